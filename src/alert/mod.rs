@@ -1,0 +1,5 @@
+//! What we conclude: findings, the alerts they belong to, and who is to be told.
+
+mod finding;
+
+pub use finding::{Alert, AlertId, Finding, Key, LedgerEntry, LedgerReason, Level};
