@@ -2,19 +2,30 @@
 //!
 //! The modules stand in reading order: the pure core first, then the edges. `ARCHITECTURE.md` has the map.
 
-pub mod alert;
-pub mod event;
-pub mod rule;
+// The core: pure, synchronous, without clock or I/O.
 pub mod time;
+pub mod event;
+pub mod decode;
+pub mod alert;
+pub mod script;
+pub mod rule;
+pub mod matcher;
+pub mod detect;
+pub mod engine;
+pub mod query;
+pub mod encode;
 
+// The edges: all that touches the world.
+pub mod clock;
+pub mod telemetry;
+pub mod log;
+pub mod store;
+pub mod deliver;
 pub mod action;
+pub mod forward;
+pub mod source;
 pub mod api;
-pub mod cli;
 pub mod config;
 pub mod daemon;
-pub mod deliver;
 pub mod demo;
-pub mod forward;
-pub mod log;
-pub mod source;
-pub mod store;
+pub mod cli;

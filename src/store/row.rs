@@ -1,0 +1,184 @@
+//! What goes into the control store and comes out of it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::alert::{Alert, AlertId, LedgerEntry, Level};
+use crate::event::Position;
+use crate::time::Timestamp;
+
+/// All that one step of detection changes, written in one transaction.
+#[derive(Debug, Clone, Copy)]
+pub struct Commit<'a> {
+    /// Detection has judged the log up to here.
+    pub position: Position,
+    /// When.
+    pub at: Timestamp,
+    /// New and changed alerts, by id.
+    pub alerts: &'a [Alert],
+    /// Deliveries to make; a row whose id exists already is left as it is.
+    pub outbox: &'a [OutboxRow],
+    /// What could not be judged since the last commit.
+    pub ledger: &'a [LedgerEntry],
+    /// The detection state at `position`, if it is time for one.
+    pub snapshot: Option<&'a [u8]>,
+}
+
+/// How far detection came, and the newest state to resume from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Judged up to here; 0 at first.
+    pub position: Position,
+    /// The newest snapshot; its position is at most `position`.
+    pub snapshot: Option<Snapshot>,
+}
+
+/// Detection state at a place in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The place.
+    pub position: Position,
+    /// The engine's own format.
+    pub bytes: Vec<u8>,
+}
+
+/// An alert as stored.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StoredAlert {
+    /// The alert.
+    pub alert: Alert,
+    /// When it was first committed.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// Which alerts to list; newest first.
+#[derive(Debug, Clone, Default)]
+pub struct AlertQuery {
+    /// Only this rule's.
+    pub rule: Option<String>,
+    /// Only of this level or graver.
+    pub level: Option<Level>,
+    /// Only those that ended after this.
+    pub since: Option<Timestamp>,
+    /// At most so many; 0: all.
+    pub limit: usize,
+}
+
+/// Whether a delivery changes the world or only tells somebody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryKind {
+    /// Blocks, unblocks, bans …; goes first.
+    Respond,
+    /// Mails, calls a webhook; waits for the alert's responses, so that it can say what was done.
+    Notify,
+}
+
+/// Where a delivery stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutboxState {
+    /// To be tried at `due_at`.
+    Pending,
+    /// Delivered.
+    Done,
+    /// Given up; can be redriven.
+    Dead,
+}
+
+/// One delivery of one alert by one action.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OutboxRow {
+    /// The idempotency key: a hash of alert and action.
+    pub id: String,
+    /// The alert.
+    pub alert: AlertId,
+    /// The action's configured name.
+    pub action: String,
+    /// Response or notification.
+    pub kind: DeliveryKind,
+    /// When it was committed.
+    pub created_at: Timestamp,
+    /// When it may be tried next.
+    pub due_at: Timestamp,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// Where it stands.
+    pub state: OutboxState,
+    /// Why the last try failed.
+    pub last_error: Option<String>,
+    /// What the delivery did, once done.
+    pub outcome: Option<Outcome>,
+}
+
+/// What a delivery did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Whether the world is different now.
+    pub changed: bool,
+    /// Whether it was only rehearsed.
+    pub dry_run: bool,
+    /// One sentence: `blocked user 7 (alice); read back: blocked`.
+    pub summary: String,
+    /// How a person undoes it.
+    pub undo: Option<String>,
+    /// Whether a person must decide what it did not dare to do.
+    pub needs_human: bool,
+}
+
+/// How a try ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settlement {
+    /// Delivered.
+    Done(Outcome),
+    /// To be tried again.
+    Retry {
+        /// When.
+        at: Timestamp,
+        /// Why it failed.
+        error: String,
+    },
+    /// Given up.
+    Dead {
+        /// Why.
+        error: String,
+    },
+}
+
+/// How many deliveries stand where.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct OutboxCounts {
+    /// To be tried.
+    pub pending: u64,
+    /// Delivered.
+    pub done: u64,
+    /// Given up.
+    pub dead: u64,
+}
+
+/// A body that could not be decoded, to be kept.
+#[derive(Debug, Clone)]
+pub struct NewRejected {
+    /// The source's name.
+    pub source: String,
+    /// When it arrived.
+    pub received_at: Timestamp,
+    /// Why it was refused: where, what, what to do.
+    pub reason: String,
+    /// The type from the request's header.
+    pub type_hint: Option<String>,
+    /// The bytes as they came.
+    pub body: Vec<u8>,
+}
+
+/// A body that could not be decoded, as kept.
+#[derive(Debug, Clone)]
+pub struct Rejected {
+    /// Its number.
+    pub id: i64,
+    /// What was kept.
+    pub rejected: NewRejected,
+    /// When it was replayed, if it was.
+    pub replayed_at: Option<Timestamp>,
+}
