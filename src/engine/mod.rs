@@ -1,1 +1,18 @@
-//! engine
+//! The machine: log entries in, findings, alerts and ledger entries out. No clock, no I/O, no randomness.
+//!
+//! `match` (in [`RuleSet::hits`]) is stateless and may run anywhere; `judge` (in [`Engine`]) owns the state.
+
+mod compile;
+mod effects;
+mod judge;
+mod limits;
+mod ruleset;
+mod snapshot;
+mod state;
+
+pub use compile::{Compiled, Environment, compile};
+pub use effects::{Effects, OpenedAlert};
+pub use judge::Engine;
+pub use limits::Limits;
+pub use ruleset::{Hits, RuleSet, Unit};
+pub use snapshot::SnapshotError;

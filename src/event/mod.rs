@@ -5,10 +5,12 @@
 
 mod canonical;
 mod catalogue;
+mod extract;
 mod format;
 
 pub use canonical::canonical;
 pub use catalogue::{Catalogue, EventType, Tier};
+pub use extract::{ExtractError, Extracted, Plan, Scalar, Values};
 pub use format::{Format, Mapping};
 
 use std::sync::Arc;

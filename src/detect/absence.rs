@@ -1,0 +1,114 @@
+//! That something does not happen: judged when the watermark has passed the time it had.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+use smallvec::smallvec;
+
+use super::hit::{Completion, Evidence, Hit, Outcome};
+use crate::event::Position;
+use crate::time::{Span, Timestamp};
+
+/// An absence behaviour. A hit's role is 0 for the event that must come, 1 for the one it must follow.
+#[derive(Debug, Clone)]
+pub struct AbsenceSpec {
+    /// What must come, for people.
+    pub of: String,
+    /// What it must follow; none: the key's own last event.
+    pub after: Option<String>,
+    /// How long it has.
+    pub within: Span,
+    /// How late an event may still count.
+    pub lateness: Span,
+}
+
+/// The role of an event that must be followed.
+const AFTER: u16 = 1;
+
+/// How many open expectations and answers one key keeps.
+const EVENTS_MAX: usize = 1024;
+
+/// One key's expectations.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct AbsenceState {
+    /// Events that must be followed, not yet judged, by time.
+    open: VecDeque<(Timestamp, Position)>,
+    /// Events that follow, by time.
+    answers: VecDeque<(Timestamp, Position)>,
+}
+
+impl AbsenceSpec {
+    /// Takes in an event.
+    pub(super) fn on_hit(&self, state: &mut AbsenceState, hit: &Hit) -> Outcome {
+        let event = (hit.time, hit.position);
+        let opens = self.after.is_none() || hit.role == AFTER;
+        let answers = self.after.is_none() || hit.role != AFTER;
+        let mut overflowed = false;
+        if opens {
+            overflowed |= insert(&mut state.open, event);
+        }
+        if answers {
+            overflowed |= insert(&mut state.answers, event);
+        }
+        let timer = opens.then(|| hit.time.plus(self.within));
+        Outcome { timer, overflowed, completion: None }
+    }
+
+    /// Judges the expectations whose time ran out at `at`.
+    pub(super) fn on_timer(&self, state: &mut AbsenceState, at: Timestamp) -> Outcome {
+        let opened_at = at.minus(self.within);
+        let mut unanswered = None;
+        while let Some(open) = state.open.front().copied().filter(|(time, _)| *time <= opened_at) {
+            state.open.pop_front();
+            let is_answered = state
+                .answers
+                .iter()
+                .any(|answer| answer.1 != open.1 && (open.0..=open.0.plus(self.within)).contains(&answer.0));
+            if !is_answered && open.0 == opened_at {
+                unanswered = Some(open);
+            }
+        }
+        let horizon = opened_at.minus(self.lateness);
+        while state.answers.front().is_some_and(|(time, _)| *time < horizon) {
+            state.answers.pop_front();
+        }
+        Outcome::completed(unanswered.map(|open| self.completion(open, at)))
+    }
+
+    fn completion(&self, open: (Timestamp, Position), at: Timestamp) -> Completion {
+        let reason = match &self.after {
+            Some(after) => format!("no {} within {} after {after}", self.of, self.within),
+            None => format!("no {} for {} (the last one at {})", self.of, self.within, open.0),
+        };
+        Completion {
+            time: at,
+            position: open.1,
+            value: self.within.0 as f64 / 1000.0,
+            reason,
+            evidence: Evidence::sample([open.1].into_iter()),
+            held: smallvec![(at, at)],
+        }
+    }
+}
+
+/// Inserts by time; true if the oldest had to go.
+fn insert(events: &mut VecDeque<(Timestamp, Position)>, event: (Timestamp, Position)) -> bool {
+    let place = events.partition_point(|known| *known <= event);
+    events.insert(place, event);
+    events.len() > EVENTS_MAX && events.pop_front().is_some()
+}
+
+impl AbsenceState {
+    pub(super) fn last(&self) -> Timestamp {
+        let newest = [self.open.back(), self.answers.back()].into_iter().flatten().map(|(time, _)| *time);
+        newest.max().unwrap_or(Timestamp::MIN)
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        (self.open.capacity() + self.answers.capacity()) * 16
+    }
+
+    pub(super) fn positions(&self) -> Vec<Position> {
+        self.open.iter().map(|(_, position)| *position).collect()
+    }
+}

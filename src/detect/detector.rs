@@ -1,0 +1,172 @@
+//! The flat list of detectors: one variant per behaviour.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use smallvec::smallvec;
+
+use super::absence::{AbsenceSpec, AbsenceState};
+use super::hit::{Completion, Evidence, Hit, Outcome};
+use super::novelty::{DormantSpec, DormantState, FirstSeenSpec, FirstSeenState};
+use super::script::{ScriptKeyState, ScriptSpec};
+use super::sequence::{SequenceSpec, SequenceState};
+use super::window::{WindowSpec, WindowState};
+use crate::event::Position;
+use crate::script::ScriptError;
+use crate::time::{Span, Timestamp};
+
+/// What a rule measures.
+#[derive(Debug, Clone)]
+pub enum Detector {
+    /// Each matching event is a finding.
+    Single,
+    /// A count of events or different values.
+    Window(WindowSpec),
+    /// Steps.
+    Sequence(SequenceSpec),
+    /// Something that does not come.
+    Absence(AbsenceSpec),
+    /// A new value.
+    FirstSeen(FirstSeenSpec),
+    /// A long silence.
+    Dormant(DormantSpec),
+    /// A script.
+    Script(ScriptSpec),
+}
+
+/// What is remembered of one key.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum KeyState {
+    /// Of a window.
+    Window(WindowState),
+    /// Of a sequence.
+    Sequence(SequenceState),
+    /// Of an absence.
+    Absence(AbsenceState),
+    /// Of a first-seen.
+    FirstSeen(FirstSeenState),
+    /// Of a dormant.
+    Dormant(DormantState),
+    /// Of a script.
+    Script(ScriptKeyState),
+}
+
+impl Detector {
+    /// Whether it remembers anything; one that does not is judged without windows, lateness or keys.
+    #[must_use]
+    pub const fn is_stateful(&self) -> bool {
+        !matches!(self, Self::Single)
+    }
+
+    /// The state of a key that was not seen before.
+    #[must_use]
+    pub fn fresh(&self) -> Option<KeyState> {
+        match self {
+            Self::Single => None,
+            Self::Window(_) => Some(KeyState::Window(WindowState::default())),
+            Self::Sequence(_) => Some(KeyState::Sequence(SequenceState::default())),
+            Self::Absence(_) => Some(KeyState::Absence(AbsenceState::default())),
+            Self::FirstSeen(_) => Some(KeyState::FirstSeen(FirstSeenState::default())),
+            Self::Dormant(_) => Some(KeyState::Dormant(DormantState::default())),
+            Self::Script(_) => Some(KeyState::Script(ScriptKeyState::default())),
+        }
+    }
+
+    /// Takes in an event; `event` gives its canonical form to those who ask.
+    pub fn on_hit(
+        &self,
+        state: &mut KeyState,
+        hit: &Hit,
+        event: &dyn Fn() -> Map<String, Value>,
+    ) -> Result<Outcome, ScriptError> {
+        Ok(match (self, state) {
+            (Self::Window(spec), KeyState::Window(state)) => spec.on_hit(state, hit),
+            (Self::Sequence(spec), KeyState::Sequence(state)) => spec.on_hit(state, hit),
+            (Self::Absence(spec), KeyState::Absence(state)) => spec.on_hit(state, hit),
+            (Self::FirstSeen(spec), KeyState::FirstSeen(state)) => spec.on_hit(state, hit),
+            (Self::Dormant(spec), KeyState::Dormant(state)) => spec.on_hit(state, hit),
+            (Self::Script(spec), KeyState::Script(state)) => spec.on_hit(state, hit, &event())?,
+            _ => Outcome::default(),
+        })
+    }
+
+    /// The watermark has passed a time the detector asked for.
+    pub fn on_timer(&self, state: &mut KeyState, at: Timestamp) -> Outcome {
+        match (self, state) {
+            (Self::Window(spec), KeyState::Window(state)) => spec.on_timer(state, at),
+            (Self::Sequence(spec), KeyState::Sequence(state)) => spec.on_timer(state, at),
+            (Self::Absence(spec), KeyState::Absence(state)) => spec.on_timer(state, at),
+            _ => Outcome::default(),
+        }
+    }
+
+    /// The finding of a rule without behaviour.
+    #[must_use]
+    pub fn single(hit: &Hit) -> Completion {
+        Completion {
+            time: hit.time,
+            position: hit.position,
+            value: 1.0,
+            reason: String::from("one matching event"),
+            evidence: Evidence::sample([hit.position].into_iter()),
+            held: smallvec![(hit.time, hit.time)],
+        }
+    }
+
+    /// For how long after its last event a key must be remembered; none: as long as there is room.
+    #[must_use]
+    pub fn memory(&self) -> Option<Span> {
+        match self {
+            Self::Single | Self::FirstSeen(_) | Self::Dormant(_) | Self::Script(_) => None,
+            Self::Window(spec) => Some(spec.within),
+            Self::Sequence(spec) => Some(spec.within),
+            Self::Absence(spec) => Some(Span(spec.within.0.saturating_mul(2))),
+        }
+    }
+
+    /// For how long events may still change what was concluded about a moment.
+    #[must_use]
+    pub fn within(&self) -> Span {
+        self.memory().unwrap_or_default()
+    }
+}
+
+impl KeyState {
+    /// Event time of the newest event.
+    #[must_use]
+    pub fn last(&self) -> Timestamp {
+        match self {
+            Self::Window(state) => state.last(),
+            Self::Sequence(state) => state.last(),
+            Self::Absence(state) => state.last(),
+            Self::FirstSeen(state) => state.last(),
+            Self::Dormant(state) => state.last(),
+            Self::Script(state) => state.last(),
+        }
+    }
+
+    /// What it takes in memory, in bytes, without its key.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                Self::Window(state) => state.bytes(),
+                Self::Sequence(state) => state.bytes(),
+                Self::Absence(state) => state.bytes(),
+                Self::FirstSeen(state) => state.bytes(),
+                Self::Dormant(_) => 0,
+                Self::Script(state) => state.bytes(),
+            }
+    }
+
+    /// The events it remembers, for `explain`.
+    #[must_use]
+    pub fn positions(&self) -> Vec<Position> {
+        match self {
+            Self::Window(state) => state.positions(),
+            Self::Sequence(state) => state.positions(),
+            Self::Absence(state) => state.positions(),
+            Self::Script(state) => state.positions(),
+            Self::FirstSeen(_) | Self::Dormant(_) => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Episodes: the unbroken stretches over which a behaviour held for one key. One episode is one alert.
+//!
+//! Stretches that overlap, or lie no further apart than `suppress`, are one episode. The union does not depend
+//! on the order in which stretches arrive, so neither does the set of alerts.
+
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+
+use super::hit::Held;
+use crate::alert::AlertId;
+use crate::time::{Span, Timestamp};
+
+/// One open episode.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Episode {
+    /// Its alert.
+    pub alert: AlertId,
+    /// First moment the behaviour held.
+    pub start: Timestamp,
+    /// Last moment known.
+    pub end: Timestamp,
+    /// Log position of the event that opened it.
+    pub position: u64,
+    /// How many findings it gathered.
+    pub findings: u64,
+}
+
+/// The open episodes of one key.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Episodes {
+    open: SmallVec<[Episode; 1]>,
+}
+
+/// What a stretch did to the episodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Merge {
+    /// The episode it now belongs to.
+    pub episode: Episode,
+    /// Episodes that turned out to be the same one; the alert that was opened first stays.
+    pub absorbed: Vec<Episode>,
+}
+
+impl Episodes {
+    /// Takes in the stretches of one finding: each joins the episodes it touches, or opens one named by
+    /// `alert`. The finding is counted in the last of them.
+    pub fn hold(
+        &mut self,
+        held: &[Held],
+        suppress: Span,
+        position: u64,
+        alert: impl Fn(usize) -> AlertId,
+    ) -> Vec<Merge> {
+        let mut merges = Vec::with_capacity(held.len());
+        for (index, (start, end)) in held.iter().enumerate() {
+            let mut merged = Episode { alert: alert(index), start: *start, end: *end, position, findings: 0 };
+            let mut touched: SmallVec<[Episode; 2]> = SmallVec::new();
+            let mut rest = SmallVec::new();
+            for episode in self.open.drain(..) {
+                let is_near = episode.start <= end.plus(suppress) && *start <= episode.end.plus(suppress);
+                if is_near { touched.push(episode) } else { rest.push(episode) }
+            }
+            touched.sort_by_key(|episode| episode.position);
+            if let Some(first) = touched.first() {
+                merged.alert = first.alert.clone();
+                merged.position = first.position;
+            }
+            for episode in &touched {
+                merged.start = merged.start.min(episode.start);
+                merged.end = merged.end.max(episode.end);
+                merged.findings += episode.findings;
+            }
+            if index + 1 == held.len() {
+                merged.findings += 1;
+            }
+            rest.push(merged.clone());
+            self.open = rest;
+            merges.push(Merge { episode: merged, absorbed: touched.into_iter().skip(1).collect() });
+        }
+        merges
+    }
+
+    /// Forgets the episodes that ended so long before the watermark that nothing can join them any more.
+    pub fn close(&mut self, watermark: Timestamp, reach: Span) {
+        self.open.retain(|episode| episode.end.plus(reach) >= watermark);
+    }
+
+    /// Whether none is open.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// The open episodes.
+    #[must_use]
+    pub fn open(&self) -> &[Episode] {
+        &self.open
+    }
+}

@@ -1,0 +1,259 @@
+//! Steps that happen one after another, or together in any order, within a window.
+//!
+//! Different steps are different events; two events of the same millisecond may stand in either order. Without
+//! `unless` a sequence is judged when an event arrives; with it, when the watermark has passed the last step.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+use smallvec::{SmallVec, smallvec};
+
+use super::hit::{Completion, Evidence, Held, Hit, Outcome, hash};
+use crate::event::Position;
+use crate::time::{Span, Timestamp};
+
+/// A sequence behaviour. A hit's role is its step; the role after the last step is the `unless` selection.
+#[derive(Debug, Clone)]
+pub struct SequenceSpec {
+    /// The names of the steps, for people.
+    pub steps: Vec<String>,
+    /// Whether they must come in this order.
+    pub ordered: bool,
+    /// The name of the selection that must not come in between.
+    pub unless: Option<String>,
+    /// Whether the values that hits carry must differ between any two steps.
+    pub different: bool,
+    /// The longest time from before the first to the last step.
+    pub within: Span,
+    /// How late an event may still count.
+    pub lateness: Span,
+}
+
+/// How many events of one step a key keeps: the newest ones.
+const STEP_EVENTS_MAX: usize = 256;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct StepEvent {
+    time: Timestamp,
+    position: Position,
+    value: u64,
+}
+
+/// One key's steps.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct SequenceState {
+    /// Per role, by time, then position.
+    roles: Vec<VecDeque<StepEvent>>,
+}
+
+impl SequenceSpec {
+    fn unless_role(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// Takes in an event.
+    pub(super) fn on_hit(&self, state: &mut SequenceState, hit: &Hit) -> Outcome {
+        state.roles.resize(self.steps.len() + 1, VecDeque::new());
+        let value = if self.different { hash(hit.value.as_deref().unwrap_or_default()) } else { 0 };
+        let event = StepEvent { time: hit.time, position: hit.position, value };
+        let role = usize::from(hit.role);
+        let Some(events) = state.roles.get_mut(role) else { return Outcome::default() };
+        let place = events.partition_point(|known| *known <= event);
+        events.insert(place, event);
+        let overflowed = events.len() > STEP_EVENTS_MAX && events.pop_front().is_some();
+        self.trim(state);
+        let last_step = self.steps.len() - 1;
+        let mut outcome = if self.unless.is_some() {
+            let ends_sequence = if self.ordered { role == last_step } else { role <= last_step };
+            if ends_sequence { Outcome::timer(hit.time) } else { Outcome::default() }
+        } else {
+            Outcome::completed(self.judge(state, event, role))
+        };
+        outcome.overflowed = overflowed;
+        outcome
+    }
+
+    /// Judges the sequences that end at `at`, once no event of that time can come any more.
+    pub(super) fn on_timer(&self, state: &SequenceState, at: Timestamp) -> Outcome {
+        let ends = self.ends(state, at, at);
+        let chains = ends.iter().filter_map(|end| self.chain(state, *end));
+        let chain = chains.filter(|chain| !self.is_refuted(state, chain)).last();
+        Outcome::completed(chain.map(|chain| self.completion(&chain, smallvec![stretch(&chain)])))
+    }
+
+    /// Judges every sequence a new event may have completed: those that end between it and one window later.
+    fn judge(&self, state: &SequenceState, event: StepEvent, role: usize) -> Option<Completion> {
+        let is_last = self.ordered && role == self.steps.len() - 1;
+        let until = if is_last { event.time } else { event.time.plus(Span(self.within.0 - 1)) };
+        let ends = if is_last { vec![event] } else { self.ends(state, event.time, until) };
+        let mut held: SmallVec<[Held; 1]> = SmallVec::new();
+        let mut completed = None;
+        for end in ends {
+            if let Some(chain) = self.chain(state, end) {
+                held.push(stretch(&chain));
+                completed = Some(chain);
+            }
+        }
+        let chain = completed?;
+        // A late middle step makes a finding only if the sequence needed it.
+        let is_new = is_last || chain.iter().any(|known| known.position == event.position);
+        is_new.then(|| self.completion_at(&chain, held, event.position))
+    }
+
+    /// The events that may end a sequence, with times in `[from, to]`.
+    fn ends(&self, state: &SequenceState, from: Timestamp, to: Timestamp) -> Vec<StepEvent> {
+        let last = self.steps.len() - 1;
+        let roles = if self.ordered { last..last + 1 } else { 0..last + 1 };
+        let events = state.roles.get(roles).into_iter().flatten().flatten();
+        let mut ends: Vec<StepEvent> =
+            events.filter(|event| (from..=to).contains(&event.time)).copied().collect();
+        ends.sort_unstable();
+        ends.dedup();
+        ends
+    }
+
+    /// The tightest sequence that ends with this event, first step first.
+    fn chain(&self, state: &SequenceState, end: StepEvent) -> Option<Vec<StepEvent>> {
+        let start = end.time.minus(self.within);
+        let mut chain = Vec::with_capacity(self.steps.len());
+        if self.ordered {
+            chain.push(end);
+            return self.extend(state, self.steps.len() - 1, start, &mut chain).then(|| {
+                chain.reverse();
+                chain
+            });
+        }
+        let found = self.gather(state, 0, (start, end), &mut chain);
+        chain.sort_unstable();
+        found.then_some(chain)
+    }
+
+    /// Finds events for the steps before `step`, latest first, each before the one after it. Backtracks only
+    /// over the bounded number of events a step keeps.
+    fn extend(
+        &self,
+        state: &SequenceState,
+        step: usize,
+        start: Timestamp,
+        chain: &mut Vec<StepEvent>,
+    ) -> bool {
+        let Some(previous) = step.checked_sub(1) else { return true };
+        let Some(next) = chain.last().copied() else { return false };
+        let Some(events) = state.roles.get(previous) else { return false };
+        for event in events.iter().rev().skip_while(|event| event.time > next.time) {
+            if event.time <= start {
+                break;
+            }
+            if !self.fits(chain, event) {
+                continue;
+            }
+            chain.push(*event);
+            if self.extend(state, previous, start, chain) {
+                return true;
+            }
+            chain.pop();
+        }
+        false
+    }
+
+    /// Finds an event for each step in any order, all in `(start, end]`, one of them `end`.
+    fn gather(
+        &self,
+        state: &SequenceState,
+        step: usize,
+        bounds: (Timestamp, StepEvent),
+        chain: &mut Vec<StepEvent>,
+    ) -> bool {
+        let (start, end) = bounds;
+        if step == self.steps.len() {
+            return chain.iter().any(|event| event.position == end.position);
+        }
+        let Some(events) = state.roles.get(step) else { return false };
+        for event in events.iter().rev().skip_while(|event| event.time > end.time) {
+            if event.time <= start {
+                break;
+            }
+            if !self.fits(chain, event) {
+                continue;
+            }
+            chain.push(*event);
+            if self.gather(state, step + 1, bounds, chain) {
+                return true;
+            }
+            chain.pop();
+        }
+        false
+    }
+
+    fn fits(&self, chain: &[StepEvent], event: &StepEvent) -> bool {
+        let differs = |known: &StepEvent| !self.different || known.value != event.value;
+        chain.iter().all(|known| known.position != event.position && differs(known))
+    }
+
+    /// Whether the `unless` selection came between the first and the last step.
+    fn is_refuted(&self, state: &SequenceState, chain: &[StepEvent]) -> bool {
+        let (from, to) = stretch(chain);
+        let refuting = state.roles.get(self.unless_role()).into_iter().flatten();
+        let is_step = |event: &StepEvent| chain.iter().any(|step| step.position == event.position);
+        refuting.filter(|event| !is_step(event)).any(|event| (from..=to).contains(&event.time))
+    }
+
+    fn completion(&self, chain: &[StepEvent], held: SmallVec<[Held; 1]>) -> Completion {
+        let position = chain.last().map_or(0, |last| last.position);
+        self.completion_at(chain, held, position)
+    }
+
+    fn completion_at(
+        &self,
+        chain: &[StepEvent],
+        held: SmallVec<[Held; 1]>,
+        position: Position,
+    ) -> Completion {
+        let (from, to) = stretch(chain);
+        let joint = if self.ordered { ", then " } else { " and " };
+        let unless = self.unless.as_ref().map_or_else(String::new, |name| format!(", without {name}"));
+        Completion {
+            time: to,
+            position,
+            value: chain.len() as f64,
+            reason: format!(
+                "{}{unless}, within {} (at most {})",
+                self.steps.join(joint),
+                to.since(from),
+                self.within
+            ),
+            evidence: Evidence::sample(chain.iter().map(|event| event.position)),
+            held,
+        }
+    }
+
+    fn trim(&self, state: &mut SequenceState) {
+        let horizon = state.last().minus(self.within).minus(self.lateness);
+        for events in &mut state.roles {
+            while events.front().is_some_and(|oldest| oldest.time <= horizon) {
+                events.pop_front();
+            }
+        }
+    }
+}
+
+/// From the first to the last step.
+fn stretch(chain: &[StepEvent]) -> Held {
+    let times = chain.iter().map(|event| event.time);
+    (times.clone().min().unwrap_or_default(), times.max().unwrap_or_default())
+}
+
+impl SequenceState {
+    pub(super) fn last(&self) -> Timestamp {
+        let newest = self.roles.iter().filter_map(|events| events.back()).map(|event| event.time);
+        newest.max().unwrap_or(Timestamp::MIN)
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.roles.iter().map(|events| 32 + events.capacity() * size_of::<StepEvent>()).sum()
+    }
+
+    pub(super) fn positions(&self) -> Vec<Position> {
+        self.roles.iter().flatten().map(|event| event.position).collect()
+    }
+}

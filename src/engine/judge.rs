@@ -1,0 +1,384 @@
+//! The stateful half: hits go to their keys in the order of the log, the watermark moves, timers come due.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::effects::Effects;
+use super::limits::Limits;
+use super::ruleset::{Hits, RuleSet, Unit};
+use super::snapshot::{self, SnapshotError};
+use super::state::{Memory, Progress, Slot, State};
+use crate::alert::{Alert, AlertId, Finding, LedgerReason};
+use crate::detect::{Completion, Detector, Episode, Episodes, Hit, Outcome};
+use crate::event::{Catalogue, Entry, Event, Position, canonical};
+use crate::time::{Span, Timestamp};
+
+/// Detection: a pure function of the log and the rules.
+#[derive(Debug)]
+pub struct Engine {
+    rules: Arc<RuleSet>,
+    catalogue: Arc<Catalogue>,
+    limits: Limits,
+    state: State,
+    hits: Hits,
+}
+
+impl Engine {
+    /// An engine that has seen nothing.
+    #[must_use]
+    pub fn new(rules: Arc<RuleSet>, catalogue: Arc<Catalogue>, limits: Limits) -> Self {
+        let mut state = State::default();
+        state.memories.resize_with(rules.units().len(), Memory::default);
+        Self { rules, catalogue, limits, state, hits: Hits::default() }
+    }
+
+    /// An engine that goes on from a snapshot.
+    pub fn restore(
+        rules: Arc<RuleSet>,
+        catalogue: Arc<Catalogue>,
+        limits: Limits,
+        bytes: &[u8],
+    ) -> Result<Self, SnapshotError> {
+        let state = snapshot::read(bytes, &rules)?;
+        Ok(Self { state, ..Self::new(rules, catalogue, limits) })
+    }
+
+    /// The state as bytes.
+    pub fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
+        snapshot::write(&self.state, &self.rules)
+    }
+
+    /// Goes on with other rules; those that mean the same keep their state.
+    pub fn replace_rules(&mut self, rules: Arc<RuleSet>) -> Result<(), SnapshotError> {
+        self.state = snapshot::read(&self.snapshot()?, &rules)?;
+        self.rules = rules;
+        self.hits.reset();
+        Ok(())
+    }
+
+    /// The rules it runs.
+    #[must_use]
+    pub const fn rules(&self) -> &Arc<RuleSet> {
+        &self.rules
+    }
+
+    /// The last entry it judged.
+    #[must_use]
+    pub const fn position(&self) -> Position {
+        self.state.position
+    }
+
+    /// What the state takes in memory, in bytes.
+    #[must_use]
+    pub const fn state_bytes(&self) -> usize {
+        self.state.bytes
+    }
+
+    /// How many keys are remembered, over all rules.
+    #[must_use]
+    pub fn keys(&self) -> usize {
+        self.state.memories.iter().map(|memory| memory.keys.len()).sum()
+    }
+
+    /// The events that one key of a rule remembers, for `explain`.
+    #[must_use]
+    pub fn remembered(&self, rule: &str, key: &str) -> Option<Vec<Position>> {
+        let number = self.rules.units().iter().position(|unit| **unit.id() == *rule)?;
+        let slot = self.state.memories.get(number)?.keys.get(key)?;
+        Some(slot.state.as_ref()?.positions())
+    }
+
+    /// Judges one entry of the log. Entries come in order, each once.
+    pub fn handle(&mut self, entry: &Entry, effects: &mut Effects) {
+        match entry {
+            Entry::Event(event) => {
+                let rules = Arc::clone(&self.rules);
+                let mut hits = std::mem::take(&mut self.hits);
+                rules.hits(event, &mut hits);
+                self.judge(event, &hits, effects);
+                self.hits = hits;
+            }
+            Entry::Tick { position, at } => {
+                self.state.position = *position;
+                for source in self.state.sources.values_mut() {
+                    *source = source.ticked(*at);
+                }
+                self.advance(effects);
+            }
+        }
+    }
+
+    /// Judges what an event means to the detectors, as [`RuleSet::hits`] found out.
+    pub fn judge(&mut self, event: &Event, hits: &Hits, effects: &mut Effects) {
+        self.state.position = event.position;
+        let time = event.judged_at();
+        let known = self.state.sources.get(&*event.source).copied();
+        let is_late = known.is_some_and(|source| time < source.newest.minus(self.limits.lateness));
+        let rules = Arc::clone(&self.rules);
+        for hit in &hits.hits {
+            let Some(unit) = rules.units().get(hit.detector as usize) else { continue };
+            match &unit.detector {
+                Detector::Single => {
+                    self.conclude(unit, hit.detector, &hit.key, Detector::single(hit), effects)
+                }
+                _ if is_late => effects.ledger(unit.id(), LedgerReason::TooLate, event.position, None),
+                _ => self.feed(unit, hit, event, effects),
+            }
+        }
+        for (detector, reason, detail) in &hits.misses {
+            if let Some(unit) = rules.units().get(*detector as usize) {
+                effects.ledger(unit.id(), *reason, event.position, detail.clone());
+            }
+        }
+        let progress = Progress::after(known, time, event.received_at);
+        match self.state.sources.get_mut(&*event.source) {
+            Some(source) => *source = progress,
+            None => {
+                self.state.sources.insert(event.source.to_string(), progress);
+            }
+        }
+        self.advance(effects);
+    }
+
+    /// The input has ended: everything is judged as if the watermark had come to `until`.
+    pub fn finish(&mut self, until: Timestamp, effects: &mut Effects) {
+        for source in self.state.sources.values_mut() {
+            source.newest = source.newest.max(until.plus(self.limits.lateness));
+        }
+        self.advance(effects);
+    }
+
+    /// The newest event time seen.
+    #[must_use]
+    pub fn newest(&self) -> Option<Timestamp> {
+        self.state.sources.values().map(|source| source.newest).max()
+    }
+
+    /// Whether a tick of the clock would bring a timer due: only then is it worth an entry in the log.
+    #[must_use]
+    pub fn wants_tick(&self, now: Timestamp) -> bool {
+        let Some((due, _, _)) = self.state.timers.first() else { return false };
+        let slowest = self.state.sources.values().map(|source| source.ticked(now).newest).min();
+        slowest.is_some_and(|newest| newest.minus(self.limits.lateness) > *due)
+    }
+
+    fn feed(&mut self, unit: &Unit, hit: &Hit, event: &Event, effects: &mut Effects) {
+        let Some(memory) = self.state.memories.get_mut(hit.detector as usize) else { return };
+        if !memory.keys.contains_key(&hit.key) {
+            memory.keys.insert(hit.key.clone(), Slot { state: unit.detector.fresh(), ..Slot::default() });
+        }
+        let state = memory.keys.get_mut(&hit.key).and_then(|slot| slot.state.as_mut());
+        let Some(state) = state else { return };
+        let catalogue = &self.catalogue;
+        let outcome = unit.detector.on_hit(state, hit, &|| canonical(event, catalogue));
+        self.state.recount(hit.detector, &hit.key);
+        match outcome {
+            Ok(outcome) => self.settle(unit, hit.detector, &hit.key, outcome, effects),
+            Err(error) => {
+                let detail = Some(error.to_string());
+                effects.ledger(unit.id(), LedgerReason::ScriptFailed, hit.position, detail);
+            }
+        }
+        self.make_room(effects);
+    }
+
+    fn settle(&mut self, unit: &Unit, detector: u32, key: &str, outcome: Outcome, effects: &mut Effects) {
+        if let Some(at) = outcome.timer {
+            self.state.timers.insert((at, detector, key.into()));
+        }
+        if outcome.overflowed {
+            effects.ledger(unit.id(), LedgerReason::WindowFull, self.state.position, None);
+        }
+        if let Some(completion) = outcome.completion {
+            self.conclude(unit, detector, key, completion, effects);
+        }
+    }
+
+    /// From a completion to a finding and its alert.
+    fn conclude(
+        &mut self,
+        unit: &Unit,
+        detector: u32,
+        key: &str,
+        completion: Completion,
+        effects: &mut Effects,
+    ) {
+        let mut finding = Finding {
+            rule: Arc::clone(unit.id()),
+            key: unit.key(key),
+            time: completion.time,
+            position: completion.position,
+            value: completion.value,
+            reason: completion.reason,
+            evidence: completion.evidence.positions,
+            evidence_count: completion.evidence.count,
+            alert: None,
+        };
+        if !unit.is_silent {
+            let name = |index: usize| alert_id(&unit.rule.id, key, completion.position, index);
+            let episodes = self.episodes(unit, detector, key);
+            let is_first = |episode: &Episode| episode.findings <= 1;
+            let mut untracked = Episodes::default();
+            let episodes = episodes.unwrap_or(&mut untracked);
+            let merges = episodes.hold(&completion.held, unit.rule.suppress, completion.position, name);
+            for merge in merges {
+                finding.alert = Some(merge.episode.alert.clone());
+                let alert = alert(unit, &finding, &merge.episode);
+                for absorbed in merge.absorbed {
+                    effects.absorb(absorbed.alert.clone(), &merge.episode.alert, alert.clone());
+                }
+                effects
+                    .alert(alert, is_first(&merge.episode) && merge.episode.position == completion.position);
+            }
+        }
+        effects.findings.push(finding);
+    }
+
+    /// The open episodes of a key; none for a rule whose every match is an alert of its own.
+    fn episodes(&mut self, unit: &Unit, detector: u32, key: &str) -> Option<&mut Episodes> {
+        if !unit.detector.is_stateful() && unit.rule.suppress == Span::default() {
+            return None;
+        }
+        let memory = self.state.memories.get_mut(detector as usize)?;
+        if !memory.keys.contains_key(key) {
+            memory.keys.insert(key.into(), Slot::default());
+            self.state.recount(detector, key);
+        }
+        let memory = self.state.memories.get_mut(detector as usize)?;
+        memory.keys.get_mut(key).map(|slot| &mut slot.episodes)
+    }
+
+    /// The watermark has moved: judges what waited for it, and forgets what can matter no more.
+    fn advance(&mut self, effects: &mut Effects) {
+        let watermark = self.state.watermark(self.limits.lateness);
+        let rules = Arc::clone(&self.rules);
+        while self.state.timers.first().is_some_and(|(due, _, _)| *due < watermark) {
+            let Some((due, detector, key)) = self.state.timers.pop_first() else { break };
+            let Some(unit) = rules.units().get(detector as usize) else { continue };
+            let memory = self.state.memories.get_mut(detector as usize);
+            let slot = memory.and_then(|memory| memory.keys.get_mut(&key));
+            let Some(state) = slot.and_then(|slot| slot.state.as_mut()) else { continue };
+            let outcome = unit.detector.on_timer(state, due);
+            self.state.recount(detector, &key);
+            self.settle(unit, detector, &key, outcome, effects);
+        }
+        self.sweep(watermark);
+    }
+
+    /// Puts out the keys whose windows the watermark has left behind; looks at each rule now and then.
+    fn sweep(&mut self, watermark: Timestamp) {
+        if watermark < self.state.sweep_at {
+            return;
+        }
+        let mut next = Timestamp::MAX;
+        for (unit, memory) in self.rules.units().iter().zip(&mut self.state.memories) {
+            if memory.keys.is_empty() {
+                continue;
+            }
+            if memory.sweep_at <= watermark {
+                let reach =
+                    unit.detector.within().max(unit.rule.suppress).plus_lateness(self.limits.lateness);
+                let (freed, _) = memory.retain(|_, slot| {
+                    slot.episodes.close(watermark, reach);
+                    let over = slot.state.as_ref().is_none_or(|state| {
+                        unit.detector.memory().is_some_and(|memory| state.last().plus(memory) < watermark)
+                    });
+                    !(over && slot.episodes.is_empty())
+                });
+                self.state.bytes -= freed;
+                let pause = Span(reach.0 / 4).max(Span::minutes(1));
+                memory.sweep_at = watermark.plus(pause);
+            }
+            next = next.min(memory.sweep_at);
+        }
+        self.state.sweep_at = next.min(watermark.plus(Span::minutes(1)));
+    }
+
+    /// Beyond the limit the coldest eighth of the largest rule's keys is forgotten, and the ledger says so.
+    fn make_room(&mut self, effects: &mut Effects) {
+        while self.state.bytes > self.limits.state_bytes_max {
+            let sizes = self.state.memories.iter().map(|memory| memory.bytes).enumerate();
+            let Some((number, _)) = sizes.max_by_key(|(_, bytes)| *bytes) else { return };
+            let (Some(unit), Some(memory)) =
+                (self.rules.units().get(number), self.state.memories.get_mut(number))
+            else {
+                return;
+            };
+            let mut ages: Vec<(Timestamp, Box<str>)> =
+                memory.keys.iter().map(|(key, slot)| (slot.last(), key.clone())).collect();
+            ages.sort_unstable();
+            ages.truncate((ages.len() / 8).max(1));
+            let Some((limit, _)) = ages.last().cloned() else { return };
+            let doomed: rustc_hash::FxHashSet<Box<str>> = ages.into_iter().map(|(_, key)| key).collect();
+            let (freed, count) = memory.retain(|key, slot| slot.last() > limit || !doomed.contains(key));
+            self.state.bytes -= freed;
+            for _ in 0..count {
+                effects.ledger(unit.id(), LedgerReason::Evicted, self.state.position, None);
+            }
+        }
+    }
+}
+
+impl Slot {
+    fn last(&self) -> Timestamp {
+        let episodes = self.episodes.open().iter().map(|episode| episode.end).max();
+        let state = self.state.as_ref().map(crate::detect::KeyState::last);
+        state.into_iter().chain(episodes).max().unwrap_or(Timestamp::MIN)
+    }
+}
+
+impl Span {
+    const fn plus_lateness(self, lateness: Self) -> Self {
+        Self(self.0.saturating_add(lateness.0))
+    }
+}
+
+impl Progress {
+    fn after(known: Option<Self>, time: Timestamp, received_at: Timestamp) -> Self {
+        let known = known.unwrap_or(Self { newest: time, heard_at: received_at });
+        Self { newest: known.newest.max(time), heard_at: known.heard_at.max(received_at) }
+    }
+
+    /// The clock says `at`, and nothing came: event time has moved on as much as the clock did since the
+    /// last event arrived. (Not to the clock itself: a source may send history.)
+    fn ticked(self, at: Timestamp) -> Self {
+        let idle = at.since(self.heard_at);
+        if idle.0 <= 0 {
+            return self;
+        }
+        Self { newest: self.newest.plus(idle), heard_at: at }
+    }
+}
+
+/// 16 bytes of BLAKE3 over rule, key, completing event and the stretch's number, in hex.
+fn alert_id(rule: &str, key: &str, position: Position, index: usize) -> AlertId {
+    let mut hasher = blake3::Hasher::new();
+    for part in [rule.as_bytes(), key.as_bytes(), &position.to_le_bytes(), &index.to_le_bytes()] {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    let hex = hasher.finalize().to_hex();
+    AlertId(hex.chars().take(32).collect())
+}
+
+fn alert(unit: &Unit, finding: &Finding, episode: &Episode) -> Alert {
+    let evidence: SmallVec<[Position; 20]> = finding.evidence.iter().copied().collect();
+    Alert {
+        id: episode.alert.clone(),
+        rule: Arc::clone(unit.id()),
+        title: unit.rule.title.clone(),
+        level: unit.rule.level,
+        tags: unit.rule.tags.clone(),
+        key: finding.key.clone(),
+        started_at: episode.start,
+        last_at: episode.end,
+        position: episode.position,
+        findings: episode.findings,
+        value: finding.value,
+        reason: finding.reason.clone(),
+        evidence: evidence.into_vec(),
+        evidence_count: finding.evidence_count,
+        merged_into: None,
+    }
+}

@@ -1,0 +1,175 @@
+//! A compiled set of rules: matchers per format, and what each match means to which detector.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::alert::LedgerReason;
+use crate::detect::{Detector, Hit};
+use crate::event::{Event, Format};
+use crate::matcher::{Matcher, Scratch};
+use crate::rule::ast::Rule;
+use crate::time::Timestamp;
+
+/// One rule, ready to run. Its place in the set is its detector's number.
+#[derive(Debug)]
+pub struct Unit {
+    /// The rule as written.
+    pub rule: Rule,
+    /// What it measures.
+    pub detector: Detector,
+    /// The names of its key fields.
+    pub key_names: Vec<String>,
+    /// Changes when the meaning of the rule does; state is kept only while it stays the same.
+    pub fingerprint: [u8; 16],
+    /// Whether it only feeds correlations and alerts nobody by itself.
+    pub is_silent: bool,
+}
+
+/// What a target's match is to a detector.
+#[derive(Debug, Clone)]
+pub(super) struct Emit {
+    pub(super) detector: u32,
+    pub(super) role: u16,
+    /// Field numbers of the key, in the order of the unit's names.
+    pub(super) keys: SmallVec<[usize; 2]>,
+    /// Field numbers of the value the detector looks at.
+    pub(super) values: SmallVec<[usize; 1]>,
+    /// A fixed value in place of fields, for correlations that count rules.
+    pub(super) fixed: Option<Box<str>>,
+    /// What a missing key field does.
+    pub(super) missing: Missing,
+}
+
+/// What an event without a key field is to a detector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// Not counted; the ledger says so.
+    Ledger,
+    /// A group of its own.
+    Group,
+}
+
+/// The matcher of one format and what its targets mean.
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) matcher: Matcher,
+    pub(super) emits: Vec<Vec<Emit>>,
+}
+
+/// A compiled set of rules, immutable; threads share it.
+#[derive(Debug)]
+pub struct RuleSet {
+    pub(super) units: Vec<Unit>,
+    pub(super) lanes: Vec<Lane>,
+}
+
+/// What one event means to the detectors, and the scratch space for finding out. Reused from event to event.
+#[derive(Debug, Default)]
+pub struct Hits {
+    /// In the order of the rules.
+    pub hits: Vec<Hit>,
+    /// Detectors that could not take the event: number, reason, detail.
+    pub misses: Vec<(u32, LedgerReason, Option<String>)>,
+    scratch: Vec<Scratch>,
+}
+
+impl RuleSet {
+    /// The rules, in the order of their detector numbers.
+    #[must_use]
+    pub fn units(&self) -> &[Unit] {
+        &self.units
+    }
+
+    /// One rule by its id.
+    #[must_use]
+    pub fn unit(&self, id: &str) -> Option<&Unit> {
+        self.units.iter().find(|unit| &*unit.rule.id == id)
+    }
+
+    pub(super) fn lane(&self, format: Format) -> Option<(usize, &Lane)> {
+        self.lanes.iter().enumerate().find(|(_, lane)| lane.matcher.format() == format)
+    }
+
+    /// Finds out what one event means to the detectors. An event that is no JSON object means nothing; the
+    /// decoder never lets one through.
+    pub fn hits(&self, event: &Event, out: &mut Hits) {
+        out.hits.clear();
+        out.misses.clear();
+        let Some((number, lane)) = self.lane(event.format) else { return };
+        let Ok(raw) = std::str::from_utf8(&event.raw) else { return };
+        out.scratch.resize_with(self.lanes.len().max(out.scratch.len()), Scratch::default);
+        let Some(scratch) = out.scratch.get_mut(number) else { return };
+        if lane.matcher.run(event, raw, scratch).is_err() {
+            return;
+        }
+        let time = event.judged_at();
+        for target in scratch.matched() {
+            for emit in lane.emits.get(*target as usize).into_iter().flatten() {
+                match hit(emit, event, raw, scratch, time) {
+                    Some(hit) => out.hits.push(hit),
+                    None => out.misses.push((emit.detector, LedgerReason::MissingKey, None)),
+                }
+            }
+        }
+        for failure in scratch.failures() {
+            for emit in lane.emits.get(failure.target as usize).into_iter().flatten() {
+                let detail = Some(failure.error.to_string());
+                out.misses.push((emit.detector, LedgerReason::ScriptFailed, detail));
+            }
+        }
+        out.hits.sort_by_key(|hit| (hit.detector, hit.role));
+    }
+}
+
+impl Hits {
+    /// Forgets the scratch space; needed when the rule set changes.
+    pub fn reset(&mut self) {
+        *self = Self::default();
+    }
+}
+
+fn hit(emit: &Emit, event: &Event, raw: &str, scratch: &Scratch, time: Timestamp) -> Option<Hit> {
+    let mut key = String::with_capacity(16);
+    for field in &emit.keys {
+        match (scratch.text(*field, raw), emit.missing) {
+            (Some(text), _) => key.push_str(text),
+            (None, Missing::Group) => {}
+            (None, Missing::Ledger) => return None,
+        }
+        key.push(Hit::SEPARATOR);
+    }
+    let value = match (&emit.fixed, emit.values.as_slice()) {
+        (Some(fixed), _) => Some(fixed.clone()),
+        (None, []) => None,
+        (None, [field]) => Some(scratch.text(*field, raw)?.into()),
+        (None, fields) => {
+            let texts: Option<Vec<&str>> = fields.iter().map(|field| scratch.text(*field, raw)).collect();
+            Some(texts?.join("\u{1f}").into())
+        }
+    };
+    Some(Hit {
+        detector: emit.detector,
+        role: emit.role,
+        key: key.into(),
+        value,
+        time,
+        position: event.position,
+    })
+}
+
+impl Unit {
+    /// The key a hit's text stands for, with the names of its fields.
+    #[must_use]
+    pub fn key(&self, text: &str) -> crate::alert::Key {
+        let values = text.split_terminator(Hit::SEPARATOR);
+        let pairs = self.key_names.iter().zip(values).filter(|(_, value)| !value.is_empty());
+        crate::alert::Key(pairs.map(|(name, value)| (name.clone(), value.to_owned())).collect())
+    }
+
+    /// Its id, shared.
+    #[must_use]
+    pub fn id(&self) -> &Arc<str> {
+        &self.rule.id
+    }
+}

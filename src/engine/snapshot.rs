@@ -1,0 +1,82 @@
+//! Detection state as bytes, so that a restart goes on where it stopped. Versioned; rules whose meaning changed
+//! since start with nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::ruleset::RuleSet;
+use super::state::{Memory, Progress, State, Timer};
+use crate::event::Position;
+
+/// Changes whenever the layout of any state does; an older snapshot is not read, and the log is replayed.
+const VERSION: u32 = 1;
+
+/// Why bytes are no snapshot.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// Of another program version.
+    #[error("the snapshot has layout {0}, this program reads {VERSION}")]
+    Version(u32),
+    /// Cut off or changed.
+    #[error("the snapshot cannot be read: {0}")]
+    Broken(#[from] postcard::Error),
+}
+
+#[derive(Serialize)]
+struct Out<'a> {
+    version: u32,
+    position: Position,
+    sources: &'a BTreeMap<String, Progress>,
+    timers: &'a BTreeSet<Timer>,
+    rules: Vec<(&'a str, [u8; 16], u32, &'a Memory)>,
+}
+
+#[derive(Deserialize)]
+struct In {
+    position: Position,
+    sources: BTreeMap<String, Progress>,
+    timers: BTreeSet<Timer>,
+    rules: Vec<(String, [u8; 16], u32, Memory)>,
+}
+
+/// Writes the state of all rules that remember something.
+pub(super) fn write(state: &State, rules: &RuleSet) -> Result<Vec<u8>, SnapshotError> {
+    let units = (0..).zip(rules.units());
+    let remembering = units.zip(&state.memories).filter(|(_, memory)| !memory.keys.is_empty());
+    let rules = remembering
+        .map(|((number, unit), memory)| (&**unit.id(), unit.fingerprint, number, memory))
+        .collect();
+    let out = Out {
+        version: VERSION,
+        position: state.position,
+        sources: &state.sources,
+        timers: &state.timers,
+        rules,
+    };
+    Ok(postcard::to_stdvec(&out)?)
+}
+
+/// Reads a state back for a rule set; rules are known by id and fingerprint, whatever their order now.
+pub(super) fn read(bytes: &[u8], rules: &RuleSet) -> Result<State, SnapshotError> {
+    let (version, rest) = postcard::take_from_bytes::<u32>(bytes)?;
+    if version != VERSION {
+        return Err(SnapshotError::Version(version));
+    }
+    let found: In = postcard::from_bytes(rest)?;
+    let mut state = State { position: found.position, sources: found.sources, ..State::default() };
+    state.memories.resize_with(rules.units().len(), Memory::default);
+    let mut numbers = BTreeMap::new();
+    for (id, fingerprint, number, memory) in found.rules {
+        let place =
+            rules.units().iter().position(|unit| **unit.id() == *id && unit.fingerprint == fingerprint);
+        if let Some((place, kept)) = place.and_then(|place| Some((place, state.memories.get_mut(place)?))) {
+            state.bytes += memory.bytes;
+            *kept = memory;
+            numbers.insert(number, u32::try_from(place).unwrap_or(u32::MAX));
+        }
+    }
+    let timers = found.timers.into_iter();
+    state.timers = timers.filter_map(|(at, number, key)| Some((at, *numbers.get(&number)?, key))).collect();
+    Ok(state)
+}
