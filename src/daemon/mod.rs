@@ -1,1 +1,5 @@
-//! daemon
+//! The daemon: the only owner of tasks, channels and signals.
+
+mod rulebook;
+
+pub use rulebook::{Reading, Rulebook, RulebookConfig};

@@ -1,0 +1,229 @@
+//! Rule and list files: reads them, compiles them, and keeps the last good version of a broken one.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::engine::{Environment, RuleSet, compile};
+use crate::event::Catalogue;
+use crate::rule::{Diagnostic, Lists, RuleFile, Severity, load};
+use crate::script::{Cage, ListTable};
+use crate::time::{Span, Timestamp};
+
+/// Where rules and lists are, and what they are compiled with.
+#[derive(Debug, Clone)]
+pub struct RulebookConfig {
+    /// Files and folders.
+    pub rules: Vec<PathBuf>,
+    /// A folder.
+    pub lists: Option<PathBuf>,
+    /// How late an event may come.
+    pub lateness: Span,
+}
+
+/// What one reading of the files gave.
+#[derive(Debug)]
+pub struct Reading {
+    /// The rules that run.
+    pub rules: Arc<RuleSet>,
+    /// All that is wrong with the files as they now are.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The texts, for showing the lines.
+    pub texts: BTreeMap<Arc<str>, String>,
+    /// Files that are broken and run in their last good version.
+    pub kept: Vec<Arc<str>>,
+}
+
+impl Reading {
+    /// Whether any file has an error.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+
+    /// The diagnostics as people read them.
+    #[must_use]
+    pub fn render(&self, color: bool) -> String {
+        crate::rule::render(&self.diagnostics, &|path| self.texts.get(path).map(String::as_str), color)
+    }
+}
+
+/// Reads rule and list files again and again.
+#[derive(Debug)]
+pub struct Rulebook {
+    config: RulebookConfig,
+    catalogue: Arc<Catalogue>,
+    last_good: BTreeMap<Arc<str>, String>,
+    last_good_lists: BTreeMap<PathBuf, String>,
+}
+
+/// A larger file is refused.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+/// A larger list is refused.
+const LIST_BYTES_MAX: u64 = 64 << 20;
+/// How many files are read at most, over all folders.
+const FILES_MAX: usize = 100_000;
+
+impl Rulebook {
+    /// Nothing is read yet.
+    #[must_use]
+    pub fn new(config: RulebookConfig, catalogue: Arc<Catalogue>) -> Self {
+        Self { config, catalogue, last_good: BTreeMap::new(), last_good_lists: BTreeMap::new() }
+    }
+
+    /// The folders and files to watch.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.config.rules.iter().chain(&self.config.lists).map(PathBuf::as_path)
+    }
+
+    /// Reads everything. A file with errors runs in its last good version, if it ever had one; `today` decides
+    /// which exceptions have expired.
+    pub fn read(&mut self, today: Timestamp) -> Reading {
+        let mut diagnostics = Vec::new();
+        let lists = self.read_lists(&mut diagnostics);
+        let mut files = Vec::new();
+        for path in rule_files(&self.config.rules, &mut diagnostics) {
+            match read_text(&path, FILE_BYTES_MAX) {
+                Ok(text) => files.push(RuleFile { path: path.to_string_lossy().into(), text }),
+                Err(reason) => diagnostics.push(unreadable(&path, reason)),
+            }
+        }
+        let texts: BTreeMap<Arc<str>, String> =
+            files.iter().map(|file| (Arc::clone(&file.path), file.text.clone())).collect();
+        let environment = self.environment(&lists, today);
+        let (mut rules, found) = build(&files, &lists, &environment);
+        diagnostics.extend(found);
+        let broken: Vec<Arc<str>> = broken_files(&diagnostics);
+        let kept: Vec<Arc<str>> =
+            broken.iter().filter(|path| self.last_good.contains_key(*path)).cloned().collect();
+        if !kept.is_empty() {
+            for file in &mut files {
+                if let Some(good) = self.last_good.get(&file.path).filter(|_| kept.contains(&file.path)) {
+                    file.text.clone_from(good);
+                }
+            }
+            rules = build(&files, &lists, &environment).0;
+        }
+        self.last_good.retain(|path, _| texts.contains_key(path));
+        for file in files.iter().filter(|file| !broken.contains(&file.path)) {
+            self.last_good.insert(Arc::clone(&file.path), file.text.clone());
+        }
+        Reading { rules: Arc::new(rules), diagnostics, texts, kept }
+    }
+
+    fn environment(&self, lists: &Lists, today: Timestamp) -> Environment {
+        let names: Vec<&str> = lists.names().collect();
+        let table = names.iter().map(|name| (*name, lists.get(name).unwrap_or_default()));
+        Environment {
+            catalogue: Arc::clone(&self.catalogue),
+            cage: Arc::new(Cage::new(Arc::new(ListTable::new(table)))),
+            lateness: self.config.lateness,
+            today,
+        }
+    }
+
+    /// Reads the lists; a broken one keeps its last good version.
+    fn read_lists(&mut self, diagnostics: &mut Vec<Diagnostic>) -> Lists {
+        let mut lists = Lists::default();
+        let Some(folder) = &self.config.lists else { return lists };
+        for path in files_below(folder, &["txt", "csv", "yaml", "yml"], diagnostics) {
+            let name = path.to_string_lossy().into_owned();
+            let read = read_text(&path, LIST_BYTES_MAX);
+            let added = read.and_then(|text| {
+                lists.add_file(&name, &text).map_err(|error| error.to_string()).map(|()| text)
+            });
+            match added {
+                Ok(text) => {
+                    self.last_good_lists.insert(path, text);
+                }
+                Err(reason) => {
+                    diagnostics.push(unreadable(&path, reason));
+                    if let Some(good) = self.last_good_lists.get(&path) {
+                        // It was accepted before, so it is accepted again, unless its name is now taken twice.
+                        drop(lists.add_file(&name, good));
+                    }
+                }
+            }
+        }
+        lists
+    }
+}
+
+fn build(files: &[RuleFile], lists: &Lists, environment: &Environment) -> (RuleSet, Vec<Diagnostic>) {
+    let loaded = load(files, lists);
+    let mut diagnostics = loaded.diagnostics;
+    let compiled = compile(loaded.rules, &loaded.filters, environment);
+    diagnostics.extend(compiled.diagnostics);
+    (compiled.rules, diagnostics)
+}
+
+fn broken_files(diagnostics: &[Diagnostic]) -> Vec<Arc<str>> {
+    let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
+    let mut broken: Vec<Arc<str>> = errors.map(|error| Arc::clone(&error.path)).collect();
+    broken.sort_unstable();
+    broken.dedup();
+    broken
+}
+
+/// The rule files below these paths, each once, in a stable order.
+fn rule_files(paths: &[PathBuf], diagnostics: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for path in paths {
+        files.extend(files_below(path, &["yml", "yaml", "rhai"], diagnostics));
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    files.retain(|file| seen.insert(file.clone()));
+    files
+}
+
+/// The files with these endings below a folder, by name; a file that is named itself is taken as it is. Hidden
+/// files, such as an editor's, are passed over.
+fn files_below(path: &Path, endings: &[&str], diagnostics: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut open = vec![path.to_path_buf()];
+    while let Some(path_here) = open.pop() {
+        if !path_here.is_dir() {
+            let has_ending = path_here.extension().is_some_and(|found| endings.iter().any(|ending| found == *ending));
+            if has_ending || path_here == path {
+                files.push(path_here);
+            }
+            continue;
+        }
+        let entries = match std::fs::read_dir(&path_here) {
+            Ok(entries) => entries,
+            Err(error) => {
+                diagnostics.push(unreadable(&path_here, error.to_string()));
+                continue;
+            }
+        };
+        let visible = entries.flatten().filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'));
+        open.extend(visible.map(|entry| entry.path()));
+        if files.len() + open.len() > FILES_MAX {
+            diagnostics.push(unreadable(path, format!("more than {FILES_MAX} files")));
+            break;
+        }
+    }
+    files.sort_unstable();
+    files
+}
+
+fn read_text(path: &Path, bytes_max: u64) -> Result<String, String> {
+    let length = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
+    if length > bytes_max {
+        return Err(format!("{length} bytes; the limit is {bytes_max}"));
+    }
+    std::fs::read_to_string(path).map_err(|error| error.to_string())
+}
+
+fn unreadable(path: &Path, reason: String) -> Diagnostic {
+    Diagnostic {
+        severity: Severity::Error,
+        code: "unreadable",
+        message: format!("cannot be read: {reason}"),
+        help: None,
+        path: path.to_string_lossy().into(),
+        line: 0,
+        column: 1,
+        width: 1,
+    }
+}
