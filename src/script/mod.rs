@@ -1,1 +1,29 @@
-//! script
+//! Rhai scripts in a cage: predicates in selections and whole rules, deterministic and bounded.
+//!
+//! A script sees events, its key's state and its window, and nothing else: no clock, no random, no I/O. Every
+//! run ends after a counted number of steps. Same input, same output, also after a restart.
+
+mod error;
+mod limits;
+mod lists;
+mod cage;
+mod predicate;
+mod program;
+mod state;
+mod window;
+mod value;
+mod helpers;
+mod budget;
+#[cfg(test)]
+mod tests;
+
+pub use cage::Cage;
+pub use error::{ScriptError, ScriptErrorKind};
+pub use helpers::{HELPERS, Helper};
+pub use limits::Limits;
+pub use lists::ListTable;
+pub use predicate::Predicate;
+pub use program::{Program, ScriptFinding};
+pub use state::{ScriptState, StateError};
+pub use value::EventValue;
+pub use window::Window;
