@@ -1,0 +1,338 @@
+//! The functions that Watchfire adds to Rhai, and the table that documents them.
+//!
+//! A field may be missing or hold anything, so helpers take any value: what they cannot judge is false, `-1`
+//! or `()`. Only what is wrong in the script itself, a network or a regular expression that is none, is an error.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ipnet::IpNet;
+use regex::{Regex, RegexBuilder};
+use rhai::{Array, Dynamic, Engine, ImmutableString, NativeCallContext};
+use rustc_hash::FxHashMap;
+
+use super::budget::{Answer, charge};
+use super::value::text_of;
+use super::{Limits, ListTable};
+use crate::time::Timestamp;
+
+/// One helper, for the reference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Helper {
+    /// Its name.
+    pub name: &'static str,
+    /// Its arguments, as written between the parentheses.
+    pub arguments: &'static str,
+    /// What it gives back, and when.
+    pub about: &'static str,
+    /// A call.
+    pub example: &'static str,
+    /// What the call gives.
+    pub result: &'static str,
+}
+
+/// Every helper, in the order of the reference.
+pub const HELPERS: &[Helper] = &[
+    Helper {
+        name: "lower",
+        arguments: "text",
+        about: "The text in lower case (Unicode); numbers as text; `()` for what is no text.",
+        example: r#"lower("Straße ÄÖ")"#,
+        result: r#""straße äö""#,
+    },
+    Helper {
+        name: "upper",
+        arguments: "text",
+        about: "The text in upper case (Unicode); numbers as text; `()` for what is no text.",
+        example: r#"upper("main")"#,
+        result: r#""MAIN""#,
+    },
+    Helper {
+        name: "matches",
+        arguments: "text, regex",
+        about: "Whether the regular expression is found anywhere in the text. Case counts unless it begins with `(?i)`.",
+        example: r#"matches("release/1.2", "^release/[0-9.]+$")"#,
+        result: "true",
+    },
+    Helper {
+        name: "cidr",
+        arguments: "address, network",
+        about: "Whether the address lies in the network, or in one of an array of networks. False for text that is no address.",
+        example: r#"cidr("10.2.3.4", "10.0.0.0/8")"#,
+        result: "true",
+    },
+    Helper {
+        name: "level",
+        arguments: "name",
+        about: "The rank of a GitLab access level: No access 0, Minimal access 5, Guest 10, Planner 15, Reporter 20, \
+                Developer 30, Maintainer 40, Owner 50, Admin 60, in any case. Numbers stay; anything else is -1.",
+        example: r#"level("Maintainer") > level("Developer")"#,
+        result: "true",
+    },
+    Helper {
+        name: "in_list",
+        arguments: "list, value",
+        about: "Whether the list has the value, in any case. A list that does not exist is an error.",
+        example: r#"in_list("break_glass", "Root")"#,
+        result: "true",
+    },
+    Helper {
+        name: "hours_since",
+        arguments: "later, earlier",
+        about: "The hours from the earlier to the later time, with fractions, negative the other way round; `()` if \
+                either is no time. Times are RFC 3339 text or milliseconds since 1970.",
+        example: r#"hours_since("2026-01-31T09:30:00Z", "2026-01-31T08:00:00Z")"#,
+        result: "1.5",
+    },
+    Helper {
+        name: "hour_of",
+        arguments: "time",
+        about: "The hour of the time in UTC, 0 to 23; `()` if it is no time.",
+        example: r#"hour_of("2026-01-31T23:59:00+02:00")"#,
+        result: "21",
+    },
+    Helper {
+        name: "weekday_of",
+        arguments: "time",
+        about: "The day of the week in UTC, Monday 1 to Sunday 7; `()` if it is no time.",
+        example: r#"weekday_of("2026-01-31")"#,
+        result: "6",
+    },
+    Helper {
+        name: "number",
+        arguments: "value",
+        about: "The value as a number, also if it is written as text; `()` if it is none.",
+        example: r#"number("42") + 1"#,
+        result: "43",
+    },
+];
+
+/// Source: GitLab, `lib/gitlab/access.rb`, and the documentation of the members API.
+const LEVELS: [(&str, i64); 10] = [
+    ("no access", 0),
+    ("minimal access", 5),
+    ("guest", 10),
+    ("planner", 15),
+    ("reporter", 20),
+    ("developer", 30),
+    ("maintainer", 40),
+    ("owner", 50),
+    ("admin", 60),
+    ("administrator", 60),
+];
+
+/// ` (did you mean …?)` for the signature of a function that does not exist.
+pub(super) fn suggestion(signature: &str) -> String {
+    let name = signature.split([' ', '(']).next().unwrap_or_default();
+    let near = |known: &&Helper| strsim::damerau_levenshtein(known.name, name) <= 2 && known.name != name;
+    HELPERS.iter().find(near).map_or_else(String::new, |known| format!("; did you mean `{}`?", known.name))
+}
+
+/// Teaches the engine the helpers.
+pub(super) fn register(engine: &mut Engine, lists: Arc<ListTable>, limits: &Limits) {
+    engine.register_fn("lower", |value: Dynamic| changed(&value, str::to_lowercase));
+    engine.register_fn("upper", |value: Dynamic| changed(&value, str::to_uppercase));
+    engine.register_fn("level", |value: Dynamic| level(&value));
+    engine.register_fn("number", |value: Dynamic| number(&value));
+    engine.register_fn("hours_since", |later: Dynamic, earlier: Dynamic| hours_since(&later, &earlier));
+    engine.register_fn("hour_of", |time: Dynamic| {
+        time_of(&time).map_or(Dynamic::UNIT, |time| i64::from(time.civil().hour()).into())
+    });
+    engine.register_fn("weekday_of", |time: Dynamic| {
+        time_of(&time).map_or(Dynamic::UNIT, |time| {
+            i64::from(time.civil().weekday().to_monday_one_offset()).into()
+        })
+    });
+    engine.register_fn("cidr", |address: Dynamic, network: ImmutableString| cidr(&address, &[network]));
+    engine.register_fn("cidr", |address: Dynamic, networks: Array| {
+        let networks: Vec<_> = networks.iter().filter_map(text_of).collect();
+        cidr(&address, &networks)
+    });
+    engine.register_fn("in_list", move |list: ImmutableString, value: Dynamic| in_list(&lists, &list, &value));
+    let cache = RegexCache::new(limits);
+    engine.register_fn(
+        "matches",
+        move |context: NativeCallContext<'_>, value: Dynamic, pattern: ImmutableString| {
+            matches(&context, &cache, &value, &pattern)
+        },
+    );
+}
+
+fn changed(value: &Dynamic, change: impl Fn(&str) -> String) -> Dynamic {
+    text_of(value).map_or(Dynamic::UNIT, |text| change(&text).into())
+}
+
+fn level(value: &Dynamic) -> i64 {
+    if let Ok(number) = value.as_int() {
+        return number;
+    }
+    let Some(text) = text_of(value) else { return -1 };
+    let name = text.trim().to_lowercase();
+    let known = LEVELS.iter().find(|(known, _)| *known == name).map(|(_, rank)| *rank);
+    known.or_else(|| name.parse().ok()).unwrap_or(-1)
+}
+
+fn number(value: &Dynamic) -> Dynamic {
+    if value.is_int() || value.is_float() {
+        return value.clone();
+    }
+    let Some(text) = text_of(value) else { return Dynamic::UNIT };
+    if let Ok(whole) = text.trim().parse::<i64>() {
+        return whole.into();
+    }
+    let real = text.trim().parse::<f64>().ok().filter(|number| number.is_finite());
+    real.map_or(Dynamic::UNIT, Dynamic::from_float)
+}
+
+fn time_of(value: &Dynamic) -> Option<Timestamp> {
+    if let Ok(millis) = value.as_int() {
+        return Some(Timestamp(millis));
+    }
+    Timestamp::parse(&text_of(value)?).ok()
+}
+
+fn hours_since(later: &Dynamic, earlier: &Dynamic) -> Dynamic {
+    let (Some(later), Some(earlier)) = (time_of(later), time_of(earlier)) else { return Dynamic::UNIT };
+    Dynamic::from_float(later.since(earlier).0 as f64 / 3_600_000.0)
+}
+
+fn cidr(address: &Dynamic, networks: &[ImmutableString]) -> Answer<bool> {
+    let address = text_of(address).and_then(|text| text.trim().parse::<IpAddr>().ok());
+    for text in networks {
+        let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        let network = network.map_err(|_| format!("`{text}` is no network; write it like 10.0.0.0/8"))?;
+        if address.is_some_and(|address| network.contains(&address)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn in_list(lists: &ListTable, list: &str, value: &Dynamic) -> Answer<bool> {
+    let Some(text) = text_of(value) else {
+        return lists.contains(list, "").map(|_| false).ok_or_else(|| unknown_list(lists, list).into());
+    };
+    lists.contains(list, &text).ok_or_else(|| unknown_list(lists, list).into())
+}
+
+fn unknown_list(lists: &ListTable, list: &str) -> String {
+    let known: Vec<&str> = lists.names().take(10).collect();
+    format!("there is no list `{list}`; there are: {}", known.join(", "))
+}
+
+/// Compiled expressions. Whether one is found here changes only how long a call takes, never what it costs
+/// the script's budget: otherwise a replay could stop elsewhere.
+#[derive(Debug)]
+struct RegexCache {
+    compiled: Mutex<FxHashMap<ImmutableString, Regex>>,
+    count_max: usize,
+    bytes_max: usize,
+}
+
+impl RegexCache {
+    fn new(limits: &Limits) -> Self {
+        Self { compiled: Mutex::default(), count_max: limits.regexes, bytes_max: limits.regex_bytes }
+    }
+
+    fn get(&self, pattern: &ImmutableString) -> Result<Regex, regex::Error> {
+        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = compiled.get(pattern) {
+            return Ok(known.clone());
+        }
+        let bytes = self.bytes_max;
+        let regex = RegexBuilder::new(pattern).size_limit(bytes).dfa_size_limit(bytes).build()?;
+        if compiled.len() >= self.count_max {
+            compiled.clear();
+        }
+        compiled.insert(pattern.clone(), regex.clone());
+        Ok(regex)
+    }
+}
+
+fn matches(
+    context: &NativeCallContext<'_>,
+    cache: &RegexCache,
+    value: &Dynamic,
+    pattern: &ImmutableString,
+) -> Answer<bool> {
+    let text = text_of(value);
+    charge(context, 50 + text.as_ref().map_or(0, |text| text.len() as u64 / 8))?;
+    let regex = cache.get(pattern).map_err(|error| regex_error(pattern, &error))?;
+    Ok(text.is_some_and(|text| regex.is_match(&text)))
+}
+
+fn regex_error(pattern: &str, error: &regex::Error) -> String {
+    match error {
+        regex::Error::CompiledTooBig(_) => format!("the regular expression `{pattern}` is too large"),
+        // The crate draws a picture over several lines; its last one says what is wrong.
+        other => {
+            let text = other.to_string();
+            let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            format!("`{pattern}` is no regular expression: {reason}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script::{Cage, EventValue, Predicate};
+
+    fn holds(expression: &str) -> Result<bool, String> {
+        let lists: ListTable = [("break_glass", vec!["root"])].into_iter().collect();
+        let cage = Cage::new(Arc::new(lists));
+        let event = serde_json::json!({"name": "Zoë", "n": 7, "s": "8", "at": "2026-01-31T09:00:00Z"});
+        let event = EventValue::from_json(event.as_object().unwrap());
+        let predicate = Predicate::compile(&cage, expression, 1).map_err(|error| error.to_string())?;
+        predicate.eval(&cage, &event).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_example_of_the_reference_gives_what_it_says() {
+        for helper in HELPERS {
+            assert!(helper.example.contains(&format!("{}(", helper.name)), "{}", helper.name);
+            assert_eq!(holds(&format!("{} == {}", helper.example, helper.result)), Ok(true), "{}", helper.name);
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_never_an_error() {
+        for expression in [
+            "lower(event.x) == ()",
+            "level(event.x) == -1",
+            "level(\"10\") == 10",
+            "level(40) == 40",
+            "level(event.n) == 7",
+            "number(event.s) == 8",
+            "number(event.name) == ()",
+            "!matches(event.x, \"a\")",
+            "matches(event.n, \"^7$\")",
+            "!cidr(event.x, \"10.0.0.0/8\")",
+            "!cidr(event.name, \"10.0.0.0/8\")",
+            "cidr(\"::1\", [\"10.0.0.0/8\", \"::1\"])",
+            "!in_list(\"break_glass\", event.x)",
+            "hours_since(event.x, event.at) == ()",
+            "!(hours_since(event.x, event.at) > 3)",
+            "hour_of(event.x) == ()",
+            "hour_of(event.at) == 9",
+            "weekday_of(event.name) == ()",
+        ] {
+            assert_eq!(holds(expression), Ok(true), "{expression}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_in_the_script_is_said() {
+        for (expression, message) in [
+            ("cidr(\"10.0.0.1\", \"10.0.0.0/99\")", "10.0.0.0/99` is no network"),
+            ("in_list(\"braek_glass\", \"x\")", "no list `braek_glass`; there are: break_glass"),
+            ("matches(\"x\", \"(\")", "`(` is no regular expression: unclosed group"),
+            ("matches(\"x\", \"(a{1000}){1000}\")", "too large"),
+            ("lowr(event.name) == \"x\"", "did you mean `lower`?"),
+        ] {
+            let error = holds(expression).unwrap_err();
+            assert!(error.contains(message), "{expression}: {error}");
+            assert!(error.starts_with("line 1, column "), "{error}");
+        }
+    }
+}

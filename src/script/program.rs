@@ -1,0 +1,150 @@
+//! A `.rhai` rule: a file with `fn on_event(event, state, window)`.
+
+use rhai::{AST, Dynamic, ImmutableString, Map, Position};
+
+use super::error::Place;
+use super::predicate::short;
+use super::{Cage, ScriptError, ScriptErrorKind, ScriptState, Window};
+
+/// A compiled rule script.
+#[derive(Debug, Clone)]
+pub struct Program {
+    ast: AST,
+    place: Place,
+    /// Line of `fn on_event` within the script, from 1: where an error without a place of its own is shown.
+    entry: u16,
+}
+
+/// What a rule script found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScriptFinding {
+    /// Why, for people; empty when the script only said `true`.
+    pub reason: String,
+    /// How much the finding weighs, where the script says so.
+    pub score: Option<f64>,
+    /// What was measured, where the script says so.
+    pub value: Option<f64>,
+}
+
+const NAME: &str = "on_event";
+const PARAMETERS: usize = 3;
+/// How many characters of a reason are kept.
+const REASON_MAX: usize = 1000;
+
+impl Program {
+    /// Compiles a script whose text begins on this line of its file.
+    ///
+    /// # Errors
+    ///
+    /// It is too long, no Rhai, has no `fn on_event` with three parameters, or statements outside functions.
+    pub fn compile(cage: &Cage, source: &str, first_line: u32) -> Result<Self, ScriptError> {
+        let place = Place { first_line };
+        cage.check_size(source, place)?;
+        let ast = cage.compile(source, place)?;
+        let entry = entry_line(source);
+        let wrong = |line: u16, message: &str| {
+            Err(place.error(ScriptErrorKind::Syntax, Position::new(line.max(1), 1), message))
+        };
+        let arities: Vec<usize> =
+            ast.iter_functions().filter(|function| function.name == NAME).map(|f| f.params.len()).collect();
+        if arities.is_empty() {
+            return wrong(1, "a rule script needs `fn on_event(event, state, window) { … }`");
+        }
+        if !arities.contains(&PARAMETERS) {
+            let message = format!(
+                "`on_event` takes three parameters (event, state, window), here it has {}",
+                arities.first().copied().unwrap_or_default()
+            );
+            return wrong(entry, &message);
+        }
+        if has_statements(&ast) {
+            return wrong(1, "only functions may stand at the top level; statements there would never run");
+        }
+        Ok(Self { ast, place, entry })
+    }
+
+    /// Runs the script for one event of one key. `state` changes only if the run succeeds.
+    ///
+    /// # Errors
+    ///
+    /// The script went over a limit, failed, gave back what is no answer, or left a state that cannot be kept.
+    pub fn run(
+        &self,
+        cage: &Cage,
+        event: &Dynamic,
+        state: &mut ScriptState,
+        window: &Window,
+    ) -> Result<Option<ScriptFinding>, ScriptError> {
+        let handle = state.open();
+        let arguments = (event.clone(), handle.clone(), window.clone());
+        let result = cage.call(&self.ast, NAME, arguments, self.place)?;
+        let finding = self.finding(&result)?;
+        let next = ScriptState::close(&handle)
+            .map_err(|error| self.error(ScriptErrorKind::Failed, &error.to_string()))?;
+        let (bytes, limit) = (next.bytes(), cage.limits().state_bytes);
+        if bytes > limit {
+            let message = format!("state would take {bytes} bytes; at most {limit} are kept for each key");
+            return Err(self.error(ScriptErrorKind::Limit, &message));
+        }
+        *state = next;
+        Ok(finding)
+    }
+
+    fn error(&self, kind: ScriptErrorKind, message: &str) -> ScriptError {
+        self.place.error(kind, Position::new(self.entry.max(1), 1), message)
+    }
+
+    fn finding(&self, result: &Dynamic) -> Result<Option<ScriptFinding>, ScriptError> {
+        let of = |reason: &str| ScriptFinding {
+            reason: reason.chars().take(REASON_MAX).collect(),
+            score: None,
+            value: None,
+        };
+        if result.is_unit() {
+            return Ok(None);
+        }
+        if let Ok(flag) = result.as_bool() {
+            return Ok(flag.then(|| of("")));
+        }
+        if let Some(reason) = result.read_lock::<ImmutableString>() {
+            return Ok(Some(of(&reason)));
+        }
+        let Some(map) = result.read_lock::<Map>() else {
+            let message = format!(
+                "`on_event` must give (), true or false, a reason, or #{{reason, score, value}}, not {}",
+                short(result.type_name())
+            );
+            return Err(self.error(ScriptErrorKind::Failed, &message));
+        };
+        if let Some(key) = map.keys().find(|key| !["reason", "score", "value"].contains(&key.as_str())) {
+            let message = format!("a finding has reason, score and value, but no `{key}`");
+            return Err(self.error(ScriptErrorKind::Failed, &message));
+        }
+        let reason = map.get("reason").filter(|reason| !reason.is_unit()).map(ToString::to_string);
+        let mut finding = of(&reason.unwrap_or_default());
+        finding.score = self.number(&map, "score")?;
+        finding.value = self.number(&map, "value")?;
+        Ok(Some(finding))
+    }
+
+    fn number(&self, map: &Map, name: &str) -> Result<Option<f64>, ScriptError> {
+        let Some(value) = map.get(name).filter(|value| !value.is_unit()) else { return Ok(None) };
+        let number = value.as_float().ok().or_else(|| value.as_int().ok().map(|whole| whole as f64));
+        let message = || format!("the finding's {name} must be a number, not `{value}`");
+        let finite = number.filter(|number| number.is_finite());
+        finite.map(Some).ok_or_else(|| self.error(ScriptErrorKind::Failed, &message()))
+    }
+}
+
+fn entry_line(source: &str) -> u16 {
+    let line = source.lines().position(|line| line.trim_start().starts_with("fn on_event"));
+    line.and_then(|line| u16::try_from(line + 1).ok()).unwrap_or(1)
+}
+
+/// Whether anything stands outside functions. The syntax tree is private; printed without its functions it
+/// must look like an empty one.
+fn has_statements(ast: &AST) -> bool {
+    let mut outside = ast.clone();
+    outside.clear_functions();
+    format!("{outside:?}") != format!("{:?}", AST::empty())
+}

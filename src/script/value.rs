@@ -1,0 +1,281 @@
+//! Events as scripts see them: read-only, cheap to hand around, and silent about what is missing.
+
+use std::sync::Arc;
+
+use rhai::{Array, Dynamic, Engine, ImmutableString, Map};
+use serde_json::{Number, Value};
+
+use super::budget::Answer;
+
+/// A JSON object of an event. A property that it lacks is `()`; nothing can be written to it. A type of its
+/// own rather than a map, so that handing it to a function or out of a window copies a pointer.
+#[derive(Debug, Clone)]
+pub(super) struct Object(Arc<Map>);
+
+/// Fields that most scripts ask for; a getter for each spares the detour over the indexer.
+const FREQUENT: [&str; 21] = [
+    "id",
+    "author_id",
+    "author_name",
+    "author_class",
+    "entity_id",
+    "entity_type",
+    "entity_path",
+    "target_id",
+    "target_type",
+    "target_details",
+    "event_type",
+    "ip_address",
+    "created_at",
+    "details",
+    "custom_message",
+    "action",
+    "tier",
+    "category",
+    "from",
+    "to",
+    // The engine has a property of this name on every value.
+    "tag",
+];
+
+impl Object {
+    /// The value of a property, `()` if there is none.
+    pub(super) fn get(&self, name: &str) -> Dynamic {
+        self.0.get(name).cloned().unwrap_or(Dynamic::UNIT)
+    }
+
+    /// The value at a dotted path; the whole path as one name goes first.
+    pub(super) fn at(&self, path: &str) -> Dynamic {
+        if let Some(value) = self.0.get(path) {
+            return value.clone();
+        }
+        let Some((first, rest)) = path.split_once('.') else { return Dynamic::UNIT };
+        let inner = self.0.get(first).and_then(|value| value.read_lock::<Self>().map(|inner| inner.at(rest)));
+        inner.unwrap_or(Dynamic::UNIT)
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.to_json() == other.to_json()
+    }
+
+    fn to_json(&self) -> Option<Value> {
+        map_to_json(&self.0, DEPTH_MAX).ok()
+    }
+}
+
+/// Makes events readable for scripts.
+#[derive(Debug)]
+pub struct EventValue;
+
+impl EventValue {
+    /// The canonical event as the value `event` of a script; JSON null becomes `()`.
+    #[must_use]
+    pub fn from_json(object: &serde_json::Map<String, Value>) -> Dynamic {
+        from_object(object)
+    }
+}
+
+fn from_object(object: &serde_json::Map<String, Value>) -> Dynamic {
+    let fields = object.iter().map(|(name, value)| (name.as_str().into(), from_json(value)));
+    Dynamic::from(Object(Arc::new(fields.collect())))
+}
+
+fn from_json(value: &Value) -> Dynamic {
+    match value {
+        Value::Array(items) => Dynamic::from_array(items.iter().map(from_json).collect()),
+        Value::Object(object) => from_object(object),
+        scalar => from_scalar(scalar),
+    }
+}
+
+fn from_scalar(value: &Value) -> Dynamic {
+    match value {
+        Value::Bool(flag) => Dynamic::from_bool(*flag),
+        Value::Number(number) => number
+            .as_i64()
+            .map_or_else(|| Dynamic::from_float(number.as_f64().unwrap_or(f64::MAX)), Dynamic::from_int),
+        Value::String(text) => text.as_str().into(),
+        Value::Null | Value::Array(_) | Value::Object(_) => Dynamic::UNIT,
+    }
+}
+
+/// Like an event's value, but with plain maps that a script may change: for state.
+pub(super) fn plain(value: &Value) -> Dynamic {
+    match value {
+        Value::Array(items) => Dynamic::from_array(items.iter().map(plain).collect()),
+        Value::Object(object) => Dynamic::from_map(plain_map(object)),
+        scalar => from_scalar(scalar),
+    }
+}
+
+pub(super) fn plain_map(object: &serde_json::Map<String, Value>) -> Map {
+    object.iter().map(|(name, value)| (name.as_str().into(), plain(value))).collect()
+}
+
+/// How deep state may nest: JSON parsers stop at 128.
+pub(super) const DEPTH_MAX: usize = 32;
+
+/// Why a value cannot be kept as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NoJson {
+    #[error("a value of type {0} cannot be kept in state; keep text, numbers, booleans, arrays or maps")]
+    Type(String),
+    #[error("a number that is infinite or not a number cannot be kept in state")]
+    Number,
+    #[error("state nests deeper than {DEPTH_MAX} levels")]
+    Depth,
+}
+
+pub(super) fn map_to_json(map: &Map, depth: usize) -> Result<Value, NoJson> {
+    let depth = depth.checked_sub(1).ok_or(NoJson::Depth)?;
+    let fields = map.iter().map(|(name, value)| Ok((name.to_string(), to_json(value, depth)?)));
+    fields.collect::<Result<serde_json::Map<_, _>, _>>().map(Value::Object)
+}
+
+fn array_to_json(items: &Array, depth: usize) -> Result<Value, NoJson> {
+    let depth = depth.checked_sub(1).ok_or(NoJson::Depth)?;
+    items.iter().map(|item| to_json(item, depth)).collect::<Result<Vec<_>, _>>().map(Value::Array)
+}
+
+fn to_json(value: &Dynamic, depth: usize) -> Result<Value, NoJson> {
+    if value.is_unit() {
+        return Ok(Value::Null);
+    }
+    if let Ok(flag) = value.as_bool() {
+        return Ok(Value::Bool(flag));
+    }
+    if let Ok(number) = value.as_int() {
+        return Ok(number.into());
+    }
+    if let Ok(number) = value.as_float() {
+        return Number::from_f64(number).map(Value::Number).ok_or(NoJson::Number);
+    }
+    if let Some(text) = value.read_lock::<ImmutableString>() {
+        return Ok(text.as_str().into());
+    }
+    if let Ok(letter) = value.as_char() {
+        return Ok(letter.to_string().into());
+    }
+    if let Some(items) = value.read_lock::<Array>() {
+        return array_to_json(&items, depth);
+    }
+    if let Some(map) = value.read_lock::<Map>() {
+        return map_to_json(&map, depth);
+    }
+    if let Some(object) = value.read_lock::<Object>() {
+        return map_to_json(&object.0, depth);
+    }
+    Err(NoJson::Type(value.type_name().to_owned()))
+}
+
+/// A value as the text that rules compare: numbers and booleans as JSON writes them; `None` for `()`, arrays
+/// and objects.
+pub(super) fn text_of(value: &Dynamic) -> Option<ImmutableString> {
+    if let Some(text) = value.read_lock::<ImmutableString>() {
+        return Some(text.clone());
+    }
+    match to_json(value, 0).ok()? {
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+        Value::String(text) => Some(text.into()),
+        scalar => Some(scalar.to_string().into()),
+    }
+}
+
+/// Teaches the engine to read events.
+pub(super) fn register(engine: &mut Engine) {
+    engine.register_type_with_name::<Object>("Event");
+    for name in FREQUENT {
+        engine.register_get(name, move |object: &mut Object| object.get(name));
+    }
+    engine.register_indexer_get(|object: &mut Object, name: ImmutableString| object.get(&name));
+    engine.register_fn("get", |object: &mut Object, name: ImmutableString| object.get(&name));
+    engine.register_fn("contains", |object: &mut Object, name: ImmutableString| {
+        object.0.contains_key(name.as_str())
+    });
+    engine.register_fn("keys", |object: &mut Object| -> Array {
+        object.0.keys().map(|name| Dynamic::from(name.to_string())).collect()
+    });
+    engine.register_fn("values", |object: &mut Object| -> Array { object.0.values().cloned().collect() });
+    engine.register_fn("len", |object: &mut Object| i64::try_from(object.0.len()).unwrap_or(i64::MAX));
+    engine.register_fn("is_empty", |object: &mut Object| object.0.is_empty());
+    engine.register_fn("to_string", |object: &mut Object| {
+        object.to_json().map_or_else(String::new, |json| json.to_string())
+    });
+    engine.register_fn("==", |left: &mut Object, right: Object| left.is_same(&right));
+    engine.register_fn("!=", |left: &mut Object, right: Object| !left.is_same(&right));
+    register_missing(engine);
+}
+
+/// What a field holds varies from event to event: text here, an object there, nothing in a third. Asking any
+/// of them for a property gives `()` instead of an error, so that a script need not guard every step.
+fn register_missing(engine: &mut Engine) {
+    macro_rules! differs {
+        ($($kind:ty),*) => { $(
+            engine.register_fn("==", |_: &mut Object, _: $kind| false);
+            engine.register_fn("!=", |_: &mut Object, _: $kind| true);
+            engine.register_fn("==", |_: $kind, _: Object| false);
+            engine.register_fn("!=", |_: $kind, _: Object| true);
+        )* };
+    }
+    differs!((), bool, i64, f64, char, ImmutableString, Array);
+    engine.register_indexer_get(property_of_any);
+
+    // `()` counts as nothing in sums, contains nothing and is empty.
+    engine.register_fn("+", |(): (), number: i64| number);
+    engine.register_fn("+", |number: i64, (): ()| number);
+    engine.register_fn("+", |(): (), number: f64| number);
+    engine.register_fn("+", |number: f64, (): ()| number);
+    engine.register_fn("-", |(): (), number: i64| number.saturating_neg());
+    engine.register_fn("-", |number: i64, (): ()| number);
+    engine.register_fn("-", |(): (), number: f64| -number);
+    engine.register_fn("-", |number: f64, (): ()| number);
+    for name in ["contains", "starts_with", "ends_with"] {
+        engine.register_fn(name, |(): (), _: Dynamic| false);
+    }
+    engine.register_fn("len", |(): ()| 0_i64);
+    engine.register_fn("is_empty", |(): ()| true);
+}
+
+/// For any type, since the engine refuses indexers for its own types, where `value[key]` has a meaning already;
+/// `value.key` comes here.
+fn property_of_any(value: &mut Dynamic, name: ImmutableString) -> Answer<Dynamic> {
+    let is_data = value.is_unit()
+        || value.is_bool()
+        || value.is_int()
+        || value.is_float()
+        || value.is_char()
+        || value.is_string()
+        || value.is_array();
+    if is_data {
+        return Ok(Dynamic::UNIT);
+    }
+    let kind = value.type_name().rsplit("::").next().unwrap_or_default();
+    Err(format!("a {kind} has no property `{name}`").into())
+}
+
+/// How much work it is to copy a value: one for each value in it and for every 64 bytes of text.
+///
+/// # Errors
+///
+/// It has a part that cannot be kept as JSON, or nests too deep.
+pub(super) fn weigh(value: &Dynamic, depth: usize) -> Result<u64, NoJson> {
+    if let Some(items) = value.read_lock::<Array>() {
+        return weigh_all(items.iter(), depth);
+    }
+    if let Some(map) = value.read_lock::<Map>() {
+        return weigh_all(map.values(), depth);
+    }
+    if let Some(object) = value.read_lock::<Object>() {
+        return weigh_all(object.0.values(), depth);
+    }
+    if let Some(text) = value.read_lock::<ImmutableString>() {
+        return Ok(1 + text.len() as u64 / 64);
+    }
+    let is_scalar = value.is_unit() || value.is_bool() || value.is_int() || value.is_float() || value.is_char();
+    if is_scalar { Ok(1) } else { Err(NoJson::Type(value.type_name().to_owned())) }
+}
+
+fn weigh_all<'a>(mut items: impl Iterator<Item = &'a Dynamic>, depth: usize) -> Result<u64, NoJson> {
+    let depth = depth.checked_sub(1).ok_or(NoJson::Depth)?;
+    items.try_fold(1, |sum, item| Ok(sum + weigh(item, depth)?))
+}
