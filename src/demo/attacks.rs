@@ -1,13 +1,20 @@
 //! The attacks planted in the simulated week, one author each.
 //!
-//! | name | events, in order |
-//! |---|---|
-//! | `mass-clone` | 40 `repository_git_operation` with action `git-upload-pack`, 40 projects, 8 minutes, at night, from a known address |
-//! | `project-deletion-spree` | 8 `project_destroyed` in 10 minutes; scope is the group, `target_id` the project |
-//! | `token-after-failed-sign-ins` | 9 `login_failed_with_standard_authentication` (author -1, its name the login typed), `authenticated_with_password`, `personal_access_token_created`, 2 clones, all from one new address |
-//! | `approval-rule-loosened-self-merge` | in one project: `update_approval_rules` from 2 to 0, `project_merge_requests_author_approval_updated`, a push, `merge_request_create`, `merge_request_approval_operation`, `merge_request_merged` with `approving_author: true`, `update_approval_rules` back to 2 |
-//! | `dormant-account-new-address` | after 75 silent days `authenticated_with_password` from a new address, `add_ssh_key`, 3 clones |
-//! | `audit-stream-deleted` | an administrator: `audit_events_streaming_instance_headers_update`, then `deleted_instance_audit_event_streaming_destination` |
+//! * `mass-clone`: 40 `repository_git_operation` with action `git-upload-pack`, each on another project, in 8
+//!   minutes at night, from a known address.
+//! * `project-deletion-spree`: 8 `project_destroyed` in 10 minutes; the entity is the group, the target the
+//!   project.
+//! * `token-after-failed-sign-ins`: 9 `login_failed_with_standard_authentication` (author -1, whose name is the
+//!   login typed), then `authenticated_with_password`, `personal_access_token_created` and 2 clones by the
+//!   account, all from one new address.
+//! * `approval-rule-loosened-self-merge`: in one project `update_approval_rules` from 2 to 0,
+//!   `project_merge_requests_author_approval_updated` from true to false, a push, `merge_request_create`,
+//!   `merge_request_approval_operation`, `merge_request_merged` with `approving_author: true`, and
+//!   `update_approval_rules` back to 2.
+//! * `dormant-account-new-address`: after 75 silent days `authenticated_with_password` from a new address,
+//!   `add_ssh_key`, 3 clones.
+//! * `audit-stream-deleted`: an administrator's `audit_events_streaming_instance_headers_update`, then
+//!   `deleted_instance_audit_event_streaming_destination`.
 
 use std::sync::Arc;
 

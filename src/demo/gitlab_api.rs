@@ -326,7 +326,7 @@ mod tests {
 
     async fn call(api: &GitlabApi, client: &reqwest::Client, method: &str, path: &str) -> (u16, Value) {
         let url = format!("{}{path}", api.url());
-        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
         let request = client.request(method, url).header("PRIVATE-TOKEN", "admin-token");
         let response = request.send().await.unwrap();
         (response.status().as_u16(), response.json().await.unwrap())

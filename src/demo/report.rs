@@ -132,6 +132,7 @@ fn is_by(planted: &Planted, alert: &Alert, author_of: &dyn Fn(Position) -> Optio
 
 #[cfg(test)]
 mod tests {
+    use super::super::traffic::STORY;
     use super::*;
     use crate::alert::{AlertId, Key, Level};
 
@@ -161,11 +162,11 @@ mod tests {
 
     #[test]
     fn an_attack_is_caught_by_its_rule_its_author_and_its_time_together() {
-        let simulation = Simulation::new(1, Timestamp::parse("2026-03-02").unwrap());
+        let simulation = &*STORY;
         let clone = simulation.planted[0].clone();
         let author = || [("author_id", clone.author_id.to_string())];
         let caught = |alert: Alert| {
-            let report = Report::build(&simulation, &[alert], Arrived::default(), &nobody);
+            let report = Report::build(simulation, &[alert], Arrived::default(), &nobody);
             (report.planted[0].caught, report.unplanned_alerts)
         };
         assert_eq!(caught(alert("gitlab-mass-clone", &author(), clone.to)), (true, 0));
@@ -183,33 +184,33 @@ mod tests {
 
     #[test]
     fn a_key_without_author_is_traced_by_address_login_or_evidence() {
-        let simulation = Simulation::new(1, Timestamp::parse("2026-03-02").unwrap());
+        let simulation = &*STORY;
         let guessed = &simulation.planted[2];
         let rule = "gitlab-token-after-failed-sign-ins";
         let author = guessed.author_id;
         for key in [("ip_address", guessed.address.clone()), ("entity_path", guessed.username.clone())] {
             let alerts = [alert(rule, &[key], guessed.to)];
-            assert!(Report::build(&simulation, &alerts, Arrived::default(), &nobody).planted[2].caught);
+            assert!(Report::build(simulation, &alerts, Arrived::default(), &nobody).planted[2].caught);
         }
         let alerts = [alert(rule, &[("entity_id", "1".to_owned())], guessed.to)];
         let traced =
-            Report::build(&simulation, &alerts, Arrived::default(), &|at| (at == 41).then_some(author));
+            Report::build(simulation, &alerts, Arrived::default(), &|at| (at == 41).then_some(author));
         assert!(traced.planted[2].caught);
-        assert!(!Report::build(&simulation, &alerts, Arrived::default(), &nobody).planted[2].caught);
+        assert!(!Report::build(simulation, &alerts, Arrived::default(), &nobody).planted[2].caught);
     }
 
     #[test]
     fn the_object_has_the_promised_keys_and_decides_the_exit_code() {
-        let simulation = Simulation::new(1, Timestamp::parse("2026-03-02").unwrap());
+        let simulation = &*STORY;
         let all: Vec<Alert> = simulation
             .planted
             .iter()
             .map(|p| alert(p.rule_hint[0], &[("author_id", p.author_id.to_string())], p.to))
             .collect();
         let arrived = Arrived { blocked: vec![30], mails: 6, webhooks: 5, forwarded: 100 };
-        let report = Report::build(&simulation, &all, arrived, &nobody);
+        let report = Report::build(simulation, &all, arrived, &nobody);
         assert!(report.is_complete() && report.is_quiet());
-        assert!(!Report::build(&simulation, &all[1..], Arrived::default(), &nobody).is_complete());
+        assert!(!Report::build(simulation, &all[1..], Arrived::default(), &nobody).is_complete());
         let json = serde_json::to_value(&report).unwrap();
         let keys: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
         let mut promised =

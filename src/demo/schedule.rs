@@ -68,12 +68,12 @@ fn share(part: Span, whole: i64) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Simulation;
+    use super::super::traffic::STORY;
     use super::*;
 
     #[test]
     fn a_week_is_told_in_order_in_a_minute_and_a_half_with_a_pause_after_each_attack() {
-        let simulation = Simulation::new(1, Timestamp::parse("2026-03-02").unwrap());
+        let simulation = &*STORY;
         let end = simulation.week.plus(Span::days(7));
         let schedule = Schedule::new(simulation.week, end, &simulation.planted);
         assert!((60..=95).contains(&schedule.length().as_secs()), "{:?}", schedule.length());

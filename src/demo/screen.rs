@@ -4,7 +4,6 @@
 //! stays in the terminal's history.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -134,8 +133,8 @@ impl Screen {
             DemoEvent::Mail { to, subject, open } => {
                 let to = plain(&to.join(", "));
                 format!(
-                    "   {} to {to}: {}\n        open {}\n",
-                    self.paint("mail", CYAN),
+                    "   {} to {to}: {}\n          open {}\n",
+                    self.paint("mail  ", CYAN),
                     plain(subject),
                     open.display()
                 )
@@ -186,8 +185,8 @@ impl Screen {
         let millis = status.now.since(begun).0.max(1);
         let rate = u128::from(status.count - first.min(status.count)) * 1000 / millis.unsigned_abs() as u128;
         let (time, events) = (day_and_time(status.at), status.count);
-        let (alerts, blocked) = (self.alerts.len(), self.blocked.len());
-        format!("{time}  {events} events  {rate}/s  {alerts} alerts  {blocked} blocked")
+        let (alerts, blocked) = (counted(self.alerts.len() as u64, "alert"), self.blocked.len());
+        format!("{time}  {}  {rate}/s  {alerts}  {blocked} blocked", counted(events, "event"))
     }
 
     fn header(&self, places: &Places) -> String {
@@ -216,9 +215,10 @@ impl Screen {
         let title = self.paint(&plain(&alert.title), BOLD);
         let mut text = String::from("\n");
         line(&mut text, format_args!("{} {level} alert {number}: {title}", day_and_time(alert.last_at)));
-        line(&mut text, format_args!("   who   {}", self.who(alert)));
-        line(&mut text, format_args!("   why   {}", wrap(&plain(&alert.reason), WIDTH - 9, "         ")));
-        line(&mut text, format_args!("   rule  {} ({} events)", plain(&alert.rule), alert.evidence_count));
+        line(&mut text, format_args!("   who    {}", self.who(alert)));
+        line(&mut text, format_args!("   why    {}", wrap(&plain(&alert.reason), WIDTH - 10, "          ")));
+        let evidence = counted(alert.evidence_count, "event");
+        line(&mut text, format_args!("   rule   {} ({evidence})", plain(&alert.rule)));
         text
     }
 
@@ -233,19 +233,19 @@ impl Screen {
     fn delivered(&self, alert: &AlertId, action: &str, outcome: &Result<Outcome, String>) -> String {
         let of = self.alerts.get(alert).map_or_else(String::new, |number| format!(" of alert {number}"));
         let (mark, colour, text) = match outcome {
-            Ok(outcome) if outcome.needs_human => ("asks", YELLOW, &outcome.summary),
-            Ok(outcome) if outcome.dry_run => ("would", YELLOW, &outcome.summary),
-            Ok(outcome) => ("done", GREEN, &outcome.summary),
+            Ok(outcome) if outcome.needs_human => ("asks  ", YELLOW, &outcome.summary),
+            Ok(outcome) if outcome.dry_run => ("would ", YELLOW, &outcome.summary),
+            Ok(outcome) => ("done  ", GREEN, &outcome.summary),
             Err(reason) => ("failed", RED, reason),
         };
         let action = plain(action);
-        let text = wrap(&plain(text), WIDTH - 9, "         ");
+        let text = wrap(&plain(text), WIDTH - 10, "          ");
         let mut block = String::new();
         line(&mut block, format_args!("   {} {action}{of}: {text}", self.paint(mark, colour)));
         if let Ok(Outcome { undo: Some(undo), .. }) = outcome {
             line(
                 &mut block,
-                format_args!("        undo: {}", wrap(&plain(undo), WIDTH - 14, "              ")),
+                format_args!("          undo: {}", wrap(&plain(undo), WIDTH - 16, "                ")),
             );
         }
         block
@@ -256,7 +256,7 @@ impl Screen {
             return String::new();
         }
         let name = self.people.get(&user).cloned().unwrap_or_else(|| format!("user {user}"));
-        format!("   {} {name}, user {user}; GitLab now says: {state}\n", self.paint("state", MAGENTA))
+        format!("   {} {name}, user {user}; GitLab now says: {state}\n", self.paint("state ", MAGENTA))
     }
 
     fn summary(&self, report: &Report) -> String {
@@ -268,13 +268,22 @@ impl Screen {
             line(&mut text, format_args!("  {mark}  {:<36}{name}", found.name));
             line(&mut text, format_args!("          {}", self.paint(rule, DIM)));
         }
-        let Report { events, alerts, unplanned_alerts: unplanned, mails, webhooks, forwarded, .. } = report;
         let blocked = report.blocked.len();
         line(
             &mut text,
-            format_args!("\n  {events} events, {alerts} alerts ({unplanned} unplanned), {blocked} blocked"),
+            format_args!(
+                "
+  {}, {} ({} unplanned), {blocked} blocked",
+                counted(report.events, "event"),
+                counted(report.alerts, "alert"),
+                report.unplanned_alerts
+            ),
         );
-        line(&mut text, format_args!("  {mails} mails, {webhooks} webhooks, {forwarded} events forwarded"));
+        let (mails, webhooks) = (counted(report.mails, "mail"), counted(report.webhooks, "webhook"));
+        line(
+            &mut text,
+            format_args!("  {mails}, {webhooks}, {} forwarded", counted(report.forwarded, "event")),
+        );
         text
     }
 
@@ -301,9 +310,15 @@ const fn level_colour(level: Level) -> &'static str {
     }
 }
 
-/// Writing to a string does not fail.
+/// Adds a line; blanks at its end go.
 fn line(text: &mut String, what: std::fmt::Arguments<'_>) {
-    drop(writeln!(text, "{what}"));
+    text.push_str(what.to_string().trim_end());
+    text.push('\n');
+}
+
+/// `1 alert`, `2 alerts`.
+fn counted(count: u64, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 /// Names and messages come from whoever sent the event: no control character reaches the terminal.
@@ -456,7 +471,36 @@ mod tests {
     fn without_a_terminal_the_story_is_plain_lines() {
         let text = shown(PLAIN, &story());
         assert!(!text.contains('\x1b') && !text.contains('\r'));
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @"
+        Watchfire: a week at a simulated company
+
+          daemon takes events at  http://127.0.0.1:1/ingest/gitlab
+          stand-in GitLab API at  http://127.0.0.1:2
+          mails are put into      /tmp/d/mails
+
+
+        Tue 03 Mar 02:48  HIGH  alert 1: One account clones many projects
+           who    Ada Adler (@ada.adler), user 30
+           why    20 different entity_id within 10m, at least 20 are too many; the
+                  usual number for this account is 2
+           rule   gitlab-mass-clone (20 events)
+           done   block-author of alert 1: blocked user 30 (ada.adler); read back: blocked
+                  undo: POST /users/30/unblock
+           state  Ada Adler (@ada.adler), user 30; GitLab now says: blocked
+           failed hook of alert 1: 503
+           mail   to secops@example.com: [high] One account clones many projects
+                  open /tmp/d/mails/001.html
+
+        What was planted, and what was caught
+
+          caught  mass-clone                          Ada Adler (@ada.adler)
+                  gitlab-mass-clone
+          MISSED  audit-stream-deleted
+                  no alert
+
+          18000 events, 1 alert (0 unplanned), 1 blocked
+          1 mail, 0 webhooks, 18000 events forwarded
+        ");
     }
 
     #[test]
@@ -464,7 +508,7 @@ mod tests {
         let text = shown(FULL, &story()[1..4]);
         assert!(text.contains("Tue 03 Mar 02:48  401 events  200/s  0 alerts  0 blocked"));
         assert!(text.contains("\r\x1b[2K\nTue 03 Mar 02:48 \x1b[97;41m HIGH \x1b[0m alert 1"));
-        assert!(text.contains("1 alerts"), "drawn again beneath the alert");
+        assert!(text.contains("1 alert "), "drawn again beneath the alert");
     }
 
     #[test]

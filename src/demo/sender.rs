@@ -157,6 +157,7 @@ async fn settle(
 
 #[cfg(test)]
 mod tests {
+    use super::super::traffic::STORY;
     use std::sync::atomic::AtomicBool;
     use std::sync::{Arc, Mutex};
 
@@ -165,8 +166,8 @@ mod tests {
     use axum::http::HeaderMap;
     use axum::routing::post;
 
+    use super::super::Schedule;
     use super::super::serving::Serving;
-    use super::super::{Schedule, Simulation};
     use super::*;
 
     type Seen = Arc<Mutex<Vec<(HeaderMap, Bytes)>>>;
@@ -197,7 +198,7 @@ mod tests {
 
     #[tokio::test]
     async fn events_go_out_as_gitlab_sends_them_and_nearly_in_order() {
-        let simulation = Simulation::new(5, Timestamp::parse("2026-03-02").unwrap());
+        let simulation = &*STORY;
         let events = &simulation.events[simulation.events.len() - 300..];
         let (serving, seen) = receiver(None).await;
         let mut last = None;
@@ -220,7 +221,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_refusal_says_which_event_and_why() {
-        let simulation = Simulation::new(5, Timestamp::parse("2026-03-02").unwrap());
+        let simulation = &*STORY;
         let (serving, seen) = receiver(Some(401)).await;
         let error =
             sender(&serving).send(&simulation.events[..1], &Pace::Full, &mut |_| ()).await.unwrap_err();
@@ -231,7 +232,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_shown_pace_waits_for_its_time() {
-        let simulation = Simulation::new(5, Timestamp::parse("2026-03-02").unwrap());
+        let simulation = &*STORY;
         let week = simulation.events.iter().position(|event| event.at > simulation.week).unwrap();
         let events = simulation.events[week - 1..week + 1].to_vec();
         let schedule =
