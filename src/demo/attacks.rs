@@ -4,8 +4,8 @@
 //!   minutes at night, from a known address.
 //! * `project-deletion-spree`: 8 `project_destroyed` in 10 minutes; the entity is the group, the target the
 //!   project.
-//! * `token-after-failed-sign-ins`: 9 `login_failed_with_standard_authentication` (author -1, whose name is the
-//!   login typed), then `authenticated_with_password`, `personal_access_token_created` and 2 clones by the
+//! * `token-after-failed-sign-ins`: 9 `login_failed_with_standard_authentication` (author -1, whose name
+//!   is the login typed), then `authenticated_with_password`, `personal_access_token_created` and 2 clones by the
 //!   account, all from one new address.
 //! * `approval-rule-loosened-self-merge`: in one project `update_approval_rules` from 2 to 0,
 //!   `project_merge_requests_author_approval_updated` from true to false, a push, `merge_request_create`,

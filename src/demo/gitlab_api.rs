@@ -1,7 +1,7 @@
 //! A stand-in of GitLab's user moderation API: strict, small, and it really changes the account's state.
 //!
-//! Source of codes and rules: GitLab's user moderation API page. What it leaves open is decided here: blocking
-//! a blocked account answers 201 and changes nothing, and refusals carry `{"message": …}` as elsewhere.
+//! Source of codes and rules: GitLab's user moderation API page. What it leaves open is decided here:
+//! blocking a blocked account answers 201 and changes nothing, and refusals carry `{"message": …}` as elsewhere.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -234,10 +234,10 @@ async fn user(State(shared): State<Arc<Shared>>, Path(id): Path<String>, headers
 
 /// The user as the API shows it; some keys only to administrators.
 fn shown(user: &SimUser, to_admin: bool) -> Value {
+    let page = format!("https://gitlab.example.com/{}", user.username);
     let mut object = json!({
         "id": user.id, "username": user.username, "name": user.name, "state": user.state.name(),
-        "locked": false, "avatar_url": null, "web_url": format!("https://gitlab.example.com/{}", user.username),
-        "bot": user.bot,
+        "locked": false, "avatar_url": null, "web_url": page, "bot": user.bot,
     });
     if to_admin {
         object["is_admin"] = user.is_admin.into();

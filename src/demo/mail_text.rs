@@ -1,7 +1,7 @@
 //! Reading a mail far enough to show it: unfolded headers, the HTML part, its two transfer encodings.
 //!
-//! Sources: RFC 5322 (headers), RFC 2045 and 2046 (encodings, parts), RFC 2047 (encoded words). Only what mail
-//! programs commonly write; anything else is shown as it stands.
+//! Sources: RFC 5322 (headers), RFC 2045 and 2046 (encodings, parts), RFC 2047 (encoded words). Only what
+//! mail programs commonly write; anything else is shown as it stands.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

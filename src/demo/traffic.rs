@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::acts::{FETCH, MergeRequest, PUSH, robot};
+use super::acts::{FETCH, MergeRequest, Moment, PUSH, robot};
 use super::attacks::{self, Planted};
 use super::dice::Dice;
 use super::organisation::{Organisation, Part, SimUser};
@@ -107,6 +107,13 @@ fn past(organisation: &Organisation, week: Timestamp, seed: u64) -> Vec<Draft> {
             drafts.push(robot(one, &organisation.projects[one.project], at, FETCH));
         }
     }
+    // The audit stream itself was set up by an administrator.
+    let admin = organisation.with_part(Part::Administrator);
+    drafts.push(Moment::of(admin, week.minus(Span::days(80)).plus(Span::hours(14))).stream(
+        "audit_events_streaming_instance_headers_create",
+        (32, "AuditEvents::Streaming::InstanceHeader"),
+        "Created custom HTTP header with key X-Stream-Key.",
+    ));
     in_order(drafts, week.minus(Span::days(91)), week)
 }
 
