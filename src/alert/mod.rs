@@ -2,4 +2,5 @@
 
 mod finding;
 
+pub use finding::scalar;
 pub use finding::{Alert, AlertId, Finding, Key, LedgerEntry, LedgerReason, Level};

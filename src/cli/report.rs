@@ -180,7 +180,8 @@ impl Summary {
         writeln!(output, "{events} events from {first} to {last}, {} rules", rules.units().len())?;
         writeln!(output, "{} alerts, {} findings\n", alerts.len(), self.findings.values().sum::<u64>())?;
         for unit in rules.units() {
-            let own: Vec<&Alert> = alerts.iter().copied().filter(|alert| alert.rule == unit.rule.id).collect();
+            let own: Vec<&Alert> =
+                alerts.iter().copied().filter(|alert| alert.rule == unit.rule.id).collect();
             let findings = self.findings.get(&*unit.rule.id).copied().unwrap_or_default();
             if own.is_empty() && findings == 0 {
                 continue;
@@ -207,8 +208,10 @@ impl Summary {
     /// What changed from another version of the rules to these.
     pub(super) fn print_difference(&self, old: &Self, output: &mut dyn Write) -> anyhow::Result<()> {
         let identity = |alert: &Alert| (alert.rule.to_string(), alert.key.clone(), alert.started_at);
-        let ours: BTreeMap<_, &Alert> = self.alerts_in_order().into_iter().map(|a| (identity(a), a)).collect();
-        let theirs: BTreeMap<_, &Alert> = old.alerts_in_order().into_iter().map(|a| (identity(a), a)).collect();
+        let ours: BTreeMap<_, &Alert> =
+            self.alerts_in_order().into_iter().map(|a| (identity(a), a)).collect();
+        let theirs: BTreeMap<_, &Alert> =
+            old.alerts_in_order().into_iter().map(|a| (identity(a), a)).collect();
         writeln!(output, "\ncompared with the other version:")?;
         let mut same = 0;
         for (identity, alert) in &ours {

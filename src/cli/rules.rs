@@ -22,7 +22,10 @@ pub(super) fn read(
         super::say(&reading.render(super::has_color()));
     }
     if reading.rules.units().is_empty() {
-        bail!("no rule could be read from {}", paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", "));
+        bail!(
+            "no rule could be read from {}",
+            paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ")
+        );
     }
     Ok(reading)
 }

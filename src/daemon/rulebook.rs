@@ -113,10 +113,11 @@ impl Rulebook {
 
     fn environment(&self, lists: &Lists, today: Timestamp) -> Environment {
         let names: Vec<&str> = lists.names().collect();
-        let table = names.iter().map(|name| (*name, lists.get(name).unwrap_or_default()));
+        let table: ListTable =
+            names.iter().map(|name| (*name, lists.get(name).unwrap_or_default())).collect();
         Environment {
             catalogue: Arc::clone(&self.catalogue),
-            cage: Arc::new(Cage::new(Arc::new(ListTable::new(table)))),
+            cage: Arc::new(Cage::new(Arc::new(table))),
             lateness: self.config.lateness,
             today,
         }
@@ -183,7 +184,8 @@ fn files_below(path: &Path, endings: &[&str], diagnostics: &mut Vec<Diagnostic>)
     let mut open = vec![path.to_path_buf()];
     while let Some(path_here) = open.pop() {
         if !path_here.is_dir() {
-            let has_ending = path_here.extension().is_some_and(|found| endings.iter().any(|ending| found == *ending));
+            let has_ending =
+                path_here.extension().is_some_and(|found| endings.iter().any(|ending| found == *ending));
             if has_ending || path_here == path {
                 files.push(path_here);
             }

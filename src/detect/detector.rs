@@ -71,16 +71,17 @@ impl Detector {
         }
     }
 
-    /// Takes in an event; `event` gives its canonical form to those who ask.
+    /// Takes in an event that is not before the watermark; `event` gives its canonical form to those who ask.
     pub fn on_hit(
         &self,
         state: &mut KeyState,
         hit: &Hit,
+        watermark: Timestamp,
         event: &dyn Fn() -> Map<String, Value>,
     ) -> Result<Outcome, ScriptError> {
         Ok(match (self, state) {
-            (Self::Window(spec), KeyState::Window(state)) => spec.on_hit(state, hit),
-            (Self::Sequence(spec), KeyState::Sequence(state)) => spec.on_hit(state, hit),
+            (Self::Window(spec), KeyState::Window(state)) => spec.on_hit(state, hit, watermark),
+            (Self::Sequence(spec), KeyState::Sequence(state)) => spec.on_hit(state, hit, watermark),
             (Self::Absence(spec), KeyState::Absence(state)) => spec.on_hit(state, hit),
             (Self::FirstSeen(spec), KeyState::FirstSeen(state)) => spec.on_hit(state, hit),
             (Self::Dormant(spec), KeyState::Dormant(state)) => spec.on_hit(state, hit),

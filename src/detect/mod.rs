@@ -11,6 +11,8 @@ mod novelty;
 mod script;
 mod sequence;
 mod window;
+#[cfg(test)]
+mod tests;
 
 pub use absence::AbsenceSpec;
 pub use detector::{Detector, KeyState};

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use rhai::Dynamic;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use smallvec::smallvec;
@@ -32,7 +33,7 @@ struct Seen {
     position: Position,
     json: String,
     #[serde(skip)]
-    value: Option<EventValue>,
+    value: Option<Dynamic>,
 }
 
 /// One key's map and window.
@@ -55,13 +56,14 @@ impl ScriptSpec {
         let value = EventValue::from_json(event);
         state.last = state.last.max(hit.time);
         let overflowed = self.remember(state, hit, event, &value);
-        let events = state.window.iter_mut().map(Seen::value).collect();
-        let found = self.program.run(&self.cage, &value, &mut state.memory, &Window::new(events))?;
+        let events: Vec<Dynamic> = state.window.iter_mut().map(Seen::value).collect();
+        let window = Window::new(Arc::new(events), state.window.len() as u64);
+        let found = self.program.run(&self.cage, &value, &mut state.memory, &window)?;
         let completion = found.map(|found| Completion {
             time: hit.time,
             position: hit.position,
             value: found.value.or(found.score).unwrap_or(1.0),
-            reason: found.reason,
+            reason: if found.reason.is_empty() { String::from("the script found it") } else { found.reason },
             evidence: Evidence::sample(state.window.iter().map(|seen| seen.position)),
             held: smallvec![(hit.time, hit.time)],
         });
@@ -73,7 +75,7 @@ impl ScriptSpec {
         state: &mut ScriptKeyState,
         hit: &Hit,
         event: &Map<String, Value>,
-        value: &EventValue,
+        value: &Dynamic,
     ) -> bool {
         let horizon = state.last.minus(self.within);
         while state.window.front().is_some_and(|oldest| oldest.time <= horizon) {
@@ -98,7 +100,7 @@ impl ScriptSpec {
 
 impl Seen {
     /// The event as the script sees it; parsed again once after a restart.
-    fn value(&mut self) -> EventValue {
+    fn value(&mut self) -> Dynamic {
         let json = &self.json;
         let parse = || EventValue::from_json(&serde_json::from_str(json).unwrap_or_default());
         self.value.get_or_insert_with(parse).clone()

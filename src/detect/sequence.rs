@@ -51,8 +51,8 @@ impl SequenceSpec {
         self.steps.len()
     }
 
-    /// Takes in an event.
-    pub(super) fn on_hit(&self, state: &mut SequenceState, hit: &Hit) -> Outcome {
+    /// Takes in an event; what the watermark has left behind is let go.
+    pub(super) fn on_hit(&self, state: &mut SequenceState, hit: &Hit, watermark: Timestamp) -> Outcome {
         state.roles.resize(self.steps.len() + 1, VecDeque::new());
         let value = if self.different { hash(hit.value.as_deref().unwrap_or_default()) } else { 0 };
         let event = StepEvent { time: hit.time, position: hit.position, value };
@@ -61,7 +61,7 @@ impl SequenceSpec {
         let place = events.partition_point(|known| *known <= event);
         events.insert(place, event);
         let overflowed = events.len() > STEP_EVENTS_MAX && events.pop_front().is_some();
-        self.trim(state);
+        self.trim(state, watermark);
         let last_step = self.steps.len() - 1;
         let mut outcome = if self.unless.is_some() {
             let ends_sequence = if self.ordered { role == last_step } else { role <= last_step };
@@ -89,15 +89,15 @@ impl SequenceSpec {
         let mut held: SmallVec<[Held; 1]> = SmallVec::new();
         let mut completed = None;
         for end in ends {
-            if let Some(chain) = self.chain(state, end) {
+            // A late step changes something only for the sequences that use it.
+            let chain = self.chain(state, end);
+            let chain = chain.filter(|chain| chain.iter().any(|step| step.position == event.position));
+            if let Some(chain) = chain {
                 held.push(stretch(&chain));
                 completed = Some(chain);
             }
         }
-        let chain = completed?;
-        // A late middle step makes a finding only if the sequence needed it.
-        let is_new = is_last || chain.iter().any(|known| known.position == event.position);
-        is_new.then(|| self.completion_at(&chain, held, event.position))
+        completed.map(|chain| self.completion_at(&chain, held, event.position))
     }
 
     /// The events that may end a sequence, with times in `[from, to]`.
@@ -112,7 +112,9 @@ impl SequenceSpec {
         ends
     }
 
-    /// The tightest sequence that ends with this event, first step first.
+    /// The sequence that ends with this event, first step first. With `unless` it is the shortest, which is the
+    /// hardest to refute; else the one that began first, so that the stretch does not depend on the order of
+    /// arrival.
     fn chain(&self, state: &SequenceState, end: StepEvent) -> Option<Vec<StepEvent>> {
         let start = end.time.minus(self.within);
         let mut chain = Vec::with_capacity(self.steps.len());
@@ -128,8 +130,8 @@ impl SequenceSpec {
         found.then_some(chain)
     }
 
-    /// Finds events for the steps before `step`, latest first, each before the one after it. Backtracks only
-    /// over the bounded number of events a step keeps.
+    /// Finds events for the steps before `step`, each before the one after it. Backtracks only over the bounded
+    /// number of events a step keeps.
     fn extend(
         &self,
         state: &SequenceState,
@@ -140,10 +142,13 @@ impl SequenceSpec {
         let Some(previous) = step.checked_sub(1) else { return true };
         let Some(next) = chain.last().copied() else { return false };
         let Some(events) = state.roles.get(previous) else { return false };
-        for event in events.iter().rev().skip_while(|event| event.time > next.time) {
-            if event.time <= start {
-                break;
-            }
+        let from = events.partition_point(|event| event.time <= start);
+        let to = events.partition_point(|event| event.time <= next.time);
+        let mut candidates: Vec<&StepEvent> = events.range(from..to.max(from)).collect();
+        if previous > 0 || self.unless.is_some() {
+            candidates.reverse();
+        }
+        for event in candidates {
             if !self.fits(chain, event) {
                 continue;
             }
@@ -227,8 +232,8 @@ impl SequenceSpec {
         }
     }
 
-    fn trim(&self, state: &mut SequenceState) {
-        let horizon = state.last().minus(self.within).minus(self.lateness);
+    fn trim(&self, state: &mut SequenceState, watermark: Timestamp) {
+        let horizon = state.last().minus(self.lateness).min(watermark).minus(self.within);
         for events in &mut state.roles {
             while events.front().is_some_and(|oldest| oldest.time <= horizon) {
                 events.pop_front();

@@ -60,6 +60,10 @@ pub struct WindowState {
     values: FxHashMap<u64, u32>,
     /// Whether the behaviour holds at the newest entry.
     holds: bool,
+    /// The moment before the newest one, if the behaviour held then and never stopped in between.
+    since: Option<Timestamp>,
+    /// The last moment that was judged after the watermark had passed it.
+    judged: Option<Timestamp>,
 }
 
 impl Compare {
@@ -99,8 +103,8 @@ impl Compare {
 }
 
 impl WindowSpec {
-    /// Takes in an event.
-    pub(super) fn on_hit(&self, state: &mut WindowState, hit: &Hit) -> Outcome {
+    /// Takes in an event; what the watermark has left behind is let go.
+    pub(super) fn on_hit(&self, state: &mut WindowState, hit: &Hit, watermark: Timestamp) -> Outcome {
         let value = if self.measure == Measure::Distinct { hit.value_hash() } else { 0 };
         let entry = Entry { time: hit.time, position: hit.position, value };
         let newest = state.entries.back().map(|newest| newest.time);
@@ -114,12 +118,13 @@ impl WindowSpec {
             let place = self.insert(state, entry);
             Outcome::completed(self.rejudge(state, place, entry))
         };
-        outcome.overflowed = self.trim(state);
+        outcome.overflowed = self.trim(state, watermark);
         outcome
     }
 
     /// Judges the moment `at`, once no event of that time can come any more.
-    pub(super) fn on_timer(&self, state: &WindowState, at: Timestamp) -> Outcome {
+    pub(super) fn on_timer(&self, state: &mut WindowState, at: Timestamp) -> Outcome {
+        state.judged = Some(at);
         let end = state.entries.partition_point(|entry| entry.time <= at);
         let Some(completing) = end.checked_sub(1).and_then(|last| state.entries.get(last)) else {
             return Outcome::default();
@@ -135,6 +140,10 @@ impl WindowSpec {
     fn append(&self, state: &mut WindowState, entry: Entry, newest: Option<Timestamp>) -> Option<Completion> {
         let was_held = state.holds;
         let has_broken = self.advance(state, entry.time);
+        // Events of one moment are judged one after another, but what came before the moment is the same for all.
+        if newest != Some(entry.time) {
+            state.since = newest.filter(|_| was_held && !has_broken);
+        }
         state.entries.push_back(entry);
         if self.measure == Measure::Distinct {
             *state.values.entry(entry.value).or_default() += 1;
@@ -143,7 +152,7 @@ impl WindowSpec {
         if !state.holds {
             return None;
         }
-        let since = newest.filter(|_| was_held && !has_broken).unwrap_or(entry.time);
+        let since = state.since.unwrap_or(entry.time);
         self.completion(state, entry, entry.time, smallvec![(since, entry.time)])
     }
 
@@ -189,13 +198,14 @@ impl WindowSpec {
 
     /// Judges again every moment whose window a late event changed.
     fn rejudge(&self, state: &mut WindowState, place: usize, late: Entry) -> Option<Completion> {
-        let before = place.checked_sub(1).and_then(|index| state.entries.get(index));
+        let before = state.entries.iter().take(place).rev().find(|entry| entry.time < late.time);
         let from = before.map_or(late.time, |entry| entry.time);
-        let to = late.time.plus(Span(self.within.0 - 1));
+        let to = late.time.plus(self.within);
         let segments = self.segments(state, from, to);
         let newest = state.entries.back().map_or(late.time, |newest| newest.time);
         if newest <= to {
             state.holds = self.compare.holds(self.measure_now(state));
+            state.since = self.continues_into(state, newest);
         }
         let held: SmallVec<[Held; 1]> = segments.into_iter().filter(|(_, end)| *end >= late.time).collect();
         let moment = held.last()?.1;
@@ -221,6 +231,16 @@ impl WindowSpec {
             index = slide.end;
         }
         segments
+    }
+
+    /// The moment of an event before this one, if the behaviour held then and never stopped in between.
+    fn continues_into(&self, state: &WindowState, moment: Timestamp) -> Option<Timestamp> {
+        let before = state.entries.iter().rev().find(|entry| entry.time < moment)?.time;
+        let mut slide = Slide { spec: self, state, first: 0, end: 0, values: FxHashMap::default() };
+        slide.leave(before);
+        slide.enter(before);
+        let holds = self.compare.holds(slide.measure());
+        (holds && !slide.leave(moment)).then_some(before)
     }
 
     fn completion(
@@ -250,10 +270,12 @@ impl WindowSpec {
         })
     }
 
-    /// Lets go of what no window can need any more.
-    fn trim(&self, state: &mut WindowState) -> bool {
+    /// Lets go of what no window can need any more: late events and judgements still to come lie above the
+    /// watermark.
+    fn trim(&self, state: &mut WindowState, watermark: Timestamp) -> bool {
         let Some(newest) = state.entries.back().map(|newest| newest.time) else { return false };
-        let horizon = newest.minus(self.within).minus(self.lateness);
+        let judged = if self.compare.is_monotone() { newest } else { state.judged.unwrap_or(Timestamp::MIN) };
+        let horizon = newest.minus(self.lateness).min(watermark).min(judged).minus(self.within);
         while state.first > 0 && state.entries.front().is_some_and(|oldest| oldest.time <= horizon) {
             state.entries.pop_front();
             state.first -= 1;

@@ -164,6 +164,7 @@ impl Engine {
     }
 
     fn feed(&mut self, unit: &Unit, hit: &Hit, event: &Event, effects: &mut Effects) {
+        let watermark = self.state.watermark(self.limits.lateness);
         let Some(memory) = self.state.memories.get_mut(hit.detector as usize) else { return };
         if !memory.keys.contains_key(&hit.key) {
             memory.keys.insert(hit.key.clone(), Slot { state: unit.detector.fresh(), ..Slot::default() });
@@ -171,7 +172,7 @@ impl Engine {
         let state = memory.keys.get_mut(&hit.key).and_then(|slot| slot.state.as_mut());
         let Some(state) = state else { return };
         let catalogue = &self.catalogue;
-        let outcome = unit.detector.on_hit(state, hit, &|| canonical(event, catalogue));
+        let outcome = unit.detector.on_hit(state, hit, watermark, &|| canonical(event, catalogue));
         self.state.recount(hit.detector, &hit.key);
         match outcome {
             Ok(outcome) => self.settle(unit, hit.detector, &hit.key, outcome, effects),

@@ -300,7 +300,7 @@ pub struct Scratch {
     candidates: Vec<TargetId>,
     matched: Vec<TargetId>,
     failures: Vec<ScriptFailure>,
-    event_value: Option<EventValue>,
+    event_value: Option<rhai::Dynamic>,
 }
 
 /// A script predicate that failed; it counts as not matched.

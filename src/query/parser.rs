@@ -96,7 +96,8 @@ impl Parser<'_> {
     /// Whether this word in capitals comes next; takes it if so.
     fn keyword(&mut self, word: &str) -> bool {
         let Some(after) = self.rest().strip_prefix(word) else { return false };
-        let ends = after.chars().next().is_none_or(|next| next.is_whitespace() || matches!(next, '(' | ')' | '"'));
+        let ends =
+            after.chars().next().is_none_or(|next| next.is_whitespace() || matches!(next, '(' | ')' | '"'));
         if ends {
             self.at += word.len();
         }
@@ -214,14 +215,17 @@ impl Parser<'_> {
     }
 
     fn test(&mut self, name: &str) -> Result<Test, QueryError> {
-        const SIGNS: [(&str, Cmp); 4] =
-            [(">=", Cmp::Gte), ("<=", Cmp::Lte), (">", Cmp::Gt), ("<", Cmp::Lt)];
+        const SIGNS: [(&str, Cmp); 4] = [(">=", Cmp::Gte), ("<=", Cmp::Lte), (">", Cmp::Gt), ("<", Cmp::Lt)];
         let from = self.at;
         if let Some((sign, cmp)) = SIGNS.into_iter().find(|(sign, _)| self.rest().starts_with(sign)) {
             self.at += sign.len();
             let word = self.word(false)?;
             if is_empty(&word) {
-                return self.fail_since(from, format!("`{sign}` compares with nothing"), "write a value after it");
+                return self.fail_since(
+                    from,
+                    format!("`{sign}` compares with nothing"),
+                    "write a value after it",
+                );
             }
             return Ok(Test::Compare(cmp, self.operand(name, word)?));
         }

@@ -34,12 +34,14 @@ const NOTHING: (Timestamp, Timestamp) = (Timestamp::MAX, Timestamp::MIN);
 
 fn range_of(node: &Node) -> (Timestamp, Timestamp) {
     match node {
-        Node::And(nodes) => nodes.iter().map(range_of).fold(EVERYTHING, |(from, to), (other_from, other_to)| {
-            (from.max(other_from), to.min(other_to))
-        }),
-        Node::Or(nodes) => nodes.iter().map(range_of).fold(NOTHING, |(from, to), (other_from, other_to)| {
-            (from.min(other_from), to.max(other_to))
-        }),
+        Node::And(nodes) => nodes
+            .iter()
+            .map(range_of)
+            .fold(EVERYTHING, |(from, to), (other_from, other_to)| (from.max(other_from), to.min(other_to))),
+        Node::Or(nodes) => nodes
+            .iter()
+            .map(range_of)
+            .fold(NOTHING, |(from, to), (other_from, other_to)| (from.min(other_from), to.max(other_to))),
         Node::Term(Term::Field(name, test)) if fields(name).eq(["created_at"]) => range_of_test(test),
         Node::Not(_) | Node::Term(_) => EVERYTHING,
     }
@@ -98,16 +100,12 @@ fn longest_safe_part(pattern: &Pattern) -> Option<&str> {
     // A part of a number, such as the `0` in `*.0`, need not be in its other spelling.
     let is_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit() || b".e-".contains(&byte));
     let parts = pattern.folded.iter().map(String::as_str);
-    parts
-        .filter(is_usable)
-        .filter(|part| !(has_wildcard && is_digits(part)))
-        .max_by_key(|part| part.len())
+    parts.filter(is_usable).filter(|part| !(has_wildcard && is_digits(part))).max_by_key(|part| part.len())
 }
 
 fn occurs_ignoring_case(needle: &[u8], haystack: &[u8]) -> bool {
     let Some(first) = needle.first() else { return true };
     let mut places = memchr::memchr2_iter(first.to_ascii_lowercase(), first.to_ascii_uppercase(), haystack);
-    places.any(|at| {
-        haystack.get(at..at + needle.len()).is_some_and(|found| found.eq_ignore_ascii_case(needle))
-    })
+    places
+        .any(|at| haystack.get(at..at + needle.len()).is_some_and(|found| found.eq_ignore_ascii_case(needle)))
 }

@@ -49,7 +49,8 @@ impl Cage {
     pub(super) fn compile(&self, source: &str, place: Place) -> Result<AST, ScriptError> {
         let ast = self.engine.compile(source).map_err(|error| place.syntax(&error))?;
         if captures(&ast) {
-            let message = "a closure uses a variable from outside; pass it as an argument, or use a `for` loop";
+            let message =
+                "a closure uses a variable from outside; pass it as an argument, or use a `for` loop";
             return Err(place.error(ScriptErrorKind::Syntax, capture_position(source), message));
         }
         Ok(ast)

@@ -81,8 +81,12 @@ fn describe(error: &EvalAltResult, limits: &Limits) -> (ScriptErrorKind, String)
         EvalAltResult::ErrorStackOverflow(..) => {
             (Limit, format!("functions call each other more than {} levels deep", limits.call_levels))
         }
-        EvalAltResult::ErrorTooManyVariables(..) => (Limit, format!("more than {} variables", limits.variables)),
-        EvalAltResult::ErrorDataTooLarge(what, ..) => (Limit, format!("{} is over the limit", what.to_lowercase())),
+        EvalAltResult::ErrorTooManyVariables(..) => {
+            (Limit, format!("more than {} variables", limits.variables))
+        }
+        EvalAltResult::ErrorDataTooLarge(what, ..) => {
+            (Limit, format!("{} is over the limit", what.to_lowercase()))
+        }
         EvalAltResult::ErrorRuntime(value, ..) => (Failed, value.to_string()),
         EvalAltResult::ErrorFunctionNotFound(signature, ..) => {
             (Failed, format!("there is no function {signature}{}", super::helpers::suggestion(signature)))

@@ -139,16 +139,16 @@ pub(super) fn register(engine: &mut Engine, lists: Arc<ListTable>, limits: &Limi
         time_of(&time).map_or(Dynamic::UNIT, |time| i64::from(time.civil().hour()).into())
     });
     engine.register_fn("weekday_of", |time: Dynamic| {
-        time_of(&time).map_or(Dynamic::UNIT, |time| {
-            i64::from(time.civil().weekday().to_monday_one_offset()).into()
-        })
+        time_of(&time)
+            .map_or(Dynamic::UNIT, |time| i64::from(time.civil().weekday().to_monday_one_offset()).into())
     });
     engine.register_fn("cidr", |address: Dynamic, network: ImmutableString| cidr(&address, &[network]));
     engine.register_fn("cidr", |address: Dynamic, networks: Array| {
         let networks: Vec<_> = networks.iter().filter_map(text_of).collect();
         cidr(&address, &networks)
     });
-    engine.register_fn("in_list", move |list: ImmutableString, value: Dynamic| in_list(&lists, &list, &value));
+    engine
+        .register_fn("in_list", move |list: ImmutableString, value: Dynamic| in_list(&lists, &list, &value));
     let cache = RegexCache::new(limits);
     engine.register_fn(
         "matches",
@@ -291,7 +291,12 @@ mod tests {
     fn every_example_of_the_reference_gives_what_it_says() {
         for helper in HELPERS {
             assert!(helper.example.contains(&format!("{}(", helper.name)), "{}", helper.name);
-            assert_eq!(holds(&format!("{} == {}", helper.example, helper.result)), Ok(true), "{}", helper.name);
+            assert_eq!(
+                holds(&format!("{} == {}", helper.example, helper.result)),
+                Ok(true),
+                "{}",
+                helper.name
+            );
         }
     }
 

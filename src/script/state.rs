@@ -115,7 +115,9 @@ pub(super) fn register(engine: &mut Engine, entries_max: usize) {
         },
     );
     // The engine has a property `tag` on every value; here it is one like any other.
-    engine.register_get("tag", |context: NativeCallContext<'_>, state: &mut Handle| get(context, state, "tag".into()));
+    engine.register_get("tag", |context: NativeCallContext<'_>, state: &mut Handle| {
+        get(context, state, "tag".into())
+    });
     engine.register_set("tag", move |context: NativeCallContext<'_>, state: &mut Handle, value: Dynamic| {
         set(&context, state, "tag", value, entries_max)
     });
@@ -153,7 +155,8 @@ fn set(
     charge(context, weight / 4)?;
     let mut map = state.lock();
     if map.len() >= entries_max && !map.contains_key(name) {
-        let error = EvalAltResult::ErrorDataTooLarge("number of properties of state".to_owned(), Position::NONE);
+        let error =
+            EvalAltResult::ErrorDataTooLarge("number of properties of state".to_owned(), Position::NONE);
         return Err(error.into());
     }
     map.insert(name.into(), value);

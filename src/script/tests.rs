@@ -137,7 +137,8 @@ fn a_text_that_looks_like_a_capture_is_none() {
 
 #[test]
 fn errors_show_the_innermost_line() {
-    let source = "fn helper(x) {\n  throw \"no \" + x;\n}\nfn on_event(event, state, window) {\n  helper(1)\n}";
+    let source =
+        "fn helper(x) {\n  throw \"no \" + x;\n}\nfn on_event(event, state, window) {\n  helper(1)\n}";
     let error = Program::compile(&cage(), source, 100).map(|_| run(source).unwrap_err()).unwrap();
     assert_eq!((error.line, error.kind), (2, ScriptErrorKind::Failed));
     assert_eq!(error.message, "no 1");
@@ -150,7 +151,8 @@ fn errors_show_the_innermost_line() {
 
 #[test]
 fn answers_of_a_rule_script() {
-    let finding = |reason: &str, score, value| Some(ScriptFinding { reason: reason.to_owned(), score, value });
+    let finding =
+        |reason: &str, score, value| Some(ScriptFinding { reason: reason.to_owned(), score, value });
     assert_eq!(run_body("true"), Ok(finding("", None, None)));
     assert_eq!(run_body("false"), Ok(None));
     assert_eq!(run_body("\"why\""), Ok(finding("why", None, None)));
@@ -175,13 +177,17 @@ fn state_is_a_map_that_lasts() {
         ("state.list = []; state.list.push(3); state.list.push(4); `${state.list}`", "[3, 4]"),
         ("state.by = #{}; state.by[\"x\"] = 1; state.by.y = 2; `${state.by.x + state.by.y}`", "3"),
         ("state.by = #{a: #{}}; state.by.a.b = 5; `${state.by.a.b}`", "5"),
-        ("state.a = 1; state.remove(\"a\"); `${state.len()} ${\"a\" in state} ${state.is_empty()}`", "0 false true"),
+        (
+            "state.a = 1; state.remove(\"a\"); `${state.len()} ${\"a\" in state} ${state.is_empty()}`",
+            "0 false true",
+        ),
         ("state.b = 1; state.a = 2; `${state.keys()}`", "[\"a\", \"b\"]"),
         ("state.e = event; `${state.e.details.a.b}`", "1"),
         ("state.tag = 7; state.tag += 1; `${state.tag}`", "8"),
         ("set(state); `${state.set}`", "9"),
     ] {
-        let source = format!("fn set(state) {{ state.set = 9; }} fn on_event(event, state, window) {{ {body} }}");
+        let source =
+            format!("fn set(state) {{ state.set = 9; }} fn on_event(event, state, window) {{ {body} }}");
         assert_eq!(run(&source).unwrap().unwrap().reason, expected, "{body}");
     }
 }
@@ -342,8 +348,13 @@ fn hostile_scripts_are_stopped() {
         &many,
     ] {
         let shown: String = body.chars().take(60).collect();
-        eprintln!("> {shown}"); let outcome = run_body(body);
-        let Err(error) = outcome else { eprintln!("BAD {shown}: {outcome:?}"); continue };eprintln!("{shown}: {error}");
+        eprintln!("> {shown}");
+        let outcome = run_body(body);
+        let Err(error) = outcome else {
+            eprintln!("BAD {shown}: {outcome:?}");
+            continue;
+        };
+        eprintln!("{shown}: {error}");
         assert!(error.line >= 1 && error.column >= 1, "{shown}: {error}");
         assert_eq!(run_body(body), Err(error), "{shown}: the same input, another end");
     }
@@ -373,7 +384,8 @@ fn ordinary_nesting_is_allowed() {
     let or = vec!["event.id == 5"; 40].join(" || ");
     let sum = vec!["1"; 40].join(" + ");
     let text = vec!["\"a\""; 40].join(" + ");
-    let loops = "for a in 0..1 { if a == 0 { for b in 0..1 { if b == 0 { let x = [#{c: (1 + 2) * 3}]; } } } }";
+    let loops =
+        "for a in 0..1 { if a == 0 { for b in 0..1 { if b == 0 { let x = [#{c: (1 + 2) * 3}]; } } } }";
     for body in [
         format!("{or};"),
         format!("let x = {sum};"),
@@ -423,7 +435,8 @@ fn the_same_input_gives_the_same_output() {
 #[test]
 fn one_cage_serves_many_threads() {
     let cage = Arc::new(cage());
-    let predicate = Predicate::compile(&cage, "matches(event.author_name, \"^ad\") && event.id > 0", 1).unwrap();
+    let predicate =
+        Predicate::compile(&cage, "matches(event.author_name, \"^ad\") && event.id > 0", 1).unwrap();
     let workers: Vec<_> = (0..4)
         .map(|_| {
             let (cage, predicate) = (Arc::clone(&cage), predicate.clone());

@@ -271,7 +271,8 @@ pub(super) fn weigh(value: &Dynamic, depth: usize) -> Result<u64, NoJson> {
     if let Some(text) = value.read_lock::<ImmutableString>() {
         return Ok(1 + text.len() as u64 / 64);
     }
-    let is_scalar = value.is_unit() || value.is_bool() || value.is_int() || value.is_float() || value.is_char();
+    let is_scalar =
+        value.is_unit() || value.is_bool() || value.is_int() || value.is_float() || value.is_char();
     if is_scalar { Ok(1) } else { Err(NoJson::Type(value.type_name().to_owned())) }
 }
 

@@ -72,15 +72,11 @@ pub(super) fn register(engine: &mut Engine) {
             Ok(window.sum(&field))
         },
     );
-    engine.register_fn("first", |window: &mut Window| {
-        window.events.first().cloned().unwrap_or(Dynamic::UNIT)
-    });
+    engine
+        .register_fn("first", |window: &mut Window| window.events.first().cloned().unwrap_or(Dynamic::UNIT));
     engine.register_fn("last", |window: &mut Window| window.events.last().cloned().unwrap_or(Dynamic::UNIT));
-    engine.register_fn(
-        "events",
-        |context: NativeCallContext<'_>, window: &mut Window| -> Answer<Array> {
-            charge(&context, window.cost())?;
-            Ok(window.events.as_ref().clone())
-        },
-    );
+    engine.register_fn("events", |context: NativeCallContext<'_>, window: &mut Window| -> Answer<Array> {
+        charge(&context, window.cost())?;
+        Ok(window.events.as_ref().clone())
+    });
 }
