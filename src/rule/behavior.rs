@@ -146,8 +146,11 @@ fn kind_name(entries: Entries<'_>, report: &mut Report) -> Option<&'static str> 
     let mut found = KINDS.iter().filter_map(|kind| Some((*kind, &read::get(entries, kind)?.0)));
     let first = found.next();
     if let (Some((first, first_key)), Some((second, second_key))) = (first, found.next()) {
-        let (later, name) =
-            if second_key.place.line >= first_key.place.line { (second_key, second) } else { (first_key, first) };
+        let (later, name) = if second_key.place.line >= first_key.place.line {
+            (second_key, second)
+        } else {
+            (first_key, first)
+        };
         let message = format!("a behaviour measures one thing; `{name}` is one too many");
         report.error("two-kinds", later.place, message).help("write a second rule");
         return None;
@@ -184,6 +187,7 @@ fn within(kind: &str, entries: Entries<'_>, place: Place, report: &mut Report) -
     match read::value(entries, "within") {
         Some(node) => read::span(node, "`within`", report),
         None if matches!(kind, "first_seen" | "dormant") => Some(Span(0)),
+        None if read::is_mistyped(entries, &["within"]) => None,
         None => {
             let noted = read::missing("within", "`behavior`", place, report);
             noted.help("add the window, as `within: 10m`");
@@ -211,9 +215,7 @@ fn kind(
             is_switch.then_some(Kind::Count)
         }
         "distinct" => fields(key, node, report).map(Kind::Distinct),
-        "sequence" => {
-            super::sequence::sequence(node, entries, (by, draft), report).map(Kind::Sequence)
-        }
+        "sequence" => super::sequence::sequence(node, entries, (by, draft), report).map(Kind::Sequence),
         "absence" => absence(node, draft, report),
         "first_seen" => {
             let mut span = |name: &str| match read::value(entries, name) {
@@ -271,6 +273,9 @@ fn compare(kind: &str, entries: Entries<'_>, place: Place, report: &mut Report) 
     }
     let mut found = entries.iter().filter(|(key, _)| COMPARISONS.contains(&key.text.as_str()));
     let Some((key, node)) = found.next() else {
+        if read::is_mistyped(entries, &COMPARISONS) {
+            return None;
+        }
         let help = format!("add one of {}", super::suggest::one_of(&COMPARISONS));
         read::missing("at_least", "`behavior`", place, report).help(help);
         return None;
@@ -291,7 +296,9 @@ fn compare(kind: &str, entries: Entries<'_>, place: Place, report: &mut Report) 
     };
     let problem = match compare {
         Compare::AtLeast(low) if low < 1.0 => "always holds: the smallest is 1",
-        Compare::AtMost(high) | Compare::Between(_, high) if high < 1.0 => "asks for nothing at all: use `absence`",
+        Compare::AtMost(high) | Compare::Between(_, high) if high < 1.0 => {
+            "asks for nothing at all: use `absence`"
+        }
         Compare::FewerThan(high) if high < 2.0 => "asks for nothing at all: use `absence`",
         Compare::Between(low, high) if low > high => "is empty: the lower bound comes first",
         _ => return Some(compare),
@@ -351,7 +358,9 @@ mod tests {
         let Kind::FirstSeen { fields, learn, forget } = read.kind else { panic!() };
         assert_eq!((fields, learn, forget), (vec!["ip_address".to_owned()], Span::days(14), Span::days(90)));
 
-        assert!(matches!(check("  {by: a, dormant: 60d}").kind, Kind::Dormant(span) if span == Span::days(60)));
+        assert!(
+            matches!(check("  {by: a, dormant: 60d}").kind, Kind::Dormant(span) if span == Span::days(60))
+        );
     }
 
     #[test]
@@ -370,7 +379,10 @@ mod tests {
             ("  {within: 1h, count: 3}", "9:23+1 bad-value: `count` takes no value"),
             ("  {within: 1h, distinct: a, sequence: [a, b]}", "9:29+8 two-kinds:"),
             ("  {dormant: 1h, within: 3h}", "9:17+6 misplaced-key: `within` means nothing with `dormant`"),
-            ("  {within: 1h, at_least: 2, learn: 3d}", "9:29+5 misplaced-key: `learn` means nothing with `count`"),
+            (
+                "  {within: 1h, at_least: 2, learn: 3d}",
+                "9:29+5 misplaced-key: `learn` means nothing with `count`",
+            ),
             ("  {within: 1h, absence: {of: d}}", "9:30+1 unknown-selection: there is no selection `d`"),
             ("  {within: 1h, absence: {off: a}}", "9:26+3 unknown-key: unknown key `off` in `absence`"),
             ("  {spike: {of: count}, history: 28d}", "9:4+5 unsupported: `spike` is not available"),

@@ -287,7 +287,7 @@ mod tests {
     const NAMES: [&str; 6] = ["sel", "sel_a", "sel_b", "filter", "_hidden", "and-more"];
 
     fn check(text: &str) -> Result<Condition, String> {
-        let scalar = Scalar { text: text.to_owned(), kind: ScalarKind::Str, column: Some(1), is_block: false };
+        let scalar = Scalar { text: text.to_owned(), kind: ScalarKind::Str, column: Some(1) };
         let place = Place { line: 1, column: 1, width: 1 };
         let node = Yaml { content: yaml::Content::Scalar(scalar), place };
         let names: Vec<String> = NAMES.iter().map(|name| (*name).to_owned()).collect();

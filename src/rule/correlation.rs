@@ -40,6 +40,7 @@ pub(super) fn correlation(
     let by = read::value(entries, "group-by").map(|node| read::names(node, "`group-by`", report));
     let within = match read::value(entries, "timespan") {
         Some(node) => read::span(node, "`timespan`", report),
+        None if read::is_mistyped(entries, &["timespan"]) => None,
         None => {
             let noted = read::missing("timespan", "`correlation`", key.place, report);
             noted.help("add the window, as `timespan: 10m`");
@@ -53,10 +54,10 @@ pub(super) fn correlation(
         (None, _) => (None, Vec::new()),
     };
     let generate = [read::value(entries, "generate"), beside];
-    let generate =
-        generate.into_iter().flatten().fold(false, |generate, node| {
-            generate | read::boolean(node, "`generate`", report).unwrap_or(false)
-        });
+    let generate = generate
+        .into_iter()
+        .flatten()
+        .fold(false, |generate, node| generate | read::boolean(node, "`generate`", report).unwrap_or(false));
     if report.errors() > errors {
         return None;
     }
@@ -95,12 +96,7 @@ fn kind(key: &Key, entries: Entries<'_>, report: &mut Report) -> Option<Correlat
 }
 
 /// The `rules` of a correlation or filter; none is an error.
-pub(super) fn references(
-    key: &Key,
-    entries: Entries<'_>,
-    what: &str,
-    report: &mut Report,
-) -> References {
+pub(super) fn references(key: &Key, entries: Entries<'_>, what: &str, report: &mut Report) -> References {
     let Some(node) = read::value(entries, "rules") else {
         let noted = read::missing("rules", what, key.place, report);
         noted.help("list the ids or names of the rules it is for");
@@ -121,11 +117,7 @@ pub(super) fn references(
     references
 }
 
-fn aliases(
-    entries: Entries<'_>,
-    rules: &References,
-    report: &mut Report,
-) -> Vec<(String, String, String)> {
+fn aliases(entries: Entries<'_>, rules: &References, report: &mut Report) -> Vec<(String, String, String)> {
     let mut aliases = Vec::new();
     let Some(node) = read::value(entries, "aliases") else { return aliases };
     for (alias, fields) in read::map(node, "`aliases`", report).unwrap_or_default() {
@@ -186,7 +178,7 @@ fn condition(
         }
     }
     let is_bare = entries.iter().all(|(key, _)| !CRITERIA.contains(&key.text.as_str()));
-    if is_bare && !is_temporal {
+    if is_bare && !is_temporal && !read::is_mistyped(entries, &CRITERIA) {
         let help = format!("add one of {}", super::suggest::one_of(&CRITERIA));
         read::missing("gte", "`condition`", key.place, report).help(help);
     }

@@ -78,7 +78,10 @@ impl<'a> Draft<'a> {
         for ((key, _), used) in self.selections.iter().zip(&self.used) {
             if !used && !key.text.starts_with('_') {
                 let message = format!("the selection `{}` is not used", key.text);
-                context.report.warning("unused-selection", key.place, message).help("name it in the condition");
+                context
+                    .report
+                    .warning("unused-selection", key.place, message)
+                    .help("name it in the condition");
             }
         }
         is_whole.then_some(Detection { selections, condition })
@@ -119,11 +122,11 @@ impl<'a> Draft<'a> {
             return Some(Condition::Selection(*only));
         }
         if used.is_empty() {
-            let near = self.selections.iter().find(|(key, _)| suggest::slips(&key.text, "condition") <= 2);
+            let near = self.selections.iter().find(|(key, _)| suggest::is_slip(&key.text, "condition"));
             let place = near.map_or(self.place, |(key, _)| key.place);
             let noted = super::read::missing("condition", "`detection`", place, report);
             match (near, self.names.as_slice()) {
-                (Some((key, _)), _) => noted.help(format!("did you mean `condition` by `{}`?", key.text)),
+                (Some(_), _) => noted.help("did you mean `condition`?"),
                 (None, [only]) => noted.help(format!("add `condition: {only}`")),
                 (None, _) => noted.help("say which selections must match, as `a and not b`"),
             }

@@ -123,12 +123,7 @@ fn events_body(
     }
 }
 
-fn shape<'a>(
-    entries: Entries<'a>,
-    place: Place,
-    is_script: bool,
-    report: &mut Report,
-) -> Option<Shape<'a>> {
+fn shape<'a>(entries: Entries<'a>, place: Place, is_script: bool, report: &mut Report) -> Option<Shape<'a>> {
     let (detection, correlation, filter) =
         (read::get(entries, "detection"), read::get(entries, "correlation"), read::get(entries, "filter"));
     if let Some((key, _)) = read::get(entries, "action")
@@ -144,6 +139,7 @@ fn shape<'a>(
         (None, Some(correlation), None) if !is_script => Some(Shape::Correlation(correlation)),
         (None, None, Some(filter)) if !is_script => Some(Shape::Filter(filter)),
         (None, None, None) if is_script => Some(Shape::Bare),
+        (None, None, None) if read::is_mistyped(entries, &["detection", "correlation", "filter"]) => None,
         (None, None, None) => {
             let help = "add `detection:` with selections and a condition, or `correlation:`, or `filter:`";
             read::missing("detection", "this rule", place, report).help(help);
@@ -153,7 +149,9 @@ fn shape<'a>(
             let extra = [filter, correlation, detection].into_iter().flatten().next();
             let place = extra.map_or(place, |(key, _)| key.place);
             let message = "a document is one of detection, correlation and filter";
-            report.error("two-kinds", place, message).help("write a second document, after a line with `---`");
+            report
+                .error("two-kinds", place, message)
+                .help("write a second document, after a line with `---`");
             None
         }
     }

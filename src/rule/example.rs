@@ -30,7 +30,8 @@ pub(super) fn examples(node: &Yaml, product: Option<&str>, report: &mut Report) 
         }
         return Vec::new();
     };
-    let format = product.and_then(|product| Format::ALL.into_iter().find(|format| format.is_product(product)));
+    let format =
+        product.and_then(|product| Format::ALL.into_iter().find(|format| format.is_product(product)));
     let mut writer = Writer {
         report,
         format: format.unwrap_or(Format::Generic),
@@ -79,6 +80,7 @@ impl Writer<'_> {
                     }
                 }
             }
+            None if read::is_mistyped(entries, &["events"]) => {}
             None => {
                 let noted = read::missing("events", "this test", node.place, self.report);
                 noted.help("list the events, or write `events: []`");
@@ -86,6 +88,7 @@ impl Writer<'_> {
         }
         let alerts = match read::value(entries, "alerts") {
             Some(alerts) => self.alerts(alerts),
+            None if read::is_mistyped(entries, &["alerts"]) => Vec::new(),
             None => {
                 let noted = read::missing("alerts", "this test", node.place, self.report);
                 noted.help("say what must be raised, as `alerts: [{author_id: 7}]`; nothing is `alerts: []`");
@@ -363,11 +366,14 @@ mod tests {
             ("  - {events: []}", "7:5 missing-key: this test has no `alerts`"),
             ("  - {events: [5], alerts: []}", "7:15 wrong-type: an event must be a map"),
             ("  - {events: [{repat: 5, event: {}}], alerts: []}", "7:16 unknown-key: unknown key `repat`"),
-            ("  - {events: {repeat: 5, every: 1s}, alerts: []}", "7:15 missing-key: this series has no `event`"),
+            (
+                "  - {events: {repeat: 5, every: 1s}, alerts: []}",
+                "7:14 missing-key: this series has no `event`",
+            ),
             ("  - {events: {repeat: -1, event: {}}, alerts: []}", "7:23 wrong-type: `repeat`"),
             ("  - {events: {repeat: 200000, event: {}}, alerts: []}", "7:38 too-many-values:"),
-            ("  - {events: [{x: '${m}'}], alerts: []}", "7:21 bad-expression: expected a whole number"),
-            ("  - {events: [], alerts: [7]}", "7:28 wrong-type: an expected alert must be a map"),
+            ("  - {events: [{x: '${m}'}], alerts: []}", "7:22 bad-expression: expected a whole number"),
+            ("  - {events: [], alerts: [7]}", "7:27 wrong-type: an expected alert must be a map"),
             ("  - {events: [], alerts: [], until: 5}", "7:37 bad-span: `until`"),
             ("  5", "7:3 wrong-type: `tests` must be a list"),
         ] {

@@ -41,10 +41,16 @@ const IN_CORRELATION: [&str; 3] = ["group-by", "timespan", "aliases"];
 const STATUS: [&str; 5] = ["stable", "test", "experimental", "deprecated", "unsupported"];
 
 /// Reads everything but the body. Nothing after a mistake, which is reported.
-pub(super) fn header(entries: Entries<'_>, origin: Origin, place: Place, report: &mut Report) -> Option<Rule> {
+pub(super) fn header(
+    entries: Entries<'_>,
+    origin: Origin,
+    place: Place,
+    report: &mut Report,
+) -> Option<Rule> {
     let errors = report.errors();
     let title = match read::value(entries, "title") {
         Some(node) => read::name(node, "`title`", report),
+        None if read::is_mistyped(entries, &["title"]) => None,
         None => {
             read::missing("title", "this rule", place, report).help("say what it finds, in one line");
             None
@@ -98,7 +104,9 @@ pub(super) fn check_keys(entries: Entries<'_>, report: &mut Report) {
     for (key, _) in entries {
         let text = key.text.as_str();
         let known = || SIGMA.iter().chain(&OWN).copied();
-        if known().any(|known| known == text) || text.starts_with("custom") || text.starts_with("regression_tests")
+        if known().any(|known| known == text)
+            || text.starts_with("custom")
+            || text.starts_with("regression_tests")
         {
             continue;
         }
@@ -106,7 +114,7 @@ pub(super) fn check_keys(entries: Entries<'_>, report: &mut Report) {
         if let Some((parent, _)) = inside.iter().find(|(_, keys)| keys.contains(&text)) {
             let message = format!("`{text}` belongs inside `{parent}`");
             report.error("misplaced-key", key.place, message).help(format!("indent it below `{parent}:`"));
-        } else if let Some(near) = known().find(|known| is_slip(text, known)) {
+        } else if let Some(near) = known().find(|known| suggest::is_slip(text, known)) {
             let message = format!("unknown key `{text}`");
             report.error("unknown-key", key.place, message).help(format!("did you mean `{near}`?"));
         } else {
@@ -114,12 +122,6 @@ pub(super) fn check_keys(entries: Entries<'_>, report: &mut Report) {
             report.warning("unknown-key", key.place, message).help("keys of your own belong under `custom`");
         }
     }
-}
-
-/// One slip, or two in a long word.
-fn is_slip(word: &str, known: &str) -> bool {
-    let allowed = if known.chars().count() >= 6 { 2 } else { 1 };
-    suggest::slips(word, known) <= allowed
 }
 
 /// Reads `logsource`; without one the rule sees every event.
@@ -132,7 +134,9 @@ pub(super) fn logsource(entries: Entries<'_>, report: &mut Report) -> LogSource 
         let message = format!("unknown key `{text}` in `logsource`");
         match suggest::closest(text, known) {
             _ if known.contains(&text) => {}
-            Some(near) => report.error("unknown-key", key.place, message).help(format!("did you mean `{near}`?")),
+            Some(near) => {
+                report.error("unknown-key", key.place, message).help(format!("did you mean `{near}`?"))
+            }
             None => report.warning("unknown-key", key.place, message).help("it is ignored"),
         }
     }
@@ -185,8 +189,11 @@ fn unknown_word(node: &Yaml, key: &str, text: &str, known: &[&str], report: &mut
 
 /// The letters and digits of a title in lower case, with `-` for what is between them.
 pub(super) fn slug(title: &str) -> String {
-    let words: Vec<String> =
-        title.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).map(str::to_lowercase).collect();
+    let words: Vec<String> = title
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|w| !w.is_empty())
+        .map(str::to_lowercase)
+        .collect();
     let slug: String = words.join("-").chars().take(100).collect();
     if slug.is_empty() { "rule".to_owned() } else { slug }
 }

@@ -242,7 +242,9 @@ impl Chain {
                 Mode::Regex(flags) if matches!(before, Some(Modifier::Regex | Modifier::RegexFlag(_))) => {
                     flags.push(flag);
                 }
-                _ => return Err(Clash::with(format!("`{name}` must stand right after `re`"), "write `re|i`")),
+                _ => {
+                    return Err(Clash::with(format!("`{name}` must stand right after `re`"), "write `re|i`"));
+                }
             },
             Modifier::Compare(cmp) => match self.mode {
                 Mode::Time(part, Cmp::Eq) => self.mode = Mode::Time(part, cmp),
@@ -283,7 +285,8 @@ impl Chain {
             return Err(Clash::new("`windash` must come before the modifiers that encode the value"));
         }
         if is_utf16(&transform) && self.transforms.iter().any(|t| is_utf16(t) || is_base64(t)) {
-            let message = format!("`{name}` must come before `base64`, and only one UTF-16 encoding can be used");
+            let message =
+                format!("`{name}` must come before `base64`, and only one UTF-16 encoding can be used");
             return Err(Clash::with(message, "write for example `wide|base64offset|contains`"));
         }
         if is_base64(&transform) && self.transforms.iter().any(is_base64) {

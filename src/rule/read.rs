@@ -47,6 +47,12 @@ pub(super) fn wrong_type(node: &Yaml, what: &str, expected: &str, report: &mut R
     report.error("wrong-type", node.place, message);
 }
 
+/// Whether a key is there but for a slip, which [`only`] reports, so that it need not be missed as well.
+pub(super) fn is_mistyped(entries: Entries<'_>, keys: &[&str]) -> bool {
+    let is_near = |text: &str| keys.iter().any(|key| super::suggest::is_slip(text, key));
+    entries.iter().any(|(key, _)| is_near(&key.text))
+}
+
 /// A key that has to be there.
 pub(super) fn missing<'r>(
     key: &str,
@@ -136,7 +142,10 @@ pub(super) fn whole(node: &Yaml, what: &str, report: &mut Report) -> Option<f64>
 
 /// The number a plain scalar's text stands for, also in hexadecimal and octal.
 pub(super) fn number_of(text: &str) -> Option<f64> {
-    #[expect(clippy::cast_precision_loss, reason = "whoever compares with more than 53 bits has been warned by YAML")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "whoever compares with more than 53 bits has been warned by YAML"
+    )]
     let whole = integer_of(text).map(|number| number as f64);
     whole.or_else(|| f64::from_str(text).ok()).filter(|number| number.is_finite())
 }

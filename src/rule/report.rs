@@ -44,7 +44,12 @@ impl Report {
     }
 
     /// The document is left out because of this.
-    pub(super) fn error(&mut self, code: &'static str, place: Place, message: impl Into<String>) -> Noted<'_> {
+    pub(super) fn error(
+        &mut self,
+        code: &'static str,
+        place: Place,
+        message: impl Into<String>,
+    ) -> Noted<'_> {
         self.errors += 1;
         self.note(Severity::Error, code, place, message.into())
     }

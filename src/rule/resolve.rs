@@ -106,7 +106,9 @@ impl Names {
                 Some(_) => {}
             }
         }
-        for name in correlation.rules.iter_mut().chain(correlation.aliases.iter_mut().map(|alias| &mut alias.1)) {
+        for name in
+            correlation.rules.iter_mut().chain(correlation.aliases.iter_mut().map(|alias| &mut alias.1))
+        {
             self.to_id(name);
         }
         report.errors() == errors

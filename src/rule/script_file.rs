@@ -19,7 +19,9 @@ pub(super) fn split(text: &str, report: &mut Report) -> Option<ScriptFile> {
     let Some(body) = text.get(before..).and_then(|rest| rest.strip_prefix("/*")) else {
         let place = Place { line: 1, column: 1, width: 1 };
         let message = "a script file starts with a block comment that holds the rule's YAML";
-        report.error("missing-header", place, message).help("put `/*`, `title: …` and so on, and `*/` before it");
+        report
+            .error("missing-header", place, message)
+            .help("put `/*`, `title: …` and so on, and `*/` before it");
         return None;
     };
     let start = text.len() - body.len();

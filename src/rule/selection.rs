@@ -15,7 +15,10 @@ pub(super) fn selection(key: &Key, node: &Yaml, context: &mut Context<'_>) -> Op
         Content::List(items) => list(key, items, context),
         Content::Scalar(scalar) if scalar.kind == ScalarKind::Null => {
             let message = format!("the selection `{}` is empty", key.text);
-            context.report.error("bad-value", key.place, message).help("expected fields, or a list of keywords");
+            context
+                .report
+                .error("bad-value", key.place, message)
+                .help("expected fields, or a list of keywords");
             None
         }
         Content::Scalar(scalar) => keyword(node, scalar, context),
@@ -51,12 +54,7 @@ fn list(key: &Key, items: &[Yaml], context: &mut Context<'_>) -> Option<Node> {
             Content::Map(entries) => fields(key, entries, context),
             Content::Scalar(scalar) => keyword(item, scalar, context),
             Content::List(_) => {
-                super::read::wrong_type(
-                    item,
-                    "an item of a selection",
-                    "a map or a keyword",
-                    context.report,
-                );
+                super::read::wrong_type(item, "an item of a selection", "a map or a keyword", context.report);
                 None
             }
         });
@@ -66,6 +64,7 @@ fn list(key: &Key, items: &[Yaml], context: &mut Context<'_>) -> Option<Node> {
 
 fn script(value: &Yaml, context: &mut Context<'_>) -> Option<ScriptSource> {
     let source = super::read::name(value, "`script`", context.report)?;
-    let is_block = value.scalar().is_some_and(|scalar| scalar.is_block);
-    Some(ScriptSource { source, line: value.place.line + u32::from(is_block) })
+    // The place of a block scalar is its first line with text.
+    let source = source.trim_start_matches(['\n', '\r']).to_owned();
+    Some(ScriptSource { source, line: value.place.line })
 }

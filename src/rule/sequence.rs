@@ -84,7 +84,6 @@ fn step(item: &Yaml, renamable: &[&str], draft: &mut Draft<'_>, report: &mut Rep
 mod tests {
     use super::super::ast::{Body, Compare, Kind};
     use super::super::tests::{diagnostics_of, rule_of};
-    use super::*;
 
     const HEAD: &str = "title: T\nlogsource: {product: gitlab}\ndetection:\n  opened: {x: 1}\n  merged: {x: 2}\n  closed: {x: 3}\n";
 
@@ -108,11 +107,10 @@ mod tests {
         assert!(sequence.ordered);
         assert_eq!(sequence.steps.iter().map(|step| step.selection).collect::<Vec<_>>(), [0, 1]);
         assert_eq!(sequence.steps[1].rename, [("author_id".to_owned(), "details.merged_by".to_owned())]);
-        assert_eq!((sequence.unless, sequence.same, sequence.different), (
-            Some(2),
-            vec!["target_id".to_owned()],
-            vec!["entity_id".to_owned()]
-        ));
+        assert_eq!(
+            (sequence.unless, sequence.same, sequence.different),
+            (Some(2), vec!["target_id".to_owned()], vec!["entity_id".to_owned()])
+        );
     }
 
     #[test]
@@ -120,7 +118,7 @@ mod tests {
         let found = fails("  {within: 1h, sequence: [opened, mergd]}");
         assert!(found.contains("8:35 there is no selection `mergd`"), "{found}");
         let found = fails("  {within: 1h, by: a, sequence: [opened, merged: {b: c}]}");
-        assert!(found.contains("8:54 `b` is in none of `by`, `same` and `different`"), "{found}");
+        assert!(found.contains("8:51 `b` is in none of `by`, `same` and `different`"), "{found}");
         assert!(fails("  {within: 1h, sequence: [opened]}").contains("2 to 32 steps, not 1"));
         assert!(fails("  {within: 1h, sequence: opened}").contains("must be a list of selections"));
         assert!(fails("  {within: 1h, sequence: [opened, merged], ordered: 3}").contains("true or false"));

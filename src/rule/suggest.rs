@@ -1,12 +1,13 @@
 //! "Did you mean": the known word nearest to a mistyped one.
 
 /// The known word nearest to `word`, if it is near enough to have been meant: case does not count, nor whether
-/// words are joined by `_`, `-` or nothing; beyond that one slip in short words, up to three in long ones.
+/// words are joined by `_`, `-` or nothing; beyond that no slip in the shortest words, up to three in long ones.
 #[must_use]
 pub fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = normal(word);
     let allowed = match plain.chars().count() {
-        0..=4 => 1,
+        0..=2 => 0,
+        3 | 4 => 1,
         5..=8 => 2,
         _ => 3,
     };
@@ -18,9 +19,10 @@ pub fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, candidate)| candidate)
 }
 
-/// How many slips lie between two words, case not counting.
-pub(super) fn slips(left: &str, right: &str) -> usize {
-    strsim::osa_distance(&left.to_lowercase(), &right.to_lowercase())
+/// Whether a word is a known one but for a slip (two in a long word), case not counting.
+pub(super) fn is_slip(word: &str, known: &str) -> bool {
+    let allowed = if known.chars().count() >= 6 { 2 } else { 1 };
+    word != known && strsim::osa_distance(&word.to_lowercase(), &known.to_lowercase()) <= allowed
 }
 
 /// ``did you mean `x`?``, or the list of what is known if that is short.

@@ -66,7 +66,10 @@ tests:
 #[test]
 fn a_rule_is_read_with_all_its_parts() {
     let rule = rule_of(RULE);
-    assert_eq!((rule.id.as_ref(), rule.level, rule.suppress), ("gitlab-mass-clone", Level::High, Span::hours(1)));
+    assert_eq!(
+        (rule.id.as_ref(), rule.level, rule.suppress),
+        ("gitlab-mass-clone", Level::High, Span::hours(1))
+    );
     assert_eq!(rule.logsource.product.as_deref(), Some("gitlab"));
     assert_eq!(rule.respond, ["page-secops", "block-author"]);
     assert_eq!(rule.tests[0].events.len(), 19);
@@ -120,9 +123,14 @@ detection:
         .collect();
     assert_eq!(lengths, ["and 2", "or 2", "or 2", "or 2", "and 2", "and 2"]);
     let Node::And(code) = &detection.selections[5].node else { panic!() };
-    assert!(matches!(&code[1], Node::Script(script) if script.line == 17 && script.source.starts_with("level(")));
+    assert!(
+        matches!(&code[1], Node::Script(script) if script.line == 17 && script.source.starts_with("level("))
+    );
     let names: Vec<&str> = detection.selections.iter().map(|selection| selection.name.as_str()).collect();
-    assert_eq!(print_condition(&detection.condition, &names), "(map or maps or mixed) or (words or every) or code");
+    assert_eq!(
+        print_condition(&detection.condition, &names),
+        "(map or maps or mixed) or (words or every) or code"
+    );
 }
 
 const PAIR: &str = "\
@@ -168,7 +176,9 @@ fn correlation_conditions_are_read() {
     ] {
         let loaded = load_one(&PAIR.replace("gte: 100", condition));
         match (expected, loaded.rules.get(1).map(|rule| &rule.body)) {
-            (Ok(compare), Some(Body::Correlation(correlation))) => assert_eq!(correlation.compare, Some(compare)),
+            (Ok(compare), Some(Body::Correlation(correlation))) => {
+                assert_eq!(correlation.compare, Some(compare))
+            }
             (Err(message), None) => assert_eq!(loaded.diagnostics[0].message, message),
             (_, body) => panic!("{condition}: {body:?} {:?}", loaded.diagnostics),
         }
@@ -178,14 +188,16 @@ fn correlation_conditions_are_read() {
 #[test]
 fn temporal_correlations_need_no_condition_and_value_counts_a_field() {
     let temporal = PAIR.replace("event_count", "temporal_ordered").replace("  condition: {gte: 100}\n", "");
-    let temporal = temporal.replace("  timespan", "  aliases: {user: {failed: author_id}}\n  generate: true\n  timespan");
+    let temporal = temporal
+        .replace("  timespan", "  aliases: {user: {failed: author_id}}\n  generate: true\n  timespan");
     let loaded = load_one(&temporal);
     let Body::Correlation(correlation) = &loaded.rules[1].body else { panic!() };
     assert_eq!((correlation.compare, correlation.generate), (None, true));
     assert_eq!(correlation.aliases[0].1, loaded.rules[0].id.as_ref());
     let loaded = load_one(&PAIR.replace("event_count", "value_count"));
     assert!(loaded.diagnostics[0].message.contains("has no `field`"));
-    let loaded = load_one(&PAIR.replace("event_count", "value_count").replace("gte: 100", "gte: 5, field: [a, b]"));
+    let loaded =
+        load_one(&PAIR.replace("event_count", "value_count").replace("gte: 100", "gte: 5, field: [a, b]"));
     let Body::Correlation(correlation) = &loaded.rules[1].body else { panic!() };
     assert_eq!(correlation.fields, ["a", "b"]);
     for kind in ["value_sum", "value_avg", "value_percentile", "value_median"] {
@@ -239,7 +251,10 @@ expires: 2026-03-31
     assert_eq!(filter.expires, Some(Timestamp::parse("2026-04-01").unwrap()));
     let loaded = load_one(&text.replace("rules: any", "rules: [nobody]"));
     assert_eq!(loaded.filters[0].rules, ["nobody"]);
-    assert_eq!((loaded.diagnostics[0].severity, loaded.diagnostics[0].code), (Severity::Warning, "unknown-rule"));
+    assert_eq!(
+        (loaded.diagnostics[0].severity, loaded.diagnostics[0].code),
+        (Severity::Warning, "unknown-rule")
+    );
 }
 
 #[test]
@@ -252,12 +267,23 @@ fn script_files_have_their_header_in_a_comment() {
     assert_eq!((behavior.within, script.line), (Span::minutes(10), 6));
     assert_eq!(loaded.rules[0].origin.line, 2);
     let found = shown("failures.rhai", &text.replace("within", "withn"));
-    assert_snapshot!(found, @"");
+    assert_snapshot!(found, @r#"
+error[unknown-key]: unknown key `withn` in `behavior` of a script
+ --> failures.rhai:4:27
+  |
+4 | behavior: {by: author_id, withn: 10m}
+  |                           ^^^^^
+  |
+  = help: did you mean `within`?
+"#);
 }
 
 #[test]
 fn a_document_with_a_mistake_leaves_the_others() {
-    let text = format!("{RULE}---\ntitle: broken\ndetection: 5\n---\n{}", RULE.replace("gitlab-mass-clone", "other"));
+    let text = format!(
+        "{RULE}---\ntitle: broken\ndetection: 5\n---\n{}",
+        RULE.replace("gitlab-mass-clone", "other")
+    );
     let loaded = load_one(&text);
     assert_eq!(loaded.rules.len(), 2);
     assert_eq!(loaded.rules[1].origin.line, 31);
@@ -292,33 +318,153 @@ fn every_mistake_of_a_file_is_shown_at_once() {
         .replace("distinct:", "distnict:")
         .replace("suppress: 1h", "suppress: 1 hour")
         .replace("alerts: []", "alert: []");
-    assert_snapshot!(shown("rules/clone.yml", &text), @"");
+    assert_snapshot!(shown("rules/clone.yml", &text), @r#"
+error[bad-value]: unknown level `hihg`
+ --> rules/clone.yml:4:8
+  |
+4 | level: hihg
+  |        ^^^^
+  |
+  = help: did you mean `high`?
+
+error[unknown-modifier]: unknown modifier `containz`
+  --> rules/clone.yml:11:16
+   |
+11 |     event_type|containz: repository_git_operation
+   |                ^^^^^^^^
+   |
+   = help: did you mean `contains`?
+
+error[unknown-selection]: there is no selection `robott`
+  --> rules/clone.yml:15:28
+   |
+15 |   condition: clone and not robott
+   |                            ^^^^^^
+   |
+   = help: did you mean `robot`?
+
+error[unknown-key]: unknown key `distnict` in `behavior`
+  --> rules/clone.yml:18:3
+   |
+18 |   distnict: entity_id
+   |   ^^^^^^^^
+   |
+   = help: did you mean `distinct`?
+
+error[bad-span]: `suppress`: `1 hour` is not a length of time: expected a number and a unit (ms, s, m, h, d, w), such as 10m
+  --> rules/clone.yml:21:11
+   |
+21 | suppress: 1 hour
+   |           ^^^^^^
+
+error[unknown-key]: unknown key `alert` in a test
+  --> rules/clone.yml:26:5
+   |
+26 |     alert: []
+   |     ^^^^^
+   |
+   = help: did you mean `alerts`?
+"#);
 }
 
 #[test]
 fn mistakes_of_detections_are_shown_with_their_line() {
     let rule = |detection: &str| format!("title: T\nlogsource: {{product: a}}\ndetection:\n{detection}");
-    assert_snapshot!(shown("a.yml", &rule("  sel:\n    name|re: 'adm(?!in)'\n  condition: sel\n")), @"");
-    assert_snapshot!(shown("a.yml", &rule("  sel: {f: 1}\n  condition: sel | count() by f > 5\n")), @"");
-    assert_snapshot!(shown("a.yml", &rule("  sel: {f: 1}\n  other: {f: 2}\n  condition: sel\n")), @"");
-    assert_snapshot!(shown("a.yml", &rule("  sel: {ip|cidr: 10.0.0.0/40}\n  conditon: sel\n")), @"");
-    assert_snapshot!(shown("a.yml", &rule("  sel:\n    f|expand: '%vip%'\n  condition: sel\n")), @"");
-    assert_snapshot!(shown("a.yml", &rule("\tsel: {f: 1}\n")), @"");
-    assert_snapshot!(shown("a.yml", "title: T\ndetections: {}\n"), @"");
+    assert_snapshot!(shown("a.yml", &rule("  sel:\n    name|re: 'adm(?!in)'\n  condition: sel\n")), @r#"
+error[bad-regex]: look-around (`(?=`, `(?!`, `(?<=`, `(?<!`) is not supported in regular expressions
+ --> a.yml:5:18
+  |
+5 |     name|re: 'adm(?!in)'
+  |                  ^^^
+  |
+  = help: use a second selection with `not` in the condition
+"#);
+    assert_snapshot!(shown("a.yml", &rule("  sel: {f: 1}\n  condition: sel | count() by f > 5\n")), @r#"
+error[bad-condition]: aggregations behind a `|` are no longer part of Sigma
+ --> a.yml:5:18
+  |
+5 |   condition: sel | count() by f > 5
+  |                  ^
+  |
+  = help: use `behavior:` beside `detection`, as `by: author_id`, `within: 10m`, `at_least: 5`, or a `correlation`
+"#);
+    assert_snapshot!(shown("a.yml", &rule("  sel: {f: 1}\n  other: {f: 2}\n  condition: sel\n")), @r#"
+warning[unused-selection]: the selection `other` is not used
+ --> a.yml:5:3
+  |
+5 |   other: {f: 2}
+  |   ^^^^^
+  |
+  = help: name it in the condition
+"#);
+    assert_snapshot!(shown("a.yml", &rule("  sel: {ip|cidr: 10.0.0.0/40}\n  conditon: sel\n")), @r#"
+error[bad-value]: `10.0.0.0/40` is not a network
+ --> a.yml:4:18
+  |
+4 |   sel: {ip|cidr: 10.0.0.0/40}
+  |                  ^^^^^^^^^^^
+  |
+  = help: expected an address with a prefix, as 10.0.0.0/8 or fd00::/8, or one address
+
+error[missing-key]: `detection` has no `condition`
+ --> a.yml:5:3
+  |
+5 |   conditon: sel
+  |   ^^^^^^^^
+  |
+  = help: did you mean `condition`?
+"#);
+    assert_snapshot!(shown("a.yml", &rule("  sel:\n    f|expand: '%vip%'\n  condition: sel\n")), @r#"
+error[unknown-list]: there is no list `vip`
+ --> a.yml:5:16
+  |
+5 |     f|expand: '%vip%'
+  |                ^^^^^
+  |
+  = help: put the values into `vip.txt` in the lists folder, one a line
+"#);
+    assert_snapshot!(shown("a.yml", &rule("\tsel: {f: 1}\n")), @r#"
+error[yaml-syntax]: not valid YAML: tabs disallowed within this context (block indentation)
+ --> a.yml:4:2
+  |
+4 |     sel: {f: 1}
+  |     ^
+  |
+  = help: indent with spaces; YAML forbids tabs there
+"#);
+    assert_snapshot!(shown("a.yml", "title: T\ndetections: {}\n"), @r#"
+error[unknown-key]: unknown key `detections`
+ --> a.yml:2:1
+  |
+2 | detections: {}
+  | ^^^^^^^^^^
+  |
+  = help: did you mean `detection`?
+"#);
 }
 
 #[test]
 fn without_the_text_only_the_place_is_shown() {
     let diagnostics = diagnostics_of("title: T\nlogsource: {product: a}\n");
-    assert_snapshot!(render(&diagnostics, &|_| None, false), @"");
+    assert_snapshot!(render(&diagnostics, &|_| None, false), @r#"
+error[missing-key]: this rule has no `detection`
+--> rule.yml:1:1
+ = help: add `detection:` with selections and a condition, or `correlation:`, or `filter:`
+"#);
     assert!(render(&diagnostics, &|_| None, true).contains('\u{1b}'));
 }
 
 #[test]
 fn published_sigma_rules_load_without_an_error() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/sigma");
+    // `../shared/sigma` beside a checkout, or one folder higher beside a worktree.
+    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut paths = Vec::new();
-    let mut folders = vec![root.join("rules")];
+    let mut folders: Vec<_> = here
+        .ancestors()
+        .skip(1)
+        .map(|above| above.join("shared/sigma/rules"))
+        .filter(|it| it.is_dir())
+        .collect();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             match entry.path() {
@@ -328,7 +474,7 @@ fn published_sigma_rules_load_without_an_error() {
         }
     }
     if paths.is_empty() {
-        println!("skipped: no rules at {}", root.display());
+        println!("skipped: there are no rules in ../shared/sigma");
         return;
     }
     paths.sort();
@@ -337,7 +483,8 @@ fn published_sigma_rules_load_without_an_error() {
         .map(|path| file(&path.to_string_lossy(), &std::fs::read_to_string(path).unwrap()))
         .collect();
     let loaded = load(&files, &Lists::new());
-    let text_of = |path: &str| files.iter().find(|file| file.path.as_ref() == path).map(|file| file.text.as_str());
+    let text_of =
+        |path: &str| files.iter().find(|file| file.path.as_ref() == path).map(|file| file.text.as_str());
     assert_eq!(render(&loaded.diagnostics, &text_of, false), "");
     assert_eq!((files.len(), loaded.rules.len()), (652, 652));
 }

@@ -209,7 +209,10 @@ mod tests {
     #[test]
     fn dashes_vary_only_before_a_word() {
         assert_eq!(run(&[Transform::Windash], "a-b"), ["a-b"]);
-        assert_eq!(run(&[Transform::Windash], " -f"), [" -f", " /f", " \u{2013}f", " \u{2014}f", " \u{2015}f"]);
+        assert_eq!(
+            run(&[Transform::Windash], " -f"),
+            [" -f", " /f", " \u{2013}f", " \u{2014}f", " \u{2015}f"]
+        );
         assert_eq!(run(&[Transform::Windash], "-a -b").len(), 25);
         assert_eq!(run(&[Transform::Windash], "-a -b")[6], "/a /b");
         let many = pattern::parse("-a -b -c -d -e");

@@ -103,8 +103,9 @@ fn tests(
     let ops = if chain.expand && scalar.kind == ScalarKind::Str {
         let mut ops = Vec::new();
         for text in expand(node, &scalar.text, context)? {
-            let kind = if matches!(chain.mode, Mode::Number(_)) { ScalarKind::Float } else { ScalarKind::Str };
-            let expanded = Scalar { text, kind, column: None, is_block: false };
+            let kind =
+                if matches!(chain.mode, Mode::Number(_)) { ScalarKind::Float } else { ScalarKind::Str };
+            let expanded = Scalar { text, kind, column: None };
             ops.extend(operations(field, chain, (node, &expanded), context.report)?);
         }
         ops
@@ -193,10 +194,13 @@ fn report_transform(error: &TransformError, node: &Yaml, report: &mut Report) {
     match error {
         TransformError::Wildcard => {
             let message = "a value with wildcards cannot be encoded";
-            report.error("bad-value", node.place, message).help("write `\\*` for the character, or leave it out");
+            report
+                .error("bad-value", node.place, message)
+                .help("write `\\*` for the character, or leave it out");
         }
         TransformError::TooManyDashes(dashes) => {
-            let message = format!("`windash` would multiply {dashes} dashes; at most {DASHES_MAX} are allowed");
+            let message =
+                format!("`windash` would multiply {dashes} dashes; at most {DASHES_MAX} are allowed");
             report.error("too-many-values", node.place, message).help("split the value, or use `re`");
         }
     }
@@ -371,7 +375,9 @@ mod tests {
         let (key, value) = &documents[0].root.entries().unwrap()[0];
         let node = field_test(key, value, &mut Context { report: &mut report, lists: &lists });
         match (report.into_diagnostics().first(), node) {
-            (Some(first), None) => format!("{}:{}+{} {}", first.line, first.column, first.width, first.message),
+            (Some(first), None) => {
+                format!("{}:{}+{} {}", first.line, first.column, first.width, first.message)
+            }
             (None, Some(node)) => show(&node),
             (Some(first), Some(node)) => format!("{} (warning: {})", show(&node), first.code),
             (None, None) => panic!("neither a node nor a diagnostic"),
@@ -397,7 +403,10 @@ mod tests {
         for (entry, expected) in [
             ("f: abc", r#"f Exact("abc")"#),
             ("f: 'a*'", r#"f StartsWith("a")"#),
-            ("f: [a, 7, true, 1.0]", r#"(f Exact("a") or f Exact("7") or f Exact("true") or f Exact("1.0"))"#),
+            (
+                "f: [a, 7, true, 1.0]",
+                r#"(f Exact("a") or f Exact("7") or f Exact("true") or f Exact("1.0"))"#,
+            ),
             ("f: True", r#"f Exact("true")"#),
             ("f: 0x10", r#"f Exact("16")"#),
             ("f: 0123", r#"f Exact("0123")"#),
@@ -426,7 +435,10 @@ mod tests {
             ("f|hour|gte: 22", "f TimePart(Hour, Gte, 22.0)"),
             ("f|week: 53", "f TimePart(Week, Eq, 53.0)"),
             ("f|expand: '%vip%'", r#"(f Exact("alice") or f StartsWith("svc-"))"#),
-            ("f|expand|contains: 'x%vip%y'", r#"(f Contains("xalicey") or f Wildcard([Many, Literal("xsvc-"), Many, Literal("y"), Many]))"#),
+            (
+                "f|expand|contains: 'x%vip%y'",
+                r#"(f Contains("xalicey") or f Wildcard([Many, Literal("xsvc-"), Many, Literal("y"), Many]))"#,
+            ),
             ("f|expand|cidr: '%nets%'", "f Cidr(10.0.0.0/8)"),
             ("f|expand: '%empty%'", "()"),
             ("f: '%vip%'", r#"f Exact("%vip%")"#),
@@ -457,7 +469,7 @@ mod tests {
             ("f|exists: maybe", "1:11+5 `exists` must be true or false"),
             ("f|exists: [true]", "1:12+4 `exists` takes one value"),
             ("f|hour: 24", "1:9+2 `24` can never be"),
-            ("f|fieldref:", "1:12+1 `fieldref` needs the name"),
+            ("f|fieldref:", "1:11+1 `fieldref` needs the name"),
             ("f|base64: 'a*'", "1:11+4 a value with wildcards"),
             ("f|windash: '-a -b -c -d -e'", "1:12+16 `windash` would multiply 5 dashes"),
             ("f|expand: 'x%vap%'", "1:13+5 there is no list `vap`"),

@@ -49,12 +49,11 @@ pub(in crate::rule) struct Key {
 #[derive(Debug, Clone)]
 pub(in crate::rule) struct Scalar {
     /// The source text of a plain scalar, the content of a quoted one; empty for a value that is not there.
+    /// A block (`|` or `>`) has its place at its first line that is not blank.
     pub(in crate::rule) text: String,
     pub(in crate::rule) kind: ScalarKind,
     /// The column of the text's first character, where each character of the text is one of the source.
     pub(in crate::rule) column: Option<u32>,
-    /// Whether it is a block (`|` or `>`), whose text starts on the line after.
-    pub(in crate::rule) is_block: bool,
 }
 
 /// The type of a scalar by YAML 1.2's core schema; what is quoted is a string.

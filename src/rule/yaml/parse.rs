@@ -139,7 +139,7 @@ impl Reader<'_> {
     }
 
     fn scalar(&mut self, text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>, span: Span) -> Yaml {
-        let mut place = place_of(span);
+        let place = place_of(span);
         let is_empty = span.is_empty();
         let text = if style == ScalarStyle::Plain && is_empty { String::new() } else { text.into_owned() };
         let is_string_tag = tag.is_some_and(|tag| tag.is_yaml_core_schema_tag("str"));
@@ -156,11 +156,7 @@ impl Reader<'_> {
             }
             _ => None,
         };
-        let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
-        if is_block {
-            place.width = 1;
-        }
-        Yaml { content: Content::Scalar(Scalar { text, kind, column, is_block }), place }
+        Yaml { content: Content::Scalar(Scalar { text, kind, column }), place }
     }
 
     fn refuse_tag(&mut self, tag: Option<&Tag>, place: Place) {
@@ -242,7 +238,7 @@ impl Reader<'_> {
     /// Stands in for a value that cannot be used, so that what follows is still read in step.
     fn add_nothing(&mut self, place: Place) {
         self.builder.is_broken = true;
-        let scalar = Scalar { text: String::new(), kind: ScalarKind::Null, column: None, is_block: false };
+        let scalar = Scalar { text: String::new(), kind: ScalarKind::Null, column: None };
         self.add(Yaml { content: Content::Scalar(scalar), place }, 0);
     }
 
@@ -337,7 +333,8 @@ mod tests {
     fn read(text: &str) -> (Vec<Document>, Vec<String>) {
         let mut report = Report::new("a.yml".into());
         let documents = parse(text, &mut report);
-        let lines = report.into_diagnostics().iter().map(|d| format!("{}:{} {}", d.line, d.column, d.code));
+        let lines =
+            report.into_diagnostics().into_iter().map(|d| format!("{}:{} {}", d.line, d.column, d.code));
         (documents, lines.collect())
     }
 
@@ -356,14 +353,15 @@ mod tests {
 
     #[test]
     fn every_node_knows_its_place_and_its_text() {
-        let (documents, faults) = read("# c\na: 1.0\n---\nb:\n  - '10'\n  - 0123\nc: {d: yes, e: }\nf: |\n  x\n");
+        let (documents, faults) =
+            read("# c\na: 1.0\n---\nb:\n  - '10'\n  - 0123\nc: {d: yes, e: }\nf: |\n  x\n");
         assert_eq!(faults, Vec::<String>::new());
         let shown: Vec<String> = documents.iter().map(|document| dump(&document.root)).collect();
         assert_eq!(shown[0], "{a=Float(\"1.0\")@2:4+3}");
         assert_eq!(
             shown[1],
-            "{b=[Str(\"10\")@5:5+4 Int(\"0123\")@6:5+4] c={d=Str(\"yes\")@7:8+3 e=Null(\"\")@7:15+1} \
-             f=Str(\"x\\n\")@8:4+1}"
+            "{b=[Str(\"10\")@5:5+4 Int(\"0123\")@6:5+4] c={d=Str(\"yes\")@7:8+3 e=Null(\"\")@7:14+1} \
+             f=Str(\"x\\n\")@9:3+1}"
         );
     }
 
@@ -386,7 +384,7 @@ mod tests {
     fn aliases_and_merge_keys_work_and_bombs_do_not() {
         let (documents, faults) = read("a: &x {k: 1, l: 2}\nb: {<<: *x, k: 3}\n");
         assert!(faults.is_empty());
-        assert!(dump(&documents[0].root).contains("b={k=Int(\"3\")@2:16+1 l=Int(\"2\")@1:16+1}"));
+        assert!(dump(&documents[0].root).contains("b={k=Int(\"3\")@2:16+1 l=Int(\"2\")@1:17+1}"));
 
         let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..20 {
