@@ -397,6 +397,11 @@ warning[unused-selection]: the selection `other` is not used
   |
   = help: name it in the condition
 "#);
+}
+
+#[test]
+fn mistakes_of_values_and_of_yaml_are_shown_with_their_line() {
+    let rule = |detection: &str| format!("title: T\nlogsource: {{product: a}}\ndetection:\n{detection}");
     assert_snapshot!(shown("a.yml", &rule("  sel: {ip|cidr: 10.0.0.0/40}\n  conditon: sel\n")), @r#"
 error[bad-value]: `10.0.0.0/40` is not a network
  --> a.yml:4:18
