@@ -1,6 +1,43 @@
 //! The rule language: text in, checked rules and diagnostics out. Reads no file; callers hand it the texts.
+//!
+//! In reading order: [`load()`] splits files into documents (`yaml`), each document becomes a rule or a filter
+//! (`document`, `header`, `detection`, `behavior`, `correlation`, `filter`, `example`), and what refers to other
+//! files is resolved last (`resolve`). Every mistake is collected in a `Report`; a document with an error is
+//! left out, the others stay.
 
 pub mod ast;
 mod diagnostic;
+mod report;
+mod suggest;
+mod yaml;
+mod read;
+mod list;
+mod pattern;
+mod transform;
+mod modifier;
+mod value;
+mod selection;
+mod condition;
+mod detection;
+mod behavior;
+mod sequence;
+mod correlation;
+mod filter;
+mod expression;
+mod example;
+mod header;
+mod script_file;
+mod document;
+mod resolve;
+mod load;
+mod render;
+#[cfg(test)]
+mod tests;
 
+pub use condition::print as print_condition;
 pub use diagnostic::{Diagnostic, Severity};
+pub use list::{ListError, ListFormat, Lists};
+pub use load::{Loaded, RuleFile, load};
+pub use render::render;
+pub use suggest::closest;
+pub use value::REGEX_SIZE_MAX;

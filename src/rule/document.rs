@@ -1,0 +1,165 @@
+//! One document: a detection rule, a correlation, a script rule or a filter.
+
+use std::sync::Arc;
+
+use super::ast::{Body, Filter, Origin, Rule, ScriptSource};
+use super::correlation::References;
+use super::detection::Draft;
+use super::read::{self, Context, Entries};
+use super::report::Report;
+use super::yaml::{Key, Place, Yaml};
+use super::{behavior, correlation, example, filter, header};
+
+/// A document without mistakes of its own.
+#[derive(Debug)]
+pub(super) enum Checked {
+    /// The rule, where its id and name are written, and the rules a correlation is over.
+    Rule(Box<Rule>, Place, References),
+    /// The filter and the rules it is for.
+    Filter(Box<Filter>, References),
+}
+
+/// What a document is, by its keys.
+enum Shape<'a> {
+    Detection(&'a (Key, Yaml)),
+    Correlation(&'a (Key, Yaml)),
+    Filter(&'a (Key, Yaml)),
+    /// A script file without a detection: it sees every event.
+    Bare,
+}
+
+/// Reads one document. Nothing after a mistake, which is reported.
+pub(super) fn document(
+    root: &Yaml,
+    path: &Arc<str>,
+    script: Option<ScriptSource>,
+    context: &mut Context<'_>,
+) -> Option<Checked> {
+    let errors = context.report.errors();
+    let entries = read::map(root, "a rule", context.report)?;
+    header::check_keys(entries, context.report);
+    let place = Place { width: 1, ..root.place };
+    let origin = Origin { path: Arc::clone(path), line: place.line };
+    let shape = shape(entries, place, script.is_some(), context.report)?;
+    let checked = match shape {
+        Shape::Filter((key, node)) => {
+            refuse(entries, &["behavior", "respond", "suppress", "tests"], "a filter", context.report);
+            header::check_logsource(entries, place, context.report);
+            let logsource = header::logsource(entries, context.report);
+            filter::filter((key, node), entries, logsource, origin, context)
+                .map(|(filter, rules)| Checked::Filter(Box::new(filter), rules))
+        }
+        shape => rule(entries, &shape, script, origin, context),
+    };
+    checked.filter(|_| context.report.errors() == errors)
+}
+
+/// The names by which other documents may refer to this one, whether or not it has mistakes.
+pub(super) fn known_as(root: &Yaml) -> Vec<String> {
+    let entries = root.entries().unwrap_or_default();
+    let title = read::value(entries, "title").and_then(Yaml::scalar).map(|title| header::slug(&title.text));
+    let written = ["id", "name"].into_iter().filter_map(|key| read::value(entries, key)?.scalar());
+    written.map(|scalar| scalar.text.clone()).chain(title).collect()
+}
+
+fn rule(
+    entries: Entries<'_>,
+    shape: &Shape<'_>,
+    script: Option<ScriptSource>,
+    origin: Origin,
+    context: &mut Context<'_>,
+) -> Option<Checked> {
+    let place = Place { line: origin.line, column: 1, width: 1 };
+    let header = header::header(entries, origin, place, context.report);
+    let mut references = References::new();
+    let body = match shape {
+        Shape::Correlation((key, node)) => {
+            refuse(entries, &["behavior", "owner", "expires"], "a correlation", context.report);
+            let beside = read::value(entries, "generate");
+            let read = correlation::correlation(key, node, beside, context.report);
+            read.map(|(correlation, rules)| {
+                references = rules;
+                Body::Correlation(correlation)
+            })
+        }
+        Shape::Detection((key, node)) => {
+            refuse(entries, &["owner", "expires", "generate"], "a rule", context.report);
+            header::check_logsource(entries, place, context.report);
+            let draft = read::map(node, "`detection`", context.report)
+                .map(|inner| Draft::new(inner, &[], key.place, context.report));
+            draft.and_then(|draft| events_body(entries, draft, script, context))
+        }
+        Shape::Bare | Shape::Filter(_) => events_body(entries, Draft::empty(place), script, context),
+    };
+    let product = read::value(entries, "logsource")
+        .and_then(Yaml::entries)
+        .and_then(|logsource| read::value(logsource, "product")?.scalar());
+    let product = product.map(|scalar| scalar.text.as_str());
+    let tests = read::value(entries, "tests").map(|node| example::examples(node, product, context.report));
+    let id_place = ["id", "name", "title"].into_iter().find_map(|key| Some(read::get(entries, key)?.1.place));
+    let rule = Rule { body: body?, tests: tests.unwrap_or_default(), ..header? };
+    Some(Checked::Rule(Box::new(rule), id_place.unwrap_or(place), references))
+}
+
+/// The body of a rule over events: behaviour first, since it names selections.
+fn events_body(
+    entries: Entries<'_>,
+    mut draft: Draft<'_>,
+    script: Option<ScriptSource>,
+    context: &mut Context<'_>,
+) -> Option<Body> {
+    let written = read::get(entries, "behavior");
+    if let Some(script) = script {
+        let behavior = behavior::of_script(written.map(|(_, node)| node), context.report);
+        let detection = draft.finish(context)?;
+        return Some(Body::Script(detection, behavior?, script));
+    }
+    let behavior = written.map(|(key, node)| behavior::behavior(key, node, &mut draft, context));
+    let is_broken = matches!(behavior, Some(None));
+    let detection = if is_broken { draft.finish_loosely(context) } else { draft.finish(context) };
+    match (detection?, behavior) {
+        (detection, None) => Some(Body::Single(detection)),
+        (detection, Some(behavior)) => Some(Body::Behavior(detection, behavior?)),
+    }
+}
+
+fn shape<'a>(entries: Entries<'a>, place: Place, is_script: bool, report: &mut Report) -> Option<Shape<'a>> {
+    let (detection, correlation, filter) =
+        (read::get(entries, "detection"), read::get(entries, "correlation"), read::get(entries, "filter"));
+    if let Some((key, _)) = read::get(entries, "action")
+        && detection.is_none()
+        && correlation.is_none()
+    {
+        let message = "`action` documents are no longer part of Sigma";
+        report.error("unsupported", key.place, message).help("write each rule out");
+        return None;
+    }
+    match (detection, correlation, filter) {
+        (Some(detection), None, None) => Some(Shape::Detection(detection)),
+        (None, Some(correlation), None) if !is_script => Some(Shape::Correlation(correlation)),
+        (None, None, Some(filter)) if !is_script => Some(Shape::Filter(filter)),
+        (None, None, None) if is_script => Some(Shape::Bare),
+        (None, None, None) if read::is_mistyped(entries, &["detection", "correlation", "filter"]) => None,
+        (None, None, None) => {
+            let help = "add `detection:` with selections and a condition, or `correlation:`, or `filter:`";
+            read::missing("detection", "this rule", place, report).help(help);
+            None
+        }
+        _ => {
+            let extra = [filter, correlation, detection].into_iter().flatten().next();
+            let place = extra.map_or(place, |(key, _)| key.place);
+            let message = "a document is one of detection, correlation and filter";
+            report
+                .error("two-kinds", place, message)
+                .help("write a second document, after a line with `---`");
+            None
+        }
+    }
+}
+
+fn refuse(entries: Entries<'_>, keys: &[&str], what: &str, report: &mut Report) {
+    for (key, _) in entries.iter().filter(|(key, _)| keys.contains(&key.text.as_str())) {
+        let message = format!("`{}` means nothing in {what}", key.text);
+        report.error("misplaced-key", key.place, message).help("remove it");
+    }
+}

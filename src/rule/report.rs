@@ -1,0 +1,94 @@
+//! Where the mistakes of one file are collected.
+
+use std::sync::Arc;
+
+use super::yaml::Place;
+use super::{Diagnostic, Severity};
+
+/// More diagnostics than this from one file help nobody; the rest is counted, not kept.
+const DIAGNOSTICS_MAX: usize = 1000;
+
+/// The mistakes of one file, in the order they were found.
+#[derive(Debug)]
+pub(super) struct Report {
+    path: Arc<str>,
+    diagnostics: Vec<Diagnostic>,
+    errors: usize,
+    /// Takes what is over the limit.
+    spare: Option<Diagnostic>,
+}
+
+/// A diagnostic just reported, to which a help may be added.
+pub(super) struct Noted<'a>(&'a mut Diagnostic);
+
+impl Noted<'_> {
+    /// What to do about it.
+    pub(super) fn help(self, text: impl Into<String>) {
+        self.0.help = Some(text.into());
+    }
+
+    /// What to do about it, where something is known.
+    pub(super) fn maybe_help(self, text: Option<String>) {
+        self.0.help = text;
+    }
+
+    /// `did you mean …`, or else the alternatives.
+    pub(super) fn suggest<'s>(self, word: &str, known: impl IntoIterator<Item = &'s str>) {
+        self.0.help = super::suggest::help(word, known);
+    }
+}
+
+impl Report {
+    pub(super) fn new(path: Arc<str>) -> Self {
+        Self { path, diagnostics: Vec::new(), errors: 0, spare: None }
+    }
+
+    /// The document is left out because of this.
+    pub(super) fn error(
+        &mut self,
+        code: &'static str,
+        place: Place,
+        message: impl Into<String>,
+    ) -> Noted<'_> {
+        self.errors += 1;
+        self.note(Severity::Error, code, place, message.into())
+    }
+
+    /// Works, but is probably not what was meant.
+    pub(super) fn warning(
+        &mut self,
+        code: &'static str,
+        place: Place,
+        message: impl Into<String>,
+    ) -> Noted<'_> {
+        self.note(Severity::Warning, code, place, message.into())
+    }
+
+    /// How many errors there were so far, kept or not.
+    pub(super) fn errors(&self) -> usize {
+        self.errors
+    }
+
+    pub(super) fn into_diagnostics(self) -> Vec<Diagnostic> {
+        self.diagnostics
+    }
+
+    fn note(&mut self, severity: Severity, code: &'static str, place: Place, message: String) -> Noted<'_> {
+        let diagnostic = Diagnostic {
+            severity,
+            code,
+            message,
+            help: None,
+            path: Arc::clone(&self.path),
+            line: place.line,
+            column: place.column,
+            width: place.width,
+        };
+        if self.diagnostics.len() < DIAGNOSTICS_MAX {
+            let index = self.diagnostics.len();
+            self.diagnostics.push(diagnostic);
+            return Noted(&mut self.diagnostics[index]);
+        }
+        Noted(self.spare.insert(diagnostic))
+    }
+}
