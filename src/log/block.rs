@@ -17,6 +17,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use flate2::Crc;
 use serde::{Deserialize, Serialize, Serializer};
+use zstd::bulk::{Compressor, Decompressor};
 
 use super::{LogError, NewEvent};
 use crate::event::{Entry, Event, Format, Position};
@@ -93,7 +94,7 @@ pub(super) struct Block {
 
 /// Gathers entries into blocks.
 pub(super) struct Builder<'a> {
-    compressor: &'a mut zstd::bulk::Compressor<'static>,
+    compressor: &'a mut Compressor<'static>,
     done: Vec<Block>,
     plain: Vec<u8>,
     keys: Vec<u8>,
@@ -106,17 +107,13 @@ pub(super) struct Builder<'a> {
 }
 
 /// A compressor for [`Builder`]; made once, since its tables are large.
-pub(super) fn compressor() -> std::io::Result<zstd::bulk::Compressor<'static>> {
-    zstd::bulk::Compressor::new(ZSTD_LEVEL)
+pub(super) fn compressor() -> std::io::Result<Compressor<'static>> {
+    Compressor::new(ZSTD_LEVEL)
 }
 
 impl<'a> Builder<'a> {
     /// Starts after the entry at `position`, where the chain stands at `head`.
-    pub(super) fn new(
-        compressor: &'a mut zstd::bulk::Compressor<'static>,
-        position: Position,
-        head: Head,
-    ) -> Self {
+    pub(super) fn new(compressor: &'a mut Compressor<'static>, position: Position, head: Head) -> Self {
         Self {
             compressor,
             done: Vec::new(),
@@ -206,7 +203,6 @@ impl<'a> Builder<'a> {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the shape map_err wants")]
 fn encoding(error: impl std::fmt::Display) -> LogError {
     LogError::Database(format!("an event cannot be encoded: {error}"))
 }
@@ -225,7 +221,7 @@ fn checksum(encoding: u8, length: [u8; 4], payload: &[u8]) -> [u8; 4] {
 }
 
 /// The stored form: compressed where that is shorter.
-fn pack(plain: &[u8], compressor: &mut zstd::bulk::Compressor<'static>) -> Result<Vec<u8>, LogError> {
+fn pack(plain: &[u8], compressor: &mut Compressor<'static>) -> Result<Vec<u8>, LogError> {
     let length = u32::try_from(plain.len()).map_err(encoding)?.to_le_bytes();
     let compressed = compressor.compress(plain).map_err(encoding)?;
     let (encoding, payload) =
@@ -238,7 +234,7 @@ fn pack(plain: &[u8], compressor: &mut zstd::bulk::Compressor<'static>) -> Resul
     Ok(bytes)
 }
 
-fn unpack(stored: &[u8]) -> Result<Vec<u8>, String> {
+fn unpack(stored: &[u8], decompressor: &mut Option<Decompressor<'static>>) -> Result<Vec<u8>, String> {
     let (header, payload) = stored.split_at_checked(HEADER).ok_or("it is cut short")?;
     let [encoding, a, b, c, d, sum @ ..] = header else { return Err("it is cut short".to_owned()) };
     let length = [*a, *b, *c, *d];
@@ -248,18 +244,30 @@ fn unpack(stored: &[u8]) -> Result<Vec<u8>, String> {
     let length = u32::from_le_bytes(length) as usize;
     let plain = match *encoding {
         PLAIN => payload.to_vec(),
-        ZSTD if length <= PLAIN_MAX => {
-            zstd::bulk::decompress(payload, length).map_err(|error| error.to_string())?
-        }
+        ZSTD if length <= PLAIN_MAX => decompress(payload, length, decompressor)
+            .map_err(|error| format!("it cannot be decompressed: {error}"))?,
         _ => return Err("it has an unknown encoding".to_owned()),
     };
     if plain.len() == length { Ok(plain) } else { Err("its length is not the one recorded".to_owned()) }
 }
 
-/// Turns stored bytes back into entries. One per reader: it keeps the names of sources shared.
-#[derive(Debug, Default)]
+fn decompress(
+    payload: &[u8],
+    length: usize,
+    decompressor: &mut Option<Decompressor<'static>>,
+) -> std::io::Result<Vec<u8>> {
+    match decompressor {
+        Some(decompressor) => decompressor.decompress(payload, length),
+        None => decompressor.insert(Decompressor::new()?).decompress(payload, length),
+    }
+}
+
+/// Turns stored bytes back into entries. One per reader: it keeps the names of sources shared, and the
+/// decompressor's tables, which take longer to make than a small block to decode.
+#[derive(Default)]
 pub(super) struct Decoder {
     sources: Vec<Arc<str>>,
+    decompressor: Option<Decompressor<'static>>,
 }
 
 /// How many source names are shared at most; a configuration has a handful.
@@ -273,7 +281,7 @@ impl Decoder {
         stored: &[u8],
     ) -> Result<Vec<Entry>, LogError> {
         let corrupt = |reason: String| LogError::Corrupt { first, last, reason };
-        let plain = Bytes::from(unpack(stored).map_err(corrupt)?);
+        let plain = Bytes::from(unpack(stored, &mut self.decompressor).map_err(corrupt)?);
         let mut rest = plain.as_ref();
         let mut entries = Vec::new();
         for position in first..=last {
@@ -313,22 +321,29 @@ impl Decoder {
         }
         new
     }
+
+    /// The chain after the block at positions `first` to `last`, when it stood at `head` before.
+    pub(super) fn follow(
+        &mut self,
+        mut head: Head,
+        (first, last): (Position, Position),
+        stored: &[u8],
+    ) -> Result<Head, LogError> {
+        let corrupt = |reason: String| LogError::Corrupt { first, last, reason };
+        let plain = unpack(stored, &mut self.decompressor).map_err(corrupt)?;
+        let mut rest = plain.as_slice();
+        for position in first..=last {
+            let (_, tail) = postcard::take_from_bytes::<Row<'_>>(rest)
+                .map_err(|error| corrupt(format!("entry {position} cannot be decoded: {error}")))?;
+            head = link(&head, &rest[..rest.len() - tail.len()]);
+            rest = tail;
+        }
+        if rest.is_empty() { Ok(head) } else { Err(corrupt("more entries than positions".to_owned())) }
+    }
 }
 
-/// The chain after the block at positions `first` to `last`, when it stood at `head` before.
-pub(super) fn follow(
-    mut head: Head,
-    (first, last): (Position, Position),
-    stored: &[u8],
-) -> Result<Head, LogError> {
-    let corrupt = |reason: String| LogError::Corrupt { first, last, reason };
-    let plain = unpack(stored).map_err(corrupt)?;
-    let mut rest = plain.as_slice();
-    for position in first..=last {
-        let (_, tail) = postcard::take_from_bytes::<Row<'_>>(rest)
-            .map_err(|error| corrupt(format!("entry {position} cannot be decoded: {error}")))?;
-        head = link(&head, &rest[..rest.len() - tail.len()]);
-        rest = tail;
+impl std::fmt::Debug for Decoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Decoder").field("sources", &self.sources).finish_non_exhaustive()
     }
-    if rest.is_empty() { Ok(head) } else { Err(corrupt("more entries than positions".to_owned())) }
 }

@@ -2,7 +2,7 @@
 //!
 //! * One thread owns the writing connection to `DIR/log/hot.db`. It takes everything that waits, drops what
 //!   it has seen before, writes the rest in one transaction, and answers once that is on the disk.
-//! * Entries are kept in compressed [`block`]s. Every entry goes into a BLAKE3 chain, and a block records
+//! * Entries are kept in compressed blocks. Every entry goes into a BLAKE3 chain, and a block records
 //!   where the chain stands after it, so a change to the past is found by [`Reader::verify`].
 //! * A [`Reader`] has a connection of its own, in any process, whether or not a daemon runs.
 

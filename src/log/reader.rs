@@ -44,7 +44,8 @@ pub struct Reader {
 type Positions = (Position, Position);
 
 impl Reader {
-    /// A reader of the log in this data folder.
+    /// A reader of the log in this data folder. Where the folder may not be written and no daemon runs, it sees
+    /// the log as it is now, and nothing of a daemon that starts later.
     pub fn open(dir: &Path) -> Result<Self, LogError> {
         let connection = hot::open_to_read(dir)?;
         Ok(Self { dir: dir.to_owned(), connection, decoder: Decoder::default(), cached: Vec::new() })

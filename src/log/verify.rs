@@ -2,7 +2,7 @@
 
 use rusqlite::Row;
 
-use super::block::{self, GENESIS, Head};
+use super::block::{Decoder, GENESIS, Head};
 use super::{LogError, Reader};
 use crate::event::Position;
 
@@ -27,6 +27,7 @@ impl Reader {
     /// block that was changed, or of the gap where one is missing.
     pub fn verify(&mut self) -> Result<Verified, LogError> {
         let mut verified = Verified { entries: 0, head: GENESIS };
+        let mut decoder = Decoder::default();
         let Some((connection, path)) = self.database()? else { return Ok(verified) };
         let failed = |error: rusqlite::Error| LogError::database(&path, &error);
         let mut statement = connection
@@ -36,7 +37,7 @@ impl Reader {
         while let Some(row) = rows.next().map_err(failed)? {
             let claim = claim(row).map_err(failed)?;
             let stored = row.get_ref(3).and_then(|value| Ok(value.as_blob()?)).map_err(failed)?;
-            verified = step(verified, &claim, stored)?;
+            verified = step(verified, &claim, stored, &mut decoder)?;
         }
         Ok(verified)
     }
@@ -50,14 +51,14 @@ fn claim(row: &Row<'_>) -> rusqlite::Result<Claim> {
     })
 }
 
-fn step(before: Verified, claim: &Claim, stored: &[u8]) -> Result<Verified, LogError> {
+fn step(before: Verified, claim: &Claim, stored: &[u8], decoder: &mut Decoder) -> Result<Verified, LogError> {
     let expected = before.entries + 1;
     if claim.first != expected {
         let (first, last) = (expected.min(claim.first), expected.max(claim.first).saturating_sub(1));
         return Err(LogError::Corrupt { first, last, reason: "entries are missing".to_owned() });
     }
     let positions = (claim.first, claim.last);
-    let head = block::follow(before.head, positions, stored)?;
+    let head = decoder.follow(before.head, positions, stored)?;
     if head != claim.head {
         let reason = "the chain of hashes does not hold: it was changed after it was written".to_owned();
         return Err(LogError::Corrupt { first: claim.first, last: claim.last, reason });
