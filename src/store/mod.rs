@@ -1,10 +1,27 @@
 //! The control store: what was concluded and what is still to be done. One SQLite file, `control.db`.
+//!
+//! * What one step of detection changes is one transaction, [`Store::commit`]: after a crash either all of it
+//!   is there or nothing.
+//! * Every write is synced before its call returns. Calls block: async callers use `spawn_blocking`.
+//! * One connection writes and another reads, so that a long list does not hold up detection.
+//! * One file for each group of tables; the tables themselves are in `migrations`.
 
 mod row;
-mod stub;
+mod error;
+mod database;
+mod progress;
+mod alerts;
+mod outbox;
+mod settle;
+mod ledger;
+mod rejected;
 
+pub use database::Store;
+pub use error::StoreError;
 pub use row::{
     AlertQuery, Commit, DeliveryKind, NewRejected, OutboxCounts, OutboxRow, OutboxState, Outcome, Progress,
     Rejected, Settlement, Snapshot, StoredAlert,
 };
-pub use stub::{Store, StoreError};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+//! Alerts, by id.
+
+use rusqlite::types::Value;
+use rusqlite::{OptionalExtension as _, Row, Transaction, params, params_from_iter};
+
+use super::{AlertQuery, Store, StoreError, StoredAlert};
+use crate::alert::{Alert, AlertId, Level};
+use crate::time::Timestamp;
+
+const COLUMNS: &str = "SELECT id, body, created_at, updated_at FROM alert";
+
+impl Store {
+    /// Alerts by the event time of their last finding, newest first.
+    pub fn alerts(&self, query: &AlertQuery) -> Result<Vec<StoredAlert>, StoreError> {
+        let mut conditions: Vec<&str> = Vec::new();
+        let mut values: Vec<Value> = Vec::new();
+        if let Some(rule) = &query.rule {
+            conditions.push("rule = ?");
+            values.push(Value::from(rule.clone()));
+        }
+        if let Some(level) = query.level {
+            conditions.push("level >= ?");
+            values.push(Value::from(rank(level)));
+        }
+        if let Some(since) = query.since {
+            conditions.push("last_at > ?");
+            values.push(Value::from(since.0));
+        }
+        let filter = if conditions.is_empty() { "" } else { " WHERE " };
+        let conditions = conditions.join(" AND ");
+        // SQLite reads a negative limit as none.
+        values.push(Value::from(if query.limit == 0 { -1 } else { query.limit.cast_signed() as i64 }));
+        let sql = format!("{COLUMNS}{filter}{conditions} ORDER BY last_at DESC, position DESC LIMIT ?");
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(&sql)?;
+            let rows = statement.query_map(params_from_iter(values), columns)?;
+            rows.map(|row| parse(row?)).collect()
+        })
+    }
+
+    /// The alert with this id.
+    pub fn alert(&self, id: &AlertId) -> Result<Option<StoredAlert>, StoreError> {
+        self.read(|connection| {
+            let sql = format!("{COLUMNS} WHERE id = ?1");
+            let row = connection.prepare_cached(&sql)?.query_row([&id.0], columns).optional()?;
+            row.map(parse).transpose()
+        })
+    }
+
+    /// How many findings all alerts gathered; those of alerts that went up in another are counted there.
+    pub fn findings_total(&self) -> Result<u64, StoreError> {
+        self.read(|connection| {
+            let sql = "SELECT coalesce(sum(findings), 0) FROM alert WHERE merged_into IS NULL";
+            let total: i64 = connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+            Ok(total.cast_unsigned())
+        })
+    }
+}
+
+type Columns = (String, String, i64, i64);
+
+fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+}
+
+fn parse((id, body, created_at, updated_at): Columns) -> Result<StoredAlert, StoreError> {
+    let alert: Alert =
+        serde_json::from_str(&body).map_err(|error| StoreError::corrupt(format!("alert {id}"), error))?;
+    Ok(StoredAlert { alert, created_at: Timestamp(created_at), updated_at: Timestamp(updated_at) })
+}
+
+const fn rank(level: Level) -> i64 {
+    match level {
+        Level::Informational => 0,
+        Level::Low => 1,
+        Level::Medium => 2,
+        Level::High => 3,
+        Level::Critical => 4,
+    }
+}
+
+/// Stores alerts, each in place of what had its id.
+pub(super) fn upsert(
+    transaction: &Transaction<'_>,
+    alerts: &[Alert],
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let mut statement = transaction.prepare_cached(
+        "INSERT INTO alert (id, rule, level, position, started_at, last_at, key, findings, merged_into, body, \
+                            created_at, updated_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11) \
+         ON CONFLICT (id) DO UPDATE SET rule = excluded.rule, level = excluded.level, \
+             position = excluded.position, started_at = excluded.started_at, last_at = excluded.last_at, \
+             key = excluded.key, findings = excluded.findings, merged_into = excluded.merged_into, \
+             body = excluded.body, updated_at = excluded.updated_at",
+    )?;
+    for alert in alerts {
+        let body = serde_json::to_string(alert)
+            .map_err(|error| StoreError::Database(format!("alert {}: {error}", alert.id)))?;
+        statement.execute(params![
+            alert.id.0,
+            alert.rule,
+            rank(alert.level),
+            alert.position.cast_signed(),
+            alert.started_at.0,
+            alert.last_at.0,
+            alert.key.to_string(),
+            alert.findings.cast_signed(),
+            alert.merged_into.as_ref().map(|id| &id.0),
+            body,
+            at.0,
+        ])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! Deliveries: how a try ended.
+
+use rusqlite::{Transaction, params};
+
+use super::outbox::state_code;
+use super::{OutboxState, Outcome, Settlement, Store, StoreError};
+use crate::time::Timestamp;
+
+impl Store {
+    /// Records how a try of a delivery ended, and counts the try. One that is settled already stays as it
+    /// is; an id that was never stored is [`StoreError::Unknown`].
+    pub fn outbox_settle(&self, id: &str, settlement: &Settlement, now: Timestamp) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            let changed = match settlement {
+                Settlement::Done(outcome) => done(transaction, id, outcome, now)?,
+                Settlement::Retry { at, error } => retry(transaction, id, *at, error)?,
+                Settlement::Dead { error } => dead(transaction, id, error, now)?,
+            };
+            if changed == 0 && !exists(transaction, id)? {
+                return Err(StoreError::Unknown { what: format!("delivery {id}") });
+            }
+            Ok(())
+        })
+    }
+
+    /// Makes a delivery that was given up pending again, due at once and with its tries counted anew; false
+    /// if there is none that was given up under this id.
+    pub fn redrive(&self, id: &str, now: Timestamp) -> Result<bool, StoreError> {
+        self.write(|transaction| {
+            let sql = "UPDATE outbox SET state = ?2, due_at = ?3, attempts = 0, settled_at = NULL \
+                       WHERE id = ?1 AND state = ?4";
+            let values = params![id, state_code(OutboxState::Pending), now.0, state_code(OutboxState::Dead),];
+            Ok(transaction.prepare_cached(sql)?.execute(values)? > 0)
+        })
+    }
+}
+
+fn done(
+    transaction: &Transaction<'_>,
+    id: &str,
+    outcome: &Outcome,
+    now: Timestamp,
+) -> Result<usize, StoreError> {
+    let text = serde_json::to_string(outcome)
+        .map_err(|error| StoreError::Database(format!("delivery {id}: {error}")))?;
+    let sql = "UPDATE outbox SET state = 1, attempts = attempts + 1, last_error = NULL, outcome = ?2, \
+               changed = ?3, settled_at = ?4 WHERE id = ?1 AND state = 0";
+    Ok(transaction.prepare_cached(sql)?.execute(params![id, text, outcome.changed, now.0])?)
+}
+
+fn retry(transaction: &Transaction<'_>, id: &str, at: Timestamp, error: &str) -> Result<usize, StoreError> {
+    let sql = "UPDATE outbox SET attempts = attempts + 1, due_at = ?2, last_error = ?3 \
+               WHERE id = ?1 AND state = 0";
+    Ok(transaction.prepare_cached(sql)?.execute(params![id, at.0, error])?)
+}
+
+fn dead(transaction: &Transaction<'_>, id: &str, error: &str, now: Timestamp) -> Result<usize, StoreError> {
+    let sql = "UPDATE outbox SET state = 2, attempts = attempts + 1, last_error = ?2, settled_at = ?3 \
+               WHERE id = ?1 AND state = 0";
+    Ok(transaction.prepare_cached(sql)?.execute(params![id, error, now.0])?)
+}
+
+fn exists(transaction: &Transaction<'_>, id: &str) -> Result<bool, StoreError> {
+    Ok(transaction.prepare_cached("SELECT 1 FROM outbox WHERE id = ?1")?.exists([id])?)
+}
