@@ -10,12 +10,13 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::history::{History, Lines};
+use super::history::{History, Lines, Past};
+use super::recent::{Recent, Refused};
 use super::report::{Report, Summary};
 use super::rules;
 use crate::clock::Clock;
 use crate::engine::{Effects, Engine, Hits, Limits, RuleSet};
-use crate::event::{Catalogue, Entry, Format};
+use crate::event::{Catalogue, Entry, Event, Format};
 use crate::log::Reader;
 use crate::time::{Span, Timestamp};
 
@@ -86,13 +87,14 @@ pub fn run(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
     let report = Report::new(args.format, args.findings);
     let mut pass = Pass::new(Arc::clone(&reading.rules), &catalogue, limits, report);
     let mut against = other.map(|rules| Pass::new(rules, &catalogue, limits, Report::silent()));
-    while let Some(entry) = history.next()? {
+    let (format, source) = history.origin();
+    while let Some(past) = history.next()? {
         if let Some(against) = &mut against {
-            against.take(&entry, &mut io::sink())?;
+            against.take(&past, (format, &source), &mut io::sink())?;
         }
-        pass.take(&entry, &mut output)?;
+        pass.take(&past, (format, &source), &mut output)?;
     }
-    let refused = history.refused();
+    let refused = std::mem::take(&mut pass.refused);
     let summary = pass.finish(&mut output)?;
     if args.format == OutputFormat::Text {
         summary.print(&reading.rules, &mut output)?;
@@ -135,6 +137,9 @@ struct Pass {
     report: Report,
     ids: BTreeMap<u64, String>,
     summary: Summary,
+    recent: Recent,
+    newest: Timestamp,
+    refused: Refused,
 }
 
 impl Pass {
@@ -147,29 +152,55 @@ impl Pass {
             report,
             ids: BTreeMap::new(),
             summary: Summary::default(),
+            recent: Recent::default(),
+            newest: Timestamp::default(),
+            refused: Refused::default(),
         }
     }
 
-    fn take(&mut self, entry: &Entry, output: &mut dyn Write) -> anyhow::Result<()> {
-        match entry {
-            Entry::Event(event) => {
-                self.summary.event(event);
-                self.rules.hits(event, &mut self.hits);
-                // Only events that touch a rule can be cited; those of plain matches only now.
-                let is_cited = !self.hits.hits.is_empty();
-                if is_cited {
-                    self.ids.insert(event.position, super::report::event_id(event));
+    fn take(
+        &mut self,
+        past: &Past,
+        origin: (Format, &Arc<str>),
+        output: &mut dyn Write,
+    ) -> anyhow::Result<()> {
+        match past {
+            Past::Line(line, number) => {
+                match self.rules.decode(origin, line.clone(), (*number, self.newest), &mut self.hits) {
+                    Ok(decoded) if self.recent.insert(decoded.dedupe) => self.judge(&decoded.event, output),
+                    Ok(_) => Ok(()),
+                    Err(error) => {
+                        self.refused.add(*number, &error.to_string());
+                        Ok(())
+                    }
                 }
-                self.engine.judge(event, &self.hits, &mut self.effects);
-                self.flush(output)?;
-                if is_cited && !self.hits.hits.iter().any(|hit| self.is_stateful(hit.detector)) {
-                    self.ids.remove(&event.position);
-                }
-                return Ok(());
             }
-            Entry::Tick { .. } => self.engine.handle(entry, &mut self.effects),
+            Past::Entry(Entry::Event(event)) => {
+                self.rules.hits(event, &mut self.hits);
+                self.judge(event, output)
+            }
+            Past::Entry(tick @ Entry::Tick { .. }) => {
+                self.engine.handle(tick, &mut self.effects);
+                self.flush(output)
+            }
         }
-        self.flush(output)
+    }
+
+    /// Judges an event whose hits were just found.
+    fn judge(&mut self, event: &Event, output: &mut dyn Write) -> anyhow::Result<()> {
+        self.newest = self.newest.max(event.time);
+        self.summary.event(event);
+        // Only events that touch a rule can be cited; those of plain matches only now.
+        let is_cited = !self.hits.hits.is_empty();
+        if is_cited {
+            self.ids.insert(event.position, super::report::event_id(event));
+        }
+        self.engine.judge(event, &self.hits, &mut self.effects);
+        self.flush(output)?;
+        if is_cited && !self.hits.hits.iter().any(|hit| self.is_stateful(hit.detector)) {
+            self.ids.remove(&event.position);
+        }
+        Ok(())
     }
 
     fn is_stateful(&self, detector: u32) -> bool {

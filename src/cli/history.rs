@@ -7,7 +7,6 @@ use std::sync::Arc;
 use anyhow::Context;
 use bytes::{Bytes, BytesMut};
 
-use crate::decode::decode;
 use crate::event::{Entry, Format, Position};
 use crate::log::Reader;
 use crate::time::Timestamp;
@@ -18,11 +17,12 @@ pub(super) enum History {
     Stored { reader: Box<Reader>, since: Timestamp, queue: VecDeque<Entry>, position: Position },
 }
 
-/// Lines that are no events: how many, and the first few.
-#[derive(Debug, Default)]
-pub(super) struct Refused {
-    count: u64,
-    first: Vec<String>,
+/// One thing of the past.
+pub(super) enum Past {
+    /// A line that may be an event, and its number from 1.
+    Line(Bytes, u64),
+    /// An entry of the log.
+    Entry(Entry),
 }
 
 /// How many entries are taken from the log at once.
@@ -38,12 +38,12 @@ impl History {
     }
 
     /// The next event or tick; none at the end.
-    pub(super) fn next(&mut self) -> anyhow::Result<Option<Entry>> {
+    pub(super) fn next(&mut self) -> anyhow::Result<Option<Past>> {
         match self {
-            Self::Lines(lines) => lines.next(),
+            Self::Lines(lines) => Ok(lines.next()?.map(|(line, number)| Past::Line(line, number))),
             Self::Stored { reader, since, queue, position } => loop {
                 match queue.pop_front() {
-                    Some(entry) if received_at(&entry) >= *since => return Ok(Some(entry)),
+                    Some(entry) if received_at(&entry) >= *since => return Ok(Some(Past::Entry(entry))),
                     Some(_) => continue,
                     None => {}
                 }
@@ -56,10 +56,11 @@ impl History {
         }
     }
 
-    pub(super) fn refused(&mut self) -> Refused {
+    /// How lines are to be read, and the name that stands for their source.
+    pub(super) fn origin(&self) -> (Format, Arc<str>) {
         match self {
-            Self::Lines(lines) => std::mem::take(&mut lines.refused),
-            Self::Stored { .. } => Refused::default(),
+            Self::Lines(lines) => (lines.format, lines.format.name().into()),
+            Self::Stored { .. } => (Format::Generic, "".into()),
         }
     }
 }
@@ -77,31 +78,8 @@ pub(super) struct Lines {
     block: Bytes,
     rest: BytesMut,
     format: Format,
-    source: Arc<str>,
     line: u64,
     is_over: bool,
-    refused: Refused,
-    seen: Recent,
-    newest: Timestamp,
-}
-
-/// The keys of recent events, in two generations: bounded, and duplicates lie close together.
-#[derive(Default)]
-struct Recent {
-    young: rustc_hash::FxHashSet<u128>,
-    old: rustc_hash::FxHashSet<u128>,
-}
-
-impl Recent {
-    const GENERATION: usize = 2_000_000;
-
-    /// Whether the key is new.
-    fn insert(&mut self, key: u128) -> bool {
-        if self.young.len() >= Self::GENERATION {
-            self.old = std::mem::take(&mut self.young);
-        }
-        !self.old.contains(&key) && self.young.insert(key)
-    }
 }
 
 const BLOCK: usize = 1 << 20;
@@ -114,12 +92,8 @@ impl Lines {
             block: Bytes::new(),
             rest: BytesMut::new(),
             format: format.unwrap_or(Format::Generic),
-            source: "".into(),
             line: 0,
             is_over: false,
-            refused: Refused::default(),
-            seen: Recent::default(),
-            newest: Timestamp::default(),
         };
         lines.fill()?;
         if format.is_none() {
@@ -127,7 +101,6 @@ impl Lines {
             let objects = first.filter_map(|line| serde_json::from_slice(line).ok());
             lines.format = objects.map(|object| Format::guess(&object)).next().unwrap_or(Format::Generic);
         }
-        lines.source = lines.format.name().into();
         Ok(lines)
     }
 
@@ -151,7 +124,8 @@ impl Lines {
         Ok(())
     }
 
-    fn next(&mut self) -> anyhow::Result<Option<Entry>> {
+    /// The next line that is not blank, and its number.
+    fn next(&mut self) -> anyhow::Result<Option<(Bytes, u64)>> {
         loop {
             if self.block.is_empty() {
                 if self.is_over {
@@ -163,49 +137,10 @@ impl Lines {
             let end = memchr::memchr(b'\n', &self.block).map_or(self.block.len(), |at| at + 1);
             let line = self.block.split_to(end);
             self.line += 1;
-            let line = line.slice(..line.trim_ascii_end().len());
-            if line.is_empty() {
-                continue;
-            }
-            // The arrival time of history is unknown: the event's own time stands for it, and for an event
-            // without one, that of the event before it.
-            match decode(self.format, &self.source, line, None, Timestamp::MAX) {
-                Ok(mut decoded) => {
-                    if !self.seen.insert(decoded.dedupe) {
-                        continue;
-                    }
-                    let has_time = decoded.event.time < Timestamp::MAX;
-                    let time = if has_time { decoded.event.time } else { self.newest };
-                    self.newest = self.newest.max(time);
-                    decoded.event.time = time;
-                    decoded.event.received_at = time;
-                    decoded.event.position = self.line;
-                    return Ok(Some(Entry::Event(decoded.event)));
-                }
-                Err(error) => self.refused.add(self.line, &error.to_string()),
+            let length = line.trim_ascii_end().len();
+            if length > 0 {
+                return Ok(Some((line.slice(..length), self.line)));
             }
         }
-    }
-}
-
-impl Refused {
-    fn add(&mut self, line: u64, reason: &str) {
-        self.count += 1;
-        if self.first.len() < 5 {
-            self.first.push(format!("line {line}: {reason}"));
-        }
-    }
-
-    pub(super) fn count(&self) -> u64 {
-        self.count
-    }
-
-    /// What to tell the person.
-    pub(super) fn messages(&self) -> Vec<String> {
-        let mut messages = self.first.clone();
-        if self.count > 0 {
-            messages.push(format!("{} lines are no events and were left out", self.count));
-        }
-        messages
     }
 }

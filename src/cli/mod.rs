@@ -2,6 +2,7 @@
 
 mod backtest;
 mod history;
+mod recent;
 mod report;
 mod rules;
 

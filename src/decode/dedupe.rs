@@ -4,52 +4,94 @@
 //! documentation reuses the id 1), so time, author, entity and type go in too. Events that GitLab only streams
 //! get a fresh random id on every delivery; for those the content without the id decides.
 
+use xxhash_rust::xxh3::Xxh3;
+
 use crate::event::{Catalogue, Event, Extracted, Format};
 
 use super::field;
 
-/// 16 bytes of BLAKE3 over what stays the same when an event is delivered again.
+/// How hard a key is to forge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strength {
+    /// BLAKE3: nobody can make an event that passes for another one. For the log.
+    Lasting,
+    /// XXH3: many times faster, for history that was accepted before.
+    Quick,
+}
+
+enum Digest {
+    Lasting(Box<blake3::Hasher>),
+    Quick(Box<Xxh3>),
+}
+
+impl Digest {
+    fn new(strength: Strength) -> Self {
+        match strength {
+            Strength::Lasting => Self::Lasting(Box::default()),
+            Strength::Quick => Self::Quick(Box::default()),
+        }
+    }
+
+    fn add(&mut self, part: &str) {
+        let length = (part.len() as u64).to_le_bytes();
+        match self {
+            Self::Lasting(hasher) => {
+                hasher.update(&length).update(part.as_bytes());
+            }
+            Self::Quick(hasher) => {
+                hasher.update(&length);
+                hasher.update(part.as_bytes());
+            }
+        }
+    }
+
+    fn finish(self) -> u128 {
+        match self {
+            Self::Lasting(hasher) => {
+                let mut bytes = [0; 16];
+                bytes.copy_from_slice(hasher.finalize().as_bytes().get(..16).unwrap_or(&[0; 16]));
+                u128::from_le_bytes(bytes)
+            }
+            Self::Quick(hasher) => hasher.digest128(),
+        }
+    }
+}
+
+/// 16 bytes of a hash over what stays the same when an event is delivered again.
 pub(super) fn key(
     event: &Event,
     has_own_time: bool,
-    extracted: &Extracted,
-    raw: &str,
+    (extracted, raw): (&Extracted, &str),
     catalogue: &Catalogue,
+    strength: Strength,
 ) -> u128 {
-    let mut hasher = blake3::Hasher::new();
-    let mut add = |part: &str| {
-        hasher.update(&(part.len() as u64).to_le_bytes());
-        hasher.update(part.as_bytes());
-    };
-    add(event.format.name());
+    let mut digest = Digest::new(strength);
+    digest.add(event.format.name());
     let id = extracted.text(field::ID, raw);
     let event_type = extracted.text(field::EVENT_TYPE, raw).unwrap_or_default();
     match id {
         Some(id) if !has_fleeting_id(event.format, event_type, id, catalogue) => {
-            add("id");
-            add(id);
-            let fields = [field::AUTHOR_ID, field::ENTITY_ID, field::TARGET_ID, field::EVENT_TYPE];
-            for index in fields {
-                add(extracted.text(index, raw).unwrap_or_default());
+            digest.add("id");
+            digest.add(id);
+            for index in [field::AUTHOR_ID, field::ENTITY_ID, field::TARGET_ID, field::EVENT_TYPE] {
+                digest.add(extracted.text(index, raw).unwrap_or_default());
             }
-            add(&if has_own_time { event.time.0 } else { 0 }.to_string());
+            digest.add(&if has_own_time { event.time.0 } else { 0 }.to_string());
         }
         Some(id) => {
             let (before, after) = around(raw, id);
-            add("content");
-            add(before);
-            add(after);
+            digest.add("content");
+            digest.add(before);
+            digest.add(after);
         }
         None => {
-            add("content");
-            add(raw);
+            digest.add("content");
+            digest.add(raw);
             // Without id and time nothing tells a repeated delivery from a repeated deed: count both.
-            add(&if has_own_time { 0 } else { event.received_at.0 }.to_string());
+            digest.add(&if has_own_time { 0 } else { event.received_at.0 }.to_string());
         }
     }
-    let mut bytes = [0; 16];
-    hasher.finalize_xof().fill(&mut bytes);
-    u128::from_le_bytes(bytes)
+    digest.finish()
 }
 
 /// Whether the sender makes up a new id for each delivery.
@@ -67,8 +109,9 @@ fn has_fleeting_id(format: Format, event_type: &str, id: &str, catalogue: &Catal
 
 /// The text around the first `"id":` value; the whole text if it is not found.
 fn around<'a>(raw: &'a str, id: &str) -> (&'a str, &'a str) {
-    let found = raw.find("\"id\"").and_then(|key| {
-        let value = key + 4 + raw.get(key + 4..)?.find(id)?;
+    let found = memchr::memmem::find(raw.as_bytes(), b"\"id\"").and_then(|key| {
+        let rest = raw.get(key + 4..)?;
+        let value = key + 4 + memchr::memmem::find(rest.as_bytes(), id.as_bytes())?;
         Some((raw.get(..value)?, raw.get(value + id.len()..)?))
     });
     found.unwrap_or((raw, ""))

@@ -17,7 +17,9 @@ impl DecodeError {
         Self { reason: "not UTF-8; JSON must be sent as UTF-8".to_owned(), column }
     }
 
-    pub(super) fn json(error: &serde_json::Error, text: &str) -> Self {
+    /// From the JSON parser's error; `text` is what it read.
+    #[must_use]
+    pub fn json(error: &serde_json::Error, text: &str) -> Self {
         let reason = if error.is_eof() && text.trim().is_empty() {
             "empty; expected one JSON object".to_owned()
         } else {

@@ -3,6 +3,7 @@
 mod dedupe;
 mod error;
 
+pub use dedupe::Strength;
 pub use error::DecodeError;
 
 use std::sync::{Arc, LazyLock};
@@ -21,8 +22,8 @@ pub struct Decoded {
     pub dedupe: u128,
 }
 
-/// The fields a decoder needs, in the order of the constants in [`field`].
-const FIELDS: [&str; 6] = ["id", "created_at", "event_type", "author_id", "entity_id", "target_id"];
+/// The fields a decoder needs; [`finish`] expects them as the first ones of the plan.
+pub const FIELDS: [&str; 6] = ["id", "created_at", "event_type", "author_id", "entity_id", "target_id"];
 
 mod field {
     pub(super) const ID: usize = 0;
@@ -59,27 +60,49 @@ pub fn decode(
     received_at: Timestamp,
 ) -> Result<Decoded, DecodeError> {
     let tables = &*TABLES;
-    let text = std::str::from_utf8(&raw).map_err(|error| DecodeError::not_utf8(&error))?;
-    let mut event = Event {
-        position: 0,
-        received_at,
-        time: received_at,
-        source: Arc::clone(source),
-        format,
-        type_hint: type_hint.filter(|hint| !hint.is_empty()).map(Into::into),
-        raw: Bytes::new(),
-    };
+    let text = utf8(&raw)?;
+    let type_hint = type_hint.filter(|hint| !hint.is_empty()).map(Into::into);
+    let mut event = Event { type_hint, ..blank(format, source, received_at) };
     let mut extracted = Extracted::default();
     let Some((_, plan)) = tables.plans.iter().find(|(planned, _)| *planned == format) else {
         return Err(DecodeError::unknown_format(format.name()));
     };
     plan.extract(&event, text, &tables.catalogue, &mut extracted)
         .map_err(|error| DecodeError::json(&error, text))?;
-    let own_time = event_time(format, &extracted, text)?;
-    event.time = own_time.unwrap_or(received_at);
-    let dedupe = dedupe::key(&event, own_time.is_some(), &extracted, text, &tables.catalogue);
+    let dedupe = finish(&mut event, text, &extracted, Strength::Lasting)?;
     event.raw = raw;
     Ok(Decoded { event, dedupe })
+}
+
+/// An event without bytes, of which only the arrival is known.
+#[must_use]
+pub fn blank(format: Format, source: &Arc<str>, received_at: Timestamp) -> Event {
+    Event {
+        position: 0,
+        received_at,
+        time: received_at,
+        source: Arc::clone(source),
+        format,
+        type_hint: None,
+        raw: Bytes::new(),
+    }
+}
+
+/// Bytes as text; JSON is always UTF-8.
+pub fn utf8(raw: &[u8]) -> Result<&str, DecodeError> {
+    std::str::from_utf8(raw).map_err(|error| DecodeError::not_utf8(&error))
+}
+
+/// Sets the event's time from its fields, and answers the key by which duplicates are known.
+pub fn finish(
+    event: &mut Event,
+    raw: &str,
+    extracted: &Extracted,
+    strength: Strength,
+) -> Result<u128, DecodeError> {
+    let own_time = event_time(event.format, extracted, raw)?;
+    event.time = own_time.unwrap_or(event.received_at);
+    Ok(dedupe::key(event, own_time.is_some(), (extracted, raw), &TABLES.catalogue, strength))
 }
 
 /// The event's own time: text, epoch seconds or milliseconds, or Bitbucket's `{epochSecond, nano}`.

@@ -58,8 +58,13 @@ pub fn compile(rules: Vec<Rule>, filters: &[Filter], environment: &Environment) 
     for format in Format::ALL {
         lanes.push(lane(format, &units, &filters, environment, &mut diagnostics));
     }
-    let lanes = lanes.into_iter().flatten().collect();
-    Compiled { rules: RuleSet { units, lanes }, diagnostics }
+    let mut lanes: Vec<Lane> = lanes.into_iter().flatten().collect();
+    for (number, lane) in lanes.iter_mut().enumerate() {
+        lane.number = number;
+    }
+    let numbers =
+        units.iter().enumerate().map(|(number, unit)| (Arc::clone(&unit.rule.id), number)).collect();
+    Compiled { rules: RuleSet { units, lanes, numbers }, diagnostics }
 }
 
 fn is_current(filter: &Filter, today: Timestamp, diagnostics: &mut Vec<Diagnostic>) -> bool {
@@ -238,7 +243,7 @@ fn lane(
         }
     }
     match weaver.builder.build(Arc::clone(&environment.catalogue)) {
-        Ok(matcher) => Some(Lane { matcher, emits: weaver.emits }),
+        Ok(matcher) => Some(Lane { number: 0, matcher, emits: weaver.emits }),
         Err(error) => {
             diagnostics.extend(units.first().map(|unit| diagnostic(&unit.rule, &error)));
             None

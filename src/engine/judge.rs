@@ -84,7 +84,7 @@ impl Engine {
     /// The events that one key of a rule remembers, for `explain`.
     #[must_use]
     pub fn remembered(&self, rule: &str, key: &str) -> Option<Vec<Position>> {
-        let number = self.rules.units().iter().position(|unit| **unit.id() == *rule)?;
+        let number = self.rules.number(rule)?;
         let slot = self.state.memories.get(number)?.keys.get(key)?;
         Some(slot.state.as_ref()?.positions())
     }

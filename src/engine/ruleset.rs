@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use crate::alert::LedgerReason;
+use crate::decode::{DecodeError, Decoded, Strength, blank, decode, finish, utf8};
 use crate::detect::{Detector, Hit};
-use crate::event::{Event, Format};
+use crate::event::{Event, Format, Position};
 use crate::matcher::{Matcher, Scratch};
 use crate::rule::ast::Rule;
 use crate::time::Timestamp;
@@ -53,6 +56,8 @@ pub(super) enum Missing {
 /// The matcher of one format and what its targets mean.
 #[derive(Debug)]
 pub(super) struct Lane {
+    /// Its place among the lanes, and of its scratch space.
+    pub(super) number: usize,
     pub(super) matcher: Matcher,
     pub(super) emits: Vec<Vec<Emit>>,
 }
@@ -62,6 +67,7 @@ pub(super) struct Lane {
 pub struct RuleSet {
     pub(super) units: Vec<Unit>,
     pub(super) lanes: Vec<Lane>,
+    pub(super) numbers: FxHashMap<Arc<str>, usize>,
 }
 
 /// What one event means to the detectors, and the scratch space for finding out. Reused from event to event.
@@ -84,11 +90,19 @@ impl RuleSet {
     /// One rule by its id.
     #[must_use]
     pub fn unit(&self, id: &str) -> Option<&Unit> {
-        self.units.iter().find(|unit| &*unit.rule.id == id)
+        self.number(id).and_then(|number| self.units.get(number))
     }
 
-    pub(super) fn lane(&self, format: Format) -> Option<(usize, &Lane)> {
-        self.lanes.iter().enumerate().find(|(_, lane)| lane.matcher.format() == format)
+    /// The detector number of the rule with this id.
+    #[must_use]
+    pub fn number(&self, id: &str) -> Option<usize> {
+        self.numbers.get(id).copied()
+    }
+
+    fn lane<'s>(&self, format: Format, scratch: &'s mut Vec<Scratch>) -> Option<(&Lane, &'s mut Scratch)> {
+        let lane = self.lanes.iter().find(|lane| lane.matcher.format() == format)?;
+        scratch.resize_with(self.lanes.len().max(scratch.len()), Scratch::default);
+        Some((lane, scratch.get_mut(lane.number)?))
     }
 
     /// Finds out what one event means to the detectors. An event that is no JSON object means nothing; the
@@ -96,13 +110,42 @@ impl RuleSet {
     pub fn hits(&self, event: &Event, out: &mut Hits) {
         out.hits.clear();
         out.misses.clear();
-        let Some((number, lane)) = self.lane(event.format) else { return };
+        let Some((lane, scratch)) = self.lane(event.format, &mut out.scratch) else { return };
         let Ok(raw) = std::str::from_utf8(&event.raw) else { return };
-        out.scratch.resize_with(self.lanes.len().max(out.scratch.len()), Scratch::default);
-        let Some(scratch) = out.scratch.get_mut(number) else { return };
-        if lane.matcher.run(event, raw, scratch).is_err() {
-            return;
+        if lane.matcher.extract(event, raw, scratch).is_ok() {
+            Self::collect(lane, event, raw, out);
         }
+    }
+
+    /// Decodes an event of the past and finds out what it means in one pass over its bytes. `raw` becomes the
+    /// event's bytes. The arrival time of history is unknown: the event's own time stands for it, and
+    /// `otherwise_at` where it has none.
+    pub fn decode(
+        &self,
+        (format, source): (Format, &Arc<str>),
+        raw: Bytes,
+        (position, otherwise_at): (Position, Timestamp),
+        out: &mut Hits,
+    ) -> Result<Decoded, DecodeError> {
+        out.hits.clear();
+        out.misses.clear();
+        let mut event = Event { position, ..blank(format, source, otherwise_at) };
+        let text = utf8(&raw)?;
+        let Some((lane, scratch)) = self.lane(format, &mut out.scratch) else {
+            return decode(format, source, raw, None, otherwise_at);
+        };
+        lane.matcher.extract(&event, text, scratch).map_err(|error| DecodeError::json(&error, text))?;
+        let dedupe = finish(&mut event, text, scratch.extracted(), Strength::Quick)?;
+        event.received_at = event.time;
+        Self::collect(lane, &event, text, out);
+        event.raw = raw;
+        Ok(Decoded { event, dedupe })
+    }
+
+    /// What the event whose fields were just extracted means to the detectors.
+    fn collect(lane: &Lane, event: &Event, raw: &str, out: &mut Hits) {
+        let Some(scratch) = out.scratch.get_mut(lane.number) else { return };
+        lane.matcher.run(event, raw, scratch);
         let time = event.judged_at();
         for target in scratch.matched() {
             for emit in lane.emits.get(*target as usize).into_iter().flatten() {

@@ -10,6 +10,7 @@ use super::expr::Expr;
 use super::fold::{FoldCache, fold};
 use super::index::{FieldIndex, Literal};
 use super::predicate::{Check, Predicate, refers};
+use crate::decode;
 use crate::event::{Catalogue, Event, ExtractError, Extracted, Format, Plan, Scalar, canonical};
 use crate::rule::ast::{Condition, Detection, Glob, Node, Op, ScriptSource, Test};
 use crate::script::{Cage, EventValue, Predicate as ScriptPredicate, ScriptError};
@@ -48,11 +49,14 @@ impl Builder {
     /// A builder for events of one format.
     #[must_use]
     pub fn new(format: Format, cage: Arc<Cage>) -> Self {
+        // First the fields a decoder needs, so that history is decoded and matched in one pass.
+        let fields = decode::FIELDS.map(str::to_owned).to_vec();
+        let field_numbers = fields.iter().cloned().zip(0..).collect();
         Self {
             format,
             cage,
-            fields: Vec::new(),
-            field_numbers: FxHashMap::default(),
+            fields,
+            field_numbers,
             tests: Vec::new(),
             test_numbers: FxHashMap::default(),
             scripts: Vec::new(),
@@ -325,6 +329,12 @@ impl Scratch {
         &self.failures
     }
 
+    /// The fields of the last event; the first ones are those a decoder needs.
+    #[must_use]
+    pub const fn extracted(&self) -> &Extracted {
+        &self.extracted
+    }
+
     /// The last event's value of a field, by the builder's number: the first one with a text.
     #[must_use]
     pub fn text<'a>(&'a self, field: usize, raw: &'a str) -> Option<&'a str> {
@@ -362,11 +372,15 @@ impl Matcher {
         self.format
     }
 
-    /// Runs one event; the answer is in [`Scratch::matched`]. `raw` is the event's bytes as text. A scratch
-    /// belongs to one matcher at a time: give it a new one when the matcher changes.
-    pub fn run(&self, event: &Event, raw: &str, scratch: &mut Scratch) -> Result<(), ExtractError> {
+    /// Takes the fields out of an event, the first step; [`Matcher::run`] is the second. `raw` is the event's
+    /// bytes as text. A scratch belongs to one matcher at a time: give it a new one when the matcher changes.
+    pub fn extract(&self, event: &Event, raw: &str, scratch: &mut Scratch) -> Result<(), ExtractError> {
+        self.plan.extract(event, raw, &self.catalogue, &mut scratch.extracted)
+    }
+
+    /// Runs the event whose fields were just extracted; the answer is in [`Scratch::matched`].
+    pub fn run(&self, event: &Event, raw: &str, scratch: &mut Scratch) {
         scratch.begin(self);
-        self.plan.extract(event, raw, &self.catalogue, &mut scratch.extracted)?;
         self.fold_values(raw, scratch);
         self.propose(raw, scratch);
         let mut candidates = std::mem::take(&mut scratch.candidates);
@@ -379,7 +393,6 @@ impl Matcher {
             }
         }
         scratch.candidates = candidates;
-        Ok(())
     }
 
     fn fold_values(&self, raw: &str, scratch: &mut Scratch) {
