@@ -42,9 +42,9 @@ fn any_at(object: &Map<String, Value>, path: &str, test: &dyn Fn(&Value) -> bool
         return true;
     }
     let Some((first, rest)) = path.split_once('.') else { return false };
-    object.get(first).is_some_and(|value| any_element(value, &|value| {
-        value.as_object().is_some_and(|inner| any_at(inner, rest, test))
-    }))
+    object.get(first).is_some_and(|value| {
+        any_element(value, &|value| value.as_object().is_some_and(|inner| any_at(inner, rest, test)))
+    })
 }
 
 fn any_element(value: &Value, test: &dyn Fn(&Value) -> bool) -> bool {

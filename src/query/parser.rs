@@ -96,7 +96,8 @@ impl Parser<'_> {
     /// Whether this word in capitals comes next; takes it if so.
     fn keyword(&mut self, word: &str) -> bool {
         let Some(after) = self.rest().strip_prefix(word) else { return false };
-        let ends = after.chars().next().is_none_or(|next| next.is_whitespace() || matches!(next, '(' | ')' | '"'));
+        let ends =
+            after.chars().next().is_none_or(|next| next.is_whitespace() || matches!(next, '(' | ')' | '"'));
         if ends {
             self.at += word.len();
         }
@@ -128,17 +129,18 @@ impl Parser<'_> {
         let mut nodes = Vec::new();
         loop {
             self.skip_space();
-            let is_end = self.is_done() || self.peek() == Some(')') || self.is_at_keyword("OR");
-            let follows = !nodes.is_empty() && self.keyword("AND");
-            if is_end && !nodes.is_empty() {
-                return Ok(single_or(nodes, Node::And));
+            if !nodes.is_empty() {
+                if self.is_done() || self.peek() == Some(')') || self.is_at_keyword("OR") {
+                    return Ok(single_or(nodes, Node::And));
+                }
+                if self.keyword("AND") {
+                    self.skip_space();
+                }
             }
-            self.skip_space();
             match self.unary()? {
                 Node::And(inner) => nodes.extend(inner),
                 node => nodes.push(node),
             }
-            let _ = follows;
         }
     }
 
@@ -214,14 +216,17 @@ impl Parser<'_> {
     }
 
     fn test(&mut self, name: &str) -> Result<Test, QueryError> {
-        const SIGNS: [(&str, Cmp); 4] =
-            [(">=", Cmp::Gte), ("<=", Cmp::Lte), (">", Cmp::Gt), ("<", Cmp::Lt)];
+        const SIGNS: [(&str, Cmp); 4] = [(">=", Cmp::Gte), ("<=", Cmp::Lte), (">", Cmp::Gt), ("<", Cmp::Lt)];
         let from = self.at;
         if let Some((sign, cmp)) = SIGNS.into_iter().find(|(sign, _)| self.rest().starts_with(sign)) {
             self.at += sign.len();
             let word = self.word(false)?;
             if is_empty(&word) {
-                return self.fail_since(from, format!("`{sign}` compares with nothing"), "write a value after it");
+                return self.fail_since(
+                    from,
+                    format!("`{sign}` compares with nothing"),
+                    "write a value after it",
+                );
             }
             return Ok(Test::Compare(cmp, self.operand(name, word)?));
         }

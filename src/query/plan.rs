@@ -5,7 +5,8 @@ use super::ast::{Cmp, DERIVED, Node, Operand, OperandKind, Pattern, Query, Term,
 use crate::time::{Span, Timestamp};
 
 impl Query {
-    /// The first and the last `created_at` that an event found by this query can have.
+    /// The first and the last `created_at` that an event found by this query can have. The first lies after the
+    /// last if no time will do.
     #[must_use]
     pub fn time_range(&self) -> (Timestamp, Timestamp) {
         range_of(&self.root)
@@ -34,12 +35,14 @@ const NOTHING: (Timestamp, Timestamp) = (Timestamp::MAX, Timestamp::MIN);
 
 fn range_of(node: &Node) -> (Timestamp, Timestamp) {
     match node {
-        Node::And(nodes) => nodes.iter().map(range_of).fold(EVERYTHING, |(from, to), (other_from, other_to)| {
-            (from.max(other_from), to.min(other_to))
-        }),
-        Node::Or(nodes) => nodes.iter().map(range_of).fold(NOTHING, |(from, to), (other_from, other_to)| {
-            (from.min(other_from), to.max(other_to))
-        }),
+        Node::And(nodes) => nodes
+            .iter()
+            .map(range_of)
+            .fold(EVERYTHING, |(from, to), (other_from, other_to)| (from.max(other_from), to.min(other_to))),
+        Node::Or(nodes) => nodes
+            .iter()
+            .map(range_of)
+            .fold(NOTHING, |(from, to), (other_from, other_to)| (from.min(other_from), to.max(other_to))),
         Node::Term(Term::Field(name, test)) if fields(name).eq(["created_at"]) => range_of_test(test),
         Node::Not(_) | Node::Term(_) => EVERYTHING,
     }
@@ -73,8 +76,8 @@ fn needle_of(node: &Node) -> Option<&str> {
         Node::And(nodes) => nodes.iter().filter_map(needle_of).max_by_key(|needle| needle.len()),
         // Text anywhere may stand in a value that Watchfire worked out.
         Node::Term(Term::Field(name, Test::Like(pattern))) => {
-            let is_copied = fields(name).all(|field| !DERIVED.contains(&field));
-            if is_copied { longest_safe_part(pattern) } else { None }
+            let is_derived = |field: &str| DERIVED.contains(&field.split('.').next().unwrap_or(field));
+            if !fields(name).any(is_derived) { longest_safe_part(pattern) } else { None }
         }
         Node::Or(_) | Node::Not(_) | Node::Term(_) => None,
     }
@@ -98,16 +101,12 @@ fn longest_safe_part(pattern: &Pattern) -> Option<&str> {
     // A part of a number, such as the `0` in `*.0`, need not be in its other spelling.
     let is_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit() || b".e-".contains(&byte));
     let parts = pattern.folded.iter().map(String::as_str);
-    parts
-        .filter(is_usable)
-        .filter(|part| !(has_wildcard && is_digits(part)))
-        .max_by_key(|part| part.len())
+    parts.filter(is_usable).filter(|part| !(has_wildcard && is_digits(part))).max_by_key(|part| part.len())
 }
 
 fn occurs_ignoring_case(needle: &[u8], haystack: &[u8]) -> bool {
     let Some(first) = needle.first() else { return true };
     let mut places = memchr::memchr2_iter(first.to_ascii_lowercase(), first.to_ascii_uppercase(), haystack);
-    places.any(|at| {
-        haystack.get(at..at + needle.len()).is_some_and(|found| found.eq_ignore_ascii_case(needle))
-    })
+    places
+        .any(|at| haystack.get(at..at + needle.len()).is_some_and(|found| found.eq_ignore_ascii_case(needle)))
 }

@@ -28,6 +28,8 @@ where
 {
     fn from_iter<I: IntoIterator<Item = (N, M)>>(lists: I) -> Self {
         let lower = |members: M| members.into_iter().map(|member| member.as_ref().to_lowercase()).collect();
-        Self(lists.into_iter().map(|(name, members)| (name.as_ref().to_lowercase(), lower(members))).collect())
+        Self(
+            lists.into_iter().map(|(name, members)| (name.as_ref().to_lowercase(), lower(members))).collect(),
+        )
     }
 }
