@@ -93,9 +93,10 @@ pub(super) const ALIASES: [(&str, &[&str]); 6] = [
     ("created", &["created_at"]),
 ];
 
-/// Fields that Watchfire works out; their text need not occur in what the sender wrote.
-pub(super) const DERIVED: [&str; 7] =
-    ["event_type", "category", "tier", "created_at", "received_at", "source", "position"];
+/// Fields that Watchfire works out, with all that is inside them; their text need not occur in what the sender
+/// wrote.
+pub(super) const DERIVED: [&str; 9] =
+    ["event_type", "category", "tier", "created_at", "received_at", "source", "position", "self", "geo"];
 
 /// The fields that a written name stands for.
 pub(super) fn fields(name: &str) -> impl Iterator<Item = &str> {

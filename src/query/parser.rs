@@ -129,17 +129,18 @@ impl Parser<'_> {
         let mut nodes = Vec::new();
         loop {
             self.skip_space();
-            let is_end = self.is_done() || self.peek() == Some(')') || self.is_at_keyword("OR");
-            let follows = !nodes.is_empty() && self.keyword("AND");
-            if is_end && !nodes.is_empty() {
-                return Ok(single_or(nodes, Node::And));
+            if !nodes.is_empty() {
+                if self.is_done() || self.peek() == Some(')') || self.is_at_keyword("OR") {
+                    return Ok(single_or(nodes, Node::And));
+                }
+                if self.keyword("AND") {
+                    self.skip_space();
+                }
             }
-            self.skip_space();
             match self.unary()? {
                 Node::And(inner) => nodes.extend(inner),
                 node => nodes.push(node),
             }
-            let _ = follows;
         }
     }
 

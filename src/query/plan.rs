@@ -5,7 +5,8 @@ use super::ast::{Cmp, DERIVED, Node, Operand, OperandKind, Pattern, Query, Term,
 use crate::time::{Span, Timestamp};
 
 impl Query {
-    /// The first and the last `created_at` that an event found by this query can have.
+    /// The first and the last `created_at` that an event found by this query can have. The first lies after the
+    /// last if no time will do.
     #[must_use]
     pub fn time_range(&self) -> (Timestamp, Timestamp) {
         range_of(&self.root)
@@ -75,8 +76,8 @@ fn needle_of(node: &Node) -> Option<&str> {
         Node::And(nodes) => nodes.iter().filter_map(needle_of).max_by_key(|needle| needle.len()),
         // Text anywhere may stand in a value that Watchfire worked out.
         Node::Term(Term::Field(name, Test::Like(pattern))) => {
-            let is_copied = fields(name).all(|field| !DERIVED.contains(&field));
-            if is_copied { longest_safe_part(pattern) } else { None }
+            let is_derived = |field: &str| DERIVED.contains(&field.split('.').next().unwrap_or(field));
+            if !fields(name).any(is_derived) { longest_safe_part(pattern) } else { None }
         }
         Node::Or(_) | Node::Not(_) | Node::Term(_) => None,
     }

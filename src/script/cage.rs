@@ -7,9 +7,9 @@ use std::sync::Arc;
 use rhai::packages::{Package, StandardPackage};
 use rhai::{AST, CallFnOptions, Dynamic, Engine, FuncArgs, OptimizationLevel, Position, Scope};
 
-use super::budget::{Answer, Budget};
-use super::error::Place;
-use super::{Limits, ListTable, ScriptError, ScriptErrorKind, helpers, state, value, window};
+use super::error::{Place, over};
+use super::meter::Answer;
+use super::{Limits, ListTable, ScriptError, ScriptErrorKind, helpers, meter, nested, state, value, window};
 
 /// An interpreter for predicates and rule scripts. It holds nothing of any run: share one between threads,
 /// and make a new one when a list changes. What one cage compiled runs in every other.
@@ -32,9 +32,10 @@ impl Cage {
         let mut engine = Engine::new_raw();
         StandardPackage::new().register_into_engine(&mut engine);
         restrict(&mut engine, &limits);
+        nested::register(&mut engine);
         value::register(&mut engine);
         state::register(&mut engine, limits.map_entries);
-        window::register(&mut engine);
+        window::register(&mut engine, limits.array_items);
         helpers::register(&mut engine, lists, &limits);
         forbid_waiting(&mut engine);
         Self { engine, limits }
@@ -79,7 +80,8 @@ impl Cage {
         arguments: impl FuncArgs,
         place: Place,
     ) -> Result<Dynamic, ScriptError> {
-        let options = CallFnOptions::new().eval_ast(false).with_tag(Budget::new(self.limits.helper_work));
+        let options = CallFnOptions::new().eval_ast(false);
+        meter::start(&self.limits);
         // The interpreter is other people's code in a process that must go on. Nothing outlives the call but
         // the arguments, which the caller gives up when it fails.
         let outcome = catch_unwind(AssertUnwindSafe(|| {
@@ -87,7 +89,11 @@ impl Cage {
             self.engine.call_fn_with_options::<Dynamic>(options, &mut scope, ast, name, arguments)
         }));
         match outcome {
-            Ok(result) => result.map_err(|error| place.failed(error, &self.limits)),
+            // A built-in function such as `sort` may swallow the error of its callback.
+            Ok(Ok(_)) if meter::is_exceeded() => {
+                Err(place.error(ScriptErrorKind::Limit, Position::NONE, &over(&self.limits)))
+            }
+            Ok(result) => result.map_err(|error| place.failed(*error, &self.limits)),
             Err(_) => {
                 let message = "the script made the interpreter fail";
                 Err(place.error(ScriptErrorKind::Failed, Position::NONE, message))
@@ -103,7 +109,7 @@ impl fmt::Debug for Cage {
 }
 
 fn restrict(engine: &mut Engine, limits: &Limits) {
-    engine.set_max_operations(limits.operations);
+    engine.on_progress(|_| meter::step());
     engine.set_max_call_levels(limits.call_levels);
     engine.set_max_expr_depths(limits.expression_depth, limits.expression_depth);
     engine.set_max_string_size(limits.string_bytes);

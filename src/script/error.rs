@@ -21,7 +21,7 @@ pub struct ScriptError {
 /// The sort of a [`ScriptError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScriptErrorKind {
-    /// It does not compile.
+    /// It does not compile, or calls a helper by a misspelt name.
     Syntax,
     /// It went over one of the [`Limits`].
     Limit,
@@ -38,10 +38,14 @@ pub(super) struct Place {
     /// The file's line on which line 1 of the compiled text stands; 0 if the compiled text has one more
     /// line in front.
     pub first_line: u32,
+    /// The line of the compiled text to show for an error without a place; from 1. The interpreter does not
+    /// say where a limit was passed.
+    pub entry: u16,
 }
 
 impl Place {
     fn locate(self, position: Position) -> (u32, u32) {
+        let position = if position.is_none() { Position::new(self.entry.max(1), 1) } else { position };
         let line = position.line().and_then(|line| u32::try_from(line).ok()).unwrap_or(1);
         let column = position.position().and_then(|column| u32::try_from(column).ok()).unwrap_or(1);
         (self.first_line.saturating_add(line).saturating_sub(1).max(1), column.max(1))
@@ -57,8 +61,7 @@ impl Place {
     }
 
     /// The innermost position counts: that is where the mistake is, not where its function was called.
-    pub(super) fn failed(self, error: Box<EvalAltResult>, limits: &Limits) -> ScriptError {
-        let mut error = *error;
+    pub(super) fn failed(self, mut error: EvalAltResult, limits: &Limits) -> ScriptError {
         let mut position = error.position();
         while let EvalAltResult::ErrorInFunctionCall(_, _, inner, _) = error {
             error = *inner;
@@ -72,12 +75,15 @@ impl Place {
     }
 }
 
+/// That the script would take too long.
+pub(super) fn over(limits: &Limits) -> String {
+    format!("stopped after {} steps, or as much work in helpers", limits.operations)
+}
+
 fn describe(error: &EvalAltResult, limits: &Limits) -> (ScriptErrorKind, String) {
-    use ScriptErrorKind::{Failed, Limit};
+    use ScriptErrorKind::{Failed, Limit, Syntax};
     match error {
-        EvalAltResult::ErrorTooManyOperations(..) => {
-            (Limit, format!("stopped after {} operations", limits.operations))
-        }
+        EvalAltResult::ErrorTerminated(..) => (Limit, over(limits)),
         EvalAltResult::ErrorStackOverflow(..) => {
             (Limit, format!("functions call each other more than {} levels deep", limits.call_levels))
         }
@@ -87,9 +93,13 @@ fn describe(error: &EvalAltResult, limits: &Limits) -> (ScriptErrorKind, String)
         EvalAltResult::ErrorDataTooLarge(what, ..) => {
             (Limit, format!("{} is over the limit", what.to_lowercase()))
         }
-        EvalAltResult::ErrorRuntime(value, ..) => (Failed, value.to_string()),
+        EvalAltResult::ErrorRuntime(value, ..) => (Failed, super::nested::show(value)),
         EvalAltResult::ErrorFunctionNotFound(signature, ..) => {
-            (Failed, format!("there is no function {signature}{}", super::helpers::suggestion(signature)))
+            let message = format!("there is no function {signature}");
+            match super::helpers::near(signature) {
+                Some(near) => (Syntax, format!("{message}; did you mean `{near}`?")),
+                None => (Failed, message),
+            }
         }
         other => (Failed, other.to_string()),
     }

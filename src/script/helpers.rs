@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ipnet::IpNet;
 use regex::{Regex, RegexBuilder};
-use rhai::{Array, Dynamic, Engine, ImmutableString, NativeCallContext};
+use rhai::{Array, Dynamic, Engine, ImmutableString};
 use rustc_hash::FxHashMap;
 
-use super::budget::{Answer, charge};
+use super::meter::{Answer, charge};
 use super::value::text_of;
 use super::{Limits, ListTable};
 use crate::time::Timestamp;
@@ -121,11 +121,11 @@ const LEVELS: [(&str, i64); 10] = [
     ("administrator", 60),
 ];
 
-/// ` (did you mean …?)` for the signature of a function that does not exist.
-pub(super) fn suggestion(signature: &str) -> String {
+/// The helper that was probably meant by the signature of a function that does not exist.
+pub(super) fn near(signature: &str) -> Option<&'static str> {
     let name = signature.split([' ', '(']).next().unwrap_or_default();
-    let near = |known: &&Helper| strsim::damerau_levenshtein(known.name, name) <= 2 && known.name != name;
-    HELPERS.iter().find(near).map_or_else(String::new, |known| format!("; did you mean `{}`?", known.name))
+    let is_near = |known: &&str| *known != name && strsim::damerau_levenshtein(known, name) <= 2;
+    HELPERS.iter().map(|helper| helper.name).find(is_near)
 }
 
 /// Teaches the engine the helpers.
@@ -150,12 +150,9 @@ pub(super) fn register(engine: &mut Engine, lists: Arc<ListTable>, limits: &Limi
     engine
         .register_fn("in_list", move |list: ImmutableString, value: Dynamic| in_list(&lists, &list, &value));
     let cache = RegexCache::new(limits);
-    engine.register_fn(
-        "matches",
-        move |context: NativeCallContext<'_>, value: Dynamic, pattern: ImmutableString| {
-            matches(&context, &cache, &value, &pattern)
-        },
-    );
+    engine.register_fn("matches", move |value: Dynamic, pattern: ImmutableString| {
+        matches(&cache, &value, &pattern)
+    });
 }
 
 fn changed(value: &Dynamic, change: impl Fn(&str) -> String) -> Dynamic {
@@ -249,14 +246,9 @@ impl RegexCache {
     }
 }
 
-fn matches(
-    context: &NativeCallContext<'_>,
-    cache: &RegexCache,
-    value: &Dynamic,
-    pattern: &ImmutableString,
-) -> Answer<bool> {
+fn matches(cache: &RegexCache, value: &Dynamic, pattern: &ImmutableString) -> Answer<bool> {
     let text = text_of(value);
-    charge(context, 50 + text.as_ref().map_or(0, |text| text.len() as u64 / 8))?;
+    charge(50 + text.as_ref().map_or(0, |text| text.len() as u64 / 8))?;
     let regex = cache.get(pattern).map_err(|error| regex_error(pattern, &error))?;
     Ok(text.is_some_and(|text| regex.is_match(&text)))
 }

@@ -15,7 +15,8 @@ pub struct Limits {
     pub expression_depth: usize,
     /// Bytes of one string, and of all strings within one array or map together.
     pub string_bytes: usize,
-    /// Elements of one array, those of arrays inside it included.
+    /// Elements of one array, those of arrays inside it included. With `map_entries` it bounds how deep a value
+    /// can nest, and so the stack that it takes to copy it.
     pub array_items: usize,
     /// Entries of one map, those of maps inside it included.
     pub map_entries: usize,
@@ -36,13 +37,13 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            operations: 100_000,
+            operations: 50_000,
             helper_work: 100_000,
             call_levels: if cfg!(debug_assertions) { 8 } else { 32 },
             expression_depth: 100,
             string_bytes: 64 << 10,
-            array_items: 2_000,
-            map_entries: 1_000,
+            array_items: 1_000,
+            map_entries: 500,
             variables: 64,
             functions: 64,
             source_bytes: 64 << 10,

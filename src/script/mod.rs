@@ -12,8 +12,9 @@ mod program;
 mod state;
 mod window;
 mod value;
+mod nested;
 mod helpers;
-mod budget;
+mod meter;
 #[cfg(test)]
 mod tests;
 

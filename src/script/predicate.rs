@@ -3,7 +3,7 @@
 use rhai::{AST, Dynamic, Position};
 
 use super::error::Place;
-use super::{Cage, ScriptError, ScriptErrorKind};
+use super::{Cage, EventValue, ScriptError, ScriptErrorKind};
 
 /// A compiled expression over `event`.
 #[derive(Debug, Clone)]
@@ -22,7 +22,7 @@ impl Predicate {
     ///
     /// The text is empty, too long, no expression, or uses another variable than `event`.
     pub fn compile(cage: &Cage, source: &str, line: u32) -> Result<Self, ScriptError> {
-        let place = Place { first_line: line };
+        let place = Place { first_line: line, entry: 1 };
         cage.check_size(source, place)?;
         if source.trim().is_empty() {
             let message = "the script is empty; write an expression such as `event.author_id == 7`";
@@ -30,9 +30,14 @@ impl Predicate {
         }
         // A function body takes statements too, so the text must first stand as an expression by itself.
         cage.check_expression(source, place)?;
-        let place = Place { first_line: line.saturating_sub(1) };
+        let place = Place { first_line: line.saturating_sub(1), entry: 2 };
         let ast = cage.compile(&format!("fn {NAME}(event) {{\n{source}\n}}"), place)?;
-        Ok(Self { ast, place })
+        let predicate = Self { ast, place };
+        // Functions are looked up when they are called; a misspelt helper should not wait for an event.
+        match predicate.eval(cage, &EventValue::from_json(&serde_json::Map::new())) {
+            Err(error) if error.kind == ScriptErrorKind::Syntax => Err(error),
+            _ => Ok(predicate),
+        }
     }
 
     /// Whether the expression holds for an event made by [`EventValue`](super::EventValue).

@@ -4,15 +4,13 @@ use rhai::{AST, Dynamic, ImmutableString, Map, Position};
 
 use super::error::Place;
 use super::predicate::short;
-use super::{Cage, ScriptError, ScriptErrorKind, ScriptState, Window};
+use super::{Cage, EventValue, ScriptError, ScriptErrorKind, ScriptState, Window};
 
 /// A compiled rule script.
 #[derive(Debug, Clone)]
 pub struct Program {
     ast: AST,
     place: Place,
-    /// Line of `fn on_event` within the script, from 1: where an error without a place of its own is shown.
-    entry: u16,
 }
 
 /// What a rule script found.
@@ -38,29 +36,32 @@ impl Program {
     ///
     /// It is too long, no Rhai, has no `fn on_event` with three parameters, or statements outside functions.
     pub fn compile(cage: &Cage, source: &str, first_line: u32) -> Result<Self, ScriptError> {
-        let place = Place { first_line };
+        let place = Place { first_line, entry: entry_line(source) };
         cage.check_size(source, place)?;
         let ast = cage.compile(source, place)?;
-        let entry = entry_line(source);
-        let wrong = |line: u16, message: &str| {
-            Err(place.error(ScriptErrorKind::Syntax, Position::new(line.max(1), 1), message))
-        };
+        let wrong = |message: &str| Err(place.error(ScriptErrorKind::Syntax, Position::NONE, message));
         let arities: Vec<usize> =
             ast.iter_functions().filter(|function| function.name == NAME).map(|f| f.params.len()).collect();
         if arities.is_empty() {
-            return wrong(1, "a rule script needs `fn on_event(event, state, window) { … }`");
+            return wrong("a rule script needs `fn on_event(event, state, window) { … }`");
         }
         if !arities.contains(&PARAMETERS) {
             let message = format!(
                 "`on_event` takes three parameters (event, state, window), here it has {}",
                 arities.first().copied().unwrap_or_default()
             );
-            return wrong(entry, &message);
+            return wrong(&message);
         }
         if has_statements(&ast) {
-            return wrong(1, "only functions may stand at the top level; statements there would never run");
+            return wrong("only functions may stand at the top level; statements there would never run");
         }
-        Ok(Self { ast, place, entry })
+        let program = Self { ast, place };
+        // Functions are looked up when they are called; a misspelt helper should not wait for an event.
+        let nothing = EventValue::from_json(&serde_json::Map::new());
+        match program.run(cage, &nothing, &mut ScriptState::default(), &Window::default()) {
+            Err(error) if error.kind == ScriptErrorKind::Syntax => Err(error),
+            _ => Ok(program),
+        }
     }
 
     /// Runs the script for one event of one key. `state` changes only if the run succeeds.
@@ -91,7 +92,7 @@ impl Program {
     }
 
     fn error(&self, kind: ScriptErrorKind, message: &str) -> ScriptError {
-        self.place.error(kind, Position::new(self.entry.max(1), 1), message)
+        self.place.error(kind, Position::NONE, message)
     }
 
     fn finding(&self, result: &Dynamic) -> Result<Option<ScriptFinding>, ScriptError> {

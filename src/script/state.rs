@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, Map, NativeCallContext, Position};
+use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, Map, Position};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
 
-use super::budget::{Answer, charge};
+use super::meter::{Answer, charge};
 use super::value::{DEPTH_MAX, NoJson, map_to_json, plain_map, weigh};
 
 /// One key's map, as the last run that succeeded left it. Serialises as JSON text, also in formats that do
@@ -109,18 +109,13 @@ pub(super) fn register(engine: &mut Engine, entries_max: usize) {
     engine.register_type_with_name::<Handle>("State");
     engine.register_indexer_get(get);
     engine.register_fn("get", get);
-    engine.register_indexer_set(
-        move |context: NativeCallContext<'_>, state: &mut Handle, name: ImmutableString, value: Dynamic| {
-            set(&context, state, &name, value, entries_max)
-        },
-    );
+    engine.register_indexer_set(move |state: &mut Handle, name: ImmutableString, value: Dynamic| {
+        set(state, &name, value, entries_max)
+    });
     // The engine has a property `tag` on every value; here it is one like any other.
-    engine.register_get("tag", |context: NativeCallContext<'_>, state: &mut Handle| {
-        get(context, state, "tag".into())
-    });
-    engine.register_set("tag", move |context: NativeCallContext<'_>, state: &mut Handle, value: Dynamic| {
-        set(&context, state, "tag", value, entries_max)
-    });
+    engine.register_get("tag", |state: &mut Handle| get(state, "tag".into()));
+    engine
+        .register_set("tag", move |state: &mut Handle, value: Dynamic| set(state, "tag", value, entries_max));
     engine.register_fn("contains", |state: &mut Handle, name: ImmutableString| {
         state.lock().contains_key(name.as_str())
     });
@@ -135,24 +130,18 @@ pub(super) fn register(engine: &mut Engine, entries_max: usize) {
     engine.register_fn("clear", |state: &mut Handle| state.lock().clear());
 }
 
-fn get(context: NativeCallContext<'_>, state: &mut Handle, name: ImmutableString) -> Answer<Dynamic> {
+fn get(state: &mut Handle, name: ImmutableString) -> Answer<Dynamic> {
     let map = state.lock();
     let Some(value) = map.get(name.as_str()) else { return Ok(Dynamic::UNIT) };
-    charge(&context, weigh(value, DEPTH_MAX).unwrap_or(1) / 4)?;
+    charge(weigh(value, DEPTH_MAX).unwrap_or(1) / 4)?;
     Ok(value.clone())
 }
 
 /// What cannot be kept is refused here and not only at the end, where the line would not be known; besides, a
 /// state that held its own handle would never be freed.
-fn set(
-    context: &NativeCallContext<'_>,
-    state: &Handle,
-    name: &str,
-    value: Dynamic,
-    entries_max: usize,
-) -> Answer<()> {
+fn set(state: &Handle, name: &str, value: Dynamic, entries_max: usize) -> Answer<()> {
     let weight = weigh(&value, DEPTH_MAX).map_err(|error| error.to_string())?;
-    charge(context, weight / 4)?;
+    charge(weight / 4)?;
     let mut map = state.lock();
     if map.len() >= entries_max && !map.contains_key(name) {
         let error =

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rhai::{Array, Dynamic, Engine, ImmutableString, Map};
 use serde_json::{Number, Value};
 
-use super::budget::Answer;
+use super::meter::Answer;
 
 /// A JSON object of an event. A property that it lacks is `()`; nothing can be written to it. A type of its
 /// own rather than a map, so that handing it to a function or out of a window copies a pointer.
@@ -54,12 +54,9 @@ impl Object {
         inner.unwrap_or(Dynamic::UNIT)
     }
 
-    fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || self.to_json() == other.to_json()
-    }
-
-    fn to_json(&self) -> Option<Value> {
-        map_to_json(&self.0, DEPTH_MAX).ok()
+    /// All its properties.
+    pub(super) fn fields(&self) -> &Map {
+        &self.0
     }
 }
 
@@ -69,7 +66,6 @@ pub struct EventValue;
 
 impl EventValue {
     /// The canonical event as the value `event` of a script; JSON null becomes `()`.
-    #[must_use]
     pub fn from_json(object: &serde_json::Map<String, Value>) -> Dynamic {
         from_object(object)
     }
@@ -198,11 +194,6 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("values", |object: &mut Object| -> Array { object.0.values().cloned().collect() });
     engine.register_fn("len", |object: &mut Object| i64::try_from(object.0.len()).unwrap_or(i64::MAX));
     engine.register_fn("is_empty", |object: &mut Object| object.0.is_empty());
-    engine.register_fn("to_string", |object: &mut Object| {
-        object.to_json().map_or_else(String::new, |json| json.to_string())
-    });
-    engine.register_fn("==", |left: &mut Object, right: Object| left.is_same(&right));
-    engine.register_fn("!=", |left: &mut Object, right: Object| !left.is_same(&right));
     register_missing(engine);
 }
 

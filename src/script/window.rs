@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use rhai::{Array, Dynamic, Engine, ImmutableString, NativeCallContext};
+use rhai::{Array, Dynamic, Engine, ImmutableString};
 
-use super::budget::{Answer, charge};
+use super::meter::{Answer, charge};
 use super::value::{Object, text_of};
 
 /// The key's events within the rule's time, read-only, the oldest first and the current one last. Cheap to clone.
@@ -54,29 +54,24 @@ impl Window {
     }
 }
 
-/// Teaches the engine the window's methods.
-pub(super) fn register(engine: &mut Engine) {
+/// Teaches the engine the window's methods. `events()` gives the newest `items_max`, as many as an array holds.
+pub(super) fn register(engine: &mut Engine, items_max: usize) {
     engine.register_type_with_name::<Window>("Window");
     engine.register_fn("count", |window: &mut Window| window.count);
-    engine.register_fn(
-        "distinct",
-        |context: NativeCallContext<'_>, window: &mut Window, field: ImmutableString| -> Answer<i64> {
-            charge(&context, window.cost())?;
-            Ok(window.distinct(&field))
-        },
-    );
-    engine.register_fn(
-        "sum",
-        |context: NativeCallContext<'_>, window: &mut Window, field: ImmutableString| -> Answer<Dynamic> {
-            charge(&context, window.cost())?;
-            Ok(window.sum(&field))
-        },
-    );
+    engine.register_fn("distinct", |window: &mut Window, field: ImmutableString| -> Answer<i64> {
+        charge(window.cost())?;
+        Ok(window.distinct(&field))
+    });
+    engine.register_fn("sum", |window: &mut Window, field: ImmutableString| -> Answer<Dynamic> {
+        charge(window.cost())?;
+        Ok(window.sum(&field))
+    });
     engine
         .register_fn("first", |window: &mut Window| window.events.first().cloned().unwrap_or(Dynamic::UNIT));
     engine.register_fn("last", |window: &mut Window| window.events.last().cloned().unwrap_or(Dynamic::UNIT));
-    engine.register_fn("events", |context: NativeCallContext<'_>, window: &mut Window| -> Answer<Array> {
-        charge(&context, window.cost())?;
-        Ok(window.events.as_ref().clone())
+    engine.register_fn("events", move |window: &mut Window| -> Answer<Array> {
+        charge(window.cost())?;
+        let skipped = window.events.len().saturating_sub(items_max);
+        Ok(window.events.iter().skip(skipped).cloned().collect())
     });
 }
