@@ -124,9 +124,8 @@ impl Email {
         let answer = self.transport.send(message).await.map_err(|error| self.failure(&error))?;
         let said = answer.message().next().map(|line| one_line(line, 100)).unwrap_or_default();
         let count = self.to.len();
-        let people = if count == 1 { "1 person" } else { "people" };
-        let people = if count == 1 { people.to_owned() } else { format!("{count} {people}") };
-        let summary = format!("mail to {people} accepted by {}: {} {said}", self.server, answer.code());
+        let people = if count == 1 { "person" } else { "people" };
+        let summary = format!("mail to {count} {people} accepted by {}: {} {said}", self.server, answer.code());
         Ok(Outcome { changed: false, dry_run: false, summary, undo: None, needs_human: false })
     }
 
@@ -179,4 +178,164 @@ fn tls(smtp: &SmtpConfig, context: &BuildContext<'_>) -> Result<Tls, Problem> {
 fn mailbox(key: &str, text: &str) -> Result<Mailbox, Problem> {
     let hint = "expected name@example.com or `Name <name@example.com>`";
     text.parse().map_err(|error| Problem::Setting(format!("{key}: `{text}`: {error}; {hint}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+    use serde_json::Value;
+
+    use super::super::stand_in::try_action;
+    use super::*;
+    use crate::action::Action;
+    use crate::encode::tests_support::notification;
+
+    const GUARD: GuardInput = GuardInput { recent: 0, now: Timestamp(1_769_850_000_000) };
+
+    /// `tests/support/smtp_server.py`, ended when this goes.
+    struct Server {
+        child: Child,
+        input: Option<ChildStdin>,
+        output: BufReader<ChildStdout>,
+        about: Value,
+    }
+
+    impl Server {
+        fn start() -> Self {
+            let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/smtp_server.py");
+            let mut child = Command::new("python3")
+                .arg(script)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .expect("python3 starts; run tests/run, which installs what the tests need");
+            let output = BufReader::new(child.stdout.take().unwrap());
+            let input = child.stdin.take();
+            let mut server = Self { child, input, output, about: Value::Null };
+            server.about = server.line().expect("no mail server: run tests/run, which installs aiosmtpd for python3");
+            server
+        }
+
+        fn line(&mut self) -> Option<Value> {
+            let mut line = String::new();
+            self.output.read_line(&mut line).unwrap();
+            serde_json::from_str(&line).ok()
+        }
+
+        /// All mails taken, and the end of the server.
+        fn stop(mut self) -> Vec<Value> {
+            drop(self.input.take());
+            std::iter::from_fn(|| self.line()).collect()
+        }
+
+        fn action(&self, security: &str, settings: &str, to: &str, password: &str) -> Action {
+            std::fs::write(self.secret(), password).unwrap();
+            let (port, secret) = (&self.about[security], self.secret());
+            let login = if security == "none" { String::new() } else { format!(", username: watchfire, password: {{file: '{secret}'}}") };
+            try_action(&format!(
+                "{{type: email, smtp: {{host: localhost, port: {port}, security: {security}{settings}{login}}}, \
+                 from: 'Watchfire <watchfire@example.com>', to: [{to}]}}"
+            ))
+            .unwrap()
+        }
+
+        fn ca(&self) -> String {
+            format!(", ca: '{}'", self.about["ca"].as_str().unwrap())
+        }
+
+        fn secret(&self) -> String {
+            self.about["ca"].as_str().unwrap().replace("ca.pem", "password")
+        }
+    }
+
+    impl Drop for Server {
+        fn drop(&mut self) {
+            drop(self.input.take());
+            drop(self.child.wait());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_mail_arrives_over_starttls_with_authentication() {
+        let server = Server::start();
+        let to = "'Sec Ops <secops@example.com>', second@example.com";
+        for security in ["starttls", "tls"] {
+            let action = server.action(security, &server.ca(), to, "correct horse");
+            let outcome = action.run(&notification(), &GUARD).await.unwrap();
+            assert!(outcome.summary.starts_with("mail to 2 people accepted by localhost:"), "{}", outcome.summary);
+        }
+        let mails = server.stop();
+        assert_eq!(mails.len(), 2);
+        for (mail, port) in mails.iter().zip(["starttls", "tls"]) {
+            assert_eq!((&mail["port"], &mail["tls"], &mail["user"]), (&port.into(), &true.into(), &"watchfire".into()));
+            assert_eq!(mail["from"], "watchfire@example.com");
+            assert_eq!(mail["to"], serde_json::json!(["secops@example.com", "second@example.com"]));
+            let data = mail["data"].as_str().unwrap();
+            for part in [
+                "Subject: [Watchfire] HIGH One account clones many projects: author_id = 7\r\n",
+                "Message-ID: <fedcba9876543210@example.com>\r\n",
+                "References: <alert.0123456789abcdef0123456789abcdef@example.com>\r\n",
+                "Date: Sat, 31 Jan 2026 09:00:00 +0000\r\n",
+                "multipart/alternative",
+                "text/plain; charset=utf-8",
+                "text/html; charset=utf-8",
+                "blocked user 7 (alice)",
+            ] {
+                assert!(data.contains(part), "{part}\n{data}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn refusals_for_good_and_for_now_are_told_apart() {
+        let server = Server::start();
+        let ca = server.ca();
+        let run = async |action: Action| action.run(&notification(), &GUARD).await.unwrap_err();
+        let wrong = run(server.action("starttls", &ca, "a@example.com", "wrong horse")).await;
+        assert!(matches!(&wrong, DeliveryError::Permanent { reason } if reason.contains("535")), "{wrong:?}");
+        assert!(!format!("{wrong:?}").contains("wrong horse"));
+        let nobody = run(server.action("starttls", &ca, "nobody@example.com", "correct horse")).await;
+        assert!(matches!(&nobody, DeliveryError::Permanent { reason } if reason.contains("no such mailbox")), "{nobody:?}");
+        let busy = run(server.action("starttls", &ca, "busy@example.com", "correct horse")).await;
+        assert!(matches!(&busy, DeliveryError::Retryable { reason, .. } if reason.contains("come back later")), "{busy:?}");
+        let unknown = run(server.action("starttls", "", "a@example.com", "correct horse")).await;
+        assert!(matches!(&unknown, DeliveryError::Retryable { reason, .. } if reason.contains("certificate")), "{unknown:?}");
+        assert_eq!(server.stop(), Vec::<Value>::new());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_said_in_the_clear_unless_told_so() {
+        let server = Server::start();
+        let plain = server.action("none", "", "a@example.com", "");
+        assert!(plain.run(&notification(), &GUARD).await.is_ok());
+        let port = &server.about["none"];
+        let action = try_action(&format!(
+            "{{type: email, smtp: {{host: localhost, port: {port}{}}}, from: a@b.example, to: [c@d.example]}}",
+            server.ca()
+        ));
+        let error = action.unwrap().run(&notification(), &GUARD).await.unwrap_err();
+        assert!(error.reason().contains("STARTTLS"), "{error:?}");
+        assert_eq!(server.stop().len(), 1);
+    }
+
+    #[test]
+    fn settings_that_make_no_sense_are_refused() {
+        let smtp = |smtp: &str, rest: &str| try_action(&format!("{{type: email, smtp: {{{smtp}}}, {rest}}}"));
+        let rest = "from: a@b.example, to: [c@d.example]";
+        for (settings, rest, part) in [
+            ("host: mail.example.com, security: none", rest, "only for a server on this machine"),
+            ("host: localhost, username: u", rest, "go together"),
+            ("host: localhost, username: u, password: {env: NOPE}", rest, "NOPE is not set"),
+            ("host: localhost, ca: nowhere.pem", rest, "nowhere.pem"),
+            ("host: localhost", "from: nonsense, to: [c@d.example]", "from: `nonsense`"),
+            ("host: localhost", "from: a@b.example, to: ['@']", "to: `@`"),
+            ("host: localhost", "from: a@b.example, to: []", "at least one"),
+        ] {
+            let error = smtp(settings, rest).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+        assert!(smtp("host: '::1', security: none", rest).is_ok());
+    }
 }

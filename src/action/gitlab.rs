@@ -274,8 +274,8 @@ mod tests {
             ("dry_run: false", with("bot", json!(true)), CALM, "is a bot"),
             ("dry_run: false, never: [root, Alice]", with("id", json!(7)), CALM, "on `never`"),
             ("dry_run: false, never: [7]", with("id", json!(7)), CALM, "on `never`"),
-            ("dry_run: false", with("id", json!(7)), busy, "3 times within 1h"),
-            ("dry_run: false, at_most: {count: 1, per: 1d}", with("id", json!(7)), GuardInput { recent: 1, ..CALM }, "1 times within 1d"),
+            ("dry_run: false", with("id", json!(7)), busy, "(3 per 1h)"),
+            ("dry_run: false, at_most: {count: 1, per: 1d}", with("id", json!(7)), GuardInput { recent: 1, ..CALM }, "(1 per 1d)"),
             ("dry_run: false", Say::json(404, json!({"message": "404 User Not Found"})), CALM, "no such user"),
         ] {
             let (outcome, server) = run(settings, vec![answer], guard).await;

@@ -39,10 +39,8 @@ impl AtMost {
     /// Why it may not act now, if so.
     #[must_use]
     pub fn refusal(self, guard: &GuardInput) -> Option<String> {
-        (guard.recent >= self.count).then(|| {
-            let (recent, Self { count, per }) = (guard.recent, self);
-            format!("it acted {recent} times within {per} and may act {count} times at most")
-        })
+        let Self { count, per } = self;
+        (guard.recent >= count).then(|| format!("the limit of this action is reached ({count} per {per})"))
     }
 }
 
@@ -99,7 +97,7 @@ mod tests {
         let guard = |recent| GuardInput { recent, now: Timestamp(0) };
         let limit = AtMost::default();
         assert_eq!(limit.refusal(&guard(2)), None);
-        assert_eq!(limit.refusal(&guard(3)).unwrap(), "it acted 3 times within 1h and may act 3 times at most");
+        assert_eq!(limit.refusal(&guard(3)).unwrap(), "the limit of this action is reached (3 per 1h)");
         assert!(AtMost { count: 0, ..limit }.refusal(&guard(0)).is_some());
     }
 

@@ -17,7 +17,7 @@ mod memory;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
-mod stand_in;
+pub(crate) mod stand_in;
 
 pub use config::{ActionConfig, ActionError};
 pub use email::{EmailConfig, Security, SmtpConfig};

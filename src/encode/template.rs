@@ -160,11 +160,13 @@ fn write_value(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value, e
 }
 
 fn json_inside(value: &Value) -> Result<String, Error> {
-    let text = minijinja::filters::tojson(value, None, Kwargs::from_iter::<[(&str, Value); 0]>([]))?.to_string();
-    match value.as_str() {
-        Some(_) => Ok(text.get(1..text.len() - 1).unwrap_or_default().to_owned()),
-        None => Ok(text),
+    if let Some(text) = value.as_str() {
+        let bad = |error: serde_json::Error| Error::new(ErrorKind::BadSerialization, error.to_string());
+        let quoted = serde_json::to_string(text).map_err(bad)?;
+        return Ok(quoted.get(1..quoted.len() - 1).unwrap_or_default().to_owned());
     }
+    let made = minijinja::filters::tojson(value, None, Kwargs::from_iter::<[(&str, Value); 0]>([]))?;
+    Ok(made.to_string())
 }
 
 fn url_part(value: &Value) -> Result<String, Error> {
