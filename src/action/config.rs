@@ -86,10 +86,18 @@ mod tests {
     #[test]
     fn mistakes_are_reported_where_they_are() {
         for (yaml, line, part) in [
-            ("type: email\nsmtp: {host: mail}\nfrom: a@b.c\nto: []\nsbject: x\n", 5, "unknown field `sbject`"),
+            (
+                "type: email\nsmtp: {host: mail}\nfrom: a@b.c\nto: []\nsbject: x\n",
+                5,
+                "unknown field `sbject`",
+            ),
             ("type: gitlab\nurl: https://x\ntoken: glpat-1\ndo: block\n", 3, "env: NAME"),
             ("type: gitlab\nurl: https://x\ntoken: {env: T}\ndo: delete\n", 4, "unknown variant `delete`"),
-            ("type: gitlab\nurl: https://x\ntoken: {env: T}\ndo: ban\nat_most: {count: 3, per: often}\n", 5, "often"),
+            (
+                "type: gitlab\nurl: https://x\ntoken: {env: T}\ndo: ban\nat_most: {count: 3, per: often}\n",
+                5,
+                "often",
+            ),
             ("type: slack\nurl: https://x\n", 1, "unknown variant `slack`"),
         ] {
             let error = serde_yaml::from_str::<ActionConfig>(yaml).unwrap_err();

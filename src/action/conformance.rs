@@ -12,12 +12,12 @@ const PATH: &str = "/services/T000-path-token";
 
 const GUARD: GuardInput = GuardInput { recent: 0, now: Timestamp(1_769_850_000_000) };
 
-/// Every kind with a secret, against `url`.
-fn all(url: &str) -> Vec<Action> {
+/// Every kind with a secret, against `url`. The timeout is short only where nobody answers.
+fn all(url: &str, timeout: &str) -> Vec<Action> {
     [
-        format!("{{type: webhook, url: '{url}{PATH}?token=query-token-123', secret: {{env: SECRET}}, timeout: 300ms}}"),
-        format!("{{type: http, url: '{url}{PATH}?token=query-token-123', headers: {{Authorization: {{env: SECRET}}}}, timeout: 300ms}}"),
-        format!("{{type: gitlab, url: '{url}', token: {{env: SECRET}}, do: block, dry_run: false, timeout: 300ms}}"),
+        format!("{{type: webhook, url: '{url}{PATH}?token=query-token-123', secret: {{env: SECRET}}, timeout: {timeout}}}"),
+        format!("{{type: http, url: '{url}{PATH}?token=query-token-123', headers: {{Authorization: {{env: SECRET}}}}, timeout: {timeout}}}"),
+        format!("{{type: gitlab, url: '{url}', token: {{env: SECRET}}, do: block, dry_run: false, timeout: {timeout}}}"),
     ]
     .iter()
     .map(|yaml| action(yaml))
@@ -30,7 +30,10 @@ async fn run(action: &Action) -> Result<Outcome, DeliveryError> {
 
 /// Nothing a person or a log sees may hold a secret.
 fn assert_silent(action: &Action, result: &Result<Outcome, DeliveryError>) {
-    let shown = format!("{action:?} {result:?} {}", result.as_ref().map_or_else(ToString::to_string, |o| o.summary.clone()));
+    let shown = format!(
+        "{action:?} {result:?} {}",
+        result.as_ref().map_or_else(ToString::to_string, |o| o.summary.clone())
+    );
     let secrets = [SECRET, "path-token", "query-token"];
     // A gitlab action's URL holds no secret, so only its token counts.
     let is_gitlab = action.limit_span().is_some();
@@ -45,13 +48,17 @@ async fn statuses_mean_the_same_everywhere() {
         let echo = format!("no {SECRET} at {PATH}?token=query-token-123 Bearer {SECRET}");
         let say = Say { status, body: echo, headers: vec![("location", "http://127.0.0.1:1/".into())] };
         let server = StandIn::start(vec![say]).await;
-        for action in all(&server.url()) {
+        for action in all(&server.url(), "30s") {
             let result = run(&action).await;
             assert_silent(&action, &result);
             let may_pass = matches!(status, 408 | 425 | 429 | 500..);
             match &result {
-                Err(DeliveryError::Retryable { reason, .. }) if may_pass => assert!(reason.contains(&status.to_string())),
-                Err(DeliveryError::Permanent { reason }) if !may_pass => assert!(reason.contains(&status.to_string())),
+                Err(DeliveryError::Retryable { reason, .. }) if may_pass => {
+                    assert!(reason.contains(&status.to_string()))
+                }
+                Err(DeliveryError::Permanent { reason }) if !may_pass => {
+                    assert!(reason.contains(&status.to_string()))
+                }
                 other => panic!("{status} {action:?}: {other:?}"),
             }
         }
@@ -62,10 +69,17 @@ async fn statuses_mean_the_same_everywhere() {
 #[tokio::test]
 async fn a_receivers_wish_for_patience_is_passed_on() {
     for (name, value) in [("retry-after", "77"), ("ratelimit-reset", "1769850077")] {
-        let server = StandIn::start(vec![Say { status: 429, headers: vec![(name, value.into())], body: String::new() }]).await;
-        for action in all(&server.url()) {
+        let server = StandIn::start(vec![Say {
+            status: 429,
+            headers: vec![(name, value.into())],
+            body: String::new(),
+        }])
+        .await;
+        for action in all(&server.url(), "30s") {
             match run(&action).await {
-                Err(DeliveryError::Retryable { after, .. }) => assert_eq!(after, Some(Span::seconds(77)), "{action:?}"),
+                Err(DeliveryError::Retryable { after, .. }) => {
+                    assert_eq!(after, Some(Span::seconds(77)), "{action:?}")
+                }
                 other => panic!("{action:?}: {other:?}"),
             }
         }
@@ -79,7 +93,7 @@ async fn trouble_on_the_way_may_pass() {
         listener.local_addr().unwrap()
     };
     for address in [closed, hang_up().await, never_answer().await] {
-        for action in all(&format!("http://{address}")) {
+        for action in all(&format!("http://{address}"), "300ms") {
             let result = run(&action).await;
             assert_silent(&action, &result);
             match result {
@@ -95,7 +109,7 @@ async fn trouble_on_the_way_may_pass() {
 #[tokio::test]
 async fn huge_answers_are_not_swallowed() {
     let server = StandIn::start(vec![Say { status: 500, body: "x".repeat(3 << 20), ..Say::default() }]).await;
-    for action in all(&server.url()) {
+    for action in all(&server.url(), "30s") {
         let reason = run(&action).await.unwrap_err().reason().to_owned();
         assert!(reason.len() < 500, "{} bytes", reason.len());
     }

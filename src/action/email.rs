@@ -53,7 +53,7 @@ pub struct SmtpConfig {
     /// A PEM file with the root certificate of a private authority.
     #[serde(default)]
     pub ca: Option<PathBuf>,
-    /// For each step of the conversation.
+    /// For the whole conversation.
     #[serde(default = "timeout", deserialize_with = "span")]
     pub timeout: Span,
 }
@@ -81,6 +81,7 @@ pub(super) struct Email {
     from: Mailbox,
     to: Vec<Mailbox>,
     server: String,
+    timeout: Span,
     secrets: Vec<Secret>,
 }
 
@@ -115,24 +116,44 @@ impl Email {
             _ => return Err(Problem::Setting("smtp: `username` and `password` go together".to_owned())),
         }
         let to = config.to.iter().map(|text| mailbox("to", text)).collect::<Result<_, _>>()?;
-        let server = format!("{}:{port}", smtp.host);
-        Ok(Self { transport: builder.build(), from: mailbox("from", &config.from)?, to, server, secrets })
+        Ok(Self {
+            transport: builder.build(),
+            from: mailbox("from", &config.from)?,
+            to,
+            server: format!("{}:{port}", smtp.host),
+            timeout: smtp.timeout,
+            secrets,
+        })
     }
 
-    pub(super) async fn run(&self, notification: &Notification, guard: &GuardInput) -> Result<Outcome, DeliveryError> {
+    pub(super) async fn run(
+        &self,
+        notification: &Notification,
+        guard: &GuardInput,
+    ) -> Result<Outcome, DeliveryError> {
         let message = self.message(notification, guard.now)?;
-        let answer = self.transport.send(message).await.map_err(|error| self.failure(&error))?;
+        // The transport's own timeout is only for connecting.
+        let sent = tokio::time::timeout(self.timeout.to_std(), self.transport.send(message)).await;
+        let sent = sent.map_err(|_| {
+            DeliveryError::retryable(format!(
+                "{}: the mail server took longer than {}",
+                self.server, self.timeout
+            ))
+        })?;
+        let answer = sent.map_err(|error| self.failure(&error))?;
         let said = answer.message().next().map(|line| one_line(line, 100)).unwrap_or_default();
         let count = self.to.len();
         let people = if count == 1 { "person" } else { "people" };
-        let summary = format!("mail to {count} {people} accepted by {}: {} {said}", self.server, answer.code());
+        let summary =
+            format!("mail to {count} {people} accepted by {}: {} {said}", self.server, answer.code());
         Ok(Outcome { changed: false, dry_run: false, summary, undo: None, needs_human: false })
     }
 
     /// The mail itself. Its id is the idempotency key, so that a mail sent twice shows once; it answers a mail
     /// that was never sent but is named after the alert, so that all mails of an alert form one thread.
     fn message(&self, notification: &Notification, now: Timestamp) -> Result<Message, DeliveryError> {
-        let broken = |error: &dyn std::error::Error| DeliveryError::permanent(format!("mail: {}", causes(error)));
+        let broken =
+            |error: &dyn std::error::Error| DeliveryError::permanent(format!("mail: {}", causes(error)));
         let written = mail(notification).map_err(|error| broken(&error))?;
         let domain = self.from.email.domain();
         let thread = format!("<alert.{}@{domain}>", notification.alert.id);
@@ -187,7 +208,7 @@ mod tests {
 
     use serde_json::Value;
 
-    use super::super::stand_in::try_action;
+    use super::super::stand_in::{hang_up, never_answer, try_action};
     use super::*;
     use crate::action::Action;
     use crate::encode::tests_support::notification;
@@ -214,7 +235,8 @@ mod tests {
             let output = BufReader::new(child.stdout.take().unwrap());
             let input = child.stdin.take();
             let mut server = Self { child, input, output, about: Value::Null };
-            server.about = server.line().expect("no mail server: run tests/run, which installs aiosmtpd for python3");
+            server.about =
+                server.line().expect("no mail server: run tests/run, which installs aiosmtpd for python3");
             server
         }
 
@@ -233,7 +255,11 @@ mod tests {
         fn action(&self, security: &str, settings: &str, to: &str, password: &str) -> Action {
             std::fs::write(self.secret(), password).unwrap();
             let (port, secret) = (&self.about[security], self.secret());
-            let login = if security == "none" { String::new() } else { format!(", username: watchfire, password: {{file: '{secret}'}}") };
+            let login = if security == "none" {
+                String::new()
+            } else {
+                format!(", username: watchfire, password: {{file: '{secret}'}}")
+            };
             try_action(&format!(
                 "{{type: email, smtp: {{host: localhost, port: {port}, security: {security}{settings}{login}}}, \
                  from: 'Watchfire <watchfire@example.com>', to: [{to}]}}"
@@ -264,12 +290,19 @@ mod tests {
         for security in ["starttls", "tls"] {
             let action = server.action(security, &server.ca(), to, "correct horse");
             let outcome = action.run(&notification(), &GUARD).await.unwrap();
-            assert!(outcome.summary.starts_with("mail to 2 people accepted by localhost:"), "{}", outcome.summary);
+            assert!(
+                outcome.summary.starts_with("mail to 2 people accepted by localhost:"),
+                "{}",
+                outcome.summary
+            );
         }
         let mails = server.stop();
         assert_eq!(mails.len(), 2);
         for (mail, port) in mails.iter().zip(["starttls", "tls"]) {
-            assert_eq!((&mail["port"], &mail["tls"], &mail["user"]), (&port.into(), &true.into(), &"watchfire".into()));
+            assert_eq!(
+                (&mail["port"], &mail["tls"], &mail["user"]),
+                (&port.into(), &true.into(), &"watchfire".into())
+            );
             assert_eq!(mail["from"], "watchfire@example.com");
             assert_eq!(mail["to"], serde_json::json!(["secops@example.com", "second@example.com"]));
             let data = mail["data"].as_str().unwrap();
@@ -297,11 +330,20 @@ mod tests {
         assert!(matches!(&wrong, DeliveryError::Permanent { reason } if reason.contains("535")), "{wrong:?}");
         assert!(!format!("{wrong:?}").contains("wrong horse"));
         let nobody = run(server.action("starttls", &ca, "nobody@example.com", "correct horse")).await;
-        assert!(matches!(&nobody, DeliveryError::Permanent { reason } if reason.contains("no such mailbox")), "{nobody:?}");
+        assert!(
+            matches!(&nobody, DeliveryError::Permanent { reason } if reason.contains("no such mailbox")),
+            "{nobody:?}"
+        );
         let busy = run(server.action("starttls", &ca, "busy@example.com", "correct horse")).await;
-        assert!(matches!(&busy, DeliveryError::Retryable { reason, .. } if reason.contains("come back later")), "{busy:?}");
+        assert!(
+            matches!(&busy, DeliveryError::Retryable { reason, .. } if reason.contains("come back later")),
+            "{busy:?}"
+        );
         let unknown = run(server.action("starttls", "", "a@example.com", "correct horse")).await;
-        assert!(matches!(&unknown, DeliveryError::Retryable { reason, .. } if reason.contains("certificate")), "{unknown:?}");
+        assert!(
+            matches!(&unknown, DeliveryError::Retryable { reason, .. } if reason.contains("certificate")),
+            "{unknown:?}"
+        );
         assert_eq!(server.stop(), Vec::<Value>::new());
     }
 
@@ -318,6 +360,19 @@ mod tests {
         let error = action.unwrap().run(&notification(), &GUARD).await.unwrap_err();
         assert!(error.reason().contains("STARTTLS"), "{error:?}");
         assert_eq!(server.stop().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn trouble_on_the_way_may_pass() {
+        for address in [hang_up().await, never_answer().await] {
+            let port = address.port();
+            let action = try_action(&format!(
+                "{{type: email, smtp: {{host: 127.0.0.1, port: {port}, security: none, timeout: 300ms}}, \
+                 from: a@b.example, to: [c@d.example]}}"
+            ));
+            let error = action.unwrap().run(&notification(), &GUARD).await.unwrap_err();
+            assert!(matches!(&error, DeliveryError::Retryable { .. }), "{error:?}");
+        }
     }
 
     #[test]

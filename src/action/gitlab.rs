@@ -84,7 +84,11 @@ pub(super) struct Gitlab {
 impl Gitlab {
     pub(super) fn build(config: &GitlabConfig, context: &BuildContext<'_>) -> Result<Self, Problem> {
         let url = parse_url(&config.url)?;
-        if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
+        if url.query().is_some()
+            || url.fragment().is_some()
+            || !url.username().is_empty()
+            || url.password().is_some()
+        {
             let reason = "url: expected only GitLab's address, such as https://gitlab.example.com";
             return Err(Problem::Setting(reason.to_owned()));
         }
@@ -109,7 +113,11 @@ impl Gitlab {
         self.limit
     }
 
-    pub(super) async fn run(&self, notification: &Notification, guard: &GuardInput) -> Result<Outcome, DeliveryError> {
+    pub(super) async fn run(
+        &self,
+        notification: &Notification,
+        guard: &GuardInput,
+    ) -> Result<Outcome, DeliveryError> {
         let verb = self.change.verb();
         let found = target(notification, &self.field).and_then(|text| user_id(&text));
         let id = match found {
@@ -159,7 +167,9 @@ impl Gitlab {
             }),
             after => {
                 let state = after.map_or_else(|| "gone".to_owned(), |after| format!("still {}", after.state));
-                let reason = format!("GitLab answered {status} to {verb} {who}, but the account is {state}: a person must look");
+                let reason = format!(
+                    "GitLab answered {status} to {verb} {who}, but the account is {state}: a person must look"
+                );
                 Err(DeliveryError::permanent(reason))
             }
         }
@@ -198,7 +208,10 @@ impl Gitlab {
 /// What GitLab says, or that something between us and it says something else.
 fn parsed<T: DeserializeOwned>(answer: &Answer) -> Result<T, DeliveryError> {
     serde_json::from_value(answer.json()?).map_err(|error| {
-        DeliveryError::retryable(format!("GitLab answered {} without the fields of a user: {error}", answer.status))
+        DeliveryError::retryable(format!(
+            "GitLab answered {} without the fields of a user: {error}",
+            answer.status
+        ))
     })
 }
 
@@ -222,26 +235,35 @@ mod tests {
     }
 
     /// Runs against a GitLab that first says who we are and then `answers`.
-    async fn run(settings: &str, answers: Vec<Say>, guard: GuardInput) -> (Result<Outcome, DeliveryError>, StandIn) {
+    async fn run(
+        settings: &str,
+        answers: Vec<Say>,
+        guard: GuardInput,
+    ) -> (Result<Outcome, DeliveryError>, StandIn) {
         let server = StandIn::start([vec![own()], answers].concat()).await;
-        let yaml = format!("{{type: gitlab, url: '{}', token: {{env: SECRET}}, do: block, {settings}}}", server.url());
+        let yaml = format!(
+            "{{type: gitlab, url: '{}', token: {{env: SECRET}}, do: block, {settings}}}",
+            server.url()
+        );
         (action(&yaml).run(&notification(), &guard).await, server)
     }
 
     #[tokio::test]
     async fn it_looks_changes_and_looks_again() {
-        let answers = vec![Say::json(200, user("active")), Say::json(201, json!(true)), Say::json(200, user("blocked"))];
+        let answers = vec![
+            Say::json(200, user("active")),
+            Say::json(201, json!(true)),
+            Say::json(200, user("blocked")),
+        ];
         let (outcome, server) = run("dry_run: false", answers, CALM).await;
         let outcome = outcome.unwrap();
         assert!(outcome.changed && !outcome.dry_run && !outcome.needs_human);
         assert_eq!(outcome.summary, "blocked user 7 (alice); read back: blocked");
         assert!(outcome.undo.unwrap().contains("/api/v4/users/7/unblock"));
-        assert_eq!(server.calls(), [
-            "GET /api/v4/user",
-            "GET /api/v4/users/7",
-            "POST /api/v4/users/7/block",
-            "GET /api/v4/users/7",
-        ]);
+        assert_eq!(
+            server.calls(),
+            ["GET /api/v4/user", "GET /api/v4/users/7", "POST /api/v4/users/7/block", "GET /api/v4/users/7",]
+        );
         assert!(server.asked().iter().all(|asked| asked.headers["private-token"] == SECRET));
     }
 
@@ -275,13 +297,27 @@ mod tests {
             ("dry_run: false, never: [root, Alice]", with("id", json!(7)), CALM, "on `never`"),
             ("dry_run: false, never: [7]", with("id", json!(7)), CALM, "on `never`"),
             ("dry_run: false", with("id", json!(7)), busy, "(3 per 1h)"),
-            ("dry_run: false, at_most: {count: 1, per: 1d}", with("id", json!(7)), GuardInput { recent: 1, ..CALM }, "(1 per 1d)"),
-            ("dry_run: false", Say::json(404, json!({"message": "404 User Not Found"})), CALM, "no such user"),
+            (
+                "dry_run: false, at_most: {count: 1, per: 1d}",
+                with("id", json!(7)),
+                GuardInput { recent: 1, ..CALM },
+                "(1 per 1d)",
+            ),
+            (
+                "dry_run: false",
+                Say::json(404, json!({"message": "404 User Not Found"})),
+                CALM,
+                "no such user",
+            ),
         ] {
             let (outcome, server) = run(settings, vec![answer], guard).await;
             let outcome = outcome.unwrap();
             assert!(outcome.needs_human && !outcome.changed, "{part}");
-            assert!(outcome.summary.contains(part) && outcome.summary.ends_with("a person must decide"), "{}", outcome.summary);
+            assert!(
+                outcome.summary.contains(part) && outcome.summary.ends_with("a person must decide"),
+                "{}",
+                outcome.summary
+            );
             assert!(server.calls().iter().all(|call| call.starts_with("GET")), "{part}");
         }
     }
@@ -290,7 +326,9 @@ mod tests {
     async fn authors_that_are_no_users_are_not_looked_up() {
         let server = StandIn::start(vec![own()]).await;
         let yaml = format!("{{type: gitlab, url: '{}', token: {{env: SECRET}}, do: block}}", server.url());
-        for (id, part) in [("-3", "deploy key"), ("-2", "deploy token"), ("0", "not a user"), ("alice", "not a GitLab")] {
+        for (id, part) in
+            [("-3", "deploy key"), ("-2", "deploy token"), ("0", "not a user"), ("alice", "not a GitLab")]
+        {
             let mut told = notification();
             told.alert.key.0[0].1 = id.into();
             let outcome = action(&yaml).run(&told, &CALM).await.unwrap();
@@ -308,7 +346,10 @@ mod tests {
         assert_eq!(server.calls().len(), 2);
         // After an earlier try that may have reached GitLab, the change counts against the limit.
         let server = StandIn::start(vec![own(), Say::json(200, user("blocked"))]).await;
-        let yaml = format!("{{type: gitlab, url: '{}', token: {{env: SECRET}}, do: block, dry_run: false}}", server.url());
+        let yaml = format!(
+            "{{type: gitlab, url: '{}', token: {{env: SECRET}}, do: block, dry_run: false}}",
+            server.url()
+        );
         let mut again = notification();
         again.attempt = 2;
         assert!(action(&yaml).run(&again, &CALM).await.unwrap().changed);
@@ -316,10 +357,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_change_that_does_not_show_is_an_error() {
-        let answers = vec![Say::json(200, user("active")), Say::json(201, json!(true)), Say::json(200, user("active"))];
+        let answers =
+            vec![Say::json(200, user("active")), Say::json(201, json!(true)), Say::json(200, user("active"))];
         match run("dry_run: false", answers, CALM).await.0 {
             Err(DeliveryError::Permanent { reason }) => {
-                assert!(reason.contains("answered 201") && reason.contains("still active") && reason.contains("a person must look"));
+                assert!(
+                    reason.contains("answered 201")
+                        && reason.contains("still active")
+                        && reason.contains("a person must look")
+                );
             }
             other => panic!("{other:?}"),
         }
@@ -328,7 +374,10 @@ mod tests {
     #[tokio::test]
     async fn gitlabs_own_refusals_are_quoted() {
         for status in [401, 403, 404, 409, 422] {
-            let no = Say::json(status, json!({"message": format!("{status} LDAP blocked users cannot be modified {SECRET}")}));
+            let no = Say::json(
+                status,
+                json!({"message": format!("{status} LDAP blocked users cannot be modified {SECRET}")}),
+            );
             match run("dry_run: false", vec![Say::json(200, user("active")), no], CALM).await.0 {
                 Err(DeliveryError::Permanent { reason }) => {
                     assert!(reason.contains("LDAP blocked users") && !reason.contains(SECRET), "{reason}");
@@ -360,11 +409,16 @@ mod tests {
 
     #[test]
     fn settings_that_make_no_sense_are_refused() {
-        for (url, part) in [("https://u:p@x", "only GitLab's address"), ("https://x/?a=b", "only"), ("gitlab", "url")] {
-            let error = try_action(&format!("{{type: gitlab, url: '{url}', token: {{env: SECRET}}, do: block}}")).unwrap_err();
+        for (url, part) in
+            [("https://u:p@x", "only GitLab's address"), ("https://x/?a=b", "only"), ("gitlab", "url")]
+        {
+            let error =
+                try_action(&format!("{{type: gitlab, url: '{url}', token: {{env: SECRET}}, do: block}}"))
+                    .unwrap_err();
             assert!(error.to_string().contains(part), "{error}");
         }
-        let error = try_action("{type: gitlab, url: 'https://x', token: {env: NOPE}, do: block}").unwrap_err();
+        let error =
+            try_action("{type: gitlab, url: 'https://x', token: {env: NOPE}, do: block}").unwrap_err();
         assert!(error.to_string().contains("NOPE"), "{error}");
     }
 }

@@ -113,7 +113,8 @@ pub(super) fn judge(change: Change, user: &User, own: Own, never: &[Name]) -> Ve
         Some(false) => {}
         Some(true) => return refuse(format!("user {id} ({name}) is an administrator")),
         None => {
-            let why = "GitLab does not say whether it is an administrator (the token must be an administrator's)";
+            let why =
+                "GitLab does not say whether it is an administrator (the token must be an administrator's)";
             return refuse(format!("user {id} ({name}): {why}"));
         }
     }
@@ -126,7 +127,9 @@ pub(super) fn judge(change: Change, user: &User, own: Own, never: &[Name]) -> Ve
     let state = user.state.as_str();
     match (change, state) {
         // Kept out already, by a ban, by LDAP, or because nobody has let the user in yet.
-        (Change::Block, "blocked" | "banned" | "ldap_blocked" | "blocked_pending_approval") => Verdict::Already,
+        (Change::Block, "blocked" | "banned" | "ldap_blocked" | "blocked_pending_approval") => {
+            Verdict::Already
+        }
         (Change::Ban, "banned") | (Change::Unblock | Change::Unban, "active") => Verdict::Already,
         (Change::Ban, "active") | (Change::Unblock, "blocked") | (Change::Unban, "banned") => Verdict::Change,
         (Change::Block, _) => Verdict::Change,
@@ -195,7 +198,9 @@ mod tests {
     #[test]
     fn only_positive_numbers_are_users() {
         assert_eq!(user_id(" 7 "), Ok(7));
-        for (text, part) in [("-3", "deploy key"), ("-2", "deploy token"), ("0", "not a user"), ("alice", "not a GitLab")] {
+        for (text, part) in
+            [("-3", "deploy key"), ("-2", "deploy token"), ("0", "not a user"), ("alice", "not a GitLab")]
+        {
             assert!(user_id(text).unwrap_err().contains(part), "{text}");
         }
     }

@@ -163,7 +163,11 @@ impl Http {
         self.limit
     }
 
-    pub(super) async fn run(&self, notification: &Notification, guard: &GuardInput) -> Result<Outcome, DeliveryError> {
+    pub(super) async fn run(
+        &self,
+        notification: &Notification,
+        guard: &GuardInput,
+    ) -> Result<Outcome, DeliveryError> {
         let context = notification_json(notification);
         let request = self.request(notification, &context)?;
         let call = format!("{} {}", self.method, origin(&request.url));
@@ -198,7 +202,11 @@ impl Http {
         self.limit.and_then(|limit| limit.refusal(guard))
     }
 
-    fn request(&self, notification: &Notification, context: &serde_json::Value) -> Result<Request, DeliveryError> {
+    fn request(
+        &self,
+        notification: &Notification,
+        context: &serde_json::Value,
+    ) -> Result<Request, DeliveryError> {
         let url = filled("url", &self.url, context)?;
         let url = parse_url(&url).map_err(|error| DeliveryError::permanent(error.to_string()))?;
         let mut headers = self.fixed.clone();
@@ -250,7 +258,8 @@ mod tests {
 
     async fn run(settings: &str, say: Say, guard: GuardInput) -> (Result<Outcome, DeliveryError>, StandIn) {
         let server = StandIn::start(vec![say]).await;
-        let yaml = format!("{{type: http, url: '{}/u/{{{{ alert.key.author_id }}}}', {settings}}}", server.url());
+        let yaml =
+            format!("{{type: http, url: '{}/u/{{{{ alert.key.author_id }}}}', {settings}}}", server.url());
         (action(&yaml).run(&notification(), &guard).await, server)
     }
 
@@ -273,7 +282,9 @@ mod tests {
     #[tokio::test]
     async fn only_the_expected_answer_is_success() {
         match run("expect: [204]", Say::status(200), GUARD).await.0 {
-            Err(DeliveryError::Permanent { reason }) => assert!(reason.contains("answered 200") && reason.contains("[204]")),
+            Err(DeliveryError::Permanent { reason }) => {
+                assert!(reason.contains("answered 200") && reason.contains("[204]"))
+            }
             other => panic!("{other:?}"),
         }
         assert!(run("expect: [404]", Say::status(404), GUARD).await.0.is_ok());
@@ -306,7 +317,9 @@ mod tests {
         let server = StandIn::start(vec![]).await;
         let yaml = format!("{{type: http, url: '{}/{{{{ alert.key.nobody }}}}'}}", server.url());
         match action(&yaml).run(&notification(), &GUARD).await {
-            Err(DeliveryError::Permanent { reason }) => assert!(reason.starts_with("url: template line 1"), "{reason}"),
+            Err(DeliveryError::Permanent { reason }) => {
+                assert!(reason.starts_with("url: template line 1"), "{reason}")
+            }
             other => panic!("{other:?}"),
         }
         assert!(server.asked().is_empty());

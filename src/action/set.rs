@@ -90,7 +90,11 @@ impl Action {
     ///
     /// # Errors
     /// When it did not succeed; says whether trying again can help.
-    pub async fn run(&self, notification: &Notification, guard: &GuardInput) -> Result<Outcome, DeliveryError> {
+    pub async fn run(
+        &self,
+        notification: &Notification,
+        guard: &GuardInput,
+    ) -> Result<Outcome, DeliveryError> {
         match &self.body {
             Body::Email(email) => email.run(notification, guard).await,
             Body::Webhook(webhook) => webhook.run(notification, guard).await,

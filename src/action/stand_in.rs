@@ -85,7 +85,8 @@ async fn answer(
     script.asked.lock().unwrap().push(Asked { method, path: uri.to_string(), headers, body });
     let say = {
         let mut answers = script.answers.lock().unwrap();
-        if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() }.unwrap_or(Say::status(200))
+        if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() }
+            .unwrap_or(Say::status(200))
     };
     let mut response = Response::builder().status(say.status);
     for (name, value) in say.headers {

@@ -97,7 +97,11 @@ impl Webhook {
         Ok(Self { http, url: parse_url(url.expose())?, headers, template, signer })
     }
 
-    pub(super) async fn run(&self, notification: &Notification, guard: &GuardInput) -> Result<Outcome, DeliveryError> {
+    pub(super) async fn run(
+        &self,
+        notification: &Notification,
+        guard: &GuardInput,
+    ) -> Result<Outcome, DeliveryError> {
         let request = self.request(notification, guard.now)?;
         let answer = self.http.send(request, guard.now).await?;
         if !answer.is_success() {
@@ -108,7 +112,8 @@ impl Webhook {
     }
 
     fn request(&self, notification: &Notification, now: Timestamp) -> Result<Request, DeliveryError> {
-        let broken = |reason: String| DeliveryError::permanent(format!("webhook {}: {reason}", origin(&self.url)));
+        let broken =
+            |reason: String| DeliveryError::permanent(format!("webhook {}: {reason}", origin(&self.url)));
         let value = notification_json(notification);
         let body = match &self.template {
             Some(template) => template.render(&value).map_err(|error| broken(error.to_string()))?,
@@ -125,7 +130,8 @@ impl Webhook {
         put(HEADER_WEBHOOK_TIMESTAMP, &seconds.to_string())?;
         if let Some(signer) = &self.signer {
             let id = &notification.idempotency_key;
-            let signature = signer.sign(id, seconds, body.as_bytes()).map_err(|error| broken(error.to_string()))?;
+            let signature =
+                signer.sign(id, seconds, body.as_bytes()).map_err(|error| broken(error.to_string()))?;
             put(HEADER_WEBHOOK_SIGNATURE, &signature)?;
         }
         Ok(Request { method: Method::POST, url: self.url.clone(), headers, body: Some(body.into()) })
@@ -134,8 +140,12 @@ impl Webhook {
 
 fn signer(secret: &Secret) -> Result<standardwebhooks::Webhook, Problem> {
     standardwebhooks::Webhook::new(secret.expose()).map_err(|_| {
-        let reason = "secret: expected base64, such as `openssl rand -base64 32` prints, with or without `whsec_`";
-        Problem::Connection(ConfigError::Header { name: HEADER_WEBHOOK_SIGNATURE.to_owned(), reason: reason.to_owned() })
+        let reason =
+            "secret: expected base64, such as `openssl rand -base64 32` prints, with or without `whsec_`";
+        Problem::Connection(ConfigError::Header {
+            name: HEADER_WEBHOOK_SIGNATURE.to_owned(),
+            reason: reason.to_owned(),
+        })
     })
 }
 
@@ -195,7 +205,10 @@ mod tests {
             ("{type: webhook, url: {env: NOPE}}", "NOPE is not set"),
         ] {
             let error = try_action(yaml).unwrap_err();
-            assert!(error.to_string().starts_with("action `it`: ") && error.to_string().contains(part), "{error}");
+            assert!(
+                error.to_string().starts_with("action `it`: ") && error.to_string().contains(part),
+                "{error}"
+            );
         }
     }
 }

@@ -78,8 +78,13 @@ mod tests {
     #[test]
     fn a_notification_tells_what_the_responses_did() {
         let mail = row("mail", DeliveryKind::Notify, OutboxState::Pending);
-        let outcome =
-            Outcome { changed: true, dry_run: false, summary: "blocked".into(), undo: Some("unblock".into()), needs_human: false };
+        let outcome = Outcome {
+            changed: true,
+            dry_run: false,
+            summary: "blocked".into(),
+            undo: Some("unblock".into()),
+            needs_human: false,
+        };
         let siblings = [
             mail.clone(),
             OutboxRow { outcome: Some(outcome), ..row("block", DeliveryKind::Respond, OutboxState::Done) },
@@ -89,12 +94,19 @@ mod tests {
         let events = vec![event(5), event(2), event(9)];
         let found = compose(alert(), &mail, &siblings, events, RuleText::default());
         assert_eq!((found.idempotency_key.as_str(), found.attempt), ("mail", 3));
-        assert_eq!(found.events.iter().map(|event| event["id"].as_u64().unwrap()).collect::<Vec<_>>(), [2, 5, 9]);
-        let told: Vec<_> = found.responses.iter().map(|r| (r.action.as_str(), r.state, r.summary.as_deref())).collect();
-        assert_eq!(told, [
-            ("action-block", ResponseState::Done, Some("blocked")),
-            ("action-ticket", ResponseState::Failed, Some("the receiver was away")),
-        ]);
+        assert_eq!(
+            found.events.iter().map(|event| event["id"].as_u64().unwrap()).collect::<Vec<_>>(),
+            [2, 5, 9]
+        );
+        let told: Vec<_> =
+            found.responses.iter().map(|r| (r.action.as_str(), r.state, r.summary.as_deref())).collect();
+        assert_eq!(
+            told,
+            [
+                ("action-block", ResponseState::Done, Some("blocked")),
+                ("action-ticket", ResponseState::Failed, Some("the receiver was away")),
+            ]
+        );
         assert!(found.responses[0].changed && !found.responses[1].changed);
     }
 }

@@ -64,7 +64,9 @@ impl Desk {
             Some(at) => at.since(now),
         };
         let cooled = self.cooling.values().map(|until| until.since(now)).min();
-        cooled.map_or(due, |cooled| if due == HELD_BACK { due } else { due.min(cooled) }).clamp(Span::millis(1), IDLE)
+        cooled
+            .map_or(due, |cooled| if due == HELD_BACK { due } else { due.min(cooled) })
+            .clamp(Span::millis(1), IDLE)
     }
 }
 
@@ -79,7 +81,8 @@ pub(super) fn settle(
         Ok(outcome) => (Settlement::Done(outcome), None),
         Err(DeliveryError::Permanent { reason }) => (Settlement::Dead { error: reason }, None),
         Err(DeliveryError::Retryable { reason, after }) => {
-            let rest = after.filter(|after| after.0 > 0).map(|after| now.plus(with_wish(Span(0), Some(after))));
+            let rest =
+                after.filter(|after| after.0 > 0).map(|after| now.plus(with_wish(Span(0), Some(after))));
             match delay(attempt, unit_random) {
                 Some(own) => {
                     let at = now.plus(with_wish(own, after));
@@ -124,7 +127,14 @@ mod tests {
     #[test]
     fn one_at_a_time_per_action_in_order_and_responses_first() {
         use DeliveryKind::{Notify, Respond};
-        let due = || vec![row("1", "mail", Notify), row("2", "mail", Notify), row("3", "block", Respond), row("4", "hook", Notify)];
+        let due = || {
+            vec![
+                row("1", "mail", Notify),
+                row("2", "mail", Notify),
+                row("3", "block", Respond),
+                row("4", "hook", Notify),
+            ]
+        };
         let mut desk = Desk::default();
         assert_eq!(ids(&desk.start(due(), NOW)), ["3", "1", "4"]);
         assert_eq!(ids(&desk.start(due(), NOW)), [""; 0], "all are busy");
@@ -134,7 +144,8 @@ mod tests {
 
     #[test]
     fn at_most_so_many_are_under_way() {
-        let due: Vec<_> = (0..50).map(|n| row(&n.to_string(), &format!("a{n}"), DeliveryKind::Notify)).collect();
+        let due: Vec<_> =
+            (0..50).map(|n| row(&n.to_string(), &format!("a{n}"), DeliveryKind::Notify)).collect();
         let mut desk = Desk::default();
         assert_eq!(desk.start(due.clone(), NOW).len(), RUNNING_MAX);
         assert_eq!(desk.room(), 0);
@@ -168,9 +179,15 @@ mod tests {
         let retryable = |after| Err(DeliveryError::Retryable { reason: "away".into(), after });
         let at = |seconds| NOW.plus(Span::seconds(seconds));
         let error = || "away".to_owned();
-        assert_eq!(settle(retryable(None), 1, NOW, 0.5), (Settlement::Retry { at: at(1), error: error() }, None));
+        assert_eq!(
+            settle(retryable(None), 1, NOW, 0.5),
+            (Settlement::Retry { at: at(1), error: error() }, None)
+        );
         let asked = Some(Span::seconds(90));
-        assert_eq!(settle(retryable(asked), 1, NOW, 0.5), (Settlement::Retry { at: at(90), error: error() }, Some(at(90))));
+        assert_eq!(
+            settle(retryable(asked), 1, NOW, 0.5),
+            (Settlement::Retry { at: at(90), error: error() }, Some(at(90)))
+        );
         let (last, _) = settle(retryable(None), ATTEMPTS_MAX, NOW, 0.5);
         assert_eq!(last, Settlement::Dead { error: "gave up after 11 tries: away".into() });
         let (never, _) = settle(Err(DeliveryError::permanent("no")), 1, NOW, 0.5);

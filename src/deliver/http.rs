@@ -218,7 +218,8 @@ pub fn parse_url(text: &str) -> Result<Url, ConfigError> {
 pub fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), ConfigError> {
     let error = |reason: &str| ConfigError::Header { name: name.to_owned(), reason: reason.to_owned() };
     let key = HeaderName::try_from(name).map_err(|_| error("not a header name"))?;
-    let mut value = HeaderValue::try_from(value).map_err(|_| error("a line break or other control character"))?;
+    let mut value =
+        HeaderValue::try_from(value).map_err(|_| error("a line break or other control character"))?;
     value.set_sensitive(true);
     Ok((key, value))
 }
@@ -338,7 +339,11 @@ mod tests {
             ("retry-after", "-5", None),
             ("x-other", "5", None),
         ] {
-            assert_eq!(asked_to_wait(&headers(name, value), now), seconds.map(Span::seconds), "{name}: {value}");
+            assert_eq!(
+                asked_to_wait(&headers(name, value), now),
+                seconds.map(Span::seconds),
+                "{name}: {value}"
+            );
         }
     }
 

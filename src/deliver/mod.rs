@@ -17,13 +17,13 @@ mod worker;
 pub use compose::{compose, response};
 pub use error::{ConfigError, DeliveryError};
 pub use http::{
-    Answer, Http, HttpOptions, Method, Request, TIMEOUT, Url, causes, header, header_secrets, is_loopback_host, one_line, origin, parse_url,
-    set_content_type,
+    Answer, Http, HttpOptions, Method, Request, TIMEOUT, Url, causes, header, header_secrets,
+    is_loopback_host, one_line, origin, parse_url, set_content_type,
 };
 pub use retry::{ATTEMPTS_MAX, delay, delay_forever, with_wish};
 pub use secret::{Secret, SecretError, SecretRef, TextOrSecret, redact};
 pub use tagged::{Variants, tagged};
-pub use unit::{Bytes as ByteSize, Lookup, BuildContext, span, span_or_none};
+pub use unit::{BuildContext, Bytes as ByteSize, Lookup, span, span_or_none};
 pub use worker::{RuleTextOf, Worker, work};
 
 pub use crate::encode::{Notification, RuleText};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::unit::{Lookup, BuildContext};
+use super::unit::{BuildContext, Lookup};
 
 /// The longest secret file that is read.
 const FILE_BYTES_MAX: u64 = 64 * 1024;

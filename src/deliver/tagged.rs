@@ -124,9 +124,11 @@ mod tests {
     #[test]
     fn the_type_may_stand_anywhere() {
         let expected = vec![Thing::Near(Near { name: Some("a".into()), port: 5 })];
-        for text in
-            ["- {type: near, name: a, port: 5}", "- {name: a, type: near, port: 5}", "- {port: 5, name: a, type: near}"]
-        {
+        for text in [
+            "- {type: near, name: a, port: 5}",
+            "- {name: a, type: near, port: 5}",
+            "- {port: 5, name: a, type: near}",
+        ] {
             assert_eq!(read(text).unwrap(), expected, "{text}");
         }
     }

@@ -84,7 +84,9 @@ impl<'de> Deserialize<'de> for Bytes {
                 Ok(Bytes(number))
             }
             fn visit_i64<E: de::Error>(self, number: i64) -> Result<Bytes, E> {
-                u64::try_from(number).map(Bytes).map_err(|_| E::invalid_value(de::Unexpected::Signed(number), &self))
+                u64::try_from(number)
+                    .map(Bytes)
+                    .map_err(|_| E::invalid_value(de::Unexpected::Signed(number), &self))
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Bytes, E> {
                 Bytes::parse(text).ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))

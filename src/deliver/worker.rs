@@ -171,7 +171,8 @@ async fn attempt(
 ) -> Result<Result<crate::store::Outcome, DeliveryError>, StoreError> {
     let action = worker.actions.borrow().get(&row.action);
     let Some(action) = action else {
-        let reason = format!("no action `{}` is configured: configure it, or let this be given up", row.action);
+        let reason =
+            format!("no action `{}` is configured: configure it, or let this be given up", row.action);
         return Ok(Err(DeliveryError::retryable(reason)));
     };
     let prepared = {

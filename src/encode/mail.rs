@@ -53,7 +53,7 @@ static TEMPLATES: LazyLock<Result<Environment<'static>, minijinja::Error>> = Laz
 pub fn mail(notification: &Notification) -> Result<Mail, TemplateError> {
     let context = context(notification);
     let render = |name: &str| {
-        let environment = TEMPLATES.as_ref().map_err(|error| broken(error))?;
+        let environment = TEMPLATES.as_ref().map_err(broken)?;
         let template = environment.get_template(name).map_err(|error| broken(&error))?;
         template.render(value_of(&context)).map_err(|error| broken(&error))
     };
@@ -174,7 +174,8 @@ fn cleaned(row: Value) -> Value {
 /// One line without control characters and without those that change the direction of writing.
 fn clean(text: &str, chars_max: usize) -> String {
     let is_bad = |c: char| {
-        c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     let spaced: String = text.chars().map(|c| if is_bad(c) { ' ' } else { c }).collect();
     let line = spaced.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -256,9 +257,20 @@ mod tests {
         let mut mail = mail(&notification).unwrap();
         mail.html = mail.html.replace("&#x2f;", "/");
         for part in [
-            "One account clones many projects", "author_id = 7", "22 different", "203.0.113.9", "2026-01-31 09:08:00",
-            "shop/project-19", "and 5 more", "block-author", "blocked user 7 (alice)", "answered 500",
-            "Unblock", "A new colleague", "watchfire search", "gitlab-mass-clone",
+            "One account clones many projects",
+            "author_id = 7",
+            "22 different",
+            "203.0.113.9",
+            "2026-01-31 09:08:00",
+            "shop/project-19",
+            "and 5 more",
+            "block-author",
+            "blocked user 7 (alice)",
+            "answered 500",
+            "Unblock",
+            "A new colleague",
+            "watchfire search",
+            "gitlab-mass-clone",
         ] {
             assert!(mail.text.contains(part), "text: {part}\n{}", mail.text);
             assert!(mail.html.contains(part), "html: {part}\n{}", mail.html);

@@ -10,8 +10,8 @@ mod template;
 
 pub use json::{ALERT_JSON_VERSION, alert_json, notification_json, row_json};
 pub use mail::{Mail, mail, subject};
-pub use notification::{Notification, Response, ResponseState, RuleText};
-pub use search::search_command;
 #[cfg(test)]
 pub(crate) use notification::tests_support;
+pub use notification::{Notification, Response, ResponseState, RuleText};
+pub use search::search_command;
 pub use template::{Escape, Template, TemplateError};

@@ -120,12 +120,17 @@ pub(crate) mod tests_support {
         Notification {
             alert: alert(),
             rule: RuleText {
-                description: Some("Someone copies far more projects in ten minutes than a person reads.".into()),
+                description: Some(
+                    "Someone copies far more projects in ten minutes than a person reads.".into(),
+                ),
                 references: vec!["https://attack.mitre.org/techniques/T1213/003/".into()],
                 falsepositives: vec!["A new colleague setting up a workstation".into()],
             },
             events: (0..22).map(event).collect(),
-            responses: vec![blocked, response("ticket", ResponseState::Failed, "POST https://tickets answered 500")],
+            responses: vec![
+                blocked,
+                response("ticket", ResponseState::Failed, "POST https://tickets answered 500"),
+            ],
             idempotency_key: "fedcba9876543210".into(),
             attempt: 1,
         }

@@ -55,7 +55,10 @@ mod tests {
         let times = "created_at:>=2026-01-31T08:00:00Z created_at:<=2026-01-31T10:08:00Z";
         assert_eq!(with("alice"), format!("watchfire search 'author_name:alice {times}'"));
         assert_eq!(with("-3"), format!("watchfire search 'author_name:-3 {times}'"));
-        assert_eq!(with("O'Neil \"x\\"), format!(r#"watchfire search 'author_name:"O'\''Neil \"x\\" {times}'"#));
+        assert_eq!(
+            with("O'Neil \"x\\"),
+            format!(r#"watchfire search 'author_name:"O'\''Neil \"x\\" {times}'"#)
+        );
         assert_eq!(with(""), format!("watchfire search 'author_name:\"\" {times}'"));
     }
 }

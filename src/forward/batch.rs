@@ -44,7 +44,8 @@ pub(super) fn fill(
         {
             let mut line = Value::Object(canonical(event, catalogue)).to_string().into_bytes();
             line.push(b'\n');
-            let is_full = batch.events as usize >= limits.events || batch.bytes.len() + line.len() > limits.bytes;
+            let is_full =
+                batch.events as usize >= limits.events || batch.bytes.len() + line.len() > limits.bytes;
             if batch.events > 0 && is_full {
                 return batch;
             }
@@ -81,7 +82,9 @@ pub(super) mod tests {
     fn ids(batch: &Batch) -> Vec<u64> {
         let text = std::str::from_utf8(&batch.bytes).unwrap();
         assert!(text.is_empty() || text.ends_with('\n'));
-        text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["position"].as_u64().unwrap()).collect()
+        text.lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap()["position"].as_u64().unwrap())
+            .collect()
     }
 
     #[test]

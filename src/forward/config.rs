@@ -175,7 +175,9 @@ mod tests {
     #[test]
     fn defaults_and_mistakes() {
         let read = |yaml: &str| serde_yaml::from_str::<ForwardConfig>(yaml);
-        match read("{name: siem, type: http, url: 'https://x', condition: {a: {b: 1}, condition: a}}").unwrap() {
+        match read("{name: siem, type: http, url: 'https://x', condition: {a: {b: 1}, condition: a}}")
+            .unwrap()
+        {
             ForwardConfig::Http(http) => {
                 assert_eq!((http.batch, http.max_bytes), (500, ByteSize(4 << 20)));
                 assert_eq!(http.condition.unwrap()["a"]["b"], 1);

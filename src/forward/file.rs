@@ -171,7 +171,10 @@ mod tests {
             output.append(line.as_bytes()).unwrap();
         }
         let numbered = |n: u32| read(&dir.path().join(format!("a.{n}")));
-        assert_eq!((read(&path), numbered(1), numbered(2), numbered(3)), ("4\n".into(), "3333\n".into(), "2222\n".into(), "(none)".into()));
+        assert_eq!(
+            (read(&path), numbered(1), numbered(2), numbered(3)),
+            ("4\n".into(), "3333\n".into(), "2222\n".into(), "(none)".into())
+        );
         assert!(!output.is_full());
     }
 

@@ -6,8 +6,8 @@
 use reqwest::header::HeaderMap;
 
 use crate::deliver::{
-    self, BuildContext, ConfigError, DeliveryError, HttpOptions, Method, Request, Secret, TextOrSecret, Url, header,
-    header_secrets, parse_url, set_content_type,
+    self, BuildContext, ConfigError, DeliveryError, HttpOptions, Method, Request, Secret, TextOrSecret, Url,
+    header, header_secrets, parse_url, set_content_type,
 };
 use crate::time::Timestamp;
 
@@ -77,7 +77,10 @@ mod tests {
     #[tokio::test]
     async fn a_batch_is_one_request() {
         let server = StandIn::start(vec![Say::status(200), Say::status(503), Say::status(413)]).await;
-        let yaml = format!("{{name: siem, type: http, url: '{}/in', token: {{env: SECRET}}, headers: {{X-Tenant: a}}}}", server.url());
+        let yaml = format!(
+            "{{name: siem, type: http, url: '{}/in', token: {{env: SECRET}}, headers: {{X-Tenant: a}}}}",
+            server.url()
+        );
         let output = output(&yaml);
         let entries = [entry(3), entry(4)];
         let batch = fill(&entries, None, &Catalogue::built_in(), BatchLimits { events: 9, bytes: 9999 });

@@ -219,7 +219,11 @@ fn begin(forwarder: &mut Forwarder, store: &Store) -> Result<Place, RoundError> 
         Output::File(config, file) => {
             let mark = FileMark::from_bytes(&bytes).unwrap_or_default();
             let opened = beside(|| FileOutput::open(&config.path, config.rotate, mark));
-            *file = Some(opened.map_err(|error| ForwardError::File { path: config.path.display().to_string(), error })?);
+            *file =
+                Some(opened.map_err(|error| ForwardError::File {
+                    path: config.path.display().to_string(),
+                    error,
+                })?);
             mark
         }
     };
@@ -290,7 +294,11 @@ fn rest_after(forwarder: &mut Forwarder, error: &RoundError, failures: u32) -> S
     let rest = match error {
         RoundError::Delivery(_, 413) if forwarder.limits.events > 1 => {
             forwarder.limits.events /= 2;
-            tracing::warn!(forwarder = name, events = forwarder.limits.events, "the batch is too long: {error}");
+            tracing::warn!(
+                forwarder = name,
+                events = forwarder.limits.events,
+                "the batch is too long: {error}"
+            );
             own
         }
         RoundError::Delivery(DeliveryError::Permanent { .. }, _) => {
