@@ -55,8 +55,8 @@ impl Desk {
         }
     }
 
-    /// How long nothing can happen by itself: until the next row is due or an action has cooled down.
-    pub(super) fn wait(&self, next_due: Option<Timestamp>, now: Timestamp) -> Span {
+    /// Until when nothing can happen by itself: until the next row is due or an action has cooled down.
+    pub(super) fn wake_at(&self, next_due: Option<Timestamp>, now: Timestamp) -> Timestamp {
         let due = match next_due {
             None => IDLE,
             // Due but not started: its action is busy or cooling, or the store holds it back.
@@ -64,9 +64,8 @@ impl Desk {
             Some(at) => at.since(now),
         };
         let cooled = self.cooling.values().map(|until| until.since(now)).min();
-        cooled
-            .map_or(due, |cooled| if due == HELD_BACK { due } else { due.min(cooled) })
-            .clamp(Span::millis(1), IDLE)
+        let wait = cooled.map_or(due, |cooled| if due == HELD_BACK { due } else { due.min(cooled) });
+        now.plus(wait.clamp(Span::millis(1), IDLE))
     }
 }
 
@@ -161,17 +160,17 @@ mod tests {
         let until = NOW.plus(Span::seconds(20));
         desk.finish("hook", Some(until));
         assert!(desk.start(due(), NOW).is_empty());
-        assert_eq!(desk.wait(None, NOW), Span::seconds(20));
-        assert_eq!(desk.wait(Some(NOW.plus(Span::seconds(5))), NOW), Span::seconds(5));
+        assert_eq!(desk.wake_at(None, NOW), NOW.plus(Span::seconds(20)));
+        assert_eq!(desk.wake_at(Some(NOW.plus(Span::seconds(5))), NOW), NOW.plus(Span::seconds(5)));
         assert_eq!(ids(&desk.start(due(), until)), ["1"]);
     }
 
     #[test]
     fn waiting_neither_spins_nor_oversleeps() {
         let desk = Desk::default();
-        assert_eq!(desk.wait(None, NOW), IDLE);
-        assert_eq!(desk.wait(Some(NOW), NOW), HELD_BACK);
-        assert_eq!(desk.wait(Some(NOW.plus(Span::days(9))), NOW), IDLE);
+        assert_eq!(desk.wake_at(None, NOW), NOW.plus(IDLE));
+        assert_eq!(desk.wake_at(Some(NOW), NOW), NOW.plus(HELD_BACK));
+        assert_eq!(desk.wake_at(Some(NOW.plus(Span::days(9))), NOW), NOW.plus(IDLE));
     }
 
     #[test]

@@ -23,9 +23,8 @@ use super::compose::compose;
 use super::due::{Desk, settle};
 use super::error::DeliveryError;
 
-/// Rows asked for at first, and at most when those of busy actions stand before the others.
-const ROWS_FIRST: usize = 64;
-const ROWS_MAX: usize = 16_384;
+/// Rows asked for at once.
+const ROWS_MAX: usize = 256;
 /// Evidence events that are read for one notification.
 const EVIDENCE_MAX: usize = 50;
 /// How long to leave a store alone that does not answer.
@@ -68,23 +67,23 @@ pub async fn work(worker: Worker, shutdown: CancellationToken) {
     let mut jobs = JoinSet::new();
     let mut rows: HashMap<Id, OutboxRow> = HashMap::new();
     while !shutdown.is_cancelled() {
-        let wait = match start_due(&worker, &mut desk).await {
-            Ok((started, wait)) => {
+        let wake_at = match start_due(&worker, &mut desk).await {
+            Ok((started, wake_at)) => {
                 for row in started {
                     let job = deliver(Arc::clone(&worker), row.clone(), shutdown.clone());
                     rows.insert(jobs.spawn(job).id(), row);
                 }
-                wait
+                wake_at
             }
             Err(error) => {
                 tracing::error!(%error, "the outbox cannot be read");
-                STORE_REST
+                worker.clock.now().plus(STORE_REST)
             }
         };
         tokio::select! {
             Some(joined) = jobs.join_next_with_id() => finish(&worker, &mut desk, &mut rows, joined).await,
             () = worker.wake.notified() => {}
-            () = worker.clock.sleep(wait) => {}
+            () = worker.clock.sleep(wake_at.since(worker.clock.now())) => {}
             () = shutdown.cancelled() => {}
         }
     }
@@ -96,23 +95,17 @@ pub async fn work(worker: Worker, shutdown: CancellationToken) {
     }
 }
 
-/// What may start now, and how long to wait if nothing else happens.
-async fn start_due(worker: &Worker, desk: &mut Desk) -> Result<(Vec<OutboxRow>, Span), StoreError> {
+/// What may start now, and when to look again if nothing else happens.
+async fn start_due(worker: &Worker, desk: &mut Desk) -> Result<(Vec<OutboxRow>, Timestamp), StoreError> {
     let now = worker.clock.now();
-    let mut max = ROWS_FIRST;
     let mut started = Vec::new();
-    while desk.room() > 0 {
-        let due = in_store(worker, move |store| store.outbox_due(now, max)).await?;
-        let is_all = due.len() < max;
-        started.extend(desk.start(due, now));
-        if is_all || !started.is_empty() || max >= ROWS_MAX {
-            break;
-        }
-        // Only rows of busy actions so far: look further, so that no action waits behind another's backlog.
-        max *= 16;
+    if desk.room() > 0 {
+        // The store gives every action its share, so rows of busy actions do not hide the others.
+        let due = in_store(worker, move |store| store.outbox_due(now, ROWS_MAX)).await?;
+        started = desk.start(due, now);
     }
     let next_due = in_store(worker, Store::outbox_next_due).await?;
-    Ok((started, desk.wait(next_due, now)))
+    Ok((started, desk.wake_at(next_due, now)))
 }
 
 async fn finish(
