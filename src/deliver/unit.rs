@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 use crate::time::Span;
 
 /// Looks up an environment variable. Only `config` reads the environment; everybody else is handed this.
-pub type Lookup<'a> = &'a (dyn Fn(&str) -> Option<String> + Send + Sync);
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// What a configuration's references are relative to.
 #[derive(Clone, Copy)]
