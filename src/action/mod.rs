@@ -1,1 +1,30 @@
-//! action
+//! What Watchfire does about an alert: tell people, call a program, or change an account.
+//!
+//! One file per kind. A kind has its configuration, is built from it with its secrets, and runs one
+//! notification at a time; it says only whether a failure may pass. To add one: its file, a line in
+//! [`ActionConfig`], a line in [`Action`], and the conformance tests.
+
+mod config;
+mod set;
+mod guard;
+mod target;
+mod email;
+mod webhook;
+mod gitlab;
+mod gitlab_user;
+mod http;
+mod memory;
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+pub(crate) mod stand_in;
+
+pub use config::{ActionConfig, ActionError};
+pub use email::{EmailConfig, Security, SmtpConfig};
+pub use gitlab::GitlabConfig;
+pub use gitlab_user::Change;
+pub use guard::{AtMost, GuardInput, Name};
+pub use http::HttpConfig;
+pub use memory::Memory;
+pub use set::{Action, ActionSet};
+pub use webhook::WebhookConfig;

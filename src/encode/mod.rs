@@ -1,1 +1,17 @@
-//! encode
+//! What goes to the outside, as text: the alert as JSON, the mail, what a user's template makes of both.
+//!
+//! Pure: a notification goes in, text comes out. The JSON is a contract with its receivers and carries a version.
+
+mod notification;
+mod json;
+mod mail;
+mod search;
+mod template;
+
+pub use json::{ALERT_JSON_VERSION, alert_json, notification_json, row_json};
+pub use mail::{Mail, mail, subject};
+#[cfg(test)]
+pub(crate) use notification::tests_support;
+pub use notification::{Notification, Response, ResponseState, RuleText};
+pub use search::search_command;
+pub use template::{Escape, Template, TemplateError};

@@ -1,0 +1,396 @@
+//! `type: email`: a mail over SMTP.
+
+use std::path::PathBuf;
+use std::time::{Duration, UNIX_EPOCH};
+
+use lettre::message::{Mailbox, MultiPart};
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
+use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use serde::Deserialize;
+
+use crate::deliver::{
+    BuildContext, ConfigError, DeliveryError, Secret, SecretRef, TIMEOUT, causes, is_loopback_host, one_line,
+    redact, span,
+};
+use crate::encode::{Notification, mail};
+use crate::store::Outcome;
+use crate::time::{Span, Timestamp};
+
+use super::GuardInput;
+use super::config::Problem;
+
+/// The settings of an email action.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmailConfig {
+    /// The mail server.
+    pub smtp: SmtpConfig,
+    /// Sender: `Watchfire <watchfire@example.com>`.
+    pub from: String,
+    /// Recipients, at least one; all get one mail.
+    pub to: Vec<String>,
+}
+
+/// A mail server.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SmtpConfig {
+    /// Its name, as in its certificate.
+    pub host: String,
+    /// 587 for `starttls`, 465 for `tls`, 25 for `none`.
+    #[serde(default)]
+    pub port: Option<u16>,
+    /// How the connection is kept private.
+    #[serde(default)]
+    pub security: Security,
+    /// With `password`, for servers that want it.
+    #[serde(default)]
+    pub username: Option<String>,
+    /// With `username`.
+    #[serde(default)]
+    pub password: Option<SecretRef>,
+    /// A PEM file with the root certificate of a private authority.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
+    /// For the whole conversation.
+    #[serde(default = "timeout", deserialize_with = "span")]
+    pub timeout: Span,
+}
+
+/// How the connection to a mail server is kept private.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Security {
+    /// Begins in the clear and must turn to TLS before anything is said.
+    #[default]
+    Starttls,
+    /// TLS from the start.
+    Tls,
+    /// In the clear; only to this machine.
+    None,
+}
+
+const fn timeout() -> Span {
+    TIMEOUT
+}
+
+/// A mail server and the people to write to.
+pub(super) struct Email {
+    transport: AsyncSmtpTransport<Tokio1Executor>,
+    from: Mailbox,
+    to: Vec<Mailbox>,
+    server: String,
+    timeout: Span,
+    secrets: Vec<Secret>,
+}
+
+impl Email {
+    pub(super) fn build(config: &EmailConfig, context: &BuildContext<'_>) -> Result<Self, Problem> {
+        let smtp = &config.smtp;
+        if smtp.security == Security::None && !is_loopback_host(&smtp.host) {
+            let reason = "smtp.security: `none` is only for a server on this machine; use starttls or tls";
+            return Err(Problem::Setting(reason.to_owned()));
+        }
+        if config.to.is_empty() {
+            return Err(Problem::Setting("to: expected at least one address".to_owned()));
+        }
+        let port = smtp.port.unwrap_or(match smtp.security {
+            Security::Starttls => 587,
+            Security::Tls => 465,
+            Security::None => 25,
+        });
+        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(smtp.host.as_str())
+            .port(port)
+            .timeout(Some(smtp.timeout.to_std()))
+            .tls(tls(smtp, context)?);
+        let mut secrets = Vec::new();
+        match (&smtp.username, &smtp.password) {
+            (Some(username), Some(password)) => {
+                let password = password.resolve(context.env, context.base)?;
+                let credentials = Credentials::new(username.clone(), password.expose().to_owned());
+                builder = builder.credentials(credentials);
+                secrets.push(password);
+            }
+            (None, None) => {}
+            _ => return Err(Problem::Setting("smtp: `username` and `password` go together".to_owned())),
+        }
+        let to = config.to.iter().map(|text| mailbox("to", text)).collect::<Result<_, _>>()?;
+        Ok(Self {
+            transport: builder.build(),
+            from: mailbox("from", &config.from)?,
+            to,
+            server: format!("{}:{port}", smtp.host),
+            timeout: smtp.timeout,
+            secrets,
+        })
+    }
+
+    pub(super) async fn run(
+        &self,
+        notification: &Notification,
+        guard: &GuardInput,
+    ) -> Result<Outcome, DeliveryError> {
+        let message = self.message(notification, guard.now)?;
+        // The transport's own timeout is only for connecting.
+        let sent = tokio::time::timeout(self.timeout.to_std(), self.transport.send(message)).await;
+        let sent = sent.map_err(|_| {
+            DeliveryError::retryable(format!(
+                "{}: the mail server took longer than {}",
+                self.server, self.timeout
+            ))
+        })?;
+        let answer = sent.map_err(|error| self.failure(&error))?;
+        let said = answer.message().next().map(|line| one_line(line, 100)).unwrap_or_default();
+        let count = self.to.len();
+        let people = if count == 1 { "person" } else { "people" };
+        let summary =
+            format!("mail to {count} {people} accepted by {}: {} {said}", self.server, answer.code());
+        Ok(Outcome { changed: false, dry_run: false, summary, undo: None, needs_human: false })
+    }
+
+    /// The mail itself. Its id is the idempotency key, so that a mail sent twice shows once; it answers a mail
+    /// that was never sent but is named after the alert, so that all mails of an alert form one thread.
+    fn message(&self, notification: &Notification, now: Timestamp) -> Result<Message, DeliveryError> {
+        let broken =
+            |error: &dyn std::error::Error| DeliveryError::permanent(format!("mail: {}", causes(error)));
+        let written = mail(notification).map_err(|error| broken(&error))?;
+        let domain = self.from.email.domain();
+        let thread = format!("<alert.{}@{domain}>", notification.alert.id);
+        let since = Duration::from_millis(u64::try_from(now.0).unwrap_or_default());
+        let mut builder = Message::builder()
+            .from(self.from.clone())
+            .subject(written.subject)
+            .date(UNIX_EPOCH + since)
+            .message_id(Some(format!("<{}@{domain}>", notification.idempotency_key)))
+            .in_reply_to(thread.clone())
+            .references(thread);
+        for mailbox in &self.to {
+            builder = builder.to(mailbox.clone());
+        }
+        builder
+            .multipart(MultiPart::alternative_plain_html(written.text, written.html))
+            .map_err(|error| broken(&error))
+    }
+
+    /// 5xx stays; everything else may pass.
+    fn failure(&self, error: &lettre::transport::smtp::Error) -> DeliveryError {
+        let reason = redact(&format!("{}: {}", self.server, causes(error)), &self.secrets);
+        if error.is_permanent() { DeliveryError::permanent(reason) } else { DeliveryError::retryable(reason) }
+    }
+}
+
+fn tls(smtp: &SmtpConfig, context: &BuildContext<'_>) -> Result<Tls, Problem> {
+    if smtp.security == Security::None {
+        return Ok(Tls::None);
+    }
+    let mut builder = TlsParameters::builder(smtp.host.clone());
+    if let Some(path) = &smtp.ca {
+        let path = context.base.join(path);
+        let error = |reason: String| ConfigError::Ca { path: path.display().to_string(), reason };
+        let pem = std::fs::read(&path).map_err(|cause| error(cause.to_string()))?;
+        let certificate = Certificate::from_pem(&pem).map_err(|cause| error(causes(&cause)))?;
+        builder = builder.add_root_certificate(certificate);
+    }
+    let parameters = builder.build().map_err(|error| ConfigError::Tls(causes(&error)))?;
+    Ok(if smtp.security == Security::Tls { Tls::Wrapper(parameters) } else { Tls::Required(parameters) })
+}
+
+fn mailbox(key: &str, text: &str) -> Result<Mailbox, Problem> {
+    let hint = "expected name@example.com or `Name <name@example.com>`";
+    text.parse().map_err(|error| Problem::Setting(format!("{key}: `{text}`: {error}; {hint}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+    use serde_json::Value;
+
+    use super::super::stand_in::{hang_up, never_answer, try_action};
+    use super::*;
+    use crate::action::Action;
+    use crate::encode::tests_support::notification;
+
+    const GUARD: GuardInput = GuardInput { recent: 0, now: Timestamp(1_769_850_000_000) };
+
+    /// `tests/support/smtp_server.py`, ended when this goes.
+    struct Server {
+        child: Child,
+        input: Option<ChildStdin>,
+        output: BufReader<ChildStdout>,
+        about: Value,
+    }
+
+    impl Server {
+        fn start() -> Self {
+            let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/smtp_server.py");
+            let mut child = Command::new("python3")
+                .arg(script)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .expect("python3 starts; run tests/run, which installs what the tests need");
+            let output = BufReader::new(child.stdout.take().unwrap());
+            let input = child.stdin.take();
+            let mut server = Self { child, input, output, about: Value::Null };
+            server.about =
+                server.line().expect("no mail server: run tests/run, which installs aiosmtpd for python3");
+            server
+        }
+
+        fn line(&mut self) -> Option<Value> {
+            let mut line = String::new();
+            self.output.read_line(&mut line).unwrap();
+            serde_json::from_str(&line).ok()
+        }
+
+        /// All mails taken, and the end of the server.
+        fn stop(mut self) -> Vec<Value> {
+            drop(self.input.take());
+            std::iter::from_fn(|| self.line()).collect()
+        }
+
+        fn action(&self, security: &str, settings: &str, to: &str, password: &str) -> Action {
+            std::fs::write(self.secret(), password).unwrap();
+            let (port, secret) = (&self.about[security], self.secret());
+            let login = if security == "none" {
+                String::new()
+            } else {
+                format!(", username: watchfire, password: {{file: '{secret}'}}")
+            };
+            try_action(&format!(
+                "{{type: email, smtp: {{host: localhost, port: {port}, security: {security}{settings}{login}}}, \
+                 from: 'Watchfire <watchfire@example.com>', to: [{to}]}}"
+            ))
+            .unwrap()
+        }
+
+        fn ca(&self) -> String {
+            format!(", ca: '{}'", self.about["ca"].as_str().unwrap())
+        }
+
+        fn secret(&self) -> String {
+            self.about["ca"].as_str().unwrap().replace("ca.pem", "password")
+        }
+    }
+
+    impl Drop for Server {
+        fn drop(&mut self) {
+            drop(self.input.take());
+            drop(self.child.wait());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_mail_arrives_over_starttls_with_authentication() {
+        let server = Server::start();
+        let to = "'Sec Ops <secops@example.com>', second@example.com";
+        for security in ["starttls", "tls"] {
+            let action = server.action(security, &server.ca(), to, "correct horse");
+            let outcome = action.run(&notification(), &GUARD).await.unwrap();
+            assert!(
+                outcome.summary.starts_with("mail to 2 people accepted by localhost:"),
+                "{}",
+                outcome.summary
+            );
+        }
+        let mails = server.stop();
+        assert_eq!(mails.len(), 2);
+        for (mail, port) in mails.iter().zip(["starttls", "tls"]) {
+            assert_eq!(
+                (&mail["port"], &mail["tls"], &mail["user"]),
+                (&port.into(), &true.into(), &"watchfire".into())
+            );
+            assert_eq!(mail["from"], "watchfire@example.com");
+            assert_eq!(mail["to"], serde_json::json!(["secops@example.com", "second@example.com"]));
+            let data = mail["data"].as_str().unwrap();
+            for part in [
+                "Subject: [Watchfire] HIGH One account clones many projects: author_id = 7\r\n",
+                "Message-ID: <fedcba9876543210@example.com>\r\n",
+                "References: <alert.0123456789abcdef0123456789abcdef@example.com>\r\n",
+                "Date: Sat, 31 Jan 2026 09:00:00 +0000\r\n",
+                "multipart/alternative",
+                "text/plain; charset=utf-8",
+                "text/html; charset=utf-8",
+                "blocked user 7 (alice)",
+            ] {
+                assert!(data.contains(part), "{part}\n{data}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn refusals_for_good_and_for_now_are_told_apart() {
+        let server = Server::start();
+        let ca = server.ca();
+        let run = async |action: Action| action.run(&notification(), &GUARD).await.unwrap_err();
+        let wrong = run(server.action("starttls", &ca, "a@example.com", "wrong horse")).await;
+        assert!(matches!(&wrong, DeliveryError::Permanent { reason } if reason.contains("535")), "{wrong:?}");
+        assert!(!format!("{wrong:?}").contains("wrong horse"));
+        let nobody = run(server.action("starttls", &ca, "nobody@example.com", "correct horse")).await;
+        assert!(
+            matches!(&nobody, DeliveryError::Permanent { reason } if reason.contains("no such mailbox")),
+            "{nobody:?}"
+        );
+        let busy = run(server.action("starttls", &ca, "busy@example.com", "correct horse")).await;
+        assert!(
+            matches!(&busy, DeliveryError::Retryable { reason, .. } if reason.contains("come back later")),
+            "{busy:?}"
+        );
+        let unknown = run(server.action("starttls", "", "a@example.com", "correct horse")).await;
+        assert!(
+            matches!(&unknown, DeliveryError::Retryable { reason, .. } if reason.contains("certificate")),
+            "{unknown:?}"
+        );
+        assert_eq!(server.stop(), Vec::<Value>::new());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_said_in_the_clear_unless_told_so() {
+        let server = Server::start();
+        let plain = server.action("none", "", "a@example.com", "");
+        assert!(plain.run(&notification(), &GUARD).await.is_ok());
+        let port = &server.about["none"];
+        let action = try_action(&format!(
+            "{{type: email, smtp: {{host: localhost, port: {port}{}}}, from: a@b.example, to: [c@d.example]}}",
+            server.ca()
+        ));
+        let error = action.unwrap().run(&notification(), &GUARD).await.unwrap_err();
+        assert!(error.reason().contains("STARTTLS"), "{error:?}");
+        assert_eq!(server.stop().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn trouble_on_the_way_may_pass() {
+        for address in [hang_up().await, never_answer().await] {
+            let port = address.port();
+            let action = try_action(&format!(
+                "{{type: email, smtp: {{host: 127.0.0.1, port: {port}, security: none, timeout: 300ms}}, \
+                 from: a@b.example, to: [c@d.example]}}"
+            ));
+            let error = action.unwrap().run(&notification(), &GUARD).await.unwrap_err();
+            assert!(matches!(&error, DeliveryError::Retryable { .. }), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn settings_that_make_no_sense_are_refused() {
+        let smtp = |smtp: &str, rest: &str| try_action(&format!("{{type: email, smtp: {{{smtp}}}, {rest}}}"));
+        let rest = "from: a@b.example, to: [c@d.example]";
+        for (settings, rest, part) in [
+            ("host: mail.example.com, security: none", rest, "only for a server on this machine"),
+            ("host: localhost, username: u", rest, "go together"),
+            ("host: localhost, username: u, password: {env: NOPE}", rest, "NOPE is not set"),
+            ("host: localhost, ca: nowhere.pem", rest, "nowhere.pem"),
+            ("host: localhost", "from: nonsense, to: [c@d.example]", "from: `nonsense`"),
+            ("host: localhost", "from: a@b.example, to: ['@']", "to: `@`"),
+            ("host: localhost", "from: a@b.example, to: []", "at least one"),
+        ] {
+            let error = smtp(settings, rest).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+        assert!(smtp("host: '::1', security: none", rest).is_ok());
+    }
+}

@@ -1,0 +1,340 @@
+//! `type: http`: any API call, by template. As a response it has the guards of one.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use serde::Deserialize;
+
+use crate::deliver::{
+    self, Answer, BuildContext, DeliveryError, HttpOptions, Method, Request, TIMEOUT, TextOrSecret, header,
+    header_secrets, origin, parse_url, span,
+};
+use crate::encode::{Escape, Notification, Template, notification_json};
+use crate::store::{DeliveryKind, Outcome};
+use crate::time::Span;
+
+use super::config::Problem;
+use super::guard::refused;
+use super::target::{author_names, target};
+use super::{AtMost, GuardInput, Name};
+
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// The settings of an http action. `url`, `headers`, `body` and `undo` are minijinja over the alert's JSON.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpConfig {
+    /// Where to; inserted values are percent-encoded.
+    pub url: TextOrSecret,
+    /// The method.
+    #[serde(default = "post")]
+    pub method: String,
+    /// Sent along; a header that is kept as a secret is no template.
+    #[serde(default)]
+    pub headers: BTreeMap<String, TextOrSecret>,
+    /// Absent: no body.
+    #[serde(default)]
+    pub body: Option<String>,
+    /// Of the body; decides how inserted values are escaped.
+    #[serde(default = "json")]
+    pub content_type: String,
+    /// The statuses that mean success; empty: every 2xx.
+    #[serde(default)]
+    pub expect: Vec<u16>,
+    /// Whether it changes the world or tells somebody.
+    #[serde(default = "notify")]
+    pub kind: DeliveryKind,
+    /// Decides but does not call; absent: true for a response, false for a notification.
+    #[serde(default)]
+    pub dry_run: Option<bool>,
+    /// Ids and names of authors it is never called for.
+    #[serde(default)]
+    pub never: Vec<Name>,
+    /// How often it may act before a person must decide; absent: 3 per 1h for a response, else without limit.
+    #[serde(default)]
+    pub at_most: Option<AtMost>,
+    /// The field of the alert that `never` is compared with.
+    #[serde(default = "author_id")]
+    pub user: String,
+    /// How a person undoes it, for the mail.
+    #[serde(default)]
+    pub undo: Option<String>,
+    /// A PEM file with further root certificates.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
+    /// For the whole call.
+    #[serde(default = "timeout", deserialize_with = "span")]
+    pub timeout: Span,
+}
+
+fn post() -> String {
+    "POST".to_owned()
+}
+
+fn json() -> String {
+    "application/json".to_owned()
+}
+
+fn author_id() -> String {
+    "author_id".to_owned()
+}
+
+const fn notify() -> DeliveryKind {
+    DeliveryKind::Notify
+}
+
+const fn timeout() -> Span {
+    TIMEOUT
+}
+
+/// A call that is made for each alert.
+pub(super) struct Http {
+    http: deliver::Http,
+    method: Method,
+    url: Template,
+    /// Secrets, sent as they are.
+    fixed: HeaderMap,
+    headers: Vec<(HeaderName, Template)>,
+    body: Option<Template>,
+    undo: Option<Template>,
+    expect: Vec<u16>,
+    kind: DeliveryKind,
+    dry_run: bool,
+    never: Vec<Name>,
+    limit: Option<AtMost>,
+    field: String,
+}
+
+impl Http {
+    pub(super) fn build(config: &HttpConfig, context: &BuildContext<'_>) -> Result<Self, Problem> {
+        let method = Method::from_bytes(config.method.to_ascii_uppercase().as_bytes())
+            .map_err(|_| Problem::Setting(format!("method: `{}` is no HTTP method", config.method)))?;
+        let url = config.url.resolve(context)?;
+        if !url.expose().starts_with("http://") && !url.expose().starts_with("https://") {
+            let reason = "url: expected http://… or https://…, not a template from its first character";
+            return Err(Problem::Setting(reason.to_owned()));
+        }
+        let mut secrets = Vec::new();
+        let (mut fixed, mut headers) = (HeaderMap::new(), Vec::new());
+        for (name, value) in &config.headers {
+            let text = value.resolve(context)?;
+            match value {
+                TextOrSecret::Text(source) => {
+                    let (key, _) = header(name, "")?;
+                    headers.push((key, template(&format!("headers.{name}"), source, Escape::Plain)?));
+                }
+                TextOrSecret::Secret(_) => fixed.extend([header(name, text.expose())?]),
+            }
+            secrets.extend(header_secrets(name, &text, matches!(value, TextOrSecret::Secret(_))));
+        }
+        if config.body.is_some() && !fixed.contains_key(CONTENT_TYPE) {
+            let (name, value) = header(CONTENT_TYPE.as_str(), &config.content_type)?;
+            fixed.insert(name, value);
+        }
+        let compile = |key: &str, source: &Option<String>, escape: Escape| {
+            source.as_ref().map(|source| template(key, source, escape)).transpose()
+        };
+        let ca = config.ca.as_ref().map(|path| context.base.join(path));
+        let options = HttpOptions { url: url.expose(), timeout: config.timeout, ca: ca.as_deref() };
+        let is_response = config.kind == DeliveryKind::Respond;
+        Ok(Self {
+            url: template("url", url.expose(), Escape::Url)?,
+            body: compile("body", &config.body, Escape::of(&config.content_type))?,
+            undo: compile("undo", &config.undo, Escape::Plain)?,
+            http: deliver::Http::new(&options, secrets)?,
+            method,
+            fixed,
+            headers,
+            expect: config.expect.clone(),
+            kind: config.kind,
+            dry_run: config.dry_run.unwrap_or(is_response),
+            never: config.never.clone(),
+            limit: config.at_most.or_else(|| is_response.then(AtMost::default)),
+            field: config.user.clone(),
+        })
+    }
+
+    pub(super) const fn kind(&self) -> DeliveryKind {
+        self.kind
+    }
+
+    pub(super) const fn limit(&self) -> Option<AtMost> {
+        self.limit
+    }
+
+    pub(super) async fn run(
+        &self,
+        notification: &Notification,
+        guard: &GuardInput,
+    ) -> Result<Outcome, DeliveryError> {
+        let context = notification_json(notification);
+        let request = self.request(notification, &context)?;
+        let call = format!("{} {}", self.method, origin(&request.url));
+        if let Some(reason) = self.refusal(notification, guard) {
+            return Ok(refused(&format!("call {call}"), &reason, self.dry_run));
+        }
+        let undo = self.undo.as_ref().map(|undo| filled("undo", undo, &context)).transpose()?;
+        if self.dry_run {
+            let summary = format!("would call {call}");
+            return Ok(Outcome { changed: false, dry_run: true, summary, undo: None, needs_human: false });
+        }
+        let answer = self.http.send(request, guard.now).await?;
+        if !self.is_expected(&answer) {
+            return Err(self.failure(&answer));
+        }
+        let changed = self.kind == DeliveryKind::Respond;
+        let summary = format!("{call} answered {}", answer.status);
+        Ok(Outcome { changed, dry_run: false, summary, undo, needs_human: false })
+    }
+
+    fn refusal(&self, notification: &Notification, guard: &GuardInput) -> Option<String> {
+        if !self.never.is_empty() {
+            let id = match target(notification, &self.field) {
+                Ok(id) => id,
+                Err(reason) => return Some(format!("cannot tell whether `never` holds: {reason}")),
+            };
+            let mut names = author_names(notification).chain([id]);
+            if let Some(name) = names.find(|name| self.never.iter().any(|entry| entry.is(name))) {
+                return Some(format!("`{name}` is on `never`"));
+            }
+        }
+        self.limit.and_then(|limit| limit.refusal(guard))
+    }
+
+    fn request(
+        &self,
+        notification: &Notification,
+        context: &serde_json::Value,
+    ) -> Result<Request, DeliveryError> {
+        let url = filled("url", &self.url, context)?;
+        let url = parse_url(&url).map_err(|error| DeliveryError::permanent(error.to_string()))?;
+        let mut headers = self.fixed.clone();
+        for (name, template) in &self.headers {
+            let text = filled(&format!("headers.{name}"), template, context)?;
+            let (name, value) =
+                header(name.as_str(), &text).map_err(|error| DeliveryError::permanent(error.to_string()))?;
+            headers.insert(name, value);
+        }
+        if !headers.contains_key(IDEMPOTENCY_KEY)
+            && let Ok(key) = HeaderValue::try_from(notification.idempotency_key.as_str())
+        {
+            headers.insert(IDEMPOTENCY_KEY, key);
+        }
+        let body = self.body.as_ref().map(|body| filled("body", body, context)).transpose()?;
+        Ok(Request { method: self.method.clone(), url, headers, body: body.map(Into::into) })
+    }
+
+    fn is_expected(&self, answer: &Answer) -> bool {
+        if self.expect.is_empty() { answer.is_success() } else { self.expect.contains(&answer.status) }
+    }
+
+    fn failure(&self, answer: &Answer) -> DeliveryError {
+        match answer.failure() {
+            DeliveryError::Permanent { reason } if !self.expect.is_empty() => {
+                DeliveryError::permanent(format!("{reason} (expected {:?})", self.expect))
+            }
+            other => other,
+        }
+    }
+}
+
+fn template(key: &str, source: &str, escape: Escape) -> Result<Template, Problem> {
+    Template::new(source, escape).map_err(|error| Problem::Template { key: key.to_owned(), error })
+}
+
+fn filled(key: &str, template: &Template, context: &serde_json::Value) -> Result<String, DeliveryError> {
+    template.render(context).map_err(|error| DeliveryError::permanent(format!("{key}: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::stand_in::{SECRET, Say, StandIn, action, try_action};
+    use super::*;
+    use crate::encode::tests_support::notification;
+    use crate::time::Timestamp;
+
+    const GUARD: GuardInput = GuardInput { recent: 0, now: Timestamp(0) };
+
+    async fn run(settings: &str, say: Say, guard: GuardInput) -> (Result<Outcome, DeliveryError>, StandIn) {
+        let server = StandIn::start(vec![say]).await;
+        let yaml =
+            format!("{{type: http, url: '{}/u/{{{{ alert.key.author_id }}}}', {settings}}}", server.url());
+        (action(&yaml).run(&notification(), &guard).await, server)
+    }
+
+    #[tokio::test]
+    async fn the_call_is_made_as_written() {
+        let settings = "method: put, headers: {Authorization: {env: SECRET}, X-Rule: '{{ alert.rule }}'}, \
+                        body: '{\"who\": \"{{ events[0].author_name }}\"}', expect: [202]";
+        let (outcome, server) = run(settings, Say::status(202), GUARD).await;
+        let outcome = outcome.unwrap();
+        assert!(!outcome.changed, "it only tells");
+        let asked = server.asked().remove(0);
+        assert_eq!((asked.method.as_str(), asked.path.as_str()), ("PUT", "/u/7"));
+        assert_eq!(asked.headers["authorization"], SECRET);
+        assert_eq!(asked.headers["x-rule"], "gitlab-mass-clone");
+        assert_eq!(asked.headers["idempotency-key"], "fedcba9876543210");
+        assert_eq!(asked.headers["content-type"], "application/json");
+        assert_eq!(&asked.body[..], br#"{"who": "alice <alice@example.com>"}"#);
+    }
+
+    #[tokio::test]
+    async fn only_the_expected_answer_is_success() {
+        match run("expect: [204]", Say::status(200), GUARD).await.0 {
+            Err(DeliveryError::Permanent { reason }) => {
+                assert!(reason.contains("answered 200") && reason.contains("[204]"))
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(run("expect: [404]", Say::status(404), GUARD).await.0.is_ok());
+    }
+
+    #[tokio::test]
+    async fn as_a_response_it_has_a_responses_guards() {
+        let (outcome, server) = run("kind: respond", Say::status(200), GUARD).await;
+        assert!(outcome.unwrap().dry_run && server.asked().is_empty(), "a response rehearses by default");
+        let live = "kind: respond, dry_run: false, undo: 'open {{ alert.key.author_id }} again'";
+        let (outcome, server) = run(live, Say::status(200), GUARD).await;
+        let outcome = outcome.unwrap();
+        assert!(outcome.changed && server.asked().len() == 1);
+        assert_eq!(outcome.undo.as_deref(), Some("open 7 again"));
+        let busy = GuardInput { recent: 3, ..GUARD };
+        for (settings, guard) in [
+            (live.to_owned(), busy),
+            (format!("{live}, never: [7]"), GUARD),
+            (format!("{live}, never: ['alice <alice@example.com>']"), GUARD),
+            (format!("{live}, never: [1], user: target_id"), GUARD),
+        ] {
+            let (outcome, server) = run(&settings, Say::status(200), guard).await;
+            let outcome = outcome.unwrap();
+            assert!(outcome.needs_human && !outcome.changed && server.asked().is_empty(), "{settings}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_value_that_is_missing_stops_the_call() {
+        let server = StandIn::start(vec![]).await;
+        let yaml = format!("{{type: http, url: '{}/{{{{ alert.key.nobody }}}}'}}", server.url());
+        match action(&yaml).run(&notification(), &GUARD).await {
+            Err(DeliveryError::Permanent { reason }) => {
+                assert!(reason.starts_with("url: template line 1"), "{reason}")
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(server.asked().is_empty());
+    }
+
+    #[test]
+    fn mistakes_are_found_when_it_is_built() {
+        for (yaml, part) in [
+            ("{type: http, url: '{{ alert.url }}'}", "expected http"),
+            ("{type: http, url: 'https://x', method: 'a b'}", "no HTTP method"),
+            ("{type: http, url: 'https://x', body: '{{'}", "body: template"),
+            ("{type: http, url: 'https://x', headers: {X: '{{'}}", "headers.X: template"),
+        ] {
+            let error = try_action(yaml).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The configured actions, built and ready, by name.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::deliver::{BuildContext, DeliveryError};
+use crate::encode::Notification;
+use crate::store::{DeliveryKind, Outcome};
+use crate::time::Span;
+
+use super::config::Problem;
+use super::email::Email;
+use super::gitlab::Gitlab;
+use super::http::Http;
+use super::webhook::Webhook;
+use super::{ActionConfig, ActionError, GuardInput, Memory};
+
+/// One action, ready to run.
+pub struct Action {
+    name: String,
+    body: Body,
+}
+
+enum Body {
+    Email(Email),
+    Webhook(Webhook),
+    Gitlab(Gitlab),
+    Http(Http),
+    Memory(Memory),
+}
+
+impl fmt::Debug for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Action({}, {:?})", self.name, self.kind())
+    }
+}
+
+impl Action {
+    /// Builds an action: reads its secrets, compiles its templates. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// When a secret is missing or a setting makes no sense.
+    pub fn build(name: &str, config: &ActionConfig, context: &BuildContext<'_>) -> Result<Self, ActionError> {
+        let body: Result<Body, Problem> = match config {
+            ActionConfig::Email(config) => Email::build(config, context).map(Body::Email),
+            ActionConfig::Webhook(config) => Webhook::build(config, context).map(Body::Webhook),
+            ActionConfig::Gitlab(config) => Gitlab::build(config, context).map(Body::Gitlab),
+            ActionConfig::Http(config) => Http::build(config, context).map(Body::Http),
+        };
+        let body = body.map_err(|problem| ActionError { name: name.to_owned(), problem })?;
+        Ok(Self { name: name.to_owned(), body })
+    }
+
+    /// An action that only collects what it is given, for tests.
+    #[must_use]
+    pub fn memory(name: &str, memory: Memory) -> Self {
+        Self { name: name.to_owned(), body: Body::Memory(memory) }
+    }
+
+    /// Its configured name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it changes the world or tells somebody.
+    #[must_use]
+    pub fn kind(&self) -> DeliveryKind {
+        match &self.body {
+            Body::Email(_) | Body::Webhook(_) => DeliveryKind::Notify,
+            Body::Gitlab(_) => DeliveryKind::Respond,
+            Body::Http(http) => http.kind(),
+            Body::Memory(memory) => memory.kind(),
+        }
+    }
+
+    /// Over what time its changes are counted for [`GuardInput::recent`]; none: it has no limit.
+    #[must_use]
+    pub fn limit_span(&self) -> Option<Span> {
+        match &self.body {
+            Body::Gitlab(gitlab) => Some(gitlab.limit().per),
+            Body::Http(http) => http.limit().map(|limit| limit.per),
+            Body::Email(_) | Body::Webhook(_) | Body::Memory(_) => None,
+        }
+    }
+
+    /// Does it once. Doing it again for the same notification does no harm: receivers get the same idempotency
+    /// key, and accounts are looked at before they are changed.
+    ///
+    /// # Errors
+    /// When it did not succeed; says whether trying again can help.
+    pub async fn run(
+        &self,
+        notification: &Notification,
+        guard: &GuardInput,
+    ) -> Result<Outcome, DeliveryError> {
+        match &self.body {
+            Body::Email(email) => email.run(notification, guard).await,
+            Body::Webhook(webhook) => webhook.run(notification, guard).await,
+            Body::Gitlab(gitlab) => gitlab.run(notification, guard).await,
+            Body::Http(http) => http.run(notification, guard).await,
+            Body::Memory(memory) => memory.run(notification),
+        }
+    }
+}
+
+/// All configured actions.
+#[derive(Debug, Clone, Default)]
+pub struct ActionSet(BTreeMap<String, Arc<Action>>);
+
+impl ActionSet {
+    /// Builds all of them.
+    ///
+    /// # Errors
+    /// The first that cannot be built.
+    pub fn build(
+        configs: &BTreeMap<String, ActionConfig>,
+        context: &BuildContext<'_>,
+    ) -> Result<Self, ActionError> {
+        configs.iter().map(|(name, config)| Action::build(name, config, context)).collect()
+    }
+
+    /// The action of that name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Arc<Action>> {
+        self.0.get(name).cloned()
+    }
+
+    /// Whether the action of that name responds or notifies.
+    #[must_use]
+    pub fn kind(&self, name: &str) -> Option<DeliveryKind> {
+        self.0.get(name).map(|action| action.kind())
+    }
+
+    /// Their names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}
+
+impl FromIterator<Action> for ActionSet {
+    fn from_iter<I: IntoIterator<Item = Action>>(actions: I) -> Self {
+        Self(actions.into_iter().map(|action| (action.name.clone(), Arc::new(action))).collect())
+    }
+}

@@ -1,0 +1,374 @@
+//! The one HTTP client: bounded in time and size, follows no redirect, keeps secrets out of its errors.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Once;
+use std::time::UNIX_EPOCH;
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::redirect::Policy;
+
+use crate::time::{Span, Timestamp};
+
+use super::error::{ConfigError, DeliveryError};
+use super::secret::{Secret, redact};
+
+pub use reqwest::{Method, Url};
+
+/// How much of an answer is read.
+const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// How much of an answer is quoted in an error.
+const QUOTE_CHARS_MAX: usize = 300;
+/// Shorter paths hold no secret.
+const PATH_SECRET_CHARS_MIN: usize = 12;
+const CONNECT_SECONDS_MAX: u64 = 10;
+/// What a whole request may take, unless configured otherwise.
+pub const TIMEOUT: Span = Span::seconds(30);
+
+/// How to reach one receiver.
+#[derive(Debug, Clone, Copy)]
+pub struct HttpOptions<'a> {
+    /// The receiver's URL, or its beginning: decides about TLS and proxies.
+    pub url: &'a str,
+    /// What a whole request may take.
+    pub timeout: Span,
+    /// A PEM file with further root certificates.
+    pub ca: Option<&'a Path>,
+}
+
+/// A client for one receiver, and the secrets that its errors must not show.
+#[derive(Clone)]
+pub struct Http {
+    client: reqwest::Client,
+    secrets: Vec<Secret>,
+}
+
+/// What is sent.
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// Where to.
+    pub url: Url,
+    /// May hold secrets.
+    pub headers: HeaderMap,
+    /// The body, if any.
+    pub body: Option<Bytes>,
+}
+
+/// What came back.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The body, up to 1 MiB of it.
+    pub body: Bytes,
+    /// Whether the body is there to its end.
+    pub is_whole: bool,
+    /// How long the receiver asks us to wait: `Retry-After`, or GitLab's `RateLimit-Reset`.
+    pub after: Option<Span>,
+    /// The receiver and the request, for errors.
+    place: String,
+    /// The beginning of the body on one line, without secrets.
+    quote: String,
+}
+
+impl fmt::Debug for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Http(…)")
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, origin(&self.url))
+    }
+}
+
+impl Http {
+    /// Prepares a client. `secrets` are put out of sight in every error.
+    ///
+    /// # Errors
+    /// When the root certificates cannot be read.
+    pub fn new(options: &HttpOptions<'_>, secrets: Vec<Secret>) -> Result<Self, ConfigError> {
+        install_tls_provider();
+        let timeout = options.timeout.to_std();
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("watchfire/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(timeout.min(std::time::Duration::from_secs(CONNECT_SECONDS_MAX)))
+            .timeout(timeout)
+            .redirect(Policy::none());
+        if is_loopback(options.url) {
+            builder = builder.no_proxy();
+        }
+        if let Some(path) = options.ca {
+            builder = builder.tls_certs_merge(certificates(path)?);
+        } else if options.url.starts_with("http://") {
+            // The system's certificates are not needed, and may be missing in a small container.
+            builder = builder.tls_certs_only([]);
+        }
+        let client = builder.build().map_err(|error| ConfigError::Tls(causes(&error)))?;
+        Ok(Self { client, secrets })
+    }
+
+    /// Sends and reads the answer, whatever its status.
+    ///
+    /// # Errors
+    /// Retryable when no answer came (name, connection, TLS, timeout).
+    pub async fn send(&self, request: Request, now: Timestamp) -> Result<Answer, DeliveryError> {
+        let place = format!("{} {}", request.method, origin(&request.url));
+        let secrets = self.secrets_of(&request.url);
+        let mut builder = self.client.request(request.method, request.url).headers(request.headers);
+        if let Some(body) = request.body {
+            builder = builder.body(body);
+        }
+        let response = builder.send().await.map_err(|error| {
+            let is_ours = error.is_builder();
+            let reason = redact(&format!("{place}: {}", causes(&error.without_url())), &secrets);
+            if is_ours { DeliveryError::permanent(reason) } else { DeliveryError::retryable(reason) }
+        })?;
+        let status = response.status().as_u16();
+        let after = asked_to_wait(response.headers(), now);
+        let (body, is_whole) = read_bounded(response).await;
+        let quote = redact(&one_line(&String::from_utf8_lossy(&body), QUOTE_CHARS_MAX), &secrets);
+        Ok(Answer { status, body, is_whole, after, place, quote })
+    }
+
+    /// The configured secrets and what of the URL may hold one: servers like to quote the path they do not know.
+    fn secrets_of(&self, url: &Url) -> Vec<Secret> {
+        let parts = [url.password().unwrap_or_default(), url.query().unwrap_or_default(), url.path()];
+        let long = parts.into_iter().filter(|part| part.len() >= PATH_SECRET_CHARS_MIN);
+        self.secrets.iter().cloned().chain(long.map(Secret::new)).collect()
+    }
+}
+
+/// What of a header's value must not be shown: all of it and, after `Bearer` and the like, its last word. A value
+/// written out in the configuration counts only where the header's name suggests a secret.
+#[must_use]
+pub fn header_secrets(name: &str, value: &Secret, is_reference: bool) -> Vec<Secret> {
+    let name = name.to_ascii_lowercase();
+    let is_telling = ["auth", "token", "key", "secret", "cookie"].iter().any(|part| name.contains(part));
+    if !is_reference && !is_telling {
+        return Vec::new();
+    }
+    let last = value.expose().rsplit(' ').next().unwrap_or_default();
+    vec![value.clone(), Secret::new(last)]
+}
+
+impl Answer {
+    /// Whether the status is 2xx.
+    #[must_use]
+    pub const fn is_success(&self) -> bool {
+        self.status >= 200 && self.status < 300
+    }
+
+    /// Why this answer is no success: retryable for 408, 425, 429 and 5xx, else permanent.
+    #[must_use]
+    pub fn failure(&self) -> DeliveryError {
+        let hint = match self.status {
+            300..=399 => " (redirects are not followed: configure the final URL)",
+            401 | 403 => " (is the token right, and may it do this?)",
+            _ => "",
+        };
+        let quote = if self.quote.is_empty() { String::new() } else { format!(": {}", self.quote) };
+        let reason = format!("{} answered {}{hint}{quote}", self.place, self.status);
+        match self.status {
+            408 | 425 | 429 | 500..=599 => DeliveryError::Retryable { reason, after: self.after },
+            _ => DeliveryError::Permanent { reason },
+        }
+    }
+
+    /// The beginning of the body on one line, without secrets.
+    #[must_use]
+    pub fn quote(&self) -> &str {
+        &self.quote
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// Retryable: a body that is cut off or no JSON comes from something between us and the receiver.
+    pub fn json(&self) -> Result<serde_json::Value, DeliveryError> {
+        if !self.is_whole {
+            return Err(DeliveryError::retryable(format!("{}: the answer was cut off", self.place)));
+        }
+        serde_json::from_slice(&self.body).map_err(|_| {
+            let (place, status) = (&self.place, self.status);
+            DeliveryError::retryable(format!("{place} answered {status} without JSON: {}", self.quote))
+        })
+    }
+}
+
+/// Parses a URL of HTTP.
+///
+/// # Errors
+/// When it is none; the text itself is not quoted, for it may hold a token.
+pub fn parse_url(text: &str) -> Result<Url, ConfigError> {
+    let url = Url::parse(text).map_err(|error| ConfigError::Url(format!("url: {error}")))?;
+    match (url.scheme(), url.has_host()) {
+        ("http" | "https", true) => Ok(url),
+        _ => Err(ConfigError::Url("url: expected http://… or https://…".to_owned())),
+    }
+}
+
+/// One header; the value is kept out of `Debug`.
+///
+/// # Errors
+/// When name or value hold characters that HTTP forbids.
+pub fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), ConfigError> {
+    let error = |reason: &str| ConfigError::Header { name: name.to_owned(), reason: reason.to_owned() };
+    let key = HeaderName::try_from(name).map_err(|_| error("not a header name"))?;
+    let mut value =
+        HeaderValue::try_from(value).map_err(|_| error("a line break or other control character"))?;
+    value.set_sensitive(true);
+    Ok((key, value))
+}
+
+/// A `Content-Type` that is known to be well formed.
+pub fn set_content_type(headers: &mut HeaderMap, content_type: &'static str) {
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+}
+
+/// Scheme, host and port: all of a URL that is fit to be shown, since paths and queries carry tokens.
+#[must_use]
+pub fn origin(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}
+
+/// `text` on one line, without control characters, at most `chars_max` long.
+#[must_use]
+pub fn one_line(text: &str, chars_max: usize) -> String {
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    let line = words.collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= chars_max {
+        return line;
+    }
+    line.chars().take(chars_max).chain(['…']).collect()
+}
+
+fn install_tls_provider() {
+    static ONCE: Once = Once::new();
+    // Refused when the program has chosen a provider already, which is as good.
+    ONCE.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
+}
+
+fn certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, ConfigError> {
+    let error = |reason: String| ConfigError::Ca { path: path.display().to_string(), reason };
+    let pem = std::fs::read(path).map_err(|cause| error(cause.to_string()))?;
+    let found = reqwest::Certificate::from_pem_bundle(&pem).map_err(|cause| error(causes(&cause)))?;
+    if found.is_empty() { Err(error("it holds no PEM certificate".to_owned())) } else { Ok(found) }
+}
+
+/// Whether a URL leads to this machine, where no proxy can reach it for us.
+fn is_loopback(url: &str) -> bool {
+    Url::parse(url).ok().is_some_and(|url| url.host_str().is_some_and(is_loopback_host))
+}
+
+/// `localhost`, `127.0.0.0/8` or `::1`.
+#[must_use]
+pub fn is_loopback_host(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// An error and what caused it, on one line.
+pub fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let part = cause.to_string();
+        if !text.contains(&part) {
+            text.push_str(": ");
+            text.push_str(&part);
+        }
+        source = cause.source();
+    }
+    one_line(&text, QUOTE_CHARS_MAX)
+}
+
+/// `Retry-After` in seconds or as a date (RFC 9110, 10.2.3), else GitLab's `RateLimit-Reset` (epoch seconds).
+fn asked_to_wait(headers: &HeaderMap, now: Timestamp) -> Option<Span> {
+    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
+    let until = |at: i64| Timestamp(at).since(now).max(Span(0));
+    if let Some(value) = text(RETRY_AFTER.as_str()) {
+        if let Ok(seconds) = value.parse::<u32>() {
+            return Some(Span::seconds(seconds.into()));
+        }
+        let date = httpdate::parse_http_date(value).ok()?.duration_since(UNIX_EPOCH).ok()?;
+        return i64::try_from(date.as_millis()).ok().map(until);
+    }
+    let reset = text("ratelimit-reset")?.parse::<i64>().ok()?;
+    Some(until(reset.saturating_mul(1000)))
+}
+
+async fn read_bounded(mut response: reqwest::Response) -> (Bytes, bool) {
+    let mut body = BytesMut::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) => {
+                let room = ANSWER_BYTES_MAX - body.len();
+                body.extend_from_slice(chunk.get(..room.min(chunk.len())).unwrap_or_default());
+                if chunk.len() > room {
+                    return (body.freeze(), false);
+                }
+            }
+            Ok(None) => return (body.freeze(), true),
+            Err(_) => return (body.freeze(), false),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: &'static str, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::try_from(value).unwrap())])
+    }
+
+    #[test]
+    fn receivers_may_ask_for_patience_in_three_ways() {
+        let now = Timestamp::parse("2026-01-31T09:00:00Z").unwrap();
+        for (name, value, seconds) in [
+            ("retry-after", "120", Some(120)),
+            ("retry-after", "Sat, 31 Jan 2026 09:05:00 GMT", Some(300)),
+            ("retry-after", "Sat, 31 Jan 2026 08:00:00 GMT", Some(0)),
+            ("ratelimit-reset", "1769850060", Some(60)),
+            ("retry-after", "soon", None),
+            ("retry-after", "-5", None),
+            ("x-other", "5", None),
+        ] {
+            assert_eq!(
+                asked_to_wait(&headers(name, value), now),
+                seconds.map(Span::seconds),
+                "{name}: {value}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_the_origin_of_a_url_is_shown() {
+        let url = parse_url("https://user:pw@hooks.example.com:8443/T000/secret?token=x").unwrap();
+        assert_eq!(origin(&url), "https://hooks.example.com:8443");
+        for text in ["ftp://x/", "nonsense", "file:///etc/passwd", "data:x"] {
+            assert!(parse_url(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn quotes_are_one_bounded_line() {
+        assert_eq!(one_line("a\r\n b\u{1b}[31m  c", 100), "a b [31m c");
+        assert_eq!(one_line("äöü", 2), "äö…");
+    }
+
+    #[test]
+    fn loopback_is_this_machine_only() {
+        for host in ["localhost", "127.0.0.1", "127.8.8.8", "::1", "[::1]"] {
+            assert!(is_loopback_host(host), "{host}");
+        }
+        for host in ["localhost.example.com", "10.0.0.1", "0.0.0.0", "mail", ""] {
+            assert!(!is_loopback_host(host), "{host}");
+        }
+    }
+}

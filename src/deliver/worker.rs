@@ -1,0 +1,253 @@
+//! The worker: takes due rows from the outbox, runs their actions, records what came of it.
+//!
+//! A row is recorded after its effect, so a crash in between runs it again. That does no harm: the idempotency key
+//! goes along to receivers, and accounts are looked at before they are changed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use tokio::sync::{Notify, watch};
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::action::{Action, ActionSet, GuardInput};
+use crate::clock::Clock;
+use crate::encode::{Notification, RuleText};
+use crate::event::{Catalogue, Position, canonical};
+use crate::log::{LogError, Reader};
+use crate::store::{OutboxRow, Settlement, Store, StoreError};
+use crate::time::{Span, Timestamp};
+
+use super::compose::compose;
+use super::due::{Desk, settle};
+use super::error::DeliveryError;
+
+/// Rows asked for at once.
+const ROWS_MAX: usize = 256;
+/// Evidence events that are read for one notification.
+const EVIDENCE_MAX: usize = 50;
+/// How long to leave a store alone that does not answer.
+const STORE_REST: Span = Span::seconds(5);
+/// How long what is under way may take to end after a shutdown is asked for.
+const DRAIN_MAX: Span = Span::seconds(10);
+
+/// What a rule's file says, by rule id.
+pub type RuleTextOf = Arc<dyn Fn(&str) -> RuleText + Send + Sync>;
+
+/// All that delivering needs.
+#[derive(Clone)]
+pub struct Worker {
+    /// The outbox.
+    pub store: Store,
+    /// Opens the log for one notification's evidence.
+    pub open_log: Arc<dyn Fn() -> Result<Reader, LogError> + Send + Sync>,
+    /// For the canonical form of the evidence.
+    pub catalogue: Arc<Catalogue>,
+    /// The configured actions; a reload sends new ones.
+    pub actions: watch::Receiver<Arc<ActionSet>>,
+    /// The rules' texts.
+    pub rule_text: RuleTextOf,
+    /// When rows are due.
+    pub clock: Clock,
+    /// Woken with `notify_one` after each commit that wrote outbox rows, and after a redrive.
+    pub wake: Arc<Notify>,
+}
+
+/// A delivery that ended.
+struct Finished {
+    action: String,
+    cool_until: Option<Timestamp>,
+}
+
+/// Delivers until `shutdown`, then lets what is under way end, 10 s at most; the rest stays pending.
+pub async fn work(worker: Worker, shutdown: CancellationToken) {
+    let worker = Arc::new(worker);
+    let mut desk = Desk::default();
+    let mut jobs = JoinSet::new();
+    let mut rows: HashMap<Id, OutboxRow> = HashMap::new();
+    while !shutdown.is_cancelled() {
+        let wake_at = match start_due(&worker, &mut desk).await {
+            Ok((started, wake_at)) => {
+                for row in started {
+                    let job = deliver(Arc::clone(&worker), row.clone(), shutdown.clone());
+                    rows.insert(jobs.spawn(job).id(), row);
+                }
+                wake_at
+            }
+            Err(error) => {
+                tracing::error!(%error, "the outbox cannot be read");
+                worker.clock.now().plus(STORE_REST)
+            }
+        };
+        tokio::select! {
+            Some(joined) = jobs.join_next_with_id() => finish(&worker, &mut desk, &mut rows, joined).await,
+            () = worker.wake.notified() => {}
+            () = worker.clock.sleep(wake_at.since(worker.clock.now())) => {}
+            () = shutdown.cancelled() => {}
+        }
+    }
+    tokio::select! {
+        () = async { while jobs.join_next().await.is_some() {} } => {}
+        () = worker.clock.sleep(DRAIN_MAX) => {
+            tracing::warn!(count = jobs.len(), "deliveries did not end in time; they stay pending");
+        }
+    }
+}
+
+/// What may start now, and when to look again if nothing else happens.
+async fn start_due(worker: &Worker, desk: &mut Desk) -> Result<(Vec<OutboxRow>, Timestamp), StoreError> {
+    let now = worker.clock.now();
+    let mut started = Vec::new();
+    if desk.room() > 0 {
+        // The store gives every action its share, so rows of busy actions do not hide the others.
+        let due = in_store(worker, move |store| store.outbox_due(now, ROWS_MAX)).await?;
+        started = desk.start(due, now);
+    }
+    let next_due = in_store(worker, Store::outbox_next_due).await?;
+    Ok((started, desk.wake_at(next_due, now)))
+}
+
+async fn finish(
+    worker: &Worker,
+    desk: &mut Desk,
+    rows: &mut HashMap<Id, OutboxRow>,
+    joined: Result<(Id, Finished), JoinError>,
+) {
+    match joined {
+        Ok((id, finished)) => {
+            rows.remove(&id);
+            desk.finish(&finished.action, finished.cool_until);
+        }
+        Err(error) => {
+            // A panic in an action: its row goes up the ladder like any other failure.
+            let Some(row) = rows.remove(&error.id()) else { return };
+            tracing::error!(action = row.action, alert.id = %row.alert, "an action panicked");
+            let now = worker.clock.now();
+            let failure = DeliveryError::retryable("the action ended abnormally; the log says more");
+            let (settlement, _) = settle(Err(failure), row.attempts.saturating_add(1), now, rand::random());
+            let is_recorded = record(worker, &row, settlement).await.is_ok();
+            desk.finish(&row.action, (!is_recorded).then(|| now.plus(STORE_REST)));
+        }
+    }
+}
+
+/// One delivery, from reading the alert to recording what came of it.
+async fn deliver(worker: Arc<Worker>, row: OutboxRow, shutdown: CancellationToken) -> Finished {
+    let now = worker.clock.now();
+    let result = match attempt(&worker, &row, now).await {
+        Ok(result) => result,
+        Err(error) => {
+            tracing::error!(action = row.action, alert.id = %row.alert, %error, "a delivery cannot be prepared");
+            return Finished { action: row.action, cool_until: Some(now.plus(STORE_REST)) };
+        }
+    };
+    let tries = row.attempts.saturating_add(1);
+    let (settlement, cool_until) = settle(result, tries, worker.clock.now(), rand::random());
+    tell(&row, tries, &settlement);
+    // The effect has happened. Only recording it may be repeated, so the action stays busy until that is done.
+    while let Err(error) = record(&worker, &row, settlement.clone()).await {
+        tracing::error!(action = row.action, alert.id = %row.alert, %error, "what a delivery did cannot be recorded");
+        tokio::select! {
+            () = worker.clock.sleep(STORE_REST) => {}
+            () = shutdown.cancelled() => break,
+        }
+    }
+    Finished { action: row.action, cool_until }
+}
+
+/// Runs the action once. The outer error is ours (store, log), the inner one the delivery's.
+async fn attempt(
+    worker: &Arc<Worker>,
+    row: &OutboxRow,
+    now: Timestamp,
+) -> Result<Result<crate::store::Outcome, DeliveryError>, StoreError> {
+    let action = worker.actions.borrow().get(&row.action);
+    let Some(action) = action else {
+        let reason =
+            format!("no action `{}` is configured: configure it, or let this be given up", row.action);
+        return Ok(Err(DeliveryError::retryable(reason)));
+    };
+    let prepared = {
+        let (worker, row, action) = (Arc::clone(worker), row.clone(), Arc::clone(&action));
+        blocking(move || prepare(&worker, &row, &action, now)).await?
+    };
+    let Some((notification, guard)) = prepared else {
+        return Ok(Err(DeliveryError::permanent("its alert is not in the store")));
+    };
+    Ok(action.run(&notification, &guard).await)
+}
+
+/// Reads what the action is to be told; nothing if the alert is gone.
+fn prepare(
+    worker: &Worker,
+    row: &OutboxRow,
+    action: &Action,
+    now: Timestamp,
+) -> Result<Option<(Notification, GuardInput)>, StoreError> {
+    let Some(stored) = worker.store.alert(&row.alert)? else { return Ok(None) };
+    let siblings = worker.store.outbox_of(&row.alert)?;
+    let recent = match action.limit_span() {
+        Some(span) => worker.store.responses_since(&row.action, now.minus(span))?,
+        None => 0,
+    };
+    let events = evidence(worker, &stored.alert.evidence);
+    let rule = (worker.rule_text)(&stored.alert.rule);
+    Ok(Some((compose(stored.alert, row, &siblings, events, rule), GuardInput { recent, now })))
+}
+
+/// The evidence as canonical events. Without the log the alert is told all the same.
+fn evidence(worker: &Worker, positions: &[Position]) -> Vec<Map<String, Value>> {
+    let read = || -> Result<Vec<_>, LogError> {
+        let mut log = (worker.open_log)()?;
+        let mut events = Vec::new();
+        for position in positions.iter().take(EVIDENCE_MAX) {
+            events.extend(log.get(*position)?.map(|event| canonical(&event, &worker.catalogue)));
+        }
+        Ok(events)
+    };
+    read().unwrap_or_else(|error| {
+        tracing::warn!(%error, "an alert is told without its evidence: the log cannot be read");
+        Vec::new()
+    })
+}
+
+async fn record(worker: &Worker, row: &OutboxRow, settlement: Settlement) -> Result<(), StoreError> {
+    let (id, now) = (row.id.clone(), worker.clock.now());
+    in_store(worker, move |store| store.outbox_settle(&id, &settlement, now)).await
+}
+
+fn tell(row: &OutboxRow, tries: u32, settlement: &Settlement) {
+    let (action, alert) = (row.action.as_str(), &row.alert);
+    match settlement {
+        Settlement::Done(outcome) => {
+            tracing::info!(action, alert.id = %alert, outcome.changed, outcome.dry_run, "{}", outcome.summary);
+        }
+        Settlement::Retry { at, error } => {
+            tracing::warn!(action, alert.id = %alert, tries, next = %at, "delivery failed: {error}");
+        }
+        Settlement::Dead { error } => {
+            tracing::error!(action, alert.id = %alert, tries, "delivery given up: {error}");
+        }
+    }
+}
+
+async fn in_store<T: Send + 'static>(
+    worker: &Worker,
+    read: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let store = worker.store.clone();
+    blocking(move || read(&store)).await
+}
+
+/// Runs what blocks beside the async threads; a panic in it goes on in the caller.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(value) => value,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is going down; nothing after this matters.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}

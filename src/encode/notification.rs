@@ -1,0 +1,138 @@
+//! All that an action is told about an alert.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::alert::Alert;
+
+/// What a rule's file says to the people who get its alerts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RuleText {
+    /// `description`.
+    pub description: Option<String>,
+    /// `references`.
+    pub references: Vec<String>,
+    /// `falsepositives`.
+    pub falsepositives: Vec<String>,
+}
+
+/// One alert on its way to one action.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Notification {
+    /// The alert.
+    pub alert: Alert,
+    /// The rule's texts.
+    pub rule: RuleText,
+    /// The alert's evidence as canonical events, oldest first; those that retention has removed are missing.
+    pub events: Vec<Map<String, Value>>,
+    /// What the alert's responses did so far.
+    pub responses: Vec<Response>,
+    /// The same for every try of this delivery, different for every other one.
+    pub idempotency_key: String,
+    /// Which try this is, from 1.
+    pub attempt: u32,
+}
+
+/// What a response to an alert did, or why it did not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Response {
+    /// The action's configured name.
+    pub action: String,
+    /// Where it stands.
+    pub state: ResponseState,
+    /// Whether the world is different now.
+    pub changed: bool,
+    /// Whether it was only rehearsed.
+    pub dry_run: bool,
+    /// Whether a person must decide.
+    pub needs_human: bool,
+    /// What it did, or the error of its last try.
+    pub summary: Option<String>,
+    /// How a person undoes it.
+    pub undo: Option<String>,
+}
+
+/// Where a response stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResponseState {
+    /// It has not been tried with success yet, and will be.
+    Pending,
+    /// It came to an end.
+    Done,
+    /// It was given up.
+    Failed,
+}
+
+#[cfg(test)]
+pub(crate) mod tests_support {
+    //! One notification that every test of this folder and of the actions uses.
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::alert::{AlertId, Key, Level};
+    use crate::time::Timestamp;
+
+    pub(crate) fn alert() -> Alert {
+        Alert {
+            id: AlertId("0123456789abcdef0123456789abcdef".into()),
+            rule: "gitlab-mass-clone".into(),
+            title: "One account clones many projects".into(),
+            level: Level::High,
+            tags: vec!["attack.t1213.003".into()],
+            key: Key(vec![("author_id".into(), "7".into())]),
+            started_at: Timestamp::parse("2026-01-31T09:00:00Z").unwrap(),
+            last_at: Timestamp::parse("2026-01-31T09:08:00Z").unwrap(),
+            position: 40,
+            findings: 3,
+            value: 22.0,
+            reason: "22 different entity_id within 10m, at least 20".into(),
+            evidence: (40..62).collect(),
+            evidence_count: 25,
+            merged_into: None,
+        }
+    }
+
+    pub(crate) fn event(n: u32) -> Map<String, Value> {
+        let event = json!({
+            "id": n, "author_id": 7, "author_name": "alice <alice@example.com>", "author_class": "User",
+            "created_at": format!("2026-01-31T09:{:02}:05.000Z", n % 60), "event_type": "repository_git_operation",
+            "entity_path": format!("shop/project-{n}"), "target_type": "Project", "target_details": "project",
+            "ip_address": "203.0.113.9", "source": "gitlab", "position": 40 + n,
+        });
+        event.as_object().unwrap().clone()
+    }
+
+    pub(crate) fn notification() -> Notification {
+        let response = |action: &str, state, summary: &str| Response {
+            action: action.into(),
+            state,
+            changed: state == ResponseState::Done,
+            dry_run: false,
+            needs_human: false,
+            summary: Some(summary.into()),
+            undo: None,
+        };
+        let mut blocked =
+            response("block-author", ResponseState::Done, "blocked user 7 (alice); read back: blocked");
+        blocked.undo = Some("Admin area > Users > alice > Unblock".into());
+        Notification {
+            alert: alert(),
+            rule: RuleText {
+                description: Some(
+                    "Someone copies far more projects in ten minutes than a person reads.".into(),
+                ),
+                references: vec!["https://attack.mitre.org/techniques/T1213/003/".into()],
+                falsepositives: vec!["A new colleague setting up a workstation".into()],
+            },
+            events: (0..22).map(event).collect(),
+            responses: vec![
+                blocked,
+                response("ticket", ResponseState::Failed, "POST https://tickets answered 500"),
+            ],
+            idempotency_key: "fedcba9876543210".into(),
+            attempt: 1,
+        }
+    }
+}
