@@ -13,6 +13,8 @@ mod http;
 mod due;
 mod compose;
 mod worker;
+#[cfg(test)]
+mod worker_tests;
 
 pub use compose::{compose, response};
 pub use error::{ConfigError, DeliveryError};

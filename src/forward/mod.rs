@@ -9,6 +9,8 @@ mod status;
 mod http;
 mod file;
 mod run;
+#[cfg(test)]
+mod run_tests;
 
 pub use batch::EventFilter;
 pub use config::{FileForward, ForwardConfig, ForwardError, HttpForward, Rotate};

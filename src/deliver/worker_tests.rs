@@ -1,0 +1,221 @@
+//! The worker with a real store and log, actions that only collect, and a clock moved by hand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tempfile::TempDir;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::action::{Action, ActionSet, Memory};
+use crate::clock::Clock;
+use crate::encode::ResponseState;
+use crate::encode::tests_support::alert;
+use crate::event::{Catalogue, Event, Format};
+use crate::log::{Log, LogOptions, NewEvent, Reader};
+use crate::store::{Commit, DeliveryKind, OutboxRow, OutboxState, Store};
+use crate::time::{Span, Timestamp};
+
+const NOW: Timestamp = Timestamp(1_769_850_000_000);
+
+struct Bench {
+    dir: TempDir,
+    store: Store,
+    clock: Clock,
+    wake: Arc<Notify>,
+    shutdown: CancellationToken,
+    block: Memory,
+    mail: Memory,
+    actions: watch::Sender<Arc<ActionSet>>,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Clock::fixed(NOW);
+        let log = Log::open(dir.path(), LogOptions::default(), clock.clone()).unwrap();
+        let events = (1..=3).map(|n: u32| NewEvent {
+            event: Event {
+                position: 0,
+                received_at: NOW,
+                time: NOW.plus(Span::seconds(n.into())),
+                source: "gitlab".into(),
+                format: Format::Gitlab,
+                type_hint: None,
+                raw: Bytes::from(format!(r#"{{"id":{n},"author_id":7,"event_type":"user_created"}}"#)),
+            },
+            dedupe: n.into(),
+        });
+        log.append(events.collect()).await.unwrap();
+        log.close().await;
+        let (block, mail) = (Memory::new(DeliveryKind::Respond), Memory::new(DeliveryKind::Notify));
+        let set = [Action::memory("block", block.clone()), Action::memory("mail", mail.clone())];
+        Self {
+            store: Store::open(dir.path()).unwrap(),
+            dir,
+            clock,
+            wake: Arc::default(),
+            shutdown: CancellationToken::new(),
+            block,
+            mail,
+            actions: watch::Sender::new(Arc::new(set.into_iter().collect())),
+        }
+    }
+
+    fn start(&self) -> JoinHandle<()> {
+        let folder = self.dir.path().to_owned();
+        let worker = Worker {
+            store: self.store.clone(),
+            open_log: Arc::new(move || Reader::open(&folder)),
+            catalogue: Arc::new(Catalogue::built_in()),
+            actions: self.actions.subscribe(),
+            rule_text: Arc::new(|rule| RuleText {
+                description: Some(format!("about {rule}")),
+                ..RuleText::default()
+            }),
+            clock: self.clock.clone(),
+            wake: Arc::clone(&self.wake),
+        };
+        tokio::spawn(work(worker, self.shutdown.clone()))
+    }
+
+    fn add(&self, id: &str, action: &str, kind: DeliveryKind) {
+        let alert = crate::alert::Alert { evidence: vec![3, 1, 2], ..alert() };
+        let row = OutboxRow {
+            id: id.into(),
+            alert: alert.id.clone(),
+            action: action.into(),
+            kind,
+            created_at: NOW,
+            due_at: NOW,
+            attempts: 0,
+            state: OutboxState::Pending,
+            last_error: None,
+            outcome: None,
+        };
+        let commit =
+            Commit { position: 3, at: NOW, alerts: &[alert], outbox: &[row], ledger: &[], snapshot: None };
+        self.store.commit(&commit).unwrap();
+        self.wake.notify_one();
+    }
+
+    fn row(&self, id: &str) -> OutboxRow {
+        self.store.outbox_of(&alert().id).unwrap().into_iter().find(|row| row.id == id).unwrap()
+    }
+
+    async fn until(&self, what: impl Fn() -> bool) {
+        let wait = async {
+            while !what() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), wait).await.expect("it comes about");
+    }
+}
+
+#[tokio::test]
+async fn responses_go_first_and_the_notification_tells_of_them() {
+    let bench = Bench::new().await;
+    bench.add("m", "mail", DeliveryKind::Notify);
+    bench.add("b", "block", DeliveryKind::Respond);
+    let worker = bench.start();
+    bench.until(|| bench.row("m").state == OutboxState::Done).await;
+    let told = bench.mail.seen().remove(0);
+    assert_eq!((told.idempotency_key.as_str(), told.attempt), ("m", 1));
+    assert_eq!(told.rule.description.as_deref(), Some("about gitlab-mass-clone"));
+    assert_eq!(
+        told.events.iter().map(|event| event["position"].as_u64().unwrap()).collect::<Vec<_>>(),
+        [1, 2, 3]
+    );
+    assert_eq!(told.responses.len(), 1);
+    assert_eq!((told.responses[0].action.as_str(), told.responses[0].state), ("block", ResponseState::Done));
+    assert!(bench.block.seen()[0].responses.is_empty());
+    bench.shutdown.cancel();
+    worker.await.unwrap();
+    assert_eq!(bench.store.responses_since("block", NOW).unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_failure_that_may_pass_is_tried_again_when_it_is_time() {
+    let bench = Bench::new().await;
+    let after = Some(Span::seconds(30));
+    bench.mail.fail_next(DeliveryError::Retryable { reason: "away".into(), after });
+    bench.add("m", "mail", DeliveryKind::Notify);
+    let worker = bench.start();
+    bench.until(|| bench.row("m").attempts == 1).await;
+    let row = bench.row("m");
+    assert_eq!((row.state, row.due_at), (OutboxState::Pending, NOW.plus(Span::seconds(30))));
+    assert_eq!(row.last_error.as_deref(), Some("away"));
+    // While the receiver rests, another alert's mail waits too.
+    bench.add("n", "mail", DeliveryKind::Notify);
+    bench.clock.set(NOW.plus(Span::seconds(29)));
+    bench.clock.set(NOW.plus(Span::seconds(30)));
+    bench
+        .until(|| bench.row("m").state == OutboxState::Done && bench.row("n").state == OutboxState::Done)
+        .await;
+    let keys: Vec<_> = bench.mail.seen().into_iter().map(|n| (n.idempotency_key, n.attempt)).collect();
+    assert_eq!(keys[0], ("m".into(), 1));
+    assert!(keys[1..].contains(&("m".into(), 2)) && keys[1..].contains(&("n".into(), 1)) && keys.len() == 3);
+    bench.shutdown.cancel();
+    worker.await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_given_up_can_be_redriven() {
+    let bench = Bench::new().await;
+    bench.mail.fail_next(DeliveryError::permanent("no such mailbox"));
+    bench.add("m", "mail", DeliveryKind::Notify);
+    let worker = bench.start();
+    bench.until(|| bench.row("m").state == OutboxState::Dead).await;
+    assert_eq!(bench.row("m").last_error.as_deref(), Some("no such mailbox"));
+    assert!(bench.store.redrive("m", NOW).unwrap());
+    bench.wake.notify_one();
+    bench.until(|| bench.row("m").state == OutboxState::Done).await;
+    bench.shutdown.cancel();
+    worker.await.unwrap();
+}
+
+#[tokio::test]
+async fn an_action_that_comes_with_a_reload_gets_what_waited_for_it() {
+    let bench = Bench::new().await;
+    bench.add("h", "hook", DeliveryKind::Notify);
+    let worker = bench.start();
+    bench.until(|| bench.row("h").attempts == 1).await;
+    assert!(bench.row("h").last_error.unwrap().contains("no action `hook`"));
+    let hook = Memory::new(DeliveryKind::Notify);
+    bench.actions.send_replace(Arc::new([Action::memory("hook", hook.clone())].into_iter().collect()));
+    bench.clock.set(NOW.plus(Span::seconds(5)));
+    bench.until(|| bench.row("h").state == OutboxState::Done).await;
+    assert_eq!(hook.seen().len(), 1);
+    bench.shutdown.cancel();
+    worker.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stop_leaves_what_was_not_begun() {
+    let bench = Bench::new().await;
+    bench.shutdown.cancel();
+    bench.add("m", "mail", DeliveryKind::Notify);
+    bench.start().await.unwrap();
+    assert_eq!(bench.row("m").state, OutboxState::Pending);
+    assert!(bench.mail.seen().is_empty());
+}
+
+#[tokio::test]
+async fn many_alerts_are_told_once_each() {
+    let bench = Bench::new().await;
+    for n in 0..300 {
+        bench.add(&format!("m{n}"), "mail", DeliveryKind::Notify);
+    }
+    let worker = bench.start();
+    bench.until(|| bench.store.outbox_counts().unwrap().done == 300).await;
+    let mut keys: Vec<_> = bench.mail.seen().into_iter().map(|n| n.idempotency_key).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    assert_eq!((keys.len(), bench.mail.seen().len()), (300, 300));
+    bench.shutdown.cancel();
+    worker.await.unwrap();
+}
