@@ -116,7 +116,9 @@ impl Refusal {
             .header(RETRY_AFTER, "1")
     }
 
-    pub(super) fn not_appended(error: &AppendError) -> Self {
+    /// 503, with the time after which it is worth trying again.
+    #[must_use]
+    pub fn not_appended(error: &AppendError) -> Self {
         let message = match error {
             AppendError::Overloaded => return Self::overloaded(),
             // Why is in our own log: a path or a disk's name is nothing for senders.

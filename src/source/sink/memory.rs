@@ -60,7 +60,8 @@ impl Memory {
     }
 
     pub(super) fn tick(&self) -> Result<Position, AppendError> {
-        self.lock().failures.pop().map_or_else(|| Ok(self.position()), Err)
+        let failure = self.lock().failures.pop();
+        failure.map_or_else(|| Ok(self.position()), Err)
     }
 
     pub(super) fn position(&self) -> Position {
