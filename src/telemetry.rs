@@ -50,8 +50,10 @@ pub enum TelemetryError {
 impl LoggingConfig {
     /// Checks `level`.
     pub fn filter(&self) -> Result<EnvFilter, TelemetryError> {
-        let error =
-            |reason: &dyn std::fmt::Display| TelemetryError::Level { level: self.level.clone(), reason: reason.to_string() };
+        let error = |reason: &dyn std::fmt::Display| TelemetryError::Level {
+            level: self.level.clone(),
+            reason: reason.to_string(),
+        };
         // A lone word that is no level would otherwise be taken for a module's name, and silence everything else.
         for part in self.level.split(',').filter(|part| !part.contains(['=', '['])) {
             part.trim().parse::<tracing::Level>().map_err(|reason| error(&reason))?;
@@ -60,7 +62,11 @@ impl LoggingConfig {
     }
 
     /// A subscriber that writes to `writer`; with `ansi`, text is coloured.
-    fn subscriber<W>(&self, writer: W, ansi: bool) -> Result<Box<dyn tracing::Subscriber + Send + Sync>, TelemetryError>
+    fn subscriber<W>(
+        &self,
+        writer: W,
+        ansi: bool,
+    ) -> Result<Box<dyn tracing::Subscriber + Send + Sync>, TelemetryError>
     where
         W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
     {
@@ -132,7 +138,8 @@ mod tests {
             let config = LoggingConfig { level: level.to_owned(), ..LoggingConfig::default() };
             assert!(config.filter().is_err(), "{level}");
         }
-        let config = LoggingConfig { level: "warn,watchfire::source=debug".to_owned(), ..LoggingConfig::default() };
+        let config =
+            LoggingConfig { level: "warn,watchfire::source=debug".to_owned(), ..LoggingConfig::default() };
         assert!(config.filter().is_ok());
     }
 }

@@ -130,9 +130,9 @@ pub(super) async fn replay(
     })?;
     let body = Bytes::from(rejected.body.clone());
     let raw = body.slice_ref(body.trim_ascii());
-    let event = intake.decode(raw, rejected.type_hint.as_deref(), rejected.received_at).map_err(|error| {
-        Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "undecodable", error.to_string())
-    })?;
+    let event = intake
+        .decode(raw, rejected.type_hint.as_deref(), rejected.received_at)
+        .map_err(|error| Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "undecodable", error.to_string()))?;
     let receipt = intake.append(vec![event]).await.map_err(|error| Refusal::not_appended(&error))?;
     // Marking comes last: an interruption costs a second replay, which is recognised as a duplicate.
     api.sink.rejected_settle(kept.id, intake.clock.now()).await.map_err(|error| failed(&error))?;

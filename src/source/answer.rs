@@ -184,8 +184,10 @@ pub(super) fn partly_stored(receipt: Receipt, bad: &[Bad]) -> Response {
         column: usize,
         reason: &'a str,
     }
-    let rejected =
-        bad.iter().map(|bad| RejectedLine { line: bad.line, column: bad.column, reason: &bad.reason }).collect();
+    let rejected = bad
+        .iter()
+        .map(|bad| RejectedLine { line: bad.line, column: bad.column, reason: &bad.reason })
+        .collect();
     let Receipt { stored, duplicates, .. } = receipt;
     json(StatusCode::OK, &PartlyStored { stored, duplicates, rejected })
 }

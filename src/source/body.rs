@@ -61,7 +61,8 @@ impl Held {
         let more = bytes.div_ceil(UNIT).saturating_sub(self.bytes.div_ceil(UNIT));
         if more > 0 {
             let more = u32::try_from(more).map_err(|_| Refusal::overloaded())?;
-            let permit = Arc::clone(&self.of.0).try_acquire_many_owned(more).map_err(|_| Refusal::overloaded())?;
+            let permit =
+                Arc::clone(&self.of.0).try_acquire_many_owned(more).map_err(|_| Refusal::overloaded())?;
             match &mut self.permit {
                 Some(held) => held.merge(permit),
                 none => *none = Some(permit),
@@ -91,7 +92,8 @@ pub(super) async fn read(
     in_flight: &InFlight,
 ) -> Result<ReadBody, Refusal> {
     let gzip = is_gzip(headers)?;
-    let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
+    let announced =
+        headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limits.body) {
         return Err(Refusal::too_large(limits.body));
     }
@@ -196,7 +198,11 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    async fn read_with(encoding: &'static str, body: Vec<u8>, in_flight: &InFlight) -> Result<ReadBody, Refusal> {
+    async fn read_with(
+        encoding: &'static str,
+        body: Vec<u8>,
+        in_flight: &InFlight,
+    ) -> Result<ReadBody, Refusal> {
         let mut headers = HeaderMap::new();
         if !encoding.is_empty() {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
@@ -264,7 +270,10 @@ mod tests {
                 mut self: Pin<&mut Self>,
                 _: &mut std::task::Context<'_>,
             ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, Self::Error>>> {
-                let next = self.0.next().map(|part| Ok(hyper::body::Frame::data(Bytes::from_static(part.as_bytes()))));
+                let next = self
+                    .0
+                    .next()
+                    .map(|part| Ok(hyper::body::Frame::data(Bytes::from_static(part.as_bytes()))));
                 std::task::Poll::Ready(next)
             }
         }

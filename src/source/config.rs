@@ -203,7 +203,8 @@ fn path_problem(path: &str) -> Option<Problem> {
         let message = format!("the path `{path}` contains `{odd}`");
         return Some(Problem::at("path", message, "use letters, digits and `/-_.~`"));
     }
-    let below = |reserved: &&str| path.strip_prefix(*reserved).is_some_and(|r| r.is_empty() || r.starts_with('/'));
+    let below =
+        |reserved: &&str| path.strip_prefix(*reserved).is_some_and(|r| r.is_empty() || r.starts_with('/'));
     RESERVED.iter().find(|reserved| below(reserved)).map(|reserved| {
         let message = format!("`{reserved}` is answered by Watchfire itself");
         Problem::at("path", message, "choose another path, such as `/ingest/NAME`")

@@ -95,7 +95,9 @@ impl FileSource {
             Ok(watcher)
         });
         let source = &self.intake.name;
-        watching.inspect_err(|error| tracing::warn!(%source, %error, "cannot be told of changes; polls instead")).ok()
+        watching
+            .inspect_err(|error| tracing::warn!(%source, %error, "cannot be told of changes; polls instead"))
+            .ok()
     }
 
     fn report(&mut self, error: &SourceError) {
@@ -223,7 +225,8 @@ impl FileSource {
     ) -> Result<bool, SourceError> {
         let mut came = false;
         loop {
-            let (reading, line_max) = (followed.clone(), usize::try_from(self.line_max).unwrap_or(usize::MAX));
+            let (reading, line_max) =
+                (followed.clone(), usize::try_from(self.line_max).unwrap_or(usize::MAX));
             let next = self.blocking(move || reading.next(line_max)).await?;
             let lines = Lines { intake: &self.intake, shutdown };
             followed.place = match next {

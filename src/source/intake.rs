@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::SourceError;
 use super::body::{BodyLimits, InFlight};
 use super::config::Source;
 use super::metrics::{Reason, SourceCounters, SourceMetrics};
 use super::sink::Sink;
 use super::split::{Bad, Piece};
-use super::SourceError;
 use crate::clock::Clock;
 use crate::decode::{DecodeError, decode};
 use crate::event::Format;

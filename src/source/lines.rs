@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
+use super::SourceError;
 use super::intake::Intake;
 use super::metrics::Reason;
 use super::split;
-use super::SourceError;
 use crate::log::{AppendError, NewEvent};
 use crate::time::Span;
 

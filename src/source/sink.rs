@@ -126,7 +126,9 @@ impl Sink {
     /// Remembers where a source is.
     pub async fn set_checkpoint(&self, name: String, bytes: Vec<u8>) -> Result<(), SourceError> {
         match &self.kept {
-            Kept::Durable(_, store) => blocking(store, move |store| store.set_checkpoint(&name, &bytes)).await,
+            Kept::Durable(_, store) => {
+                blocking(store, move |store| store.set_checkpoint(&name, &bytes)).await
+            }
             #[cfg(test)]
             Kept::Memory(memory) => memory.set_checkpoint(name, bytes),
         }

@@ -141,9 +141,15 @@ mod tests {
         assert_eq!(parts(""), []);
         assert_eq!(parts(" \n\r\n"), []);
         assert_eq!(parts(r#"{"a":1}"#), [one(1, 1, r#"{"a":1}"#)]);
-        assert_eq!(parts("{\"a\":1}\r\n\n  {\"b\":2} \n"), [one(1, 1, r#"{"a":1}"#), one(3, 3, r#"{"b":2}"#)]);
+        assert_eq!(
+            parts("{\"a\":1}\r\n\n  {\"b\":2} \n"),
+            [one(1, 1, r#"{"a":1}"#), one(3, 3, r#"{"b":2}"#)]
+        );
         assert_eq!(parts("\n{\n  \"a\": 1\n}\n"), [one(2, 1, "{\n  \"a\": 1\n}")]);
-        assert_eq!(parts("[{\"a\":\"],[\"},\n {\"b\":2}]"), [one(1, 2, r#"{"a":"],["}"#), one(2, 2, r#"{"b":2}"#)]);
+        assert_eq!(
+            parts("[{\"a\":\"],[\"},\n {\"b\":2}]"),
+            [one(1, 2, r#"{"a":"],["}"#), one(2, 2, r#"{"b":2}"#)]
+        );
         assert_eq!(parts("[]"), []);
     }
 

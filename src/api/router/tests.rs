@@ -65,7 +65,10 @@ async fn ready_means_written_and_judged() {
     let setup = setup(false);
     assert_eq!(setup.json(of("GET", "/healthz", None)).await.0, 200);
     let (status, body) = setup.json(of("GET", "/readyz", None)).await;
-    assert_eq!((status, &body["ready"], &body["detection"]["state"]), (503, &json!(false), &json!("starting")));
+    assert_eq!(
+        (status, &body["ready"], &body["detection"]["state"]),
+        (503, &json!(false), &json!("starting"))
+    );
 
     setup.detection.send_replace(Detection::CatchingUp { position: 0 });
     assert_eq!(setup.json(of("GET", "/readyz", None)).await.0, 503);

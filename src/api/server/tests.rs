@@ -104,7 +104,7 @@ async fn a_new_router_answers_on_an_open_connection() {
     let mut stream = running.connect().await;
     ask(&mut stream).await;
     answer(&mut stream, "old").await;
-    running.routers.send_replace(Router::new().route("/", get(|| async { "new" })));
+    let _ = running.routers.send_replace(Router::new().route("/", get(|| async { "new" })));
     ask(&mut stream).await;
     answer(&mut stream, "new").await;
     running.stop().await.unwrap();
@@ -137,7 +137,7 @@ async fn connections_beyond_the_limit_wait_outside() {
     };
     let limits = ServerLimits { connections: 1, ..LIMITS };
     let running = start(Router::new(), limits).await;
-    running.routers.send_replace(router(running.metrics.clone()));
+    let _ = running.routers.send_replace(router(running.metrics.clone()));
     let (mut first, mut second) = (running.connect().await, running.connect().await);
     ask(&mut first).await;
     ask(&mut second).await;

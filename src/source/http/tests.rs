@@ -1,7 +1,7 @@
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderValue, Method};
 use axum::http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, Method};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -142,7 +142,8 @@ async fn a_partial_batch_stores_the_rest_and_lists_what_it_refused() {
     let answer = send(&fixture, batch("?partial=true", body)).await;
     assert_eq!(answer.status, 200);
     assert_eq!((&answer.body["stored"], &answer.body["duplicates"]), (&json!(1), &json!(1)));
-    let lines: Vec<_> = answer.body["rejected"].as_array().unwrap().iter().map(|r| r["line"].clone()).collect();
+    let lines: Vec<_> =
+        answer.body["rejected"].as_array().unwrap().iter().map(|r| r["line"].clone()).collect();
     assert_eq!(lines, [2, 4]);
     assert!(answer.body["rejected"][0]["reason"].is_string());
     assert_eq!(totals(&fixture, "generic"), (4, 1, 1));
