@@ -29,7 +29,6 @@ pub struct Api {
 }
 
 /// Leads every path to what answers it.
-#[must_use]
 pub fn router(api: Api) -> Router {
     let mut router = Router::new()
         .route("/healthz", only_get(get(healthz)))

@@ -68,7 +68,7 @@ impl Place {
         Self {
             line: small(location.line()),
             column: small(location.column()),
-            width: small(location.span().len().into()).max(1),
+            width: small(location.span().len()).max(1),
         }
     }
 

@@ -9,7 +9,7 @@ pub(super) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
 }
 
 /// `did you mean …`, or else all that is known.
-pub(super) fn help<'a>(word: &str, what: &str, known: &[&'a str]) -> String {
+pub(super) fn help(word: &str, what: &str, known: &[&str]) -> String {
     match closest(word, known.iter().copied()) {
         Some(meant) => format!("did you mean `{meant}`?"),
         None if known.is_empty() => format!("there are no {what}"),

@@ -15,8 +15,8 @@ pub struct Refusal {
     /// The status of the answer.
     pub status: StatusCode,
     /// What the body says.
-    pub error: ErrorBody,
-    header: Option<(HeaderName, HeaderValue)>,
+    pub error: Box<ErrorBody>,
+    header: Option<(HeaderName, &'static str)>,
 }
 
 /// The `error` object of an answer.
@@ -41,7 +41,7 @@ impl Refusal {
     /// A refusal without a place in the body.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         let error = ErrorBody { code, message: message.into(), line: None, column: None, help: None };
-        Self { status, error, header: None }
+        Self { status, error: Box::new(error), header: None }
     }
 
     fn help(mut self, help: &'static str) -> Self {
@@ -50,7 +50,7 @@ impl Refusal {
     }
 
     fn header(mut self, name: HeaderName, value: &'static str) -> Self {
-        self.header = Some((name, HeaderValue::from_static(value)));
+        self.header = Some((name, value));
         self
     }
 
@@ -131,9 +131,10 @@ impl Refusal {
     }
 
     pub(super) fn undecodable(bad: &Bad, help: &'static str) -> Self {
-        let refusal = Self::new(StatusCode::BAD_REQUEST, "undecodable", bad.reason.clone()).help(help);
-        let error = ErrorBody { line: Some(bad.line), column: Some(bad.column), ..refusal.error };
-        Self { error, ..refusal }
+        let mut refusal = Self::new(StatusCode::BAD_REQUEST, "undecodable", bad.reason.clone()).help(help);
+        refusal.error.line = Some(bad.line);
+        refusal.error.column = Some(bad.column);
+        refusal
     }
 }
 
@@ -141,11 +142,11 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         #[derive(Serialize)]
         struct Answer {
-            error: ErrorBody,
+            error: Box<ErrorBody>,
         }
         let mut response = json(self.status, &Answer { error: self.error });
         if let Some((name, value)) = self.header {
-            response.headers_mut().insert(name, value);
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
         }
         response
     }

@@ -254,14 +254,14 @@ mod tests {
     async fn frames_are_joined_in_order() {
         let in_flight = InFlight::new(1 << 20);
         let mut held = Held::new(&in_flight);
-        let body = frames(&["one ", "two ", "three"]);
+        let body = frames(vec!["one ", "two ", "three"]);
         assert_eq!(collect(body, 100, &mut held).await.unwrap(), "one two three");
-        let body = frames(&["one ", "two ", "three"]);
+        let body = frames(vec!["one ", "two ", "three"]);
         assert_eq!(collect(body, 10, &mut held).await.unwrap_err().error.code, "body_too_large");
     }
 
     /// A body that arrives in several frames.
-    pub(super) fn frames(parts: &[&'static str]) -> Body {
+    pub(super) fn frames(parts: Vec<&'static str>) -> Body {
         struct Frames(std::vec::IntoIter<&'static str>);
         impl HttpBody for Frames {
             type Data = Bytes;
@@ -277,6 +277,6 @@ mod tests {
                 std::task::Poll::Ready(next)
             }
         }
-        Body::new(Frames(parts.to_vec().into_iter()))
+        Body::new(Frames(parts.into_iter()))
     }
 }

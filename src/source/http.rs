@@ -63,7 +63,6 @@ pub fn endpoints(sources: &[Source], context: &Context) -> Vec<Endpoint> {
 
 impl Endpoint {
     /// The path, and what answers there.
-    #[must_use]
     pub fn route(self) -> (String, MethodRouter) {
         let path = self.path.clone();
         (path, post(receive).fallback(only_post).with_state(Arc::new(self)))
