@@ -117,7 +117,7 @@ impl Endpoint {
                 if let Err(lost) = self.intake.reject(&body.bytes, hint, error.to_string()).await {
                     tracing::error!(%source, error = %lost, "lost an event that cannot be decoded");
                 }
-                let bad = Bad { line: 1, column: error.column, reason: error.reason };
+                let bad = Bad { line: 1, column: error.column.max(1), reason: error.reason };
                 return Err(Refusal::undecodable(&bad, "the body is kept among the rejected ones"));
             }
         };

@@ -184,7 +184,7 @@ async fn a_log_that_takes_nothing_says_when_to_come_again() {
         assert_eq!(answer.headers[RETRY_AFTER], after);
         assert!(!answer.body.to_string().contains("/var/lib"), "senders are told nothing of our disks");
     }
-    assert_eq!(fixture.context.sink.trouble().as_deref(), Some("closed"));
+    assert!(fixture.context.sink.trouble().is_some());
     assert_eq!(send(&fixture, from_gitlab("{\"id\":1}")).await.status, 200);
     assert_eq!(fixture.context.sink.trouble(), None);
     assert_eq!(totals(&fixture, "gitlab"), (4, 1, 0));
