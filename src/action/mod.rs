@@ -19,6 +19,14 @@ pub struct Email {
 #[derive(Debug, Clone, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Webhook {
+    #[serde(default)]
+    pub content_type: Option<Value>,
+    #[serde(default)]
+    pub headers: Option<Value>,
+    #[serde(default)]
+    pub ca: Option<Value>,
+    #[serde(default)]
+    pub timeout: Option<Value>,
     pub url: String,
     pub secret: Option<Value>,
     pub template: Option<String>,
@@ -26,6 +34,12 @@ pub struct Webhook {
 #[derive(Debug, Clone, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gitlab {
+    #[serde(default)]
+    pub user: Option<Value>,
+    #[serde(default)]
+    pub ca: Option<Value>,
+    #[serde(default)]
+    pub timeout: Option<Value>,
     pub url: String,
     pub token: Value,
     #[serde(rename = "do")]
@@ -37,6 +51,26 @@ pub struct Gitlab {
 #[derive(Debug, Clone, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Http {
+    #[serde(default)]
+    pub content_type: Option<Value>,
+    #[serde(default)]
+    pub expect: Option<Value>,
+    #[serde(default)]
+    pub kind: Option<Value>,
+    #[serde(default)]
+    pub dry_run: Option<Value>,
+    #[serde(default)]
+    pub never: Option<Value>,
+    #[serde(default)]
+    pub at_most: Option<Value>,
+    #[serde(default)]
+    pub user: Option<Value>,
+    #[serde(default)]
+    pub undo: Option<Value>,
+    #[serde(default)]
+    pub ca: Option<Value>,
+    #[serde(default)]
+    pub timeout: Option<Value>,
     pub method: String,
     pub url: String,
     pub headers: Option<Value>,

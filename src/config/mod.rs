@@ -16,4 +16,4 @@ pub use load::{Config, load, load_without_secrets};
 pub use units::{Address, Length, Size, UnitError};
 
 /// Looks an environment variable up; handed in, so that tests need no environment.
-pub type Env<'a> = dyn Fn(&str) -> Option<String> + 'a;
+pub type Env<'a> = dyn Fn(&str) -> Option<String> + Send + Sync + 'a;
