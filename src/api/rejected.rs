@@ -43,6 +43,11 @@ pub(super) struct ListQuery {
 }
 
 #[derive(Debug, Serialize)]
+struct List {
+    rejected: Vec<Shown>,
+}
+
+#[derive(Debug, Serialize)]
 struct Shown {
     id: i64,
     source: String,
@@ -100,8 +105,8 @@ pub(super) async fn list(
         return Err(bad_request(&format!("`limit` must be from 1 to {LIMIT_MAX}")));
     }
     let kept = api.sink.rejected(limit).await.map_err(|error| failed(&error))?;
-    let shown: Vec<Shown> = kept.iter().map(|kept| Shown::new(kept, SHOWN_MAX)).collect();
-    Ok(json(StatusCode::OK, &serde_json::json!({ "rejected": shown })))
+    let rejected = kept.iter().map(|kept| Shown::new(kept, SHOWN_MAX)).collect();
+    Ok(json(StatusCode::OK, &List { rejected }))
 }
 
 /// One rejected body, whole.
