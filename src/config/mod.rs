@@ -1,1 +1,19 @@
-//! config
+//! The configuration file: composed of the sections that each folder owns, strict, and precise about mistakes.
+
+mod check;
+mod document;
+mod error;
+mod limits;
+mod load;
+mod suggest;
+mod tree;
+mod units;
+
+pub use document::Route;
+pub use error::{ConfigError, Invalid};
+pub use limits::Limits;
+pub use load::{Config, load, load_without_secrets};
+pub use units::{Address, Length, Size, UnitError};
+
+/// Looks an environment variable up; handed in, so that tests need no environment.
+pub type Env<'a> = dyn Fn(&str) -> Option<String> + Send + Sync + 'a;

@@ -1,1 +1,62 @@
-//! source
+//! Where events come from: HTTP endpoints, followed files, standard input.
+//!
+//! Every source hands complete events to its [`Intake`], which decodes, appends and counts; an event is answered
+//! (or its file position moved on) only after the log has it on disk.
+
+mod answer;
+mod body;
+mod config;
+mod file;
+mod follow;
+mod http;
+mod intake;
+mod lines;
+mod metrics;
+mod run;
+mod sink;
+mod split;
+mod stdin;
+#[cfg(test)]
+pub(crate) mod testing;
+mod tokens;
+
+pub use answer::{ErrorBody, Refusal, json};
+pub use body::{BodyLimits, InFlight};
+pub use config::{Input, Problem, Source, SourceConfig, SourceKind};
+pub use file::FileSource;
+pub use http::{Endpoint, endpoints, not_found};
+pub use intake::{Context, Intake};
+pub use metrics::{SourceCounters, SourceMetrics};
+pub use run::run;
+pub use sink::Sink;
+pub use stdin::StdinSource;
+pub use tokens::{Tokens, bearer};
+
+use std::path::PathBuf;
+
+use crate::store::StoreError;
+
+/// Why a source cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The control store failed.
+    #[error("the store failed: {0}")]
+    Store(#[from] StoreError),
+    /// The log takes nothing any more.
+    #[error("the event log is closed")]
+    Closed,
+    /// It was told to stop while it waited; nothing unread was skipped.
+    #[error("stopped while waiting for the event log")]
+    Stopped,
+    /// The file or its folder cannot be read.
+    #[error("{path} cannot be read: {error}", path = .path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// A thread for blocking work was lost.
+    #[error("a task ended early: {0}")]
+    Task(String),
+}

@@ -1,0 +1,90 @@
+//! Is the process alive, and can it do its work?
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use crate::event::Position;
+use crate::source::{Sink, json};
+
+/// What detection is doing. Told by the daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Detection {
+    /// Not yet begun.
+    Starting,
+    /// Judging what was stored before the start.
+    CatchingUp {
+        /// Judged up to here.
+        position: Position,
+    },
+    /// Judging what comes in.
+    Running {
+        /// Judged up to here.
+        position: Position,
+    },
+    /// Ended.
+    Stopped {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What readiness is read from.
+#[derive(Debug, Clone)]
+pub struct Health {
+    /// Knows whether the log takes events.
+    pub sink: Sink,
+    /// What detection is doing.
+    pub detection: watch::Receiver<Detection>,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    ready: bool,
+    log: LogReport,
+    detection: Detection,
+    /// How many entries of the log are not yet judged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lag: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct LogReport {
+    writable: bool,
+    position: Position,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+impl Health {
+    fn report(&self) -> Report {
+        let detection = self.detection.borrow().clone();
+        let error = self.sink.trouble();
+        let last = self.sink.position();
+        let lag = match &detection {
+            Detection::CatchingUp { position } | Detection::Running { position } => {
+                Some(last.saturating_sub(*position))
+            }
+            Detection::Starting | Detection::Stopped { .. } => None,
+        };
+        let ready = error.is_none() && matches!(detection, Detection::Running { .. });
+        Report { ready, log: LogReport { writable: error.is_none(), position: last, error }, detection, lag }
+    }
+}
+
+/// 200 as long as anything is answered at all.
+pub(super) async fn healthz() -> Response {
+    json(StatusCode::OK, &serde_json::json!({"alive": true}))
+}
+
+/// 200 if events are taken and judged, 503 if not; the body says which.
+pub(super) async fn readyz(State(health): State<Arc<Health>>) -> Response {
+    let report = health.report();
+    let status = if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    json(status, &report)
+}

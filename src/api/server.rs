@@ -1,0 +1,168 @@
+//! The server loop: accepts within limits, and stops without dropping what it accepted.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::time::Span;
+
+/// What connections may cost. A request has at most 100 header lines, hyper's own limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerLimits {
+    /// Connections at once; the next one waits in the kernel's queue until one ends.
+    pub connections: usize,
+    /// Bytes of a request's header.
+    pub header: usize,
+    /// How long a header may take, and how long a connection may be idle between two requests.
+    pub header_time: Span,
+    /// How long requests in flight are waited for when stopping.
+    pub stop_time: Span,
+}
+
+/// The server's own metrics.
+#[derive(Debug, Clone, Default)]
+pub struct ServerMetrics {
+    open: Gauge,
+    accepted: Counter,
+    failed: Counter,
+}
+
+impl ServerMetrics {
+    /// Makes the metrics and shows them in `registry`.
+    #[must_use]
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        let registry = registry.sub_registry_with_prefix("http");
+        registry.register("connections_open", "Connections now", metrics.open.clone());
+        registry.register("connections_accepted", "Connections so far", metrics.accepted.clone());
+        let help = "Connections that ended in an error, such as a header that took too long";
+        registry.register("connections_failed", help, metrics.failed.clone());
+        metrics
+    }
+}
+
+/// Why the server ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// It was told to stop, but these many connections had not finished in time.
+    #[error("{0} connections were cut off when stopping")]
+    CutOff(usize),
+}
+
+/// Serves until told to stop; then accepts no more, finishes the requests in flight, and returns. Each request is
+/// answered by the newest router, so a reload takes effect at once, also on connections that stay open.
+pub async fn serve(
+    listener: TcpListener,
+    routers: watch::Receiver<Router>,
+    limits: ServerLimits,
+    metrics: ServerMetrics,
+    shutdown: CancellationToken,
+) -> Result<(), ServeError> {
+    let slots = Arc::new(Semaphore::new(limits.connections.clamp(1, Semaphore::MAX_PERMITS)));
+    let connection = Connection { builder: builder(&limits), routers, metrics, shutdown: shutdown.clone() };
+    let mut open = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            accepted = accept(&listener, &slots) => accepted,
+            // Finished ones are taken out as we go, or the set would grow without end.
+            Some(_) = open.join_next() => continue,
+        };
+        if let Some((stream, slot)) = accepted {
+            open.spawn(connection.clone().run(stream, slot));
+        }
+    }
+    drop(listener);
+    finish(open, limits.stop_time).await
+}
+
+/// A free slot first, then a connection: what exceeds the limit waits outside.
+async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    let slot = Arc::clone(slots).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, _)) => Some((stream, slot)),
+        Err(error) => {
+            // Out of file handles, or the peer is gone already. A moment's pause, or this would spin.
+            tracing::warn!(%error, "cannot accept a connection");
+            tokio::time::sleep(Span::millis(100).to_std()).await;
+            None
+        }
+    }
+}
+
+fn builder(limits: &ServerLimits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_time.to_std())
+        .max_header_size(limits.header)
+        .keep_alive(true);
+    builder
+}
+
+#[derive(Clone)]
+struct Connection {
+    builder: http1::Builder,
+    routers: watch::Receiver<Router>,
+    metrics: ServerMetrics,
+    shutdown: CancellationToken,
+}
+
+impl Connection {
+    async fn run(self, stream: TcpStream, slot: OwnedSemaphorePermit) {
+        self.metrics.open.inc();
+        self.metrics.accepted.inc();
+        // Answers are small and complete: waiting to fill a packet only delays them.
+        drop(stream.set_nodelay(true));
+        let routers = self.routers;
+        let service = service_fn(move |request: Request<Incoming>| {
+            let router = routers.borrow().clone();
+            let answer = TowerToHyperService::new(router).call(request.map(Body::new));
+            async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
+        });
+        let connection = self.builder.serve_connection(TokioIo::new(stream), service);
+        let mut connection = std::pin::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = self.shutdown.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection ended early");
+            self.metrics.failed.inc();
+        }
+        self.metrics.open.dec();
+        drop(slot);
+    }
+}
+
+async fn finish(mut open: JoinSet<()>, stop_time: Span) -> Result<(), ServeError> {
+    let all = async { while open.join_next().await.is_some() {} };
+    if tokio::time::timeout(stop_time.to_std(), all).await.is_ok() {
+        return Ok(());
+    }
+    let left = open.len();
+    open.shutdown().await;
+    Err(ServeError::CutOff(left))
+}
+
+#[cfg(test)]
+mod tests;

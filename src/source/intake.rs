@@ -1,0 +1,137 @@
+//! What every source does with an event once it has its bytes: decode, append, count, or keep as rejected.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::SourceError;
+use super::body::{BodyLimits, InFlight};
+use super::config::Source;
+use super::metrics::{Reason, SourceCounters, SourceMetrics};
+use super::sink::Sink;
+use super::split::{Bad, Piece};
+use crate::clock::Clock;
+use crate::decode::{DecodeError, decode};
+use crate::event::Format;
+use crate::log::{AppendError, NewEvent, Receipt};
+use crate::store::NewRejected;
+use crate::time::Timestamp;
+
+/// What all sources share.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Where events go.
+    pub sink: Sink,
+    /// Tells when they arrived.
+    pub clock: Clock,
+    /// Counts them.
+    pub metrics: SourceMetrics,
+    /// What one body, or one line, may cost.
+    pub limits: BodyLimits,
+    /// What all bodies together may cost.
+    pub in_flight: InFlight,
+}
+
+/// One source's way into the log.
+#[derive(Debug, Clone)]
+pub struct Intake {
+    /// The source's name.
+    pub name: Arc<str>,
+    /// Its counters.
+    pub counters: SourceCounters,
+    /// Where events and rejected bodies go.
+    pub sink: Sink,
+    /// Tells when they arrived.
+    pub clock: Clock,
+    format: Format,
+}
+
+/// What became of the pieces of a body.
+#[derive(Debug, Default)]
+pub(super) struct Decoded {
+    pub events: Vec<NewEvent>,
+    pub bad: Vec<Bad>,
+}
+
+impl Intake {
+    /// The way in for `source`.
+    #[must_use]
+    pub fn new(source: &Source, context: &Context) -> Self {
+        Self {
+            name: Arc::clone(&source.name),
+            counters: context.metrics.of(&source.name),
+            sink: context.sink.clone(),
+            clock: context.clock.clone(),
+            format: source.format,
+        }
+    }
+
+    /// Reads one event's bytes.
+    pub fn decode(&self, raw: Bytes, hint: Option<&str>, now: Timestamp) -> Result<NewEvent, DecodeError> {
+        let decoded = decode(self.format, &self.name, raw, hint, now)?;
+        Ok(NewEvent { event: decoded.event, dedupe: decoded.dedupe })
+    }
+
+    /// Reads the pieces of a body: all that can be read, or with `whole` only up to the first that cannot.
+    pub(super) fn decode_all(&self, pieces: Vec<Piece>, whole: bool, now: Timestamp) -> Decoded {
+        let mut decoded = Decoded { events: Vec::with_capacity(pieces.len()), bad: Vec::new() };
+        for piece in pieces {
+            match self.decode(piece.bytes, None, now) {
+                Ok(event) => decoded.events.push(event),
+                Err(error) => {
+                    let column = piece.column + error.column.saturating_sub(1);
+                    decoded.bad.push(Bad { line: piece.line, column, reason: error.reason });
+                    if whole {
+                        break;
+                    }
+                }
+            }
+        }
+        decoded
+    }
+
+    /// Appends, all or nothing, and counts; returns when it is on disk.
+    pub async fn append(&self, batch: Vec<NewEvent>) -> Result<Receipt, AppendError> {
+        let count = batch.len() as u64;
+        if count == 0 {
+            return Ok(Receipt { stored: 0, duplicates: 0, last: self.sink.position() });
+        }
+        match self.sink.append(batch).await {
+            Ok(receipt) => {
+                self.counters.appended(receipt.stored, receipt.duplicates, self.clock.now());
+                Ok(receipt)
+            }
+            Err(error) => {
+                let reason = match error {
+                    AppendError::Overloaded => Reason::Overloaded,
+                    AppendError::Unavailable(_) | AppendError::Closed => Reason::Unavailable,
+                };
+                self.counters.rejected(reason, count);
+                Err(error)
+            }
+        }
+    }
+
+    /// Keeps bytes that could not be decoded, for people to look at and to replay. Counts them even if they
+    /// cannot be kept, which the error then says.
+    pub async fn reject(&self, raw: &[u8], hint: Option<&str>, reason: String) -> Result<i64, SourceError> {
+        self.counters.rejected(Reason::Undecodable, 1);
+        self.keep(raw, hint, reason).await
+    }
+
+    pub(super) async fn keep(
+        &self,
+        raw: &[u8],
+        hint: Option<&str>,
+        reason: String,
+    ) -> Result<i64, SourceError> {
+        let rejected = NewRejected {
+            source: self.name.to_string(),
+            received_at: self.clock.now(),
+            reason,
+            type_hint: hint.map(str::to_owned),
+            body: raw.to_vec(),
+        };
+        self.sink.reject(rejected).await
+    }
+}
