@@ -22,6 +22,7 @@ pub struct Engine {
     limits: Limits,
     state: State,
     hits: Hits,
+    newcomers: Vec<u32>,
 }
 
 impl Engine {
@@ -30,7 +31,7 @@ impl Engine {
     pub fn new(rules: Arc<RuleSet>, catalogue: Arc<Catalogue>, limits: Limits) -> Self {
         let mut state = State::default();
         state.memories.resize_with(rules.units().len(), Memory::default);
-        Self { rules, catalogue, limits, state, hits: Hits::default() }
+        Self { rules, catalogue, limits, state, hits: Hits::default(), newcomers: Vec::new() }
     }
 
     /// An engine that goes on from a snapshot.
@@ -40,8 +41,8 @@ impl Engine {
         limits: Limits,
         bytes: &[u8],
     ) -> Result<Self, SnapshotError> {
-        let state = snapshot::read(bytes, &rules)?;
-        Ok(Self { state, ..Self::new(rules, catalogue, limits) })
+        let (state, newcomers) = snapshot::read(bytes, &rules)?;
+        Ok(Self { state, newcomers, ..Self::new(rules, catalogue, limits) })
     }
 
     /// The state as bytes.
@@ -51,10 +52,41 @@ impl Engine {
 
     /// Goes on with other rules; those that mean the same keep their state.
     pub fn replace_rules(&mut self, rules: Arc<RuleSet>) -> Result<(), SnapshotError> {
-        self.state = snapshot::read(&self.snapshot()?, &rules)?;
+        (self.state, self.newcomers) = snapshot::read(&self.snapshot()?, &rules)?;
         self.rules = rules;
         self.hits.reset();
         Ok(())
+    }
+
+    /// The numbers of rules that remember things but have not seen the past: new ones, and those whose meaning
+    /// changed.
+    #[must_use]
+    pub fn newcomers(&self) -> &[u32] {
+        &self.newcomers
+    }
+
+    /// Lets the newcomers begin with what they have.
+    pub fn settle_newcomers(&mut self) {
+        self.newcomers.clear();
+    }
+
+    /// Takes over what newcomers learnt in another engine with the same rules. Their open episodes are left
+    /// behind: what goes on now is worth an alert of its own, since nobody was told of it.
+    pub fn adopt(&mut self, mut learner: Self, newcomers: &[u32]) {
+        for number in newcomers {
+            let learnt = learner.state.memories.get_mut(*number as usize).map(std::mem::take);
+            if let (Some(mut learnt), Some(memory)) = (learnt, self.state.memories.get_mut(*number as usize))
+            {
+                for slot in learnt.keys.values_mut() {
+                    slot.episodes = Episodes::default();
+                }
+                self.state.bytes = self.state.bytes - memory.bytes + learnt.bytes;
+                *memory = learnt;
+            }
+        }
+        let timers = std::mem::take(&mut learner.state.timers).into_iter();
+        self.state.timers.extend(timers.filter(|(_, number, _)| newcomers.contains(number)));
+        self.newcomers.clear();
     }
 
     /// The rules it runs.
