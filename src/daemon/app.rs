@@ -6,32 +6,25 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{mpsc, watch};
 
 use super::detection::{Context as DetectionContext, Detection, DetectionError, Input};
-use super::forwarding::{ConditionError, ForwardMetrics, filter};
-use super::metrics::DetectionMetrics;
+use super::forwarding::ConditionError;
+use super::foundation::{Foundation, Shared};
 use super::plan::Plan;
 use super::reload::{Reloader, tell, watch_files};
 use super::rulebook::{Rulebook, RulebookConfig};
+use super::tasks::{Group, start_intake, start_output};
 use crate::action::{ActionError, ActionSet};
-use crate::api::{self, Api, Detection as Stage, Health, RejectedApi, ServerMetrics, router};
+use crate::api::Detection as Stage;
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigError};
-use crate::deliver::{BuildContext, RuleText, Worker, work};
-use crate::engine::{Environment, Limits, RuleSet};
-use crate::event::Catalogue;
-use crate::forward::{self, ForwardError, Forwarder};
-use crate::log::{Log, LogError, Reader};
-use crate::script::{Cage, ListTable};
-use crate::source::{self, Context as SourceContext, Sink, SourceMetrics, endpoints};
+use crate::deliver::BuildContext;
+use crate::engine::RuleSet;
+use crate::forward::ForwardError;
+use crate::log::{Log, LogError};
 use crate::store::{Store, StoreError};
-use crate::telemetry;
-use crate::time::Span;
 
 /// Looks environment variables up.
 pub type Environ = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -94,131 +87,43 @@ pub struct App {
     reload: mpsc::Sender<()>,
     routers: watch::Sender<axum::Router>,
     actions: watch::Sender<Arc<ActionSet>>,
+    rules: watch::Receiver<Arc<RuleSet>>,
     shared: Shared,
 }
 
-/// Tasks that are stopped together.
-#[derive(Default)]
-struct Group {
-    stop: CancellationToken,
-    tasks: JoinSet<()>,
-}
-
-impl Group {
-    fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(task);
-    }
-
-    /// Asks all to stop, and waits until they have.
-    async fn stop(&mut self) {
-        self.stop.cancel();
-        while self.tasks.join_next().await.is_some() {}
-    }
-}
-
-/// What routers are built from.
-#[derive(Clone)]
-struct Shared {
-    context: SourceContext,
-    registry: Arc<Registry>,
-    stage: watch::Receiver<Stage>,
-}
-
 impl App {
-    /// Starts everything. When this returns, events are accepted and detection has caught up to where it was.
+    /// Starts everything. When this returns, events are accepted and detection has come to where it was.
     pub async fn start(config: Config, options: Options) -> Result<Self, StartError> {
         let Options { config_path, clock, env, listener } = options;
         // A second installation fails, and the first is as good.
         drop(rustls::crypto::ring::default_provider().install_default());
         let (listener, address) = listen(listener, config.listen).await?;
-        let catalogue = Arc::new(Catalogue::built_in());
-        let log = Log::open(&config.data_dir, config.limits.log(), clock.clone())?;
-        let store = Store::open(&config.data_dir)?;
-        let mut registry = telemetry::registry();
-        let metrics = DetectionMetrics::register(&mut registry);
-        let server_metrics = ServerMetrics::register(&mut registry);
-        let sink = Sink::new(log.clone(), store.clone());
-        let context = SourceContext {
-            sink: sink.clone(),
-            clock: clock.clone(),
-            metrics: SourceMetrics::register(&mut registry),
-            limits: config.limits.bodies(),
-            in_flight: config.limits.in_flight(),
-        };
+        let mut base = Foundation::open(&config, clock)?;
         let build = BuildContext { env: &*env, base: &config.base };
         let actions = Arc::new(ActionSet::build(&config.actions, &build)?);
-
-        let mut rulebook = Rulebook::new(rulebook_config(&config), Arc::clone(&catalogue));
-        let reading = rulebook.read(clock.now());
-        tell(&reading, &metrics);
-        let plan = plan(&config, &actions, &reading.rules);
-        let (stage_out, stage) = watch::channel(Stage::Starting);
-        let wake = Arc::new(Notify::new());
-        let limits = Limits { lateness: config.lateness, ..Limits::default() };
-        let detection_context = DetectionContext {
-            reader: log.reader()?,
-            store: store.clone(),
-            sink,
-            clock: clock.clone(),
-            catalogue: Arc::clone(&catalogue),
-            limits,
-            plan,
-            metrics: metrics.clone(),
-            stage: stage_out,
-            wake_deliveries: Arc::clone(&wake),
-            runtime: tokio::runtime::Handle::current(),
-        };
-        let (detection, detection_thread) =
-            start_detection(detection_context, Arc::clone(&reading.rules)).await?;
-
-        let mut output = Group::default();
-        let (rules_out, rules) = watch::channel(Arc::clone(&reading.rules));
-        let (actions_out, actions_in) = watch::channel(actions);
-        let data_dir = config.data_dir.clone();
-        let worker = Worker {
-            store: store.clone(),
-            open_log: Arc::new(move || Reader::open(&data_dir)),
-            catalogue: Arc::clone(&catalogue),
-            actions: actions_in,
-            rule_text: Arc::new(move |id| rule_text(&rules.borrow(), id)),
-            clock: clock.clone(),
-            wake: Arc::clone(&wake),
-        };
-        let stop = output.stop.clone();
-        output.spawn(work(worker, stop));
-        let mut statuses = Vec::new();
-        for forwarder in forwarders(&config, &catalogue, &clock, &build)? {
-            statuses.push((forwarder.name().to_owned(), forwarder.status()));
-            let task =
-                forward::run(forwarder, log.reader()?, log.watch(), store.clone(), output.stop.clone());
-            output.spawn(task);
-        }
-        registry.register_collector(Box::new(ForwardMetrics(statuses)));
-
-        let mut intake = Group::default();
-        let shared = Shared { context: context.clone(), registry: Arc::new(registry), stage: stage.clone() };
+        let mut rulebook = Rulebook::new(rulebook_config(&config), Arc::clone(&base.catalogue));
+        let reading = rulebook.read(base.clock.now());
+        tell(&reading, &base.metrics);
+        let plan = Plan::new(config.routes.clone(), Arc::clone(&actions), &reading.rules);
+        let (context, stage) = base.detection_context(plan, config.lateness)?;
+        let (detection, detection_thread) = start_detection(context, Arc::clone(&reading.rules)).await?;
+        let (rules, rules_in) = watch::channel(reading.rules);
+        let (actions, actions_in) = watch::channel(actions);
+        let rules_now = rules_in.clone();
+        let output = start_output(&mut base, &config, &build, (actions_in, rules_in))?;
+        let shared = base.share(stage.clone());
         let (routers, routers_in) = watch::channel(shared.router(&config));
-        let (stop, bounds) = (intake.stop.clone(), config.limits.server());
-        intake.spawn(async move {
-            if let Err(error) = api::serve(listener, routers_in, bounds, server_metrics, stop).await {
-                tracing::warn!(%error, "the server stopped");
-            }
-        });
-        for source in config.sources.clone() {
-            let (name, context, stop) = (source.name.clone(), context.clone(), intake.stop.clone());
-            intake.spawn(async move {
-                if let Err(error) = source::run(source, context, stop).await {
-                    tracing::error!(source.name = %name, %error, "the source ended");
-                }
-            });
-        }
-        intake.spawn(tell_of_growth(log.watch(), detection.clone(), intake.stop.clone()));
-        intake.spawn(tick(clock.clone(), detection.clone(), intake.stop.clone()));
         let (reload, wanted) = mpsc::channel(1);
-        let paths: Vec<PathBuf> = rulebook.paths().map(PathBuf::from).collect();
-        let watcher = watch_files(&paths, reload.clone());
-        let reloader =
-            Reloader { rulebook, clock, detection: detection.clone(), rules: rules_out, metrics, wanted };
+        let watcher = watch_files(rulebook.paths(), reload.clone());
+        let reloader = Reloader {
+            rulebook,
+            clock: base.clock.clone(),
+            detection: detection.clone(),
+            rules,
+            metrics: base.metrics.clone(),
+            wanted,
+        };
+        let mut intake = start_intake(&base, &config, (listener, routers_in), &detection);
         let stop = intake.stop.clone();
         intake.spawn(reloader.run(watcher, stop));
         tracing::info!(%address, data = %config.data_dir.display(), "watchfire accepts events");
@@ -226,8 +131,8 @@ impl App {
             address,
             config_path,
             env,
-            log,
-            store,
+            log: base.log,
+            store: base.store,
             stage,
             intake,
             output,
@@ -235,7 +140,8 @@ impl App {
             detection_thread: Some(detection_thread),
             reload,
             routers,
-            actions: actions_out,
+            actions,
+            rules: rules_now,
             shared,
         })
     }
@@ -272,7 +178,7 @@ impl App {
         match ActionSet::build(&config.actions, &build) {
             Ok(actions) => {
                 let actions = Arc::new(actions);
-                let plan = Plan { routes: config.routes.clone(), actions: Arc::clone(&actions) };
+                let plan = Plan::new(config.routes.clone(), Arc::clone(&actions), &self.rules.borrow());
                 self.actions.send_replace(actions);
                 drop(self.detection.send(Input::Plan(Box::new(plan))));
             }
@@ -310,18 +216,6 @@ impl App {
     }
 }
 
-impl Shared {
-    fn router(&self, config: &Config) -> axum::Router {
-        let administration = config.administrators.clone();
-        router(Api {
-            endpoints: endpoints(&config.sources, &self.context),
-            health: Health { sink: self.context.sink.clone(), detection: self.stage.clone() },
-            registry: Arc::clone(&self.registry),
-            rejected: administration.map(|tokens| RejectedApi::new(tokens, &config.sources, &self.context)),
-        })
-    }
-}
-
 async fn listen(
     given: Option<std::net::TcpListener>,
     address: SocketAddr,
@@ -340,14 +234,6 @@ async fn listen(
 
 fn rulebook_config(config: &Config) -> RulebookConfig {
     RulebookConfig { rules: config.rules.clone(), lists: config.lists.clone(), lateness: config.lateness }
-}
-
-fn plan(config: &Config, actions: &Arc<ActionSet>, rules: &RuleSet) -> Plan {
-    let plan = Plan { routes: config.routes.clone(), actions: Arc::clone(actions) };
-    for (action, rules) in plan.unknown_actions(rules) {
-        tracing::warn!(action, rules, "rules name an action that is not configured; it is passed over");
-    }
-    plan
 }
 
 /// Recovers on the new thread, since that may take long, and answers once it has.
@@ -377,59 +263,4 @@ async fn start_detection(
         Err(_) => tracing::error!("detection ended while it recovered"),
     }
     Ok((sender, thread))
-}
-
-fn forwarders(
-    config: &Config,
-    catalogue: &Arc<Catalogue>,
-    clock: &Clock,
-    build: &BuildContext<'_>,
-) -> Result<Vec<Forwarder>, StartError> {
-    let environment = Environment {
-        catalogue: Arc::clone(catalogue),
-        cage: Arc::new(Cage::new(Arc::new(ListTable::default()))),
-        lateness: config.lateness,
-        today: clock.now(),
-    };
-    let mut forwarders = Vec::new();
-    for settings in &config.forward {
-        let condition = settings.condition();
-        let filter =
-            condition.map(|condition| filter(settings.name(), condition, &environment)).transpose()?;
-        forwarders.push(Forwarder::build(settings, filter, Arc::clone(catalogue), clock.clone(), build)?);
-    }
-    Ok(forwarders)
-}
-
-fn rule_text(rules: &RuleSet, id: &str) -> RuleText {
-    let rule = rules.unit(id).map(|unit| &unit.rule);
-    RuleText {
-        description: rule.and_then(|rule| rule.description.clone()),
-        references: rule.map(|rule| rule.references.clone()).unwrap_or_default(),
-        falsepositives: rule.map(|rule| rule.falsepositives.clone()).unwrap_or_default(),
-    }
-}
-
-/// Wakes detection whenever the log has grown. A full queue wakes it anyway.
-async fn tell_of_growth(
-    mut growth: watch::Receiver<u64>,
-    detection: SyncSender<Input>,
-    stop: CancellationToken,
-) {
-    loop {
-        tokio::select! {
-            changed = growth.changed() => if changed.is_err() { return },
-            () = stop.cancelled() => return,
-        }
-        drop(detection.try_send(Input::Appended));
-    }
-}
-
-async fn tick(clock: Clock, detection: SyncSender<Input>, stop: CancellationToken) {
-    loop {
-        tokio::select! {
-            () = clock.sleep(Span::seconds(1)) => drop(detection.try_send(Input::Tick)),
-            () = stop.cancelled() => return,
-        }
-    }
 }

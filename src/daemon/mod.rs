@@ -6,10 +6,12 @@
 mod app;
 mod detection;
 mod forwarding;
+mod foundation;
 mod metrics;
 mod plan;
 mod reload;
 mod rulebook;
+mod tasks;
 
 pub use app::{App, Options, StartError};
 pub use rulebook::{Reading, Rulebook, RulebookConfig};

@@ -1,6 +1,7 @@
 //! Which actions an alert sets off: those its rule names, and those of every route that matches.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::action::ActionSet;
 use crate::alert::Alert;
@@ -12,11 +13,20 @@ use crate::time::Timestamp;
 /// The routes, and the actions they and the rules may name.
 #[derive(Debug)]
 pub(super) struct Plan {
-    pub(super) routes: Vec<Route>,
-    pub(super) actions: std::sync::Arc<ActionSet>,
+    routes: Vec<Route>,
+    actions: Arc<ActionSet>,
 }
 
 impl Plan {
+    /// A plan; tells the operator which actions the rules name in vain.
+    pub(super) fn new(routes: Vec<Route>, actions: Arc<ActionSet>, rules: &RuleSet) -> Self {
+        let plan = Self { routes, actions };
+        for (action, rules) in plan.unknown_actions(rules) {
+            tracing::warn!(action, rules, "rules name an action that is not configured; it is passed over");
+        }
+        plan
+    }
+
     /// The deliveries of a new alert, each action once, in the order rule, routes.
     pub(super) fn deliveries(&self, alert: &Alert, rules: &RuleSet, now: Timestamp) -> Vec<OutboxRow> {
         let named = rules.unit(&alert.rule).map(|unit| unit.rule.respond.as_slice()).unwrap_or_default();
@@ -45,7 +55,7 @@ impl Plan {
 
     /// The action names in rules that no configured action has, which are passed over, and how many rules
     /// name each.
-    pub(super) fn unknown_actions(&self, rules: &RuleSet) -> BTreeMap<String, usize> {
+    fn unknown_actions(&self, rules: &RuleSet) -> BTreeMap<String, usize> {
         let mut unknown = BTreeMap::new();
         for name in rules.units().iter().flat_map(|unit| &unit.rule.respond) {
             if self.actions.kind(name).is_none() {

@@ -1,6 +1,6 @@
 //! Reload: a change in a rules or lists folder, or SIGHUP. All that can fail is done first; then it is swapped.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
@@ -86,7 +86,10 @@ pub(super) fn tell(reading: &Reading, metrics: &DetectionMetrics) {
 
 /// Watches files and folders; each change asks for a reading. Without a watcher (no more inotify handles),
 /// SIGHUP still works, and the operator is told.
-pub(super) fn watch_files(paths: &[PathBuf], wanted: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
+pub(super) fn watch_files<'a>(
+    paths: impl Iterator<Item = &'a Path>,
+    wanted: mpsc::Sender<()>,
+) -> Option<RecommendedWatcher> {
     let on_change = move |change: notify::Result<notify::Event>| {
         let is_change = change.is_ok_and(|event| !event.kind.is_access());
         if is_change {
