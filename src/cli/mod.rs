@@ -5,6 +5,7 @@ mod history;
 mod recent;
 mod report;
 mod rules;
+mod serve;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -21,6 +22,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the daemon
+    Serve(serve::ServeArgs),
     /// Try rules on events of the past
     Backtest(backtest::BacktestArgs),
 }
@@ -30,6 +33,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match &cli.command {
+        Command::Serve(args) => serve::run(args),
         Command::Backtest(args) => backtest::run(args),
     };
     match done {

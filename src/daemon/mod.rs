@@ -1,5 +1,17 @@
-//! The daemon: the only owner of tasks, channels and signals.
+//! The daemon: the only owner of tasks, threads, channels and signals.
+//!
+//! [`App::start`] builds everything in one straight line and [`App::stop`] takes it down in reverse order.
+//! Detection has a thread of its own ([`detection`]); all else is tasks.
 
+mod app;
+mod detection;
+mod forwarding;
+mod foundation;
+mod metrics;
+mod plan;
+mod reload;
 mod rulebook;
+mod tasks;
 
+pub use app::{App, Options, StartError};
 pub use rulebook::{Reading, Rulebook, RulebookConfig};

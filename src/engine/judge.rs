@@ -17,11 +17,12 @@ use crate::time::{Span, Timestamp};
 /// Detection: a pure function of the log and the rules.
 #[derive(Debug)]
 pub struct Engine {
-    rules: Arc<RuleSet>,
+    pub(super) rules: Arc<RuleSet>,
     catalogue: Arc<Catalogue>,
-    limits: Limits,
-    state: State,
+    pub(super) limits: Limits,
+    pub(super) state: State,
     hits: Hits,
+    newcomers: Vec<u32>,
 }
 
 impl Engine {
@@ -30,7 +31,7 @@ impl Engine {
     pub fn new(rules: Arc<RuleSet>, catalogue: Arc<Catalogue>, limits: Limits) -> Self {
         let mut state = State::default();
         state.memories.resize_with(rules.units().len(), Memory::default);
-        Self { rules, catalogue, limits, state, hits: Hits::default() }
+        Self { rules, catalogue, limits, state, hits: Hits::default(), newcomers: Vec::new() }
     }
 
     /// An engine that goes on from a snapshot.
@@ -40,8 +41,8 @@ impl Engine {
         limits: Limits,
         bytes: &[u8],
     ) -> Result<Self, SnapshotError> {
-        let state = snapshot::read(bytes, &rules)?;
-        Ok(Self { state, ..Self::new(rules, catalogue, limits) })
+        let (state, newcomers) = snapshot::read(bytes, &rules)?;
+        Ok(Self { state, newcomers, ..Self::new(rules, catalogue, limits) })
     }
 
     /// The state as bytes.
@@ -51,10 +52,41 @@ impl Engine {
 
     /// Goes on with other rules; those that mean the same keep their state.
     pub fn replace_rules(&mut self, rules: Arc<RuleSet>) -> Result<(), SnapshotError> {
-        self.state = snapshot::read(&self.snapshot()?, &rules)?;
+        (self.state, self.newcomers) = snapshot::read(&self.snapshot()?, &rules)?;
         self.rules = rules;
         self.hits.reset();
         Ok(())
+    }
+
+    /// The numbers of rules that remember things but have not seen the past: new ones, and those whose meaning
+    /// changed.
+    #[must_use]
+    pub fn newcomers(&self) -> &[u32] {
+        &self.newcomers
+    }
+
+    /// Lets the newcomers begin with what they have.
+    pub fn settle_newcomers(&mut self) {
+        self.newcomers.clear();
+    }
+
+    /// Takes over what newcomers learnt in another engine with the same rules. Their open episodes are left
+    /// behind: what goes on now is worth an alert of its own, since nobody was told of it.
+    pub fn adopt(&mut self, mut learner: Self, newcomers: &[u32]) {
+        for number in newcomers {
+            let learnt = learner.state.memories.get_mut(*number as usize).map(std::mem::take);
+            if let (Some(mut learnt), Some(memory)) = (learnt, self.state.memories.get_mut(*number as usize))
+            {
+                for slot in learnt.keys.values_mut() {
+                    slot.episodes = Episodes::default();
+                }
+                self.state.bytes = self.state.bytes - memory.bytes + learnt.bytes;
+                *memory = learnt;
+            }
+        }
+        let timers = std::mem::take(&mut learner.state.timers).into_iter();
+        self.state.timers.extend(timers.filter(|(_, number, _)| newcomers.contains(number)));
+        self.newcomers.clear();
     }
 
     /// The rules it runs.
@@ -265,73 +297,6 @@ impl Engine {
             self.settle(unit, detector, &key, outcome, effects);
         }
         self.sweep(watermark);
-    }
-
-    /// Puts out the keys whose windows the watermark has left behind; looks at each rule now and then.
-    fn sweep(&mut self, watermark: Timestamp) {
-        if watermark < self.state.sweep_at {
-            return;
-        }
-        let mut next = Timestamp::MAX;
-        for (unit, memory) in self.rules.units().iter().zip(&mut self.state.memories) {
-            if memory.keys.is_empty() {
-                continue;
-            }
-            if memory.sweep_at <= watermark {
-                let reach =
-                    unit.detector.within().max(unit.rule.suppress).plus_lateness(self.limits.lateness);
-                let (freed, _) = memory.retain(|_, slot| {
-                    slot.episodes.close(watermark, reach);
-                    let over = slot.state.as_ref().is_none_or(|state| {
-                        unit.detector.memory().is_some_and(|memory| state.last().plus(memory) < watermark)
-                    });
-                    !(over && slot.episodes.is_empty())
-                });
-                self.state.bytes -= freed;
-                let pause = Span(reach.0 / 4).max(Span::minutes(1));
-                memory.sweep_at = watermark.plus(pause);
-            }
-            next = next.min(memory.sweep_at);
-        }
-        self.state.sweep_at = next.min(watermark.plus(Span::minutes(1)));
-    }
-
-    /// Beyond the limit the coldest eighth of the largest rule's keys is forgotten, and the ledger says so.
-    fn make_room(&mut self, effects: &mut Effects) {
-        while self.state.bytes > self.limits.state_bytes_max {
-            let sizes = self.state.memories.iter().map(|memory| memory.bytes).enumerate();
-            let Some((number, _)) = sizes.max_by_key(|(_, bytes)| *bytes) else { return };
-            let (Some(unit), Some(memory)) =
-                (self.rules.units().get(number), self.state.memories.get_mut(number))
-            else {
-                return;
-            };
-            let mut ages: Vec<(Timestamp, Box<str>)> =
-                memory.keys.iter().map(|(key, slot)| (slot.last(), key.clone())).collect();
-            ages.sort_unstable();
-            ages.truncate((ages.len() / 8).max(1));
-            let Some((limit, _)) = ages.last().cloned() else { return };
-            let doomed: rustc_hash::FxHashSet<Box<str>> = ages.into_iter().map(|(_, key)| key).collect();
-            let (freed, count) = memory.retain(|key, slot| slot.last() > limit || !doomed.contains(key));
-            self.state.bytes -= freed;
-            for _ in 0..count {
-                effects.ledger(unit.id(), LedgerReason::Evicted, self.state.position, None);
-            }
-        }
-    }
-}
-
-impl Slot {
-    fn last(&self) -> Timestamp {
-        let episodes = self.episodes.open().iter().map(|episode| episode.end).max();
-        let state = self.state.as_ref().map(crate::detect::KeyState::last);
-        state.into_iter().chain(episodes).max().unwrap_or(Timestamp::MIN)
-    }
-}
-
-impl Span {
-    const fn plus_lateness(self, lateness: Self) -> Self {
-        Self(self.0.saturating_add(lateness.0))
     }
 }
 

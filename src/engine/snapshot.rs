@@ -12,6 +12,9 @@ use crate::event::Position;
 /// Changes whenever the layout of any state does; an older snapshot is not read, and the log is replayed.
 const VERSION: u32 = 1;
 
+/// A rule's id and the fingerprint of its meaning.
+type Identity<'a> = (std::borrow::Cow<'a, str>, [u8; 16]);
+
 /// Why bytes are no snapshot.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
@@ -29,6 +32,7 @@ struct Out<'a> {
     position: Position,
     sources: &'a BTreeMap<String, Progress>,
     timers: &'a BTreeSet<Timer>,
+    known: Vec<Identity<'a>>,
     rules: Vec<(&'a str, [u8; 16], u32, &'a Memory)>,
 }
 
@@ -37,11 +41,13 @@ struct In {
     position: Position,
     sources: BTreeMap<String, Progress>,
     timers: BTreeSet<Timer>,
+    known: Vec<Identity<'static>>,
     rules: Vec<(String, [u8; 16], u32, Memory)>,
 }
 
 /// Writes the state of all rules that remember something.
 pub(super) fn write(state: &State, rules: &RuleSet) -> Result<Vec<u8>, SnapshotError> {
+    let known = rules.units().iter().map(|unit| ((&**unit.id()).into(), unit.fingerprint)).collect();
     let units = (0..).zip(rules.units());
     let remembering = units.zip(&state.memories).filter(|(_, memory)| !memory.keys.is_empty());
     let rules = remembering
@@ -52,13 +58,15 @@ pub(super) fn write(state: &State, rules: &RuleSet) -> Result<Vec<u8>, SnapshotE
         position: state.position,
         sources: &state.sources,
         timers: &state.timers,
+        known,
         rules,
     };
     Ok(postcard::to_stdvec(&out)?)
 }
 
-/// Reads a state back for a rule set; rules are known by id and fingerprint, whatever their order now.
-pub(super) fn read(bytes: &[u8], rules: &RuleSet) -> Result<State, SnapshotError> {
+/// Reads a state back for a rule set; rules are known by id and fingerprint, whatever their order now. Also
+/// answers which rules that remember things are not in it.
+pub(super) fn read(bytes: &[u8], rules: &RuleSet) -> Result<(State, Vec<u32>), SnapshotError> {
     let (version, rest) = postcard::take_from_bytes::<u32>(bytes)?;
     if version != VERSION {
         return Err(SnapshotError::Version(version));
@@ -78,5 +86,9 @@ pub(super) fn read(bytes: &[u8], rules: &RuleSet) -> Result<State, SnapshotError
     }
     let timers = found.timers.into_iter();
     state.timers = timers.filter_map(|(at, number, key)| Some((at, *numbers.get(&number)?, key))).collect();
-    Ok(state)
+    let known: rustc_hash::FxHashSet<Identity<'_>> = found.known.into_iter().collect();
+    let units = (0..).zip(rules.units()).filter(|(_, unit)| unit.detector.is_stateful());
+    let is_new = |unit: &super::ruleset::Unit| !known.contains(&((&**unit.id()).into(), unit.fingerprint));
+    let newcomers = units.filter(|(_, unit)| is_new(unit)).map(|(number, _)| number).collect();
+    Ok((state, newcomers))
 }

@@ -1,0 +1,85 @@
+//! `watchfire serve`: the daemon in the foreground, as systemd wants it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::Args;
+use sd_notify::NotifyState;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::clock::Clock;
+use crate::config;
+use crate::daemon::{App, Options};
+use crate::telemetry;
+
+/// Options of `watchfire serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The configuration file
+    #[arg(long, value_name = "FILE", default_value = "/etc/watchfire/watchfire.yaml")]
+    config: PathBuf,
+    /// Where events and alerts are kept; overrides `data_dir`
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Where to listen; overrides `listen`. A socket handed over by systemd comes first
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<SocketAddr>,
+}
+
+/// Runs until SIGTERM or SIGINT; SIGHUP reads configuration and rules anew.
+pub fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
+    let env = |name: &str| std::env::var(name).ok();
+    let mut config = config::load(&args.config, &env).map_err(|error| anyhow::anyhow!("{error}"))?;
+    if let Some(dir) = &args.data_dir {
+        config.data_dir.clone_from(dir);
+    }
+    if let Some(address) = args.listen {
+        config.listen = address;
+    }
+    telemetry::install(&config.logging)?;
+    std::fs::create_dir_all(&config.data_dir)
+        .with_context(|| format!("cannot make the folder {}", config.data_dir.display()))?;
+    let listener =
+        listenfd::ListenFd::from_env().take_tcp_listener(0).context("the socket that was handed over")?;
+    let options =
+        Options { config_path: args.config.clone(), clock: Clock::system(), env: Arc::new(env), listener };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hangup = signal(SignalKind::hangup())?;
+        let app = App::start(config, options).await?;
+        tell_systemd(&[NotifyState::Ready]);
+        let watchdog = sd_notify::watchdog_enabled().map(|period| period / 2);
+        let mut pulse = tokio::time::interval(watchdog.unwrap_or(std::time::Duration::from_secs(3600)));
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hangup.recv() => reload(&app).await,
+                _ = pulse.tick() => if watchdog.is_some() { tell_systemd(&[NotifyState::Watchdog]) },
+            }
+        }
+        tell_systemd(&[NotifyState::Stopping]);
+        app.stop().await?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+async fn reload(app: &App) {
+    if let Ok(now) = NotifyState::monotonic_usec_now() {
+        tell_systemd(&[NotifyState::Reloading, now]);
+    }
+    if let Err(error) = app.reload().await {
+        tracing::error!("the configuration stays as it was:\n{error}");
+    }
+    tell_systemd(&[NotifyState::Ready]);
+}
+
+/// Without systemd there is nobody to tell.
+fn tell_systemd(state: &[NotifyState<'_>]) {
+    drop(sd_notify::notify(state));
+}

@@ -1,0 +1,266 @@
+//! The daemon, built in one straight line and taken down in reverse.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+
+use super::detection::{Context as DetectionContext, Detection, DetectionError, Input};
+use super::forwarding::ConditionError;
+use super::foundation::{Foundation, Shared};
+use super::plan::Plan;
+use super::reload::{Reloader, tell, watch_files};
+use super::rulebook::{Rulebook, RulebookConfig};
+use super::tasks::{Group, start_intake, start_output};
+use crate::action::{ActionError, ActionSet};
+use crate::api::Detection as Stage;
+use crate::clock::Clock;
+use crate::config::{self, Config, ConfigError};
+use crate::deliver::BuildContext;
+use crate::engine::RuleSet;
+use crate::forward::ForwardError;
+use crate::log::{Log, LogError};
+use crate::store::{Store, StoreError};
+
+/// Looks environment variables up.
+pub type Environ = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// What stands outside the configuration file.
+pub struct Options {
+    /// The configuration's file, read again on [`App::reload`].
+    pub config_path: PathBuf,
+    /// Tells the time.
+    pub clock: Clock,
+    /// Looks environment variables up.
+    pub env: Environ,
+    /// A socket that is open already (systemd's, or a test's).
+    pub listener: Option<std::net::TcpListener>,
+}
+
+/// Why the daemon does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The event log.
+    #[error("{0}")]
+    Log(#[from] LogError),
+    /// The control store.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// An action.
+    #[error("{0}")]
+    Action(#[from] ActionError),
+    /// A forwarder.
+    #[error("{0}")]
+    Forward(#[from] ForwardError),
+    /// A forwarder's condition.
+    #[error("{0}")]
+    Condition(#[from] ConditionError),
+    /// Detection could not come to where it was.
+    #[error("{0}")]
+    Detection(#[from] DetectionError),
+    /// The socket or a thread.
+    #[error("{what}: {error}")]
+    System {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        error: std::io::Error,
+    },
+}
+
+/// A running daemon.
+pub struct App {
+    address: SocketAddr,
+    config_path: PathBuf,
+    env: Environ,
+    log: Log,
+    store: Store,
+    stage: watch::Receiver<Stage>,
+    intake: Group,
+    output: Group,
+    detection: SyncSender<Input>,
+    detection_thread: Option<JoinHandle<Result<(), DetectionError>>>,
+    reload: mpsc::Sender<()>,
+    routers: watch::Sender<axum::Router>,
+    actions: watch::Sender<Arc<ActionSet>>,
+    rules: watch::Receiver<Arc<RuleSet>>,
+    shared: Shared,
+}
+
+impl App {
+    /// Starts everything. When this returns, events are accepted and detection has come to where it was.
+    pub async fn start(config: Config, options: Options) -> Result<Self, StartError> {
+        let Options { config_path, clock, env, listener } = options;
+        // A second installation fails, and the first is as good.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let (listener, address) = listen(listener, config.listen).await?;
+        let mut base = Foundation::open(&config, clock)?;
+        let build = BuildContext { env: &*env, base: &config.base };
+        let actions = Arc::new(ActionSet::build(&config.actions, &build)?);
+        let mut rulebook = Rulebook::new(rulebook_config(&config), Arc::clone(&base.catalogue));
+        let reading = rulebook.read(base.clock.now());
+        tell(&reading, &base.metrics);
+        let plan = Plan::new(config.routes.clone(), Arc::clone(&actions), &reading.rules);
+        let (context, stage) = base.detection_context(plan, config.lateness)?;
+        let (detection, detection_thread) = start_detection(context, Arc::clone(&reading.rules)).await?;
+        let (rules, rules_in) = watch::channel(reading.rules);
+        let (actions, actions_in) = watch::channel(actions);
+        let rules_now = rules_in.clone();
+        let output = start_output(&mut base, &config, &build, (actions_in, rules_in))?;
+        let shared = base.share(stage.clone());
+        let (routers, routers_in) = watch::channel(shared.router(&config));
+        let (reload, wanted) = mpsc::channel(1);
+        let watcher = watch_files(rulebook.paths(), reload.clone());
+        let reloader = Reloader {
+            rulebook,
+            clock: base.clock.clone(),
+            detection: detection.clone(),
+            rules,
+            metrics: base.metrics.clone(),
+            wanted,
+        };
+        let mut intake = start_intake(&base, &config, (listener, routers_in), &detection);
+        let stop = intake.stop.clone();
+        intake.spawn(reloader.run(watcher, stop));
+        tracing::info!(%address, data = %config.data_dir.display(), "watchfire accepts events");
+        Ok(Self {
+            address,
+            config_path,
+            env,
+            log: base.log,
+            store: base.store,
+            stage,
+            intake,
+            output,
+            detection,
+            detection_thread: Some(detection_thread),
+            reload,
+            routers,
+            actions,
+            rules: rules_now,
+            shared,
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The control store.
+    #[must_use]
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The event log.
+    #[must_use]
+    pub const fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// What detection is doing.
+    #[must_use]
+    pub fn stage(&self) -> watch::Receiver<Stage> {
+        self.stage.clone()
+    }
+
+    /// Reads the configuration and the rules anew. A broken configuration changes nothing and is told; sources
+    /// that are read rather than posted to, and forwarders, stay as they are until a restart.
+    pub async fn reload(&self) -> Result<(), ConfigError> {
+        let config = config::load(&self.config_path, &*self.env)?;
+        let build = BuildContext { env: &*self.env, base: &config.base };
+        match ActionSet::build(&config.actions, &build) {
+            Ok(actions) => {
+                let actions = Arc::new(actions);
+                let plan = Plan::new(config.routes.clone(), Arc::clone(&actions), &self.rules.borrow());
+                self.actions.send_replace(actions);
+                drop(self.detection.send(Input::Plan(Box::new(plan))));
+            }
+            Err(error) => tracing::error!(%error, "the actions stay as they were"),
+        }
+        drop(self.routers.send_replace(self.shared.router(&config)));
+        // A full queue has a request waiting already.
+        self.reload.try_send(()).ok();
+        tracing::info!("the configuration was read anew");
+        Ok(())
+    }
+
+    /// Stops in the order in which events flow: takes no more, judges what was accepted, delivers what is
+    /// under way. What is not delivered by then stays in the outbox for the next start.
+    pub async fn stop(mut self) -> Result<(), DetectionError> {
+        self.intake.stop().await;
+        self.log.close().await;
+        drop(self.detection.send(Input::Stop));
+        let thread = self.detection_thread.take();
+        let ended = match thread {
+            Some(thread) => tokio::task::spawn_blocking(move || thread.join()).await,
+            None => return Ok(()),
+        };
+        self.output.stop().await;
+        tracing::info!("watchfire has stopped");
+        match ended {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) | Err(_) => {
+                tracing::error!(
+                    "detection ended in a panic; it goes on from its last commit at the next start"
+                );
+                Ok(())
+            }
+        }
+    }
+}
+
+async fn listen(
+    given: Option<std::net::TcpListener>,
+    address: SocketAddr,
+) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |error| StartError::System { what: format!("cannot listen on {address}"), error };
+    let listener = match given {
+        Some(listener) => {
+            listener.set_nonblocking(true).map_err(failed)?;
+            TcpListener::from_std(listener).map_err(failed)?
+        }
+        None => TcpListener::bind(address).await.map_err(failed)?,
+    };
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
+fn rulebook_config(config: &Config) -> RulebookConfig {
+    RulebookConfig { rules: config.rules.clone(), lists: config.lists.clone(), lateness: config.lateness }
+}
+
+/// Recovers on the new thread, since that may take long, and answers once it has.
+async fn start_detection(
+    context: DetectionContext,
+    rules: Arc<RuleSet>,
+) -> Result<(SyncSender<Input>, JoinHandle<Result<(), DetectionError>>), StartError> {
+    let (sender, inputs) = sync_channel(64);
+    let (recovered_out, recovered) = tokio::sync::oneshot::channel();
+    let run = move || {
+        let detection = match Detection::recover(context, rules) {
+            Ok(detection) => detection,
+            Err(error) => {
+                drop(recovered_out.send(Err(error)));
+                return Ok(());
+            }
+        };
+        drop(recovered_out.send(Ok(())));
+        detection.run(&inputs).inspect_err(|error| tracing::error!(%error, "detection has ended"))
+    };
+    let thread = std::thread::Builder::new()
+        .name("detection".to_owned())
+        .spawn(run)
+        .map_err(|error| StartError::System { what: "cannot start a thread".to_owned(), error })?;
+    match recovered.await {
+        Ok(result) => result?,
+        Err(_) => tracing::error!("detection ended while it recovered"),
+    }
+    Ok((sender, thread))
+}

@@ -1,0 +1,111 @@
+//! What everything else stands on: log, store, clock, counters. Opened first, shared by all.
+
+use std::sync::Arc;
+
+use prometheus_client::registry::Registry;
+use tokio::sync::{Notify, watch};
+
+use super::app::StartError;
+use super::detection::Context as DetectionContext;
+use super::metrics::DetectionMetrics;
+use super::plan::Plan;
+use crate::api::{Api, Detection as Stage, Health, RejectedApi, ServerMetrics, router};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::engine::Limits;
+use crate::event::Catalogue;
+use crate::log::Log;
+use crate::source::{Context as SourceContext, Sink, SourceMetrics, endpoints};
+use crate::store::Store;
+use crate::telemetry;
+use crate::time::Span;
+
+/// Log, store, clock, counters.
+pub(super) struct Foundation {
+    pub(super) log: Log,
+    pub(super) store: Store,
+    pub(super) clock: Clock,
+    pub(super) catalogue: Arc<Catalogue>,
+    pub(super) context: SourceContext,
+    pub(super) metrics: DetectionMetrics,
+    pub(super) server_metrics: ServerMetrics,
+    pub(super) registry: Registry,
+    /// Wakes the deliveries after a commit.
+    pub(super) wake: Arc<Notify>,
+}
+
+impl Foundation {
+    /// Opens the data folder. A second daemon on it is refused here.
+    pub(super) fn open(config: &Config, clock: Clock) -> Result<Self, StartError> {
+        let log = Log::open(&config.data_dir, config.limits.log(), clock.clone())?;
+        let store = Store::open(&config.data_dir)?;
+        let mut registry = telemetry::registry();
+        let context = SourceContext {
+            sink: Sink::new(log.clone(), store.clone()),
+            clock: clock.clone(),
+            metrics: SourceMetrics::register(&mut registry),
+            limits: config.limits.bodies(),
+            in_flight: config.limits.in_flight(),
+        };
+        Ok(Self {
+            log,
+            store,
+            clock,
+            catalogue: Arc::new(Catalogue::built_in()),
+            context,
+            metrics: DetectionMetrics::register(&mut registry),
+            server_metrics: ServerMetrics::register(&mut registry),
+            registry,
+            wake: Arc::new(Notify::new()),
+        })
+    }
+
+    /// What the detection thread needs, and where it will tell how far it is.
+    pub(super) fn detection_context(
+        &self,
+        plan: Plan,
+        lateness: Span,
+    ) -> Result<(DetectionContext, watch::Receiver<Stage>), StartError> {
+        let (stage, stage_in) = watch::channel(Stage::Starting);
+        let context = DetectionContext {
+            reader: self.log.reader()?,
+            store: self.store.clone(),
+            sink: self.context.sink.clone(),
+            clock: self.clock.clone(),
+            catalogue: Arc::clone(&self.catalogue),
+            limits: Limits { lateness, ..Limits::default() },
+            plan,
+            metrics: self.metrics.clone(),
+            stage,
+            wake_deliveries: Arc::clone(&self.wake),
+            runtime: tokio::runtime::Handle::current(),
+        };
+        Ok((context, stage_in))
+    }
+
+    /// What routers are built from, now that all metrics are registered.
+    pub(super) fn share(&mut self, stage: watch::Receiver<Stage>) -> Shared {
+        let registry = std::mem::take(&mut self.registry);
+        Shared { context: self.context.clone(), registry: Arc::new(registry), stage }
+    }
+}
+
+/// What routers are built from, at the start and at each reload.
+pub(super) struct Shared {
+    context: SourceContext,
+    registry: Arc<Registry>,
+    stage: watch::Receiver<Stage>,
+}
+
+impl Shared {
+    /// The paths of a configuration.
+    pub(super) fn router(&self, config: &Config) -> axum::Router {
+        let administration = config.administrators.clone();
+        router(Api {
+            endpoints: endpoints(&config.sources, &self.context),
+            health: Health { sink: self.context.sink.clone(), detection: self.stage.clone() },
+            registry: Arc::clone(&self.registry),
+            rejected: administration.map(|tokens| RejectedApi::new(tokens, &config.sources, &self.context)),
+        })
+    }
+}

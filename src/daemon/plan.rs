@@ -1,0 +1,73 @@
+//! Which actions an alert sets off: those its rule names, and those of every route that matches.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::action::ActionSet;
+use crate::alert::Alert;
+use crate::config::Route;
+use crate::engine::RuleSet;
+use crate::store::{OutboxRow, OutboxState};
+use crate::time::Timestamp;
+
+/// The routes, and the actions they and the rules may name.
+#[derive(Debug)]
+pub(super) struct Plan {
+    routes: Vec<Route>,
+    actions: Arc<ActionSet>,
+}
+
+impl Plan {
+    /// A plan; tells the operator which actions the rules name in vain.
+    pub(super) fn new(routes: Vec<Route>, actions: Arc<ActionSet>, rules: &RuleSet) -> Self {
+        let plan = Self { routes, actions };
+        for (action, rules) in plan.unknown_actions(rules) {
+            tracing::warn!(action, rules, "rules name an action that is not configured; it is passed over");
+        }
+        plan
+    }
+
+    /// The deliveries of a new alert, each action once, in the order rule, routes.
+    pub(super) fn deliveries(&self, alert: &Alert, rules: &RuleSet, now: Timestamp) -> Vec<OutboxRow> {
+        let named = rules.unit(&alert.rule).map(|unit| unit.rule.respond.as_slice()).unwrap_or_default();
+        let routed = self.routes.iter().filter(|route| route.matches(&alert.rule, alert.level, &alert.tags));
+        let mut names: Vec<&str> = Vec::new();
+        for name in named.iter().chain(routed.flat_map(|route| &route.actions)) {
+            if !names.contains(&name.as_str()) {
+                names.push(name);
+            }
+        }
+        let rows = names.into_iter().filter_map(|name| Some((name, self.actions.kind(name)?)));
+        rows.map(|(name, kind)| OutboxRow {
+            id: delivery_id(alert, name),
+            alert: alert.id.clone(),
+            action: name.to_owned(),
+            kind,
+            created_at: now,
+            due_at: now,
+            attempts: 0,
+            state: OutboxState::Pending,
+            last_error: None,
+            outcome: None,
+        })
+        .collect()
+    }
+
+    /// The action names in rules that no configured action has, which are passed over, and how many rules
+    /// name each.
+    fn unknown_actions(&self, rules: &RuleSet) -> BTreeMap<String, usize> {
+        let mut unknown = BTreeMap::new();
+        for name in rules.units().iter().flat_map(|unit| &unit.rule.respond) {
+            if self.actions.kind(name).is_none() {
+                *unknown.entry(name.clone()).or_default() += 1;
+            }
+        }
+        unknown
+    }
+}
+
+/// The idempotency key of a delivery: 16 bytes of BLAKE3 over alert and action, in hex.
+fn delivery_id(alert: &Alert, action: &str) -> String {
+    let hash = blake3::hash(format!("{}\0{action}", alert.id).as_bytes());
+    hash.to_hex().chars().take(32).collect()
+}

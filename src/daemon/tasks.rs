@@ -1,0 +1,161 @@
+//! The tasks, in the two groups in which they are stopped: what takes events in, and what passes things on.
+
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::app::StartError;
+use super::detection::Input;
+use super::forwarding::{ForwardMetrics, filter};
+use super::foundation::Foundation;
+use crate::action::ActionSet;
+use crate::api;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::deliver::{BuildContext, RuleText, Worker, work};
+use crate::engine::{Environment, RuleSet};
+use crate::forward::{self, Forwarder};
+use crate::log::Reader;
+use crate::script::{Cage, ListTable};
+use crate::source;
+use crate::time::Span;
+
+/// Tasks that are stopped together.
+#[derive(Default)]
+pub(super) struct Group {
+    pub(super) stop: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+impl Group {
+    pub(super) fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
+    /// Asks all to stop, and waits until they have.
+    pub(super) async fn stop(&mut self) {
+        self.stop.cancel();
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// The newest actions and rules.
+type Current = (watch::Receiver<Arc<ActionSet>>, watch::Receiver<Arc<RuleSet>>);
+
+/// Starts what passes things on: deliveries and forwarders.
+pub(super) fn start_output(
+    base: &mut Foundation,
+    config: &Config,
+    build: &BuildContext<'_>,
+    (actions, rules): Current,
+) -> Result<Group, StartError> {
+    let mut output = Group::default();
+    let data_dir = config.data_dir.clone();
+    let worker = Worker {
+        store: base.store.clone(),
+        open_log: Arc::new(move || Reader::open(&data_dir)),
+        catalogue: Arc::clone(&base.catalogue),
+        actions,
+        rule_text: Arc::new(move |id| rule_text(&rules.borrow(), id)),
+        clock: base.clock.clone(),
+        wake: Arc::clone(&base.wake),
+    };
+    let stop = output.stop.clone();
+    output.spawn(work(worker, stop));
+    let mut statuses = Vec::new();
+    for forwarder in forwarders(base, config, build)? {
+        statuses.push((forwarder.name().to_owned(), forwarder.status()));
+        let (reader, growth, store) = (base.log.reader()?, base.log.watch(), base.store.clone());
+        let stop = output.stop.clone();
+        output.spawn(forward::run(forwarder, reader, growth, store, stop));
+    }
+    base.registry.register_collector(Box::new(ForwardMetrics(statuses)));
+    Ok(output)
+}
+
+/// Starts what takes events in: the server, the sources that are read, and what keeps detection awake.
+pub(super) fn start_intake(
+    base: &Foundation,
+    config: &Config,
+    (listener, routers): (TcpListener, watch::Receiver<axum::Router>),
+    detection: &SyncSender<Input>,
+) -> Group {
+    let mut intake = Group::default();
+    let (limits, metrics) = (config.limits.server(), base.server_metrics.clone());
+    let stop = intake.stop.clone();
+    intake.spawn(async move {
+        if let Err(error) = api::serve(listener, routers, limits, metrics, stop).await {
+            tracing::warn!(%error, "the server stopped");
+        }
+    });
+    for source in config.sources.clone() {
+        let (name, context, stop) = (source.name.clone(), base.context.clone(), intake.stop.clone());
+        intake.spawn(async move {
+            if let Err(error) = source::run(source, context, stop).await {
+                tracing::error!(source.name = %name, %error, "the source ended");
+            }
+        });
+    }
+    intake.spawn(tell_of_growth(base.log.watch(), detection.clone(), intake.stop.clone()));
+    intake.spawn(tick(base.clock.clone(), detection.clone(), intake.stop.clone()));
+    intake
+}
+
+fn forwarders(
+    base: &Foundation,
+    config: &Config,
+    build: &BuildContext<'_>,
+) -> Result<Vec<Forwarder>, StartError> {
+    let environment = Environment {
+        catalogue: Arc::clone(&base.catalogue),
+        cage: Arc::new(Cage::new(Arc::new(ListTable::default()))),
+        lateness: config.lateness,
+        today: base.clock.now(),
+    };
+    let mut forwarders = Vec::new();
+    for settings in &config.forward {
+        let condition = settings.condition();
+        let filter =
+            condition.map(|condition| filter(settings.name(), condition, &environment)).transpose()?;
+        let (catalogue, clock) = (Arc::clone(&base.catalogue), base.clock.clone());
+        forwarders.push(Forwarder::build(settings, filter, catalogue, clock, build)?);
+    }
+    Ok(forwarders)
+}
+
+fn rule_text(rules: &RuleSet, id: &str) -> RuleText {
+    let rule = rules.unit(id).map(|unit| &unit.rule);
+    RuleText {
+        description: rule.and_then(|rule| rule.description.clone()),
+        references: rule.map(|rule| rule.references.clone()).unwrap_or_default(),
+        falsepositives: rule.map(|rule| rule.falsepositives.clone()).unwrap_or_default(),
+    }
+}
+
+/// Wakes detection whenever the log has grown. A full queue wakes it anyway.
+async fn tell_of_growth(
+    mut growth: watch::Receiver<u64>,
+    detection: SyncSender<Input>,
+    stop: CancellationToken,
+) {
+    loop {
+        tokio::select! {
+            changed = growth.changed() => if changed.is_err() { return },
+            () = stop.cancelled() => return,
+        }
+        drop(detection.try_send(Input::Appended));
+    }
+}
+
+async fn tick(clock: Clock, detection: SyncSender<Input>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = clock.sleep(Span::seconds(1)) => drop(detection.try_send(Input::Tick)),
+            () = stop.cancelled() => return,
+        }
+    }
+}
