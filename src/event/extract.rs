@@ -213,6 +213,16 @@ impl Extracted {
         self.values(field, raw).find_map(Scalar::text)
     }
 
+    /// Where in the event the first value of a planned field stands as it is, without quotes.
+    #[must_use]
+    pub fn place(&self, field: usize) -> Option<Range<usize>> {
+        let Resolved::Chain(index) = *self.fields.get(field)? else { return None };
+        match self.pieces.get(index as usize - 1)?.held {
+            Held::Raw(start, end) | Held::RawNumber(start, end) => Some(start as usize..end as usize),
+            Held::Null | Held::Bool(_) | Held::Number(..) | Held::Scratch(..) | Held::Composite => None,
+        }
+    }
+
     /// Every scalar of the event, if the plan takes all.
     pub fn all<'a>(&'a self, raw: &'a str) -> impl Iterator<Item = Scalar<'a>> {
         self.all.iter().map(move |held| self.scalar(*held, raw))
