@@ -259,3 +259,139 @@ const fn stops(word: u64) -> u64 {
     let is_control = word.wrapping_sub(ONES * 0x20) & !word;
     (is_quote | is_backslash | is_control) & HIGH
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::event::{Catalogue, Event, Format, Scalar};
+    use crate::time::Timestamp;
+
+    const FIELDS: [&str; 6] = ["id", "a", "a.b", "c.d", "long_name_of_a_field_beyond_words", "event_type"];
+
+    fn event() -> Event {
+        Event {
+            position: 0,
+            received_at: Timestamp(0),
+            time: Timestamp(0),
+            source: "test".into(),
+            format: Format::Gitlab,
+            type_hint: None,
+            raw: bytes::Bytes::new(),
+        }
+    }
+
+    fn values(out: &mut Extracted, plan: &Plan, raw: &str) -> Vec<String> {
+        out.resolve(plan, &event(), raw, &Catalogue::default());
+        let fields = (0..FIELDS.len()).flat_map(|field| out.values(field, raw).map(move |value| (field, value)));
+        let all = out.all(raw).map(|value: Scalar<'_>| (99, value));
+        fields.chain(all).map(|(field, value)| format!("{field} {value:?}")).collect()
+    }
+
+    /// What the scanner and the parser find; none where they refuse.
+    fn both(plan: &Plan, raw: &str, scanned: &mut Extracted) -> (Option<Vec<String>>, Option<Vec<String>>) {
+        scanned.shape.begin(plan.fingerprint, plan.nodes.len());
+        scanned.clear(plan.slots);
+        let by_scanner = scan(plan, raw, scanned).then(|| values(scanned, plan, raw));
+        let mut parsed = Extracted::default();
+        parsed.clear(plan.slots);
+        let by_parser = plan.parse(raw, &mut parsed).is_ok().then(|| values(&mut parsed, plan, raw));
+        (by_scanner, by_parser)
+    }
+
+    fn json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            (-100..100i64).prop_map(Value::from),
+            any::<f64>().prop_filter_map("finite", |number| number.is_finite().then(|| Value::from(number))),
+            "[a-zäσ\"\\\\\n\u{1}/ ]{0,20}".prop_map(Value::from),
+        ];
+        let key = prop_oneof![
+            prop::sample::select(&["id", "a", "b", "c", "d", "a.b", "event_type", FIELDS[4]][..])
+                .prop_map(str::to_owned),
+            "[a-f\"ä]{0,30}",
+        ];
+        leaf.prop_recursive(4, 40, 6, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::vec((key.clone(), inner), 0..6)
+                    .prop_map(|entries| Value::Object(entries.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn it_finds_what_the_parser_finds(
+            events in prop::collection::vec((json(), any::<bool>()), 1..6),
+            takes_all: bool,
+        ) {
+            let plan = Plan::new(Format::Gitlab, &FIELDS.map(str::to_owned), takes_all);
+            let mut scanned = Extracted::default();
+            for (value, is_pretty) in events {
+                let value = serde_json::json!({ "a": value, "c": 1, "id": "x" });
+                let raw = if is_pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) };
+                let raw = raw.unwrap();
+                // Twice: the second time the keys are where they are expected.
+                for _ in 0..2 {
+                    let (by_scanner, by_parser) = both(&plan, &raw, &mut scanned);
+                    prop_assert!(by_parser.is_some());
+                    if by_scanner.is_some() {
+                        prop_assert_eq!(by_scanner, by_parser, "{}", raw);
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn it_accepts_nothing_that_the_parser_refuses(
+            value in json(),
+            at in any::<prop::sample::Index>(),
+            change in prop_oneof![
+                Just(None),
+                prop::sample::select(&b"{}[],:\"\\ \n\x01-+.eE0u1tfn"[..]).prop_map(Some),
+            ],
+            takes_all: bool,
+        ) {
+            let plan = Plan::new(Format::Gitlab, &FIELDS.map(str::to_owned), takes_all);
+            let mut bytes = serde_json::json!({ "a": value, "n": 1.5 }).to_string().into_bytes();
+            let at = at.index(bytes.len());
+            match change {
+                Some(byte) => bytes[at] = byte,
+                None => drop(bytes.remove(at)),
+            }
+            if let Ok(raw) = std::str::from_utf8(&bytes) {
+                let mut scanned = Extracted::default();
+                for _ in 0..2 {
+                    let (by_scanner, by_parser) = both(&plan, raw, &mut scanned);
+                    if by_scanner.is_some() {
+                        prop_assert_eq!(by_scanner, by_parser, "{}", raw);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn it_reads_the_usual_events_alone() {
+        let plan = Plan::new(Format::Gitlab, &FIELDS.map(str::to_owned), false);
+        let mut scanned = Extracted::default();
+        for raw in [
+            r#"{"id":"x","a":{"b":[1,-2,"y"],"q":null},"event_type":"a \"quoted\" \u00e4","f":1.5e3,"t":true}"#,
+            " { \"id\" : 0 , \"a\" : [ ] , \"c\" : { } } ",
+            "{}",
+        ] {
+            let (by_scanner, by_parser) = both(&plan, raw, &mut scanned);
+            assert!(by_scanner.is_some(), "{raw}");
+            assert_eq!(by_scanner, by_parser, "{raw}");
+        }
+        for raw in ["", "{", "[]", "{}x", "{\"a\":01}", "{\"a\":-}", "{\"a\":tru}", "{\"a\":\"\n\"}", "{\"a\":1,}", "{,}"] {
+            assert_eq!(both(&plan, raw, &mut scanned), (None, None), "{raw}");
+        }
+    }
+}

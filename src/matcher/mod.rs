@@ -13,6 +13,8 @@ mod index;
 mod literal;
 mod predicate;
 mod run;
+#[cfg(test)]
+mod tests;
 
 pub use builder::{BuildError, Builder};
 pub use expr::Expr;
