@@ -82,7 +82,8 @@ pub(super) struct Lines {
     is_over: bool,
 }
 
-const BLOCK: usize = 1 << 20;
+/// Small enough to stay in a core's own cache until it is parsed.
+const BLOCK: usize = 1 << 18;
 
 impl Lines {
     /// Opens it; the format is guessed from the first line that is a JSON object, if none is given.
@@ -106,6 +107,8 @@ impl Lines {
 
     /// Reads until at least one whole line is there, or the input ends.
     fn fill(&mut self) -> anyhow::Result<()> {
+        // The block before goes first, so that its memory can be used again.
+        self.block = Bytes::new();
         while !self.is_over {
             let start = self.rest.len();
             self.rest.resize(start + BLOCK, 0);
@@ -135,11 +138,11 @@ impl Lines {
                 continue;
             }
             let end = memchr::memchr(b'\n', &self.block).map_or(self.block.len(), |at| at + 1);
-            let line = self.block.split_to(end);
+            let mut line = self.block.split_to(end);
             self.line += 1;
-            let length = line.trim_ascii_end().len();
-            if length > 0 {
-                return Ok(Some((line.slice(..length), self.line)));
+            line.truncate(line.trim_ascii_end().len());
+            if !line.is_empty() {
+                return Ok(Some((line, self.line)));
             }
         }
     }

@@ -1,12 +1,34 @@
 //! What a pass over history leaves out: repeated events, and lines that are no events.
 
-use rustc_hash::FxHashSet;
+use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, Hasher};
 
-/// The keys of recent events, in two generations: bounded, and duplicates lie close together.
+/// The keys of recent events, in two generations: bounded, and duplicates lie close together. Half a key is
+/// kept: among the four million keys of both generations an event is taken for another once in 10^12.
 #[derive(Default)]
 pub(super) struct Recent {
-    young: FxHashSet<u128>,
-    old: FxHashSet<u128>,
+    young: Keys,
+    old: Keys,
+}
+
+type Keys = HashSet<u64, BuildHasherDefault<AsItIs>>;
+
+/// Keys are hashes already.
+#[derive(Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
 }
 
 impl Recent {
@@ -14,6 +36,7 @@ impl Recent {
 
     /// Whether the key is new.
     pub(super) fn insert(&mut self, key: u128) -> bool {
+        let key = key as u64;
         if self.young.len() >= Self::GENERATION {
             self.old = std::mem::take(&mut self.young);
         }

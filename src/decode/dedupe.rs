@@ -4,11 +4,14 @@
 //! documentation reuses the id 1), so time, author, entity and type go in too. Events that GitLab only streams
 //! get a fresh random id on every delivery; for those the content without the id decides.
 
-use xxhash_rust::xxh3::Xxh3;
+use std::ops::Range;
+
+use smallvec::SmallVec;
+use xxhash_rust::xxh3::xxh3_128;
 
 use crate::event::{Catalogue, Event, Extracted, Format};
 
-use super::field;
+use super::decoded::field;
 
 /// How hard a key is to forge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,14 +24,18 @@ pub enum Strength {
 
 enum Digest {
     Lasting(Box<blake3::Hasher>),
-    Quick(Box<Xxh3>),
+    /// The parts, or hashes of long ones: hashed at the end, all at once.
+    Quick(SmallVec<[u8; 256]>),
 }
+
+/// Longer parts are hashed by themselves.
+const LONG: usize = 64;
 
 impl Digest {
     fn new(strength: Strength) -> Self {
         match strength {
             Strength::Lasting => Self::Lasting(Box::default()),
-            Strength::Quick => Self::Quick(Box::default()),
+            Strength::Quick => Self::Quick(SmallVec::new()),
         }
     }
 
@@ -38,11 +45,19 @@ impl Digest {
             Self::Lasting(hasher) => {
                 hasher.update(&length).update(part.as_bytes());
             }
-            Self::Quick(hasher) => {
-                hasher.update(&length);
-                hasher.update(part.as_bytes());
+            Self::Quick(parts) => {
+                parts.extend_from_slice(&length);
+                if part.len() > LONG {
+                    parts.extend_from_slice(&xxh3_128(part.as_bytes()).to_le_bytes());
+                } else {
+                    parts.extend_from_slice(part.as_bytes());
+                }
             }
         }
+    }
+
+    fn add_number(&mut self, number: i64) {
+        self.add(itoa::Buffer::new().format(number));
     }
 
     fn finish(self) -> u128 {
@@ -52,7 +67,7 @@ impl Digest {
                 bytes.copy_from_slice(hasher.finalize().as_bytes().get(..16).unwrap_or(&[0; 16]));
                 u128::from_le_bytes(bytes)
             }
-            Self::Quick(hasher) => hasher.digest128(),
+            Self::Quick(parts) => xxh3_128(&parts),
         }
     }
 }
@@ -76,10 +91,10 @@ pub(super) fn key(
             for index in [field::AUTHOR_ID, field::ENTITY_ID, field::TARGET_ID, field::EVENT_TYPE] {
                 digest.add(extracted.text(index, raw).unwrap_or_default());
             }
-            digest.add(&if has_own_time { event.time.0 } else { 0 }.to_string());
+            digest.add_number(if has_own_time { event.time.0 } else { 0 });
         }
         Some(id) => {
-            let (before, after) = around(raw, id);
+            let (before, after) = around(raw, extracted.place(field::ID), id);
             digest.add("content");
             digest.add(before);
             digest.add(after);
@@ -88,7 +103,7 @@ pub(super) fn key(
             digest.add("content");
             digest.add(raw);
             // Without id and time nothing tells a repeated delivery from a repeated deed: count both.
-            digest.add(&if has_own_time { 0 } else { event.received_at.0 }.to_string());
+            digest.add_number(if has_own_time { 0 } else { event.received_at.0 });
         }
     }
     digest.finish()
@@ -107,12 +122,15 @@ fn has_fleeting_id(format: Format, event_type: &str, id: &str, catalogue: &Catal
         && (catalogue.get(format, event_type).is_some_and(|known| !known.is_stored_by_forge) || is_uuid())
 }
 
-/// The text around the first `"id":` value; the whole text if it is not found.
-fn around<'a>(raw: &'a str, id: &str) -> (&'a str, &'a str) {
-    let found = memchr::memmem::find(raw.as_bytes(), b"\"id\"").and_then(|key| {
-        let rest = raw.get(key + 4..)?;
-        let value = key + 4 + memchr::memmem::find(rest.as_bytes(), id.as_bytes())?;
-        Some((raw.get(..value)?, raw.get(value + id.len()..)?))
-    });
-    found.unwrap_or((raw, ""))
+/// The text around the id: around its place in the text; if that is not known, around the first `"id":` with it;
+/// failing that, the whole text.
+fn around<'a>(raw: &'a str, place: Option<Range<usize>>, id: &str) -> (&'a str, &'a str) {
+    let found = || {
+        let key = memchr::memmem::find(raw.as_bytes(), b"\"id\"")?;
+        let start = key + 4 + memchr::memmem::find(raw.as_bytes().get(key + 4..)?, id.as_bytes())?;
+        Some(start..start + id.len())
+    };
+    let place = place.or_else(found);
+    let around = place.and_then(|place| Some((raw.get(..place.start)?, raw.get(place.end..)?)));
+    around.unwrap_or((raw, ""))
 }

@@ -10,6 +10,7 @@ mod room;
 mod ruleset;
 mod snapshot;
 mod state;
+mod weave;
 
 pub use compile::{Compiled, Environment, compile};
 pub use effects::{Effects, OpenedAlert};

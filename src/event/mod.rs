@@ -7,11 +7,16 @@ mod canonical;
 mod catalogue;
 mod extract;
 mod format;
+mod plan;
+mod scan;
+mod shape;
+mod walk;
 
 pub use canonical::canonical;
 pub use catalogue::{Catalogue, EventType, Tier};
-pub use extract::{ExtractError, Extracted, Plan, Scalar, Values};
+pub use extract::{ExtractError, Extracted, Scalar, Values};
 pub use format::{Format, Mapping};
+pub use plan::Plan;
 
 use std::sync::Arc;
 

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::event::Scalar;
+
 /// The folded form of a text: each character's lower case, and one form for both Greek sigmas. Two texts are
 /// the same without regard to case when their folded forms are equal. (`ß` and `ss` stay different.)
 #[must_use]
@@ -19,32 +21,71 @@ fn fold_into(text: &str, folded: &mut String) {
     }
 }
 
-/// The folded texts of one event's values, made once per value; a value that is its own folded form is not copied.
+/// The folded texts of one event's values, made when somebody first asks for a field's; a value that is its own
+/// folded form is not copied.
 #[derive(Debug, Default)]
-pub(super) struct FoldCache {
+pub(super) struct Folds {
     scratch: String,
+    /// One per value; none where the value is its own folded form.
+    pieces: Vec<Option<Range<u32>>>,
+    /// Where each field's pieces start.
+    starts: Vec<u32>,
 }
 
-impl FoldCache {
-    pub(super) fn clear(&mut self) {
+/// In `starts`: not folded yet.
+const UNKNOWN: u32 = u32::MAX;
+
+impl Folds {
+    /// Another event comes; it has so many fields.
+    pub(super) fn clear(&mut self, fields: usize) {
         self.scratch.clear();
+        self.pieces.clear();
+        self.starts.clear();
+        self.starts.resize(fields, UNKNOWN);
     }
 
-    /// Folds a text; none if it is already folded.
-    pub(super) fn add(&mut self, text: &str) -> Option<Range<u32>> {
-        let is_folded = text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
-        if is_folded {
-            return None;
+    /// Folds the values of a field, if that is not done yet.
+    pub(super) fn fold<'v>(&mut self, field: usize, values: impl Iterator<Item = Scalar<'v>>) {
+        let Some(start) = self.starts.get_mut(field).filter(|start| **start == UNKNOWN) else { return };
+        *start = narrow(self.pieces.len());
+        for value in values {
+            let piece = value.text().and_then(|text| fold_once(text, &mut self.scratch));
+            self.pieces.push(piece);
         }
-        let start = self.scratch.len();
-        fold_into(text, &mut self.scratch);
-        let end = self.scratch.len();
-        Some(u32::try_from(start).unwrap_or(u32::MAX)..u32::try_from(end).unwrap_or(u32::MAX))
     }
 
-    pub(super) fn text(&self, range: &Range<u32>) -> &str {
-        self.scratch.get(range.start as usize..range.end as usize).unwrap_or_default()
+    /// The values of a field with their folded texts; the field must have been folded.
+    pub(super) fn texts<'s, I: Iterator<Item = Scalar<'s>>>(
+        &'s self,
+        field: usize,
+        values: I,
+    ) -> impl Iterator<Item = (Scalar<'s>, Option<&'s str>)> + use<'s, I> {
+        let start = self.starts.get(field).map_or(usize::MAX, |start| *start as usize);
+        let pieces = self.pieces.get(start..).unwrap_or_default();
+        values.zip(pieces).map(|(value, piece)| {
+            let folded = piece.as_ref().and_then(|range| {
+                self.scratch.get(range.start as usize..range.end as usize)
+            });
+            (value, folded.or(value.text()))
+        })
     }
+}
+
+/// Folds a text; none if it is already folded.
+fn fold_once(text: &str, scratch: &mut String) -> Option<Range<u32>> {
+    // Without a way out of the loop, so that it looks at many bytes at once.
+    let is_changed =
+        text.bytes().fold(false, |found, byte| found | !byte.is_ascii() | byte.is_ascii_uppercase());
+    if !is_changed {
+        return None;
+    }
+    let start = narrow(scratch.len());
+    fold_into(text, scratch);
+    Some(start..narrow(scratch.len()))
+}
+
+fn narrow(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -26,6 +26,8 @@ pub(super) enum Check {
     Contains(Box<Finder<'static>>),
     StartsWith(Box<str>),
     EndsWith(Box<str>),
+    /// Over folded text, unlike `Regex`: its own folding is another one.
+    Wildcard(Box<Regex>),
     Regex(Box<Regex>),
     Cidr(IpNet),
     Number(Cmp, f64),
@@ -49,7 +51,9 @@ impl Predicate {
             }
             Op::StartsWith(text) => Check::StartsWith(folded(text).into()),
             Op::EndsWith(text) => Check::EndsWith(folded(text).into()),
-            Op::Wildcard(globs) => Check::Regex(Box::new(wildcard(globs, test.cased, test.field.is_none())?)),
+            Op::Wildcard(globs) => {
+                Check::Wildcard(Box::new(wildcard(globs, folded, test.field.is_none())?))
+            }
             Op::Regex(pattern) => Check::Regex(Box::new(Regex::new(pattern)?)),
             Op::Cidr(network) => Check::Cidr(*network),
             Op::Number(cmp, number) => Check::Number(*cmp, *number),
@@ -70,19 +74,24 @@ impl Predicate {
                     | Check::Contains(_)
                     | Check::StartsWith(_)
                     | Check::EndsWith(_)
+                    | Check::Wildcard(_)
                     | Check::FieldRef(..)
             )
     }
 }
 
 /// A wildcard pattern as a regular expression, anchored unless it is a keyword, which may stand anywhere.
-fn wildcard(globs: &[Glob], cased: bool, is_keyword: bool) -> Result<Regex, regex::Error> {
-    let mut pattern = String::from(if cased { "(?s)" } else { "(?is)" });
+fn wildcard(
+    globs: &[Glob],
+    folded: impl Fn(&str) -> String,
+    is_keyword: bool,
+) -> Result<Regex, regex::Error> {
+    let mut pattern = String::from("(?s)");
     let anchor = |mark| if is_keyword { "" } else { mark };
     pattern.push_str(anchor("^"));
     for glob in globs {
         match glob {
-            Glob::Literal(text) => pattern.push_str(&regex::escape(text)),
+            Glob::Literal(text) => pattern.push_str(&regex::escape(&folded(text))),
             Glob::One => pattern.push('.'),
             Glob::Many => pattern.push_str(".*"),
         }
@@ -101,7 +110,7 @@ impl Check {
             Self::Contains(finder) => finder.find(text.as_bytes()).is_some(),
             Self::StartsWith(start) => text.starts_with(&**start),
             Self::EndsWith(end) => text.ends_with(&**end),
-            Self::Regex(regex) => regex.is_match(text),
+            Self::Wildcard(regex) | Self::Regex(regex) => regex.is_match(text),
             Self::Cidr(network) => text.parse::<IpAddr>().is_ok_and(|address| contains(network, address)),
             Self::Number(cmp, number) => {
                 let is_numeric = matches!(value, Scalar::Number(_) | Scalar::Text(_));

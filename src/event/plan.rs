@@ -1,0 +1,194 @@
+//! Which fields to take out of events of one format: a tree of the wanted paths, made once per rule set.
+
+use std::hash::BuildHasher;
+
+use rustc_hash::FxBuildHasher;
+use serde::de::DeserializeSeed;
+
+use super::extract::{ExtractError, Extracted};
+use super::scan;
+use super::walk::{Root, Walk};
+use super::{Catalogue, Event, Format};
+
+/// Which fields to take out of events of one format.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub(super) nodes: Vec<Branch>,
+    pub(super) fields: Vec<Source>,
+    pub(super) slots: usize,
+    pub(super) takes_all: bool,
+    /// Equal plans have equal fingerprints.
+    pub(super) fingerprint: u64,
+}
+
+/// One level of the tree of wanted paths.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Branch {
+    pub(super) keys: Keys,
+    pub(super) slots: Vec<u16>,
+}
+
+/// Where a field's values come from.
+#[derive(Debug, Clone)]
+pub(super) enum Source {
+    /// The first of these slots that holds something other than null.
+    Slots(Vec<u16>),
+    /// As `Slots`, then the type hint; former names become current ones.
+    EventType(Vec<u16>),
+    Category(Vec<u16>),
+    Tier(Vec<u16>),
+    SourceName,
+    ReceivedAt,
+}
+
+/// The wanted keys of one object and the nodes they lead to. A key is found by its length and first eight
+/// bytes, which nearly always tell keys apart: looking up is a multiplication and one comparison.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Keys {
+    entries: Vec<(Box<str>, u32)>,
+    /// Open addressing: 0 is free, else the entry's index plus 1. A power of two, at least twice the entries.
+    places: Vec<u16>,
+}
+
+impl Keys {
+    fn insert(&mut self, key: &str, node: u32) {
+        self.entries.push((key.into(), node));
+        let size = (self.entries.len() * 2).next_power_of_two().max(4);
+        self.places.clear();
+        self.places.resize(size, 0);
+        for (index, (key, _)) in (1..).zip(&self.entries) {
+            let mut place = place(first_bytes(key), key.len()) & (size - 1);
+            while self.places[place] != 0 {
+                place = (place + 1) & (size - 1);
+            }
+            self.places[place] = index;
+        }
+    }
+
+    /// The node a key leads to.
+    pub(super) fn get(&self, key: &str) -> Option<u32> {
+        self.find(first_bytes(key), key)
+    }
+
+    /// As `get`, with the key's first bytes at hand: little-endian, zeros behind a shorter key.
+    #[inline]
+    pub(super) fn find(&self, first: u64, key: &str) -> Option<u32> {
+        let mask = self.places.len().checked_sub(1)?;
+        let mut place = place(first, key.len()) & mask;
+        loop {
+            let index = usize::from(*self.places.get(place)?).checked_sub(1)?;
+            let (known, node) = self.entries.get(index)?;
+            if **known == *key {
+                return Some(*node);
+            }
+            place = (place + 1) & mask;
+        }
+    }
+}
+
+fn first_bytes(key: &str) -> u64 {
+    key.bytes().take(8).zip(0..).fold(0, |word, (byte, at)| word | u64::from(byte) << (8 * at))
+}
+
+#[inline]
+const fn place(first: u64, length: usize) -> usize {
+    ((first ^ (length as u64).rotate_left(59)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize
+}
+
+impl Plan {
+    /// A plan for these field names (canonical or original, dotted), whose values [`Extracted::values`] then
+    /// gives by index; with `takes_all` also every scalar of the event, for keywords.
+    #[must_use]
+    pub fn new(format: Format, fields: &[String], takes_all: bool) -> Self {
+        let fingerprint = FxBuildHasher.hash_one((format, fields, takes_all));
+        let mut plan =
+            Self { nodes: vec![Branch::default()], fields: Vec::new(), slots: 0, takes_all, fingerprint };
+        for field in fields {
+            let source = plan.source(format, field);
+            plan.fields.push(source);
+        }
+        plan
+    }
+
+    fn source(&mut self, format: Format, field: &str) -> Source {
+        match field {
+            "category" | "tier" | "event_type" => {
+                let paths = format.paths("event_type").unwrap_or_default();
+                let slots = paths.iter().map(|path| self.slot(path)).collect();
+                match field {
+                    "category" => Source::Category(slots),
+                    "tier" => Source::Tier(slots),
+                    _ => Source::EventType(slots),
+                }
+            }
+            "source" => Source::SourceName,
+            "received_at" => Source::ReceivedAt,
+            _ => match format.paths(field) {
+                Some(paths) if !paths.is_empty() => {
+                    let mut slots: Vec<u16> = paths.iter().map(|path| self.slot(path)).collect();
+                    if !paths.contains(&field) {
+                        slots.push(self.slot(field));
+                    }
+                    Source::Slots(slots)
+                }
+                _ => Source::Slots(vec![self.slot(field)]),
+            },
+        }
+    }
+
+    /// The slot of a path, entered into the tree; a dotted name is also looked for as one key of the top level.
+    fn slot(&mut self, path: &str) -> u16 {
+        let mut node = 0;
+        for part in path.split('.') {
+            node = self.child(node, part);
+        }
+        if let Some(slot) = self.nodes[node].slots.first() {
+            return *slot;
+        }
+        let slot = u16::try_from(self.slots).unwrap_or(u16::MAX);
+        self.slots += 1;
+        self.nodes[node].slots.push(slot);
+        if path.contains('.') {
+            let flat = self.child(0, path);
+            self.nodes[flat].slots.push(slot);
+        }
+        slot
+    }
+
+    fn child(&mut self, node: usize, part: &str) -> usize {
+        if let Some(child) = self.nodes[node].keys.get(part) {
+            return child as usize;
+        }
+        let child = self.nodes.len();
+        self.nodes.push(Branch::default());
+        self.nodes[node].keys.insert(part, u32::try_from(child).unwrap_or(u32::MAX));
+        child
+    }
+
+    /// Takes the planned fields out of an event. Fails where the bytes are no JSON object.
+    pub fn extract(
+        &self,
+        event: &Event,
+        raw: &str,
+        catalogue: &Catalogue,
+        out: &mut Extracted,
+    ) -> Result<(), ExtractError> {
+        out.shape.begin(self.fingerprint, self.nodes.len());
+        out.clear(self.slots);
+        // The scanner gives up on what it does not know; the parser then decides, and words the error.
+        if !scan::scan(self, raw, out) {
+            out.clear(self.slots);
+            self.parse(raw, out)?;
+        }
+        out.resolve(self, event, raw, catalogue);
+        Ok(())
+    }
+
+    /// What the scanner does, by the complete parser.
+    pub(super) fn parse(&self, raw: &str, out: &mut Extracted) -> Result<(), ExtractError> {
+        let mut json = serde_json::Deserializer::from_str(raw);
+        let base = raw.as_ptr() as usize;
+        Root(Walk { plan: self, out, base }).deserialize(&mut json)?;
+        json.end()
+    }
+}

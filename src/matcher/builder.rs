@@ -1,0 +1,171 @@
+//! Building a matcher: from the conditions of rules to shared tests and targets over them.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::TargetId;
+use super::expr::Expr;
+use super::gate::{Known, Sorter};
+use super::literal::literals;
+use super::predicate::Predicate;
+use super::run::Matcher;
+use crate::decode;
+use crate::event::{Catalogue, Format, Plan};
+use crate::rule::ast::{Condition, Detection, Node, ScriptSource, Test};
+use crate::script::{Cage, Predicate as ScriptPredicate, ScriptError};
+
+/// Collects fields, tests and targets; see [`Builder::build`].
+#[derive(Debug)]
+pub struct Builder {
+    format: Format,
+    cage: Arc<Cage>,
+    fields: Vec<String>,
+    field_numbers: FxHashMap<String, usize>,
+    tests: Vec<(Test, Predicate)>,
+    test_numbers: FxHashMap<String, u32>,
+    scripts: Vec<ScriptPredicate>,
+    targets: Vec<Expr>,
+}
+
+/// Why a rule does not compile.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A pattern.
+    #[error("the pattern does not compile: {0}")]
+    Regex(#[from] regex::Error),
+    /// A script.
+    #[error("{0}")]
+    Script(#[from] ScriptError),
+    /// More literals than the automaton can hold.
+    #[error("too many patterns for one index: {0}")]
+    Index(#[from] aho_corasick::BuildError),
+}
+
+impl Builder {
+    /// A builder for events of one format.
+    #[must_use]
+    pub fn new(format: Format, cage: Arc<Cage>) -> Self {
+        // First the fields a decoder needs, so that history is decoded and matched in one pass.
+        let fields = decode::FIELDS.map(str::to_owned).to_vec();
+        let field_numbers = fields.iter().cloned().zip(0..).collect();
+        Self {
+            format,
+            cage,
+            fields,
+            field_numbers,
+            tests: Vec::new(),
+            test_numbers: FxHashMap::default(),
+            scripts: Vec::new(),
+            targets: Vec::new(),
+        }
+    }
+
+    /// The number of a field, by which [`super::Scratch::text`] gives its value.
+    pub fn field(&mut self, name: &str) -> usize {
+        if let Some(number) = self.field_numbers.get(name) {
+            return *number;
+        }
+        self.fields.push(name.to_owned());
+        self.field_numbers.insert(name.to_owned(), self.fields.len() - 1);
+        self.fields.len() - 1
+    }
+
+    /// Adds a target: something that matches when its expression holds.
+    pub fn target(&mut self, expr: Expr) -> TargetId {
+        self.targets.push(expr.tidy());
+        u32::try_from(self.targets.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    /// Compiles a condition over a detection's selections.
+    pub fn condition(&mut self, detection: &Detection, condition: &Condition) -> Result<Expr, BuildError> {
+        self.condition_or_not(detection, condition, false)
+    }
+
+    fn condition_or_not(
+        &mut self,
+        detection: &Detection,
+        condition: &Condition,
+        negated: bool,
+    ) -> Result<Expr, BuildError> {
+        let all = |builder: &mut Self, children: &[Condition]| -> Result<Vec<Expr>, BuildError> {
+            children.iter().map(|child| builder.condition_or_not(detection, child, negated)).collect()
+        };
+        Ok(match condition {
+            Condition::And(children) => junction(all(self, children)?, !negated),
+            Condition::Or(children) => junction(all(self, children)?, negated),
+            Condition::Not(child) => self.condition_or_not(detection, child, !negated)?,
+            Condition::Selection(index) => match detection.selections.get(*index) {
+                Some(selection) => self.node_or_not(&selection.node, negated)?,
+                None => junction(Vec::new(), false),
+            },
+        })
+    }
+
+    /// Compiles the inside of a selection.
+    pub fn node(&mut self, node: &Node) -> Result<Expr, BuildError> {
+        self.node_or_not(node, false)
+    }
+
+    fn node_or_not(&mut self, node: &Node, negated: bool) -> Result<Expr, BuildError> {
+        let all = |builder: &mut Self, children: &[Node]| -> Result<Vec<Expr>, BuildError> {
+            children.iter().map(|child| builder.node_or_not(child, negated)).collect()
+        };
+        Ok(match node {
+            Node::And(children) => junction(all(self, children)?, !negated),
+            Node::Or(children) => junction(all(self, children)?, negated),
+            Node::Not(child) => self.node_or_not(child, !negated)?,
+            Node::Test(test) => Expr::Test(self.test(test)?, negated),
+            Node::Script(script) => Expr::Script(self.script(script)?, negated),
+        })
+    }
+
+    fn test(&mut self, test: &Test) -> Result<u32, BuildError> {
+        // Equal tests are one: their printed form is their identity.
+        let identity = format!("{test:?}");
+        if let Some(number) = self.test_numbers.get(&identity) {
+            return Ok(*number);
+        }
+        let predicate = Predicate::compile(test, |name| self.field(name))?;
+        let number = u32::try_from(self.tests.len()).unwrap_or(u32::MAX);
+        self.tests.push((test.clone(), predicate));
+        self.test_numbers.insert(identity, number);
+        Ok(number)
+    }
+
+    fn script(&mut self, script: &ScriptSource) -> Result<u32, BuildError> {
+        let number = u32::try_from(self.scripts.len()).unwrap_or(u32::MAX);
+        self.scripts.push(ScriptPredicate::compile(&self.cage, &script.source, script.line)?);
+        Ok(number)
+    }
+
+    /// The finished matcher.
+    pub fn build(self, catalogue: Arc<Catalogue>) -> Result<Matcher, BuildError> {
+        let known: Vec<Known<'_>> = self
+            .tests
+            .iter()
+            .map(|(test, predicate)| Known { test, field: predicate.field, literals: literals(test) })
+            .collect();
+        let (gate, open) = Sorter::new(&known, &self.targets).sort()?;
+        let predicates: Vec<Predicate> = self.tests.into_iter().map(|(_, predicate)| predicate).collect();
+        let has_keywords = predicates.iter().any(|predicate| predicate.field.is_none());
+        let plan = Plan::new(self.format, &self.fields, has_keywords);
+        Ok(Matcher {
+            format: self.format,
+            catalogue,
+            cage: self.cage,
+            plan,
+            fields: self.fields.len(),
+            gate,
+            open,
+            predicates,
+            scripts: self.scripts,
+            targets: self.targets,
+        })
+    }
+}
+
+/// A conjunction or disjunction of children.
+fn junction(children: Vec<Expr>, is_and: bool) -> Expr {
+    if is_and { Expr::And(children) } else { Expr::Or(children) }
+}
