@@ -227,7 +227,7 @@ fn lane(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Lane> {
     let mut weaver = Weaver {
-        builder: Builder::new(format, Arc::clone(&environment.cage)),
+        builder: Builder::new(format, Arc::clone(&environment.cage), Arc::clone(&environment.catalogue)),
         emits: Vec::new(),
         bases: FxHashMap::default(),
     };
@@ -242,7 +242,7 @@ fn lane(
             weaver.correlate(number, correlation, units);
         }
     }
-    match weaver.builder.build(Arc::clone(&environment.catalogue)) {
+    match weaver.builder.build() {
         Ok(matcher) => Some(Lane { number: 0, matcher, emits: weaver.emits }),
         Err(error) => {
             diagnostics.extend(units.first().map(|unit| diagnostic(&unit.rule, &error)));

@@ -164,7 +164,7 @@ impl Daemon {
         let found = self.app.store().alerts(&AlertQuery::default()).unwrap();
         let mut alerts: Vec<Alert> = found.into_iter().map(|stored| stored.alert).collect();
         alerts.retain(|alert| alert.merged_into.is_none());
-        alerts.sort_by_key(|alert| alert.position);
+        alerts.sort_by(|a, b| (a.position, &a.rule).cmp(&(b.position, &b.rule)));
         alerts
     }
 
