@@ -25,23 +25,17 @@ impl Dice {
     pub fn roll(&mut self, below: u64) -> u64 {
         self.next() % below
     }
-
-    /// Brings these into another order.
-    pub fn shuffle<T>(&mut self, items: &mut [T]) {
-        for index in (1..items.len()).rev() {
-            items.swap(index, self.roll(index as u64 + 1) as usize);
-        }
-    }
 }
 
 /// The authors of the stream; their ids are 10 to 49.
 pub const AUTHORS: u64 = 40;
 
-/// So many events, one a second on average, of authors who clone, fail to sign in, open and close branches, and delete.
+/// So many events, one a second on average, of authors who clone, fail to sign in, open and close branches, and delete;
+/// a day before, each signs in once.
 pub fn stream(seed: u64, count: usize) -> Vec<(Timestamp, Value)> {
     let mut dice = Dice::new(seed);
     let mut time = START;
-    let mut events = Vec::with_capacity(count);
+    let mut events: Vec<(Timestamp, Value)> = (0..AUTHORS.cast_signed()).map(first_day).collect();
     for number in 0..count {
         time = time.plus(Span::millis(1 + dice.roll(2000).cast_signed()));
         let author = 10 + dice.roll(AUTHORS).cast_signed();
@@ -56,12 +50,21 @@ pub fn stream(seed: u64, count: usize) -> Vec<(Timestamp, Value)> {
             _ => deed("member_created", author, time),
         };
         event["id"] = json!(number + 1);
-        let home = dice.roll(40) > 0;
-        let last = if home { author } else { 100 + dice.roll(100).cast_signed() };
-        event["ip_address"] = format!("192.0.2.{last}").into();
+        // In the first five of each twenty minutes an author may come from one other address.
+        let (part, minute) = (time.since(START).0 / 1_200_000, time.since(START).0 / 60_000 % 20);
+        let is_away = minute < 5 && dice.roll(2) == 0;
+        let host = if is_away { 100 + (part + author) % 100 } else { author };
+        event["ip_address"] = format!("192.0.2.{host}").into();
         events.push((time, event));
     }
     events
+}
+
+fn first_day(number: i64) -> (Timestamp, Value) {
+    let (author, time) = (10 + number, START.minus(Span::days(1)).plus(Span::seconds(number)));
+    let mut event = deed("user_sign_in", author, time);
+    event["ip_address"] = format!("192.0.2.{author}").into();
+    (time, event)
 }
 
 /// What comes last, so that everything before it is judged: one event, a day later.
@@ -106,7 +109,7 @@ pub fn prompt_rules() -> Vec<(String, String)> {
             "{by: author_id, sequence: [failed, in, token], ordered: false, within: 5m}",
             "",
         ),
-        rule("it-new", sign_in, "{by: author_id, first_seen: ip_address, learn: 10m}", ""),
+        rule("it-new", sign_in, "{by: author_id, first_seen: ip_address, learn: 12h}", ""),
     ]
 }
 
