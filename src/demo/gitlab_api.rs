@@ -134,9 +134,10 @@ impl Shared {
 }
 
 impl Accounts {
-    /// The fault for this call, used up by it. A lie needs a change to lie about.
+    /// The fault for this call, used up by it. Lies and lost answers are about changes.
     fn fault(&mut self, method: &Method) -> Fault {
-        if self.faults_left == 0 || (self.fault == Fault::Lies && method != Method::POST) {
+        let needs_change = matches!(self.fault, Fault::Lies | Fault::Cut);
+        if self.faults_left == 0 || (needs_change && method != Method::POST) {
             return Fault::None;
         }
         self.faults_left -= 1;

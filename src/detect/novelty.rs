@@ -1,5 +1,7 @@
 //! What a key never did before, and keys that wake after a long silence.
 
+use std::collections::hash_map::Entry;
+
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use smallvec::smallvec;
@@ -23,8 +25,19 @@ pub struct FirstSeenSpec {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct FirstSeenState {
     first: Option<Timestamp>,
-    /// Hash of a value to when it was first seen (since it was last forgotten), and when last.
-    values: FxHashMap<u64, (Timestamp, Timestamp)>,
+    /// By the hash of a value.
+    values: FxHashMap<u64, Acquaintance>,
+    last: Timestamp,
+}
+
+/// How long a value is known.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Acquaintance {
+    /// When it was last seen before it was forgotten; the beginning of time if it never was.
+    before: Timestamp,
+    /// When it became new.
+    since: Timestamp,
+    /// When it was last seen.
     last: Timestamp,
 }
 
@@ -32,25 +45,43 @@ pub struct FirstSeenState {
 const VALUES_MAX: usize = 100_000;
 
 impl FirstSeenSpec {
-    /// Takes in an event.
+    /// Takes in an event. One that arrives late but shows the value earlier than what first showed it moves the
+    /// beginning back.
     pub(super) fn on_hit(&self, state: &mut FirstSeenState, hit: &Hit) -> Outcome {
         let first = state.first.map_or(hit.time, |first| first.min(hit.time));
         state.first = Some(first);
         state.last = state.last.max(hit.time);
         let known = state.values.len();
-        let unknown = (Timestamp::MAX, Timestamp::MIN);
-        let (first_seen, last_seen) = state.values.entry(hit.value_hash()).or_insert(unknown);
-        let is_forgotten = self.forget.0 > 0 && hit.time.since(*last_seen) >= self.forget;
-        // A late event may show that the value was new a little earlier than was thought.
-        let is_new = *last_seen == Timestamp::MIN || is_forgotten || hit.time < *first_seen;
-        let until =
-            if hit.time < *first_seen && *first_seen < Timestamp::MAX { *first_seen } else { hit.time };
-        *first_seen = if is_forgotten { hit.time } else { hit.time.min(*first_seen) };
-        *last_seen = hit.time.max(*last_seen);
+        let new_until = self.acquaint(&mut state.values, hit);
         let overflowed = state.values.len() > VALUES_MAX && forget_oldest(&mut state.values);
-        let may_fire = is_new && hit.time.since(first) >= self.learn;
-        let completion = may_fire.then(|| self.completion(hit, known, first, until));
+        let new_until = new_until.filter(|_| hit.time.since(first) >= self.learn);
+        let completion = new_until.map(|until| self.completion(hit, known, first, until));
         Outcome { completion, overflowed, timer: None }
+    }
+
+    /// Notes that a value was seen; if it is new, up to when it was believed to be: the time of the event itself, or
+    /// of the later one that was taken for the first.
+    fn acquaint(&self, values: &mut FxHashMap<u64, Acquaintance>, hit: &Hit) -> Option<Timestamp> {
+        let time = hit.time;
+        let fresh = |before| Acquaintance { before, since: time, last: time };
+        let is_forgotten = |last: Timestamp| self.forget.0 > 0 && time.since(last) >= self.forget;
+        match values.entry(hit.value_hash()) {
+            Entry::Vacant(place) => {
+                place.insert(fresh(Timestamp::MIN));
+                Some(time)
+            }
+            Entry::Occupied(mut place) => {
+                let known = place.get_mut();
+                if is_forgotten(known.last) {
+                    *known = fresh(known.last);
+                    return Some(time);
+                }
+                known.last = known.last.max(time);
+                let is_earlier =
+                    time < known.since && (known.before == Timestamp::MIN || is_forgotten(known.before));
+                is_earlier.then(|| std::mem::replace(&mut known.since, time))
+            }
+        }
     }
 
     fn completion(&self, hit: &Hit, known: usize, first: Timestamp, until: Timestamp) -> Completion {
@@ -69,8 +100,8 @@ impl FirstSeenSpec {
     }
 }
 
-fn forget_oldest(values: &mut FxHashMap<u64, (Timestamp, Timestamp)>) -> bool {
-    let oldest = values.iter().map(|(value, (_, last))| (*last, *value)).min();
+fn forget_oldest(values: &mut FxHashMap<u64, Acquaintance>) -> bool {
+    let oldest = values.iter().map(|(value, known)| (known.last, *value)).min();
     oldest.is_some_and(|(_, value)| values.remove(&value).is_some())
 }
 
@@ -80,7 +111,7 @@ impl FirstSeenState {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.values.len() * 25
+        self.values.len() * (size_of::<(u64, Acquaintance)>() + 1)
     }
 }
 

@@ -125,7 +125,12 @@ impl SequenceSpec {
                 chain
             });
         }
-        let found = self.gather(state, 0, (start, end), &mut chain);
+        let found = (0..self.steps.len()).any(|role| {
+            chain.clear();
+            let is_there = state.roles.get(role).is_some_and(|events| events.contains(&end));
+            chain.extend(is_there.then_some(end));
+            is_there && self.gather(state, 0, (role, start, end.time), &mut chain)
+        });
         chain.sort_unstable();
         found.then_some(chain)
     }
@@ -161,28 +166,34 @@ impl SequenceSpec {
         false
     }
 
-    /// Finds an event for each step in any order, all in `(start, end]`, one of them `end`.
+    /// Finds events for the steps from `step` on, in any order, all in `(start, until]`; the step `fixed` has its
+    /// event already.
     fn gather(
         &self,
         state: &SequenceState,
         step: usize,
-        bounds: (Timestamp, StepEvent),
+        (fixed, start, until): (usize, Timestamp, Timestamp),
         chain: &mut Vec<StepEvent>,
     ) -> bool {
-        let (start, end) = bounds;
         if step == self.steps.len() {
-            return chain.iter().any(|event| event.position == end.position);
+            return true;
+        }
+        if step == fixed {
+            return self.gather(state, step + 1, (fixed, start, until), chain);
         }
         let Some(events) = state.roles.get(step) else { return false };
-        for event in events.iter().rev().skip_while(|event| event.time > end.time) {
-            if event.time <= start {
-                break;
-            }
+        let from = events.partition_point(|event| event.time <= start);
+        let to = events.partition_point(|event| event.time <= until);
+        let mut candidates: Vec<&StepEvent> = events.range(from..to.max(from)).collect();
+        if self.unless.is_some() {
+            candidates.reverse();
+        }
+        for event in candidates {
             if !self.fits(chain, event) {
                 continue;
             }
             chain.push(*event);
-            if self.gather(state, step + 1, bounds, chain) {
+            if self.gather(state, step + 1, (fixed, start, until), chain) {
                 return true;
             }
             chain.pop();

@@ -168,9 +168,15 @@ impl WindowSpec {
             if self.measure == Measure::Distinct {
                 remove(&mut state.values, entry.value);
             }
-            has_broken |= leaves_at < now && !self.compare.holds(self.measure_now(state));
+            has_broken |= leaves_at < now && self.is_broken_at(self.measure_now(state));
         }
         has_broken
+    }
+
+    /// Whether a stretch ends here. An empty window ends it too: what holds of nothing would hold for ever, and how
+    /// long it did would depend on when the key is forgotten.
+    fn is_broken_at(&self, measure: f64) -> bool {
+        measure < 1.0 || !self.compare.holds(measure)
     }
 
     fn measure_now(&self, state: &WindowState) -> f64 {
@@ -350,7 +356,7 @@ impl Slide<'_> {
                 remove(&mut self.values, entry.value);
             }
             self.first += 1;
-            has_broken |= leaves_at < moment && !self.spec.compare.holds(self.measure());
+            has_broken |= leaves_at < moment && self.spec.is_broken_at(self.measure());
         }
         has_broken
     }

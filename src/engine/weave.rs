@@ -23,7 +23,7 @@ pub(super) fn lane(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Lane> {
     let mut weaver = Weaver {
-        builder: Builder::new(format, Arc::clone(&environment.cage)),
+        builder: Builder::new(format, Arc::clone(&environment.cage), Arc::clone(&environment.catalogue)),
         emits: Vec::new(),
         bases: FxHashMap::default(),
     };
@@ -39,7 +39,7 @@ pub(super) fn lane(
             weaver.correlate(number, correlation, &called);
         }
     }
-    match weaver.builder.build(Arc::clone(&environment.catalogue)) {
+    match weaver.builder.build() {
         Ok(matcher) => Some(Lane { number: 0, matcher, emits: weaver.emits }),
         Err(error) => {
             diagnostics.extend(units.first().map(|unit| diagnostic(&unit.rule, &error)));

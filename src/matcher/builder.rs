@@ -12,7 +12,7 @@ use super::predicate::Predicate;
 use super::run::Matcher;
 use crate::decode;
 use crate::event::{Catalogue, Format, Plan};
-use crate::rule::ast::{Condition, Detection, Node, ScriptSource, Test};
+use crate::rule::ast::{Condition, Detection, Node, Op, ScriptSource, Test};
 use crate::script::{Cage, Predicate as ScriptPredicate, ScriptError};
 
 /// Collects fields, tests and targets; see [`Builder::build`].
@@ -20,6 +20,7 @@ use crate::script::{Cage, Predicate as ScriptPredicate, ScriptError};
 pub struct Builder {
     format: Format,
     cage: Arc<Cage>,
+    catalogue: Arc<Catalogue>,
     fields: Vec<String>,
     field_numbers: FxHashMap<String, usize>,
     tests: Vec<(Test, Predicate)>,
@@ -45,13 +46,14 @@ pub enum BuildError {
 impl Builder {
     /// A builder for events of one format.
     #[must_use]
-    pub fn new(format: Format, cage: Arc<Cage>) -> Self {
+    pub fn new(format: Format, cage: Arc<Cage>, catalogue: Arc<Catalogue>) -> Self {
         // First the fields a decoder needs, so that history is decoded and matched in one pass.
         let fields = decode::FIELDS.map(str::to_owned).to_vec();
         let field_numbers = fields.iter().cloned().zip(0..).collect();
         Self {
             format,
             cage,
+            catalogue,
             fields,
             field_numbers,
             tests: Vec::new(),
@@ -121,6 +123,8 @@ impl Builder {
     }
 
     fn test(&mut self, test: &Test) -> Result<u32, BuildError> {
+        let renamed = self.renamed(test);
+        let test = renamed.as_ref().unwrap_or(test);
         // Equal tests are one: their printed form is their identity.
         let identity = format!("{test:?}");
         if let Some(number) = self.test_numbers.get(&identity) {
@@ -133,6 +137,14 @@ impl Builder {
         Ok(number)
     }
 
+    /// Events show their type by its current name; a rule may know it by a former one.
+    fn renamed(&self, test: &Test) -> Option<Test> {
+        let Op::Exact(name) = &test.op else { return None };
+        let known = self.catalogue.get(self.format, name).filter(|known| known.name != *name)?;
+        let is_type = test.field.as_deref() == Some("event_type");
+        is_type.then(|| Test { op: Op::Exact(known.name.clone()), ..test.clone() })
+    }
+
     fn script(&mut self, script: &ScriptSource) -> Result<u32, BuildError> {
         let number = u32::try_from(self.scripts.len()).unwrap_or(u32::MAX);
         self.scripts.push(ScriptPredicate::compile(&self.cage, &script.source, script.line)?);
@@ -140,7 +152,7 @@ impl Builder {
     }
 
     /// The finished matcher.
-    pub fn build(self, catalogue: Arc<Catalogue>) -> Result<Matcher, BuildError> {
+    pub fn build(self) -> Result<Matcher, BuildError> {
         let known: Vec<Known<'_>> = self
             .tests
             .iter()
@@ -152,7 +164,7 @@ impl Builder {
         let plan = Plan::new(self.format, &self.fields, has_keywords);
         Ok(Matcher {
             format: self.format,
-            catalogue,
+            catalogue: self.catalogue,
             cage: self.cage,
             plan,
             fields: self.fields.len(),

@@ -1,0 +1,30 @@
+//! The daemon from outside: posted to over HTTP, watched through its store, log, metrics and receivers.
+//!
+//! Everything waits for what it waits for, 60 s at most, and never for a time to pass. `cfg(test)` stands before each
+//! module because the lints know test code by it.
+
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod process;
+#[cfg(test)]
+mod receiver;
+#[cfg(test)]
+mod stream;
+
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod main_job;
+#[cfg(test)]
+mod guards;
+#[cfg(test)]
+mod reload;
+#[cfg(test)]
+mod restart;
+#[cfg(test)]
+mod sources;
+#[cfg(test)]
+mod determinism;
+#[cfg(test)]
+mod crash;
