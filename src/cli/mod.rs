@@ -1,10 +1,26 @@
 //! The command line: one file per command. Prints, and answers an exit code.
 
+mod alerts;
 mod backtest;
+mod check;
+mod completions;
+mod data;
+mod diagnostics;
+mod explain;
+mod generate;
 mod history;
+mod ledger;
+mod outbox;
 mod recent;
+mod rejected;
 mod report;
 mod rules;
+mod schema;
+mod search;
+mod table;
+mod terminal;
+mod test;
+mod verify;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -13,7 +29,13 @@ use clap::{Parser, Subcommand};
 
 /// Watches the audit events of a software forge, finds what is out of order, tells people and blocks the account.
 #[derive(Debug, Parser)]
-#[command(name = "watchfire", version, about, max_term_width = 100)]
+#[command(
+    name = "watchfire",
+    version,
+    about,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done, 1 something was found wrong, 2 the command line was wrong."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -21,16 +43,60 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Find mistakes in the configuration, rules and lists
+    Check(check::CheckArgs),
+    /// Run the tests that stand in rules
+    Test(test::TestArgs),
     /// Try rules on events of the past
     Backtest(backtest::BacktestArgs),
+    /// Show why rules fire for an event, or why not
+    Explain(explain::ExplainArgs),
+    /// Find events in the daemon's log
+    Search(search::SearchArgs),
+    /// List alerts, newest first
+    Alerts(alerts::AlertsArgs),
+    /// Show one alert: its events, and what was done about it
+    Alert(alerts::AlertArgs),
+    /// List or redrive deliveries to people and systems
+    Outbox(outbox::OutboxArgs),
+    /// Look at request bodies that could not be read
+    Rejected(rejected::RejectedArgs),
+    /// Show what rules could not judge, and why
+    Ledger(ledger::LedgerArgs),
+    /// Check that the log still is what was written
+    Verify(verify::VerifyArgs),
+    /// Write made-up events of a GitLab organisation
+    Generate(generate::GenerateArgs),
+    /// Print a JSON Schema, for completion and checks in editors
+    Schema(schema::SchemaArgs),
+    /// Print a completion script for a shell
+    Completions(completions::CompletionsArgs),
 }
+
+/// The command line asks for something that cannot be; exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
 
 /// Runs the program. Exit codes: 0 done, 1 something was found wrong, 2 the command line was wrong.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match &cli.command {
+        Command::Check(args) => check::run(args),
+        Command::Test(args) => test::run(args),
         Command::Backtest(args) => backtest::run(args),
+        Command::Explain(args) => explain::run(args),
+        Command::Search(args) => search::run(args),
+        Command::Alerts(args) => alerts::list(args),
+        Command::Alert(args) => alerts::show(args),
+        Command::Outbox(args) => outbox::run(args),
+        Command::Rejected(args) => rejected::run(args),
+        Command::Ledger(args) => ledger::run(args),
+        Command::Verify(args) => verify::run(args),
+        Command::Generate(args) => generate::run(args),
+        Command::Schema(args) => schema::run(args),
+        Command::Completions(args) => completions::run(args),
     };
     match done {
         Ok(code) => code,
@@ -38,7 +104,7 @@ pub fn main() -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("watchfire: {error:#}"));
-            ExitCode::FAILURE
+            if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -58,7 +124,24 @@ fn say(text: &str) {
     drop(writeln!(std::io::stderr().lock(), "{text}"));
 }
 
+/// Prints a result.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut output = std::io::stdout().lock();
+    output.write_all(text.as_bytes())?;
+    Ok(output.flush()?)
+}
+
 /// Whether messages may be coloured.
 fn has_color() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Cli::command().debug_assert();
+    }
 }

@@ -12,7 +12,7 @@ pub(super) fn width() -> usize {
 }
 
 /// Paints text where colours are wanted.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Paint {
     has_color: bool,
 }
