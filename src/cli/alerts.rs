@@ -251,7 +251,28 @@ mod tests {
             outcome: Some(outcome),
         };
         let shown = text(&stored, &[event.as_object().unwrap().clone()], &[row], Paint::plain());
-        insta::assert_snapshot!(shown, @"");
-        insta::assert_snapshot!(table(&[stored]), @"");
+        insta::assert_snapshot!(shown, @r"
+        One account clones many projects  high
+          id        0123456789abcdef0123456789abcdef
+          rule      gitlab-mass-clone
+          key       author_id = 7
+          began     2026-01-05T09:00:00.000Z
+          last      2026-01-05T09:01:00.000Z
+          findings  3
+          why       22 different entity_id within 10m (at least 20)
+
+        Events (22)
+        TIME                  EVENT                     AUTHOR   ENTITY  TARGET  IP
+        2026-01-05T09:00:00Z  repository_git_operation  ada (7)
+        and 21 more: watchfire search 'author_id:7 created_at:>=2026-01-05T08:00:00Z created_at:<=2026-01-05T10:01:00Z'
+
+        Actions
+          block-author         done      1 try  blocked user 7 (ada); read back: blocked
+                               undo: Admin > Users > ada > Unblock
+        ");
+        insta::assert_snapshot!(table(&[stored]), @r"
+        ID            LAST                      LEVEL  RULE           KEY            FINDINGS  WHY
+        0123456789ab  2026-01-05T09:01:00.000Z  high   gitlab-mass-…  author_id = 7  3         22 different…
+        ");
     }
 }

@@ -59,7 +59,51 @@ fn configuration_and_rules_are_checked_together() {
     fs::write(path("watchfire.yaml"), CONFIG).unwrap();
     let found = shown(&args(&[&path("watchfire.yaml")], None), dir.path());
     assert!(!found.contains("secret"), "{found}");
-    insta::assert_snapshot!(found, @"");
+    insta::assert_snapshot!(found, @r"
+    warning[unknown-event-type]: GitLab has no event type `projet_destroyed`
+     --> rules/a.yml:5:19
+      |
+    5 |   a: {event_type: projet_destroyed}
+      |                   ^^^^^^^^^^^^^^^^
+      |
+      = help: did you mean `project_destroyed`?
+
+    error[unknown-action]: there is no action `pgae` in watchfire.yaml
+     --> rules/a.yml:8:5
+      |
+    8 |   - pgae
+      |     ^^^^
+      |
+      = help: did you mean `page`?
+
+    error[bad-setting]: action `hook`: url: expected http://… or https://…
+      --> watchfire.yaml:10:3
+       |
+    10 |   hook: …
+       |   ^^^^
+
+    warning[unknown-rule]: no rule has the id `some-rulle`: this route never matches it
+      --> watchfire.yaml:12:14
+       |
+    12 |   - {rules: [some-rulle], tags: [exfil], actions: [page]}
+       |              ^^^^^^^^^^
+       |
+       = help: did you mean `some-rule`?
+
+    warning[unknown-tag]: no rule has the tag `exfil`
+      --> watchfire.yaml:12:34
+       |
+    12 |   - {rules: [some-rulle], tags: [exfil], actions: [page]}
+       |                                  ^^^^^
+
+    error[bad-setting]: forward `siem`: condition: there is no selection `c`; expected `a`
+      --> watchfire.yaml:14:11
+       |
+    14 |   - name: siem
+       |           ^^^^
+
+    2 files, 1 rule, 3 errors, 3 warnings
+    ");
     // A path that the configuration has too is not read twice.
     let again = shown(&args(&[&path("rules/a.yml")], Some(&path("watchfire.yaml"))), dir.path());
     assert_eq!(again, found);

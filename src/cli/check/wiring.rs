@@ -1,5 +1,6 @@
 //! What the configuration and the rules say of each other: actions that rules name, rules that routes name.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ pub(super) struct Wiring<'a> {
 impl Wiring<'_> {
     /// Names that nobody bears.
     pub(super) fn check(&self) -> Vec<Diagnostic> {
-        let mut found: Vec<Diagnostic> = self.rules().flat_map(|rule| self.responses(rule)).collect();
+        let mut found = self.responses();
         found.extend(self.routes());
         if self.config.rules.is_empty() && self.config.forward.is_empty() {
             let message = "there are neither rules nor forwarders: events are stored and nothing else";
@@ -33,33 +34,52 @@ impl Wiring<'_> {
         self.reading.rules.units().iter().map(|unit| &unit.rule)
     }
 
-    /// The actions that a rule names and nobody configured.
-    fn responses(&self, rule: &Rule) -> Vec<Diagnostic> {
-        let known = || self.config.actions.keys().map(String::as_str);
+    /// The actions that rules name and nobody configured. One that is a slip away from a configured one is an
+    /// error; others are a warning, told once, since rules are shared and not everybody has every action.
+    fn responses(&self) -> Vec<Diagnostic> {
+        let actions = &self.config.actions;
+        let mut unknown: BTreeMap<&str, Vec<&Rule>> = BTreeMap::new();
+        for rule in self.rules() {
+            for name in rule.respond.iter().filter(|name| !actions.contains_key(*name)) {
+                unknown.entry(name).or_default().push(rule);
+            }
+        }
+        let mut found = Vec::new();
+        for (name, rules) in unknown {
+            let config = self.path.display();
+            if let Some(near) = closest(name, actions.keys().map(String::as_str)) {
+                let message = format!("there is no action `{name}` in {config}");
+                let help = format!("did you mean `{near}`?");
+                let error = |rule: &&Rule| self.response(rule, name, Severity::Error, (&message, &help));
+                found.extend(rules.iter().map(error));
+            } else if let Some(first) = rules.first() {
+                let count = if rules.len() == 1 { "this rule names".to_owned() } else { format!("{} rules name", rules.len()) };
+                let message = format!("{config} has no action `{name}`, which {count}");
+                let help = match actions.is_empty() {
+                    true => "add it under `actions`; until then these alerts are only stored".to_owned(),
+                    false => format!("add it under `actions`; there are {}", quoted(actions.keys().map(String::as_str))),
+                };
+                found.push(self.response(first, name, Severity::Warning, (&message, &help)));
+            }
+        }
+        found
+    }
+
+    /// A diagnostic at the name of an action in a rule.
+    fn response(&self, rule: &Rule, name: &str, severity: Severity, (message, help): (&str, &str)) -> Diagnostic {
         let text = self.reading.texts.get(&rule.origin.path).map(String::as_str);
         let (from, ..) = locate(text, rule.origin.line, "respond");
-        let unknown = rule.respond.iter().filter(|name| !self.config.actions.contains_key(*name));
-        let diagnostic = |name: &String| {
-            let (line, column, width) = locate(text, from, name);
-            let help = match closest(name, known()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None if self.config.actions.is_empty() => {
-                    format!("{} has no `actions`", self.path.display())
-                }
-                None => format!("configured are {}", quoted(known())),
-            };
-            Diagnostic {
-                severity: Severity::Error,
-                code: "unknown-action",
-                message: format!("there is no action `{name}` in {}", self.path.display()),
-                help: Some(help),
-                path: Arc::clone(&rule.origin.path),
-                line,
-                column,
-                width,
-            }
-        };
-        unknown.map(diagnostic).collect()
+        let (line, column, width) = locate(text, from, name);
+        Diagnostic {
+            severity,
+            code: "unknown-action",
+            message: message.to_owned(),
+            help: Some(help.to_owned()),
+            path: Arc::clone(&rule.origin.path),
+            line,
+            column,
+            width,
+        }
     }
 
     /// Rules and tags that routes name and no rule bears.

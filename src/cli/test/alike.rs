@@ -161,7 +161,7 @@ mod tests {
         let found = differences(&wanted(&[none])[0], &raised("7", ""));
         let shown: Vec<String> =
             found.iter().map(|d| format!("{} {} {}", d.field, d.expected, d.actual)).collect();
-        assert_eq!(shown, ["author_id 8 7", "level low high", "value 21 20", "ip_address b missing"]);
+        assert_eq!(shown, ["author_id 8 7", "ip_address b missing", "level low high", "value 21 20"]);
     }
 
     #[test]

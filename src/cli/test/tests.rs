@@ -40,8 +40,7 @@ fn all_tests_of_the_shipped_rules_pass() {
 
 #[test]
 fn a_failing_test_says_what_happened_and_how_close_it_came() {
-    let tests = "\
-  - name: two are not three
+    let tests = "  - name: two are not three
     events: {repeat: 2, every: 1m, event: {event_type: comment_deleted, author_id: 7}}
     alerts: [{author_id: 7}]
   - name: somebody else
@@ -57,7 +56,32 @@ fn a_failing_test_says_what_happened_and_how_close_it_came() {
     let shown = with(&format!("{RULE}{tests}"), |report, dir| {
         report.text(Paint::plain()).replace(&format!("{}/", dir.display()), "")
     });
-    insta::assert_snapshot!(shown, @"");
+    insta::assert_snapshot!(shown, @r"
+    FAILED rule.yml:9: two are not three
+      Many deleted comments (many)
+      expected, but not raised:
+        - {author_id: 7}
+      how close it came:
+        2 of 2 events match
+        author_id = 7: at most 2 events within 10m; it takes at least 3
+
+    FAILED rule.yml:12: somebody else
+      Many deleted comments (many)
+      expected, but not raised:
+        - {author_id: 7, level: medium}
+            author_id is 8, not 7
+      raised, but not expected:
+        + {author_id: 8}
+            2 findings: 4 events within 10m (at least 3)
+      how close it came:
+        4 of 4 events match
+        author_id = 8: at most 4 events within 10m; it takes at least 3
+
+    FAILED rule.yml:18: nobody
+      event 3 is no event: the event's time `never` is no time; send RFC 3339 such as 2026-01-31T09:00:00.000Z, or epoch milliseconds
+
+    1 passed, 3 failed in 1 rule
+    ");
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn one(selection: &str) -> Vec<String> {
 fn event_types_nobody_sends_are_named() {
     assert_eq!(
         one("{event_type: [project_destroyed, projet_destroyed]}"),
-        ["4:38+16 unknown-event-type: GitLab has no event type `projet_destroyed` did you mean `project_destroyed`?"]
+        ["4:39+16 unknown-event-type: GitLab has no event type `projet_destroyed` did you mean `project_destroyed`?"]
     );
     assert_eq!(
         one("{event_type: project_group_link_create}"),
@@ -73,7 +73,7 @@ fn conditions_that_cannot_hold_are_named() {
         found("a and b"),
         ["6:3+9 never-fires: the rule can never fire: `event_type` would have to be both `user_created` or `user_destroyed` and `project_destroyed`"]
     );
-    assert_eq!(found("a and not a").len(), 1);
+    assert_eq!(found("a and not a or b and not b").len(), 1);
     assert!(found("a or b").is_empty());
     assert!(found("a and not b").is_empty());
     // Of an array any element will do, so two values of `details.x` do not exclude each other.
