@@ -190,7 +190,8 @@ fn text(
         let result = outbox::result(row);
         let tries = if row.attempts == 1 { "try" } else { "tries" };
         let state = outbox::state(row.state);
-        let _ = writeln!(text, "  {:<20} {state:<9} {} {tries}  {}", row.action, row.attempts, clean(&result));
+        let _ =
+            writeln!(text, "  {:<20} {state:<9} {} {tries}  {}", row.action, row.attempts, clean(&result));
         if let Some(undo) = row.outcome.as_ref().and_then(|outcome| outcome.undo.as_ref()) {
             let _ = writeln!(text, "  {:<20} undo: {}", "", clean(undo));
         }

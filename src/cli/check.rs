@@ -72,7 +72,8 @@ struct Found {
 
 impl Found {
     fn text(&self, paint: Paint) -> String {
-        let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+        let count =
+            |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
         let errors = diagnostics::count(&self.diagnostics, Severity::Error);
         let warnings = diagnostics::count(&self.diagnostics, Severity::Warning);
         let summary = [

@@ -90,7 +90,8 @@ fn result(diagnostic: &Diagnostic) -> Value {
 /// A path as a relative or `file:` reference.
 fn uri(path: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
-    let escape = |byte: u8| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    let escape =
+        |byte: u8| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
     let escaped: String = path.bytes().map(escape).collect();
     if path.starts_with('/') { format!("file://{escaped}") } else { escaped }
 }
@@ -110,7 +111,8 @@ mod tests {
             column: 3,
             width: 1,
         };
-        let (second, whole) = (one(2, Severity::Error, Some("did you mean `y`?")), one(0, Severity::Warning, None));
+        let (second, whole) =
+            (one(2, Severity::Error, Some("did you mean `y`?")), one(0, Severity::Warning, None));
         let mut found = vec![second.clone(), whole, second];
         sort(&mut found);
         found

@@ -56,7 +56,10 @@ pub fn run(args: &OutboxArgs) -> anyhow::Result<ExitCode> {
             if !rows.is_empty() {
                 super::print(&table(&rows))?;
             }
-            super::say(&format!("{} pending, {} done, {} given up", counts.pending, counts.done, counts.dead));
+            super::say(&format!(
+                "{} pending, {} done, {} given up",
+                counts.pending, counts.done, counts.dead
+            ));
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -250,7 +250,8 @@ mod tests {
 
     #[test]
     fn every_format_has_one_heading_and_each_event_once() {
-        for (format, heading) in [(OutputFormat::Table, 1), (OutputFormat::Ndjson, 0), (OutputFormat::Csv, 1)] {
+        for (format, heading) in [(OutputFormat::Table, 1), (OutputFormat::Ndjson, 0), (OutputFormat::Csv, 1)]
+        {
             let (text, count) = found(format, 0, "");
             assert_eq!((count, text.lines().count()), (250, 250 + heading), "{format:?}");
             let (text, count) = found(format, 70, "type:user_created");
@@ -264,10 +265,10 @@ mod tests {
 
     #[test]
     fn mistyped_fields_are_noticed() {
-        assert_eq!(slips("autor_id:7 (-evnt_type:x details.x:1 \"a:b\")"), [
-            ("autor_id".to_owned(), "author_id"),
-            ("evnt_type".to_owned(), "event_type"),
-        ]);
+        assert_eq!(
+            slips("autor_id:7 (-evnt_type:x details.x:1 \"a:b\")"),
+            [("autor_id".to_owned(), "author_id"), ("evnt_type".to_owned(), "event_type"),]
+        );
         assert!(slips("author:x ip:1 word https://x").is_empty());
     }
 }

@@ -72,7 +72,8 @@ impl Paint {
 /// The same text with spaces for what could steer the terminal: names come from whoever sent the event.
 pub(super) fn clean(text: &str) -> String {
     let is_unprintable = |c: char| {
-        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     text.chars().map(|c| if is_unprintable(c) { ' ' } else { c }).collect()
 }

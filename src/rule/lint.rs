@@ -16,7 +16,8 @@ use contradiction::Alternatives;
 pub fn lint(rule: &Rule, catalogue: &Catalogue, text: Option<&str>) -> Vec<Diagnostic> {
     let product = rule.logsource.product.as_deref();
     let mut linter = Linter::new(&rule.origin, product, catalogue, text);
-    if let Body::Single(detection) | Body::Behavior(detection, _) | Body::Script(detection, _, _) = &rule.body {
+    if let Body::Single(detection) | Body::Behavior(detection, _) | Body::Script(detection, _, _) = &rule.body
+    {
         linter.detection(detection);
         linter.targets(rule, detection);
     }
@@ -89,16 +90,8 @@ impl<'a> Linter<'a> {
     fn warn(&mut self, code: &'static str, (line, word): (u32, &str), message: String, help: Option<String>) {
         let (line, column, width) = locate(self.text, line, word);
         let path = Arc::clone(&self.origin.path);
-        let known = Diagnostic {
-            severity: Severity::Warning,
-            code,
-            message,
-            help,
-            path,
-            line,
-            column,
-            width,
-        };
+        let known =
+            Diagnostic { severity: Severity::Warning, code, message, help, path, line, column, width };
         if !self.found.contains(&known) {
             self.found.push(known);
         }
@@ -182,10 +175,13 @@ impl<'a> Linter<'a> {
             let chosen = Condition::Selection(index);
             let alone = contradiction::of_condition(&chosen, detection);
             let joined = match alone {
-                Some(alone) if mentions(&detection.condition, index) => whole.clone().and_then(|w| alone.and(w)),
+                Some(alone) if mentions(&detection.condition, index) => {
+                    whole.clone().and_then(|w| alone.and(w))
+                }
                 other => other,
             };
-            if let (false, Some(reason)) = (is_blamed, joined.and_then(|found| found.impossible(&is_scalar))) {
+            if let (false, Some(reason)) = (is_blamed, joined.and_then(|found| found.impossible(&is_scalar)))
+            {
                 let message = format!("the step `{name}` can never match: {reason}");
                 self.warn("never-fires", (self.origin.line, "condition"), message, None);
             }
@@ -232,10 +228,8 @@ impl<'a> Linter<'a> {
             let help = "add `detection` with the event types it is for".to_owned();
             return self.warn("costly", (self.origin.line, "title"), message, Some(help));
         }
-        let mut conditions: Vec<Condition> = steps(&rule.body, detection)
-            .into_iter()
-            .map(|(index, _)| Condition::Selection(index))
-            .collect();
+        let mut conditions: Vec<Condition> =
+            steps(&rule.body, detection).into_iter().map(|(index, _)| Condition::Selection(index)).collect();
         if !has_steps(&rule.body) {
             conditions.push(detection.condition.clone());
         }
@@ -252,10 +246,12 @@ impl<'a> Linter<'a> {
 
 /// Fields that hold one value, so that two different ones exclude each other.
 fn is_scalar(field: &str, product: Option<&str>) -> bool {
-    let format = product.and_then(|product| Format::ALL.into_iter().find(|format| format.is_product(product)));
+    let format =
+        product.and_then(|product| Format::ALL.into_iter().find(|format| format.is_product(product)));
     // Elsewhere a canonical field may come out of an array.
     format == Some(Format::Gitlab)
-        && (OWN_FIELDS.contains(&field) || Format::Gitlab.mappings().iter().any(|mapping| mapping.field == field))
+        && (OWN_FIELDS.contains(&field)
+            || Format::Gitlab.mappings().iter().any(|mapping| mapping.field == field))
 }
 
 fn has_steps(body: &Body) -> bool {

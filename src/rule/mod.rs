@@ -33,6 +33,8 @@ mod load;
 mod render;
 mod lint;
 #[cfg(test)]
+pub(crate) mod vocabulary;
+#[cfg(test)]
 mod tests;
 
 pub use condition::print as print_condition;

@@ -73,11 +73,7 @@ impl Store {
     }
 
     /// Deliveries, newest first, at most `limit` (0: all); only those that stand so, if a state is given.
-    pub fn outbox_list(
-        &self,
-        only: Option<OutboxState>,
-        limit: usize,
-    ) -> Result<Vec<OutboxRow>, StoreError> {
+    pub fn outbox_list(&self, only: Option<OutboxState>, limit: usize) -> Result<Vec<OutboxRow>, StoreError> {
         self.read(|connection| {
             let mut statement = connection.prepare_cached(&format!(
                 "SELECT {COLUMNS} FROM outbox WHERE ?1 IS NULL OR state = ?1 \

@@ -119,7 +119,10 @@ fn a_broken_configuration_shows_no_secret_and_hides_no_rule() {
     fs::write(path("w.yaml"), "lisen: 1\nactions: {hook: {type: gitlab, token: glpat-1}}\n").unwrap();
     let found = shown(&args(&[&path("a.yml"), &path("w.yaml")], None), dir.path());
     assert!(!found.contains("glpat"), "{found}");
-    assert!(found.contains("error[plain-secret]") && found.contains("warning[unknown-event-type]"), "{found}");
+    assert!(
+        found.contains("error[plain-secret]") && found.contains("warning[unknown-event-type]"),
+        "{found}"
+    );
     assert!(found.ends_with("2 files, 1 rule, 1 error, 1 warning\n"), "{found}");
     let missing = shown(&args(&[&path("none.yml")], None), dir.path());
     assert!(missing.contains("cannot be read"), "{missing}");
@@ -128,7 +131,8 @@ fn a_broken_configuration_shows_no_secret_and_hides_no_rule() {
 #[test]
 fn what_ships_is_clean() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let paths = ["rules", "examples/rules", "examples/minimal.yaml", "examples/full.yaml"].map(|p| root.join(p));
+    let paths =
+        ["rules", "examples/rules", "examples/minimal.yaml", "examples/full.yaml"].map(|p| root.join(p));
     for path in &paths {
         let found = check(&args(&[path], None), Timestamp::parse("2026-06-01").unwrap());
         let errors: Vec<_> = found.diagnostics.iter().filter(|d| d.severity == Severity::Error).collect();

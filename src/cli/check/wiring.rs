@@ -53,11 +53,18 @@ impl Wiring<'_> {
                 let error = |rule: &&Rule| self.response(rule, name, Severity::Error, (&message, &help));
                 found.extend(rules.iter().map(error));
             } else if let Some(first) = rules.first() {
-                let count = if rules.len() == 1 { "this rule names".to_owned() } else { format!("{} rules name", rules.len()) };
+                let count = if rules.len() == 1 {
+                    "this rule names".to_owned()
+                } else {
+                    format!("{} rules name", rules.len())
+                };
                 let message = format!("{config} has no action `{name}`, which {count}");
                 let help = match actions.is_empty() {
                     true => "add it under `actions`; until then these alerts are only stored".to_owned(),
-                    false => format!("add it under `actions`; there are {}", quoted(actions.keys().map(String::as_str))),
+                    false => format!(
+                        "add it under `actions`; there are {}",
+                        quoted(actions.keys().map(String::as_str))
+                    ),
                 };
                 found.push(self.response(first, name, Severity::Warning, (&message, &help)));
             }
@@ -66,7 +73,13 @@ impl Wiring<'_> {
     }
 
     /// A diagnostic at the name of an action in a rule.
-    fn response(&self, rule: &Rule, name: &str, severity: Severity, (message, help): (&str, &str)) -> Diagnostic {
+    fn response(
+        &self,
+        rule: &Rule,
+        name: &str,
+        severity: Severity,
+        (message, help): (&str, &str),
+    ) -> Diagnostic {
         let text = self.reading.texts.get(&rule.origin.path).map(String::as_str);
         let (from, ..) = locate(text, rule.origin.line, "respond");
         let (line, column, width) = locate(text, from, name);

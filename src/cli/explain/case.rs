@@ -63,7 +63,9 @@ impl<'a> Judge<'a, '_> {
             keys: Vec::new(),
             window: Vec::new(),
         };
-        if let Some(product) = unit.rule.logsource.product.as_deref().filter(|p| !self.event.format.is_product(p)) {
+        if let Some(product) =
+            unit.rule.logsource.product.as_deref().filter(|p| !self.event.format.is_product(p))
+        {
             let seen = self.event.format.name();
             case.verdict = format!("not looked at: the rule is for {product}, the event is of {seen}");
             return Ok(case);
@@ -147,7 +149,8 @@ impl<'a> Judge<'a, '_> {
         let id = &case.unit.rule.id;
         if let Some(finding) = effects.findings.iter().find(|finding| finding.rule == *id) {
             case.fires = true;
-            let opened = effects.alerts.iter().find(|opened| Some(&opened.alert.id) == finding.alert.as_ref());
+            let opened =
+                effects.alerts.iter().find(|opened| Some(&opened.alert.id) == finding.alert.as_ref());
             let alert = match opened {
                 _ if case.unit.is_silent => " (counts in correlations only)",
                 Some(opened) if !opened.is_new => " (belongs to the alert that is open already)",
@@ -165,7 +168,7 @@ impl<'a> Judge<'a, '_> {
             _ if is_counted => waiting(&case.unit.detector),
             _ if matches && case.condition.is_some() => "the condition holds, but no step is met".to_owned(),
             _ if case.condition.is_none() => "none of the rules it is over matches".to_owned(),
-            _ => "the condition does not hold".to_owned(),
+            _ => case.condition.as_ref().map_or_else(String::new, |(_, tree)| unmet(tree)),
         };
     }
 
@@ -242,6 +245,17 @@ fn labels(tree: &Tree, names: &mut BTreeSet<String>) {
     for part in &tree.parts {
         labels(part, names);
     }
+}
+
+/// What keeps a condition from holding.
+fn unmet(tree: &Tree) -> String {
+    let parts = if tree.label == "all of" { tree.parts.as_slice() } else { std::slice::from_ref(tree) };
+    let told = parts.iter().filter(|part| !part.holds).map(|part| match part.parts.as_slice() {
+        [only] if part.label == "not" => format!("`{}` matches", only.label),
+        _ if part.label == "one of" => "no alternative matches".to_owned(),
+        _ => format!("`{}` does not match", part.label),
+    });
+    format!("the condition does not hold: {}", told.collect::<Vec<_>>().join(", "))
 }
 
 fn not_judged(entry: &LedgerEntry, unit: &Unit) -> String {

@@ -60,7 +60,8 @@ impl Past {
             }
         }
         let Some(first) = objects.first() else { bail!("there is no event") };
-        let guess = || serde_json::from_str(first.get()).map_or(Format::Generic, |object| Format::guess(&object));
+        let guess =
+            || serde_json::from_str(first.get()).map_or(Format::Generic, |object| Format::guess(&object));
         let format = format.unwrap_or_else(guess);
         let source: Arc<str> = format.name().into();
         let mut events: Vec<Event> = Vec::with_capacity(objects.len());

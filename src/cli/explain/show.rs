@@ -21,15 +21,16 @@ pub(super) fn text(
         rule(case, &mut text, paint, width);
     }
     let fired = cases.iter().filter(|case| case.fires).count();
-    let near = cases.len() - fired;
     let others = all - cases.len();
-    let _ = match (cases.len(), others) {
-        (0, _) => writeln!(text, "\nnone of {all} rules comes near: no selection of any matches"),
-        (1, _) if all > 1 && others + 1 == all && near + fired == 1 => {
-            writeln!(text, "\n{fired} fires, {near} came near or was asked for, {others} others not shown")
-        }
-        _ => writeln!(text, "\n{fired} fire, {near} come near, {others} others do not"),
+    let near = cases.len() - fired;
+    let told = match others {
+        _ if cases.is_empty() => format!("none of {all} rules comes near: no selection of any matches"),
+        0 => format!("rules that fire: {fired}, that do not: {near}"),
+        _ => format!(
+            "rules that fire: {fired}, that do not: {near}, not shown: {others} (--rule ID shows one)"
+        ),
     };
+    let _ = writeln!(text, "\n{told}");
     text
 }
 
@@ -72,11 +73,12 @@ fn rule(case: &Case<'_>, text: &mut String, paint: Paint, width: usize) {
     let print = Print { paint, width };
     if let Some((written, tree)) = &case.condition {
         let _ = writeln!(text, "  {} {}", print.mark(tree), cut(&clean(written), width.saturating_sub(4)));
-        let is_named = tree.label != "all of" && tree.label != "one of" && tree.label != "not";
-        if is_named && tree.label == *written {
-            print.parts(&tree.parts, "  ", text);
-        } else {
-            print.parts(std::slice::from_ref(tree), "  ", text);
+        // The line above says how the parts are joined.
+        match tree.parts.as_slice() {
+            parts if tree.label == *written || tree.label == "all of" || tree.label == "one of" => {
+                print.parts(parts, "  ", text);
+            }
+            _ => print.parts(std::slice::from_ref(tree), "  ", text),
         }
     }
     for tree in &case.others {
@@ -84,8 +86,12 @@ fn rule(case: &Case<'_>, text: &mut String, paint: Paint, width: usize) {
         print.parts(&tree.parts, "  ", text);
     }
     for (title, place, tree) in &case.filters {
-        let outcome = if tree.holds { "excepted by" } else { "not excepted by" };
-        let _ = writeln!(text, "  {} {outcome} {}  {}", print.mark(tree), clean(title), paint.dim(place));
+        let (mark, outcome) = if tree.holds {
+            (paint.yellow("✗"), "excepted by")
+        } else {
+            (paint.dim("·"), "not excepted by")
+        };
+        let _ = writeln!(text, "  {mark} {outcome} {}  {}", clean(title), paint.dim(place));
         print.parts(std::slice::from_ref(tree), "  ", text);
     }
 }
@@ -108,12 +114,20 @@ impl Print {
             let (label, inner) = folded(part);
             let room = self.width.saturating_sub(indent.chars().count() + 5);
             let found = inner.found.as_ref().map(|found| clean(found)).unwrap_or_default();
-            let label = cut(&clean(&label), if found.is_empty() { room } else { room * 3 / 5 });
+            let label = clean(&label);
+            let wanted = found.chars().count() + 8;
+            // A short value leaves the label its room; a long one gets two fifths.
+            let label = match found.is_empty() {
+                true => cut(&label, room),
+                false => cut(&label, room.saturating_sub(wanted).max(room * 3 / 5)),
+            };
             let left = room.saturating_sub(label.chars().count() + 8);
             let found = match found.as_str() {
                 "" => String::new(),
                 "missing" => self.paint.dim("   (missing)"),
-                found if found.starts_with("failed: ") => self.paint.yellow(&format!("   ({})", cut(found, left))),
+                found if found.starts_with("failed: ") => {
+                    self.paint.yellow(&format!("   ({})", cut(found, left)))
+                }
                 found => self.paint.dim(&format!("   (is {})", cut(found, left))),
             };
             let _ = writeln!(text, "{indent}{branch} {} {label}{found}", self.mark(part));

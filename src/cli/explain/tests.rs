@@ -70,13 +70,67 @@ fn shown(events: &[String], only: Option<&str>) -> String {
 #[test]
 fn a_rule_that_fires_shows_what_it_saw() {
     let events: Vec<String> = (0..3).map(|n| clone(n, 100 + n, "203.0.113.9", "User")).collect();
-    insta::assert_snapshot!(shown(&events, None), @"");
+    insta::assert_snapshot!(shown(&events, None), @r"
+    2026-03-02T10:02:00.000Z  repository_git_operation  by ada (7)  on g/p102  from 203.0.113.9
+
+    ✓ One account clones many projects  mass-clone  high
+      FIRES    3 different entity_id within 10m (at least 3)
+      rule     rules.yml:1
+      key      author_id = 7
+      window   3 different entity_id within 10m; it takes at least 3
+                 2026-03-02T10:00:00.000Z  repository_git_operation  100
+                 2026-03-02T10:01:00.000Z  repository_git_operation  101
+                 2026-03-02T10:02:00.000Z  repository_git_operation  102
+      ✓ clone and not robot and not night
+      ├─ ✓ clone
+      │  ├─ ✓ event_type is repository_git_operation
+      │  └─ ✓ details.custom_message.action is git-upload-pack
+      ├─ ✓ not robot
+      │  └─ ✗ details.author_class is one of DeployKey, DeployToken   (is User)
+      └─ ✓ not night
+         ├─ ✗ hour of created_at >= 20   (is 2026-03-02T10:02:00Z)
+         └─ ✓ script: event.author_id > 5
+      · not excepted by The nightly mirror  rules.yml:27
+      └─ ✗ mirror
+         └─ ✗ ip_address lies in 10.0.0.0/8   (is 203.0.113.9)
+
+    rules that fire: 1, that do not: 0, not shown: 2 (--rule ID shows one)
+    ");
 }
 
 #[test]
 fn a_rule_that_does_not_fire_says_why() {
     let robot = [clone(1, 100, "203.0.113.9", "DeployKey")];
-    insta::assert_snapshot!(shown(&robot, None), @"");
+    insta::assert_snapshot!(shown(&robot, None), @r"
+    2026-03-02T10:01:00.000Z  repository_git_operation  by ada (7)  on g/p100  from 203.0.113.9
+
+    ✓ Anything by a robot  robots  low
+      FIRES    one matching event
+      rule     rules.yml:17
+      key      author_id = 7
+      ✓ robot
+      └─ ✓ one of
+         ├─ ✓ details.author_class contains deploy   (is DeployKey)
+         └─ ✗ author_id < 0   (is 7)
+
+    ✗ One account clones many projects  mass-clone  high
+      no       the condition does not hold: `robot` matches
+      rule     rules.yml:1
+      ✗ clone and not robot and not night
+      ├─ ✓ clone
+      │  ├─ ✓ event_type is repository_git_operation
+      │  └─ ✓ details.custom_message.action is git-upload-pack
+      ├─ ✗ not robot
+      │  └─ ✓ details.author_class is one of DeployKey, DeployToken   (is DeployKey)
+      └─ ✓ not night
+         ├─ ✗ hour of created_at >= 20   (is 2026-03-02T10:01:00Z)
+         └─ ✓ script: event.author_id > 5
+      · not excepted by The nightly mirror  rules.yml:27
+      └─ ✗ mirror
+         └─ ✗ ip_address lies in 10.0.0.0/8   (is 203.0.113.9)
+
+    rules that fire: 1, that do not: 1, not shown: 1 (--rule ID shows one)
+    ");
     let few = shown(&[clone(1, 100, "203.0.113.9", "User")], Some("mass-clone"));
     assert!(few.contains("counted, but the window is not full"), "{few}");
     assert!(few.contains("1 different entity_id within 10m; it takes at least 3"), "{few}");
@@ -92,7 +146,8 @@ fn a_rule_that_does_not_fire_says_why() {
 #[test]
 fn events_are_read_from_lines_arrays_and_pretty_objects() {
     let one = clone(1, 100, "a", "User");
-    let pretty = serde_json::to_string_pretty(&serde_json::from_str::<serde_json::Value>(&one).unwrap()).unwrap();
+    let pretty =
+        serde_json::to_string_pretty(&serde_json::from_str::<serde_json::Value>(&one).unwrap()).unwrap();
     for text in [format!("{one}\n{one}\n"), format!("[{one}, {pretty}]"), format!("{pretty}\n\n{pretty}")] {
         let mut past = Past::text(&text, None).unwrap();
         let event = past.find("whatever").unwrap().unwrap();

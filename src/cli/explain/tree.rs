@@ -192,7 +192,8 @@ fn joined(join: &Join, parts: Vec<Tree>) -> Tree {
 }
 
 fn condition(condition: &Condition, selections: &[Tree]) -> Tree {
-    let each = |children: &[Condition]| children.iter().map(|child| self::condition(child, selections)).collect();
+    let each =
+        |children: &[Condition]| children.iter().map(|child| self::condition(child, selections)).collect();
     match condition {
         Condition::And(children) if children.is_empty() => {
             Tree { holds: true, label: "any event".to_owned(), found: None, parts: Vec::new() }

@@ -37,7 +37,10 @@ pub(super) fn one_of(nodes: &[Node]) -> Option<(String, Option<&str>)> {
         .collect::<Option<_>>()?;
     let (first, rest) = tests.split_first()?;
     let same = |test: &&&Test| {
-        test.field == first.field && test.cased == first.cased && has_value(&test.op) && verb(&test.op) == verb(&first.op)
+        test.field == first.field
+            && test.cased == first.cased
+            && has_value(&test.op)
+            && verb(&test.op) == verb(&first.op)
     };
     if rest.is_empty() || !has_value(&first.op) || !rest.iter().all(|test| same(&test)) {
         return None;
@@ -57,7 +60,10 @@ pub(super) fn one_of(nodes: &[Node]) -> Option<(String, Option<&str>)> {
 }
 
 const fn has_value(op: &Op) -> bool {
-    matches!(op, Op::Exact(_) | Op::Contains(_) | Op::StartsWith(_) | Op::EndsWith(_) | Op::Wildcard(_) | Op::Cidr(_))
+    matches!(
+        op,
+        Op::Exact(_) | Op::Contains(_) | Op::StartsWith(_) | Op::EndsWith(_) | Op::Wildcard(_) | Op::Cidr(_)
+    )
 }
 
 const fn verb(op: &Op) -> &'static str {

@@ -41,8 +41,12 @@ pub(super) fn compare(expected: &[Expected], raised: Vec<Raised>) -> Unmatched {
         let mut seen = vec![false; raised.len()];
         augment(wanted, &fits, &mut owner, &mut seen);
     }
-    let surplus: Vec<Raised> =
-        raised.into_iter().zip(&owner).filter(|(_, owner)| owner.is_none()).map(|(raised, _)| raised).collect();
+    let surplus: Vec<Raised> = raised
+        .into_iter()
+        .zip(&owner)
+        .filter(|(_, owner)| owner.is_none())
+        .map(|(raised, _)| raised)
+        .collect();
     let is_found = |wanted: usize| owner.contains(&Some(wanted));
     let missing = expected.iter().enumerate().filter(|(index, _)| !is_found(*index));
     let missing = missing.map(|(_, wanted)| (wanted.clone(), nearest(wanted, &surplus))).collect();

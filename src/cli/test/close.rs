@@ -38,7 +38,8 @@ pub(super) fn lines(unit: &Unit, story: &Story, ledger: &[&LedgerEntry]) -> Vec<
         lines.push(format!("and {more} more keys"));
     }
     for entry in ledger {
-        let events = if entry.count == 1 { "event was".to_owned() } else { format!("{} events were", entry.count) };
+        let events =
+            if entry.count == 1 { "event was".to_owned() } else { format!("{} events were", entry.count) };
         let count = if entry.count == 1 { "1 " } else { "" };
         let detail = entry.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
         lines.push(format!("{count}{events} not judged: {}{detail}", ledger::words(entry.reason)));

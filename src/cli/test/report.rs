@@ -66,7 +66,8 @@ impl<'a> Report<'a> {
             let shown = names.iter().take(20).copied().collect::<Vec<_>>().join(", ");
             let more = if names.len() > 20 { ", …" } else { "" };
             let have = if names.len() == 1 { "rule has" } else { "rules have" };
-            let _ = writeln!(text, "{} {} {have} no tests: {shown}{more}", paint.yellow("note:"), names.len());
+            let _ =
+                writeln!(text, "{} {} {have} no tests: {shown}{more}", paint.yellow("note:"), names.len());
         }
         let failed = self.failed();
         let passed = self.outcomes.len() - failed;
@@ -116,12 +117,18 @@ impl<'a> Report<'a> {
             );
             for outcome in suite {
                 let (name, line) = (xml(outcome.name), outcome.line);
-                let case = format!("    <testcase classname=\"{id}\" name=\"{name}\" file=\"{file}\" line=\"{line}\"");
+                let case = format!(
+                    "    <testcase classname=\"{id}\" name=\"{name}\" file=\"{file}\" line=\"{line}\""
+                );
                 if outcome.has_passed() {
                     let _ = writeln!(text, "{case}/>");
                 } else {
                     let why = xml(&outcome.explanation(Paint::default()));
-                    let _ = writeln!(text, "{case}>\n      <failure message=\"{}\">{why}</failure>", outcome.summary());
+                    let _ = writeln!(
+                        text,
+                        "{case}>\n      <failure message=\"{}\">{why}</failure>",
+                        outcome.summary()
+                    );
                     text.push_str("    </testcase>\n");
                 }
             }
@@ -188,7 +195,8 @@ fn explain(unit: &Unit, failure: &Failure, paint: Paint) -> String {
 
 /// As it stands in a rule file: `{author_id: 7}`.
 fn flow(alert: &Expected) -> String {
-    let fields: Vec<String> = alert.iter().map(|(field, value)| format!("{field}: {}", text(value))).collect();
+    let fields: Vec<String> =
+        alert.iter().map(|(field, value)| format!("{field}: {}", text(value))).collect();
     if fields.is_empty() { "{} (any alert)".to_owned() } else { format!("{{{}}}", fields.join(", ")) }
 }
 

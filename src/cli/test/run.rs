@@ -112,7 +112,9 @@ impl<'a> Runner<'a> {
     /// How the events of a rule's tests are written: as its product, or as that of the rules it is over.
     fn format(&self, rule: &Rule) -> Format {
         let over = match &rule.body {
-            Body::Correlation(correlation) => correlation.rules.first().and_then(|name| self.rules.unit(name)),
+            Body::Correlation(correlation) => {
+                correlation.rules.first().and_then(|name| self.rules.unit(name))
+            }
             _ => None,
         };
         let product = rule.logsource.product.as_ref();

@@ -114,7 +114,10 @@ tests:
 ";
     let text = text.replace(", unless: closed", "");
     let shown = with(&text, |report, _| report.text(Paint::plain()));
-    assert!(shown.contains("author_id = 7: saw merged, opened; it takes opened, merged within 10m"), "{shown}");
+    assert!(
+        shown.contains("author_id = 7: saw merged, opened; it takes opened, merged within 10m"),
+        "{shown}"
+    );
     assert!(shown.ends_with("2 passed, 1 failed in 2 rules\n"), "{shown}");
 }
 
@@ -146,7 +149,8 @@ detection: {a: {event_type: comment_created}, condition: a}
 
 #[test]
 fn programs_get_json_and_xml() {
-    let tests = "  - {name: 'a <b> & \"c\"', events: [], alerts: [{author_id: 7}]}\n  - {events: [], alerts: []}\n";
+    let tests =
+        "  - {name: 'a <b> & \"c\"', events: [], alerts: [{author_id: 7}]}\n  - {events: [], alerts: []}\n";
     with(&format!("{RULE}{tests}"), |report, _| {
         let json: serde_json::Value = serde_json::from_str(&report.json().unwrap()).unwrap();
         assert_eq!((&json["passed"], &json["failed"]), (&1.into(), &1.into()));

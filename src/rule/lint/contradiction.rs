@@ -63,7 +63,8 @@ fn node_or_not(node: &Node, negated: bool) -> Written<'_> {
         let demand = if negated { Demand::NoneOf(field, values) } else { Demand::OneOf(field, values) };
         return Some(vec![vec![demand]]);
     }
-    let each = |children| Vec::from_iter(Iterator::map(<[Node]>::iter(children), |c| node_or_not(c, negated)));
+    let each =
+        |children| Vec::from_iter(Iterator::map(<[Node]>::iter(children), |c| node_or_not(c, negated)));
     match (node, negated) {
         (Node::And(children), false) | (Node::Or(children), true) => product(each(children)),
         (Node::Or(children), false) | (Node::And(children), true) => union(each(children)),

@@ -80,7 +80,8 @@ fn is_letter(class: &regex_syntax::hir::Class) -> bool {
     use regex_syntax::hir::Class;
     match class {
         Class::Unicode(class) => {
-            let count: u32 = class.iter().map(|range| u32::from(range.end()) - u32::from(range.start()) + 1).sum();
+            let count: u32 =
+                class.iter().map(|range| u32::from(range.end()) - u32::from(range.start()) + 1).sum();
             count <= 4
         }
         Class::Bytes(class) => class.iter().count() <= 2,

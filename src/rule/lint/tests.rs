@@ -20,11 +20,15 @@ fn one(selection: &str) -> Vec<String> {
 fn event_types_nobody_sends_are_named() {
     assert_eq!(
         one("{event_type: [project_destroyed, projet_destroyed]}"),
-        ["4:39+16 unknown-event-type: GitLab has no event type `projet_destroyed` did you mean `project_destroyed`?"]
+        [
+            "4:39+16 unknown-event-type: GitLab has no event type `projet_destroyed` did you mean `project_destroyed`?"
+        ]
     );
     assert_eq!(
         one("{event_type: project_group_link_create}"),
-        ["4:19+25 former-event-type: `project_group_link_create` is a former name, under which no event is seen any more write `project_group_link_created`: older events are seen under that name too"]
+        [
+            "4:19+25 former-event-type: `project_group_link_create` is a former name, under which no event is seen any more write `project_group_link_created`: older events are seen under that name too"
+        ]
     );
     assert!(one("{event_type: Project_Destroyed}").is_empty());
     assert!(one("{event_type|startswith: projet_}").is_empty());
@@ -41,7 +45,12 @@ fn fields_nobody_has_are_named() {
         "  a: {event_type: project_destroyed}\n  condition: a\n",
         "behavior: {by: entity_di, within: 1h, at_least: 3}\n",
     );
-    assert_eq!(found, ["6:16+9 unknown-field: no event of this product has the field `entity_di` did you mean `entity_id`?"]);
+    assert_eq!(
+        found,
+        [
+            "6:16+9 unknown-field: no event of this product has the field `entity_di` did you mean `entity_id`?"
+        ]
+    );
 }
 
 #[test]
@@ -50,7 +59,10 @@ fn tests_that_exclude_each_other_are_named() {
         ("{author_id: 7, author_id|gt: 9}", Some("`author_id` would have to be `7` and > 9")),
         ("{author_id|gt: 9, author_id|lte: 9}", Some("`author_id` would have to be > 9 and <= 9")),
         ("{author_id|gt: 8, author_id|lte: 9}", None),
-        ("{details.x: a, details.x|exists: false}", Some("`details.x` would have to be missing and to have a value")),
+        (
+            "{details.x: a, details.x|exists: false}",
+            Some("`details.x` would have to be missing and to have a value"),
+        ),
         ("{details.x: a, details.x|contains: b}", None),
         ("[{author_id: 7, author_id|lt: 3}, {author_id: 8}]", None),
     ] {
@@ -67,11 +79,14 @@ fn tests_that_exclude_each_other_are_named() {
 
 #[test]
 fn conditions_that_cannot_hold_are_named() {
-    let selections = "  a: {event_type: [user_created, user_destroyed]}\n  b: {event_type: project_destroyed}\n";
+    let selections =
+        "  a: {event_type: [user_created, user_destroyed]}\n  b: {event_type: project_destroyed}\n";
     let found = |condition: &str| check(&format!("{selections}  condition: {condition}\n"), "");
     assert_eq!(
         found("a and b"),
-        ["6:3+9 never-fires: the rule can never fire: `event_type` would have to be both `user_created` or `user_destroyed` and `project_destroyed`"]
+        [
+            "6:3+9 never-fires: the rule can never fire: `event_type` would have to be both `user_created` or `user_destroyed` and `project_destroyed`"
+        ]
     );
     assert_eq!(found("a and not a or b and not b").len(), 1);
     assert!(found("a or b").is_empty());
@@ -88,8 +103,9 @@ fn conditions_that_cannot_hold_are_named() {
 #[test]
 fn more_values_than_can_come_are_named() {
     let selections = "  a: {event_type: [user_created, user_destroyed]}\n  condition: a\n";
-    let behavior =
-        |least: u32| format!("behavior: {{by: author_id, within: 1h, distinct: event_type, at_least: {least}}}\n");
+    let behavior = |least: u32| {
+        format!("behavior: {{by: author_id, within: 1h, distinct: event_type, at_least: {least}}}\n")
+    };
     assert!(check(selections, &behavior(2)).is_empty());
     assert_eq!(
         check(selections, &behavior(3)),
@@ -101,7 +117,10 @@ fn more_values_than_can_come_are_named() {
 fn what_is_tried_on_every_event_is_named() {
     let found = one("{target_details|re: '^[a-z]+[0-9]$'}");
     assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].starts_with("4:22+2 costly: this regular expression is tried on every event"), "{found:?}");
+    assert!(
+        found[0].starts_with("4:22+2 costly: this regular expression is tried on every event"),
+        "{found:?}"
+    );
     assert!(one("{target_details|re: 'secret-[0-9]+'}").is_empty());
     assert!(one("{target_details|re|i: 'secret-[0-9]+'}").is_empty());
     assert!(one("{event_type: user_created, target_details|re: '^[a-z]+$'}").is_empty());
