@@ -3,7 +3,7 @@
 mod actions;
 mod wiring;
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -109,8 +109,7 @@ fn check(args: &CheckArgs, today: Timestamp) -> Found {
             }
             continue;
         };
-        let mut all = config.rules.clone();
-        all.extend(rules.iter().filter(|path| !is_below(path, &config.rules)).cloned());
+        let all = outermost(config.rules.iter().chain(&rules));
         let lists = args.lists.clone().or_else(|| config.lists.clone());
         let reading = found.read(RulebookConfig { rules: all, lists, lateness: config.lateness }, today);
         let text = found.texts.get(&*path.to_string_lossy()).cloned().unwrap_or_default();
@@ -183,11 +182,34 @@ fn is_config(path: &Path) -> bool {
         && !has(&["detection", "correlation", "filter"])
 }
 
-/// Whether a path is one of these or lies in one of them.
-fn is_below(path: &Path, folders: &[PathBuf]) -> bool {
+/// The paths that lie in none of the others, each once and without detours: what is read twice seems to be doubled.
+fn outermost<'p>(paths: impl Iterator<Item = &'p PathBuf>) -> Vec<PathBuf> {
     let whole = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let path = whole(path);
-    folders.iter().any(|folder| path.starts_with(whole(folder)))
+    let all: Vec<(PathBuf, PathBuf)> = paths.map(|path| (whole(path), straight(path))).collect();
+    let is_inside = |index: usize, path: &Path| {
+        let mut others = all.iter().enumerate().filter(|(other, _)| *other != index);
+        others.any(|(other, (outer, _))| path.starts_with(outer) && (path != outer || other < index))
+    };
+    let kept = all.iter().enumerate().filter(|(index, (path, _))| !is_inside(*index, path));
+    kept.map(|(_, (_, shown))| shown.clone()).collect()
+}
+
+/// `rules/gitlab` for `examples/../rules/gitlab`, if that is the same.
+fn straight(path: &Path) -> PathBuf {
+    let mut straight = PathBuf::new();
+    for part in path.components() {
+        let is_up = part == Component::ParentDir;
+        if is_up && matches!(straight.components().next_back(), Some(Component::Normal(_))) {
+            straight.pop();
+        } else {
+            straight.push(part);
+        }
+    }
+    let is_same = match (straight.canonicalize(), path.canonicalize()) {
+        (Ok(left), Ok(right)) => left == right,
+        _ => false,
+    };
+    if is_same { straight } else { path.to_owned() }
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ mod search;
 mod table;
 mod terminal;
 mod test;
+#[cfg(test)]
+mod testing;
 mod verify;
 
 use std::io::{IsTerminal, Write};

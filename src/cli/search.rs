@@ -264,6 +264,39 @@ mod tests {
     }
 
     #[test]
+    fn the_log_is_searched_from_either_end() {
+        let day = |day: u32, kind: &str| {
+            format!(
+                r#"{{"id":"e{day}","created_at":"2026-01-{day:02}T09:00:00Z","event_type":"{kind}","author_id":7,"entity_id":1}}"#
+            )
+        };
+        let events: Vec<String> =
+            (1..=9).map(|n| day(n, if n % 2 == 0 { "user_created" } else { "user_destroyed" })).collect();
+        let dir = crate::cli::testing::data_dir(&events);
+        let ids = |text: &str, oldest_first: bool, limit: usize| {
+            let mut reader = data::reader(dir.path()).unwrap();
+            let query = Query::parse(text, Timestamp(0)).unwrap();
+            let mut found = Found::new(Vec::new(), OutputFormat::Ndjson, (limit, 80));
+            search(&mut reader, &query, oldest_first, &mut found).unwrap();
+            found.flush().unwrap();
+            let text = String::from_utf8(found.output).unwrap();
+            let id = |line| serde_json::from_str::<Value>(line).unwrap()["id"].as_str().unwrap().to_owned();
+            text.lines().map(id).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(ids("", false, 3), "e9 e8 e7");
+        assert_eq!(ids("", true, 3), "e1 e2 e3");
+        assert_eq!(ids("type:user_created created_at:>=2026-01-04", false, 0), "e8 e6 e4");
+        assert_eq!(ids("type:user_created created_at:2026-01-01..2026-01-04", true, 0), "e2 e4");
+        assert_eq!(ids("created_at:2026-01-05", false, 0), "e5");
+        let query = Query::parse("autor_id:7 created_at:>2026-02", Timestamp(0)).unwrap();
+        let hint =
+            hint("autor_id:7 created_at:>2026-02", &query, &mut data::reader(dir.path()).unwrap()).unwrap();
+        assert!(hint.contains("did you mean `author_id`?"), "{hint}");
+        assert!(hint.contains("the newest event in the log is of 2026-01-09T09:00:00.000Z"), "{hint}");
+        assert!(data::reader(&dir.path().join("log")).is_err());
+    }
+
+    #[test]
     fn mistyped_fields_are_noticed() {
         assert_eq!(
             slips("autor_id:7 (-evnt_type:x details.x:1 \"a:b\")"),

@@ -107,6 +107,10 @@ fn configuration_and_rules_are_checked_together() {
     // A path that the configuration has too is not read twice.
     let again = shown(&args(&[&path("rules/a.yml")], Some(&path("watchfire.yaml"))), dir.path());
     assert_eq!(again, found);
+    // Nor is a folder that has the configuration's folder in it, however it is spelt.
+    fs::create_dir(path("rules/more")).unwrap();
+    let around = shown(&args(&[&path("rules/more/..")], Some(&path("watchfire.yaml"))), dir.path());
+    assert_eq!(around, found);
     let alone = shown(&args(&[&path("rules")], None), dir.path());
     assert!(alone.ends_with("1 file, 1 rule, 0 errors, 1 warning\n"), "{alone}");
 }

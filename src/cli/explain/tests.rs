@@ -144,6 +144,27 @@ fn a_rule_that_does_not_fire_says_why() {
 }
 
 #[test]
+fn the_window_of_an_event_in_the_log_is_that_of_its_time() {
+    let events: Vec<String> = (0..5).map(|n| clone(n, 100 + n, "203.0.113.9", "User")).collect();
+    let data = crate::cli::testing::data_dir(&events);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("rules.yml");
+    fs::write(&path, RULES).unwrap();
+    let reading =
+        rules::read(&[path], None, Span::minutes(5), Timestamp::parse("2026-06-01").unwrap()).unwrap();
+    let mut past = Past::stored(crate::cli::data::reader(data.path()).unwrap());
+    for (id, position, fires) in [("e1", 2, false), ("position:3", 3, true), ("e4", 5, true)] {
+        let event = past.find(id).unwrap().unwrap();
+        assert_eq!(event.position, position);
+        let cases = explain(&reading, &event, Some("mass-clone"), (&mut past, Span::minutes(5))).unwrap();
+        assert_eq!(cases[0].fires, fires, "{}", cases[0].verdict);
+        assert!(cases[0].window[0].starts_with(&position.to_string()), "{:?}", cases[0].window);
+    }
+    assert!(past.find("e9").unwrap().is_none() && past.find("position:9").unwrap().is_none());
+    assert!(past.find("position:x").is_err());
+}
+
+#[test]
 fn events_are_read_from_lines_arrays_and_pretty_objects() {
     let one = clone(1, 100, "a", "User");
     let pretty =

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use crate::matcher::fold;
 use crate::rule::ast::{Cmp, Condition, Detection, Node, Op, Test};
 
 /// More alternatives than this are not written out.
@@ -63,15 +62,17 @@ fn node_or_not(node: &Node, negated: bool) -> Written<'_> {
         let demand = if negated { Demand::NoneOf(field, values) } else { Demand::OneOf(field, values) };
         return Some(vec![vec![demand]]);
     }
-    let each =
-        |children| Vec::from_iter(Iterator::map(<[Node]>::iter(children), |c| node_or_not(c, negated)));
     match (node, negated) {
-        (Node::And(children), false) | (Node::Or(children), true) => product(each(children)),
-        (Node::Or(children), false) | (Node::And(children), true) => union(each(children)),
+        (Node::And(children), false) | (Node::Or(children), true) => product(each(children, negated)),
+        (Node::Or(children), false) | (Node::And(children), true) => union(each(children, negated)),
         (Node::Not(child), _) => node_or_not(child, !negated),
         (Node::Test(test), _) => Some(vec![demands(test, negated)]),
         (Node::Script(_), _) => Some(vec![Vec::new()]),
     }
+}
+
+fn each(children: &[Node], negated: bool) -> Vec<Written<'_>> {
+    children.iter().map(|child| node_or_not(child, negated)).collect()
 }
 
 fn product<'a>(parts: Vec<Written<'a>>) -> Written<'a> {
@@ -116,7 +117,7 @@ fn one_of(node: &Node) -> Option<(&str, BTreeSet<String>)> {
         if *field.get_or_insert(name.as_str()) != name {
             return None;
         }
-        values.insert(fold(value));
+        values.insert(value.to_lowercase());
     }
     Some((field?, values))
 }
@@ -129,7 +130,7 @@ fn demands(test: &Test, negated: bool) -> Vec<Demand<'_>> {
         (Op::Null, false) => demands.push(Demand::Null(field)),
         (_, true) => {}
         (Op::Exact(value), false) => {
-            demands.push(Demand::OneOf(field, BTreeSet::from([fold(value)])));
+            demands.push(Demand::OneOf(field, BTreeSet::from([value.to_lowercase()])));
         }
         (Op::Number(cmp, number), false) => {
             demands.extend([Demand::Text(field), Demand::Number(field, *cmp, *number)]);
