@@ -44,6 +44,15 @@ impl ConfigError {
         }
     }
 
+    /// The file's text as it may be shown, with secrets covered; empty if it could not be read.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Read { .. } => "",
+            Self::Invalid(invalid) => &invalid.text,
+        }
+    }
+
     /// As [`Display`](fmt::Display), in colours.
     #[must_use]
     pub fn to_ansi(&self) -> String {

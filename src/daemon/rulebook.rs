@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::engine::{Environment, RuleSet, compile};
 use crate::event::Catalogue;
+use crate::rule::ast::Filter;
 use crate::rule::{Diagnostic, Lists, RuleFile, Severity, load};
 use crate::script::{Cage, ListTable};
 use crate::time::{Span, Timestamp};
@@ -26,6 +27,10 @@ pub struct RulebookConfig {
 pub struct Reading {
     /// The rules that run.
     pub rules: Arc<RuleSet>,
+    /// The exceptions, also those that have expired.
+    pub filters: Vec<Filter>,
+    /// What the rules were compiled with.
+    pub environment: Environment,
     /// All that is wrong with the files as they now are.
     pub diagnostics: Vec<Diagnostic>,
     /// The texts, for showing the lines.
@@ -91,7 +96,7 @@ impl Rulebook {
         let texts: BTreeMap<Arc<str>, String> =
             files.iter().map(|file| (Arc::clone(&file.path), file.text.clone())).collect();
         let environment = self.environment(&lists, today);
-        let (mut rules, found) = build(&files, &lists, &environment);
+        let (mut rules, mut filters, found) = build(&files, &lists, &environment);
         diagnostics.extend(found);
         let broken: Vec<Arc<str>> = broken_files(&diagnostics);
         let kept: Vec<Arc<str>> =
@@ -102,13 +107,13 @@ impl Rulebook {
                     file.text.clone_from(good);
                 }
             }
-            rules = build(&files, &lists, &environment).0;
+            (rules, filters, _) = build(&files, &lists, &environment);
         }
         self.last_good.retain(|path, _| texts.contains_key(path));
         for file in files.iter().filter(|file| !broken.contains(&file.path)) {
             self.last_good.insert(Arc::clone(&file.path), file.text.clone());
         }
-        Reading { rules: Arc::new(rules), diagnostics, texts, kept }
+        Reading { rules: Arc::new(rules), filters, environment, diagnostics, texts, kept }
     }
 
     fn environment(&self, lists: &Lists, today: Timestamp) -> Environment {
@@ -150,12 +155,16 @@ impl Rulebook {
     }
 }
 
-fn build(files: &[RuleFile], lists: &Lists, environment: &Environment) -> (RuleSet, Vec<Diagnostic>) {
+fn build(
+    files: &[RuleFile],
+    lists: &Lists,
+    environment: &Environment,
+) -> (RuleSet, Vec<Filter>, Vec<Diagnostic>) {
     let loaded = load(files, lists);
     let mut diagnostics = loaded.diagnostics;
     let compiled = compile(loaded.rules, &loaded.filters, environment);
     diagnostics.extend(compiled.diagnostics);
-    (compiled.rules, diagnostics)
+    (compiled.rules, loaded.filters, diagnostics)
 }
 
 fn broken_files(diagnostics: &[Diagnostic]) -> Vec<Arc<str>> {

@@ -5,8 +5,8 @@ use super::read::{self, Entries};
 use super::report::Report;
 use super::yaml::{Key, Place, Yaml};
 
-const KEYS: [&str; 7] = ["type", "rules", "group-by", "timespan", "condition", "aliases", "generate"];
-const TYPES: [(&str, CorrelationKind); 4] = [
+pub(super) const KEYS: [&str; 7] = ["type", "rules", "group-by", "timespan", "condition", "aliases", "generate"];
+pub(super) const TYPES: [(&str, CorrelationKind); 4] = [
     ("event_count", CorrelationKind::EventCount),
     ("value_count", CorrelationKind::ValueCount),
     ("temporal", CorrelationKind::Temporal),
@@ -20,7 +20,7 @@ const LATER: [&str; 6] = [
     "temporal_extended",
     "temporal_ordered_extended",
 ];
-const CRITERIA: [&str; 6] = ["gt", "gte", "lt", "lte", "eq", "neq"];
+pub(super) const CRITERIA: [&str; 6] = ["gt", "gte", "lt", "lte", "eq", "neq"];
 
 /// Ids or names of rules, each where it is written.
 pub(super) type References = Vec<(String, Place)>;

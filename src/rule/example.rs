@@ -19,8 +19,8 @@ const START: Timestamp = Timestamp(1_767_603_600_000);
 /// How far apart events are that say nothing.
 const STEP: Span = Span::seconds(1);
 
-const KEYS: [&str; 4] = ["name", "events", "alerts", "until"];
-const SERIES_KEYS: [&str; 5] = ["repeat", "every", "event", "at", "after"];
+pub(super) const KEYS: [&str; 4] = ["name", "events", "alerts", "until"];
+pub(super) const SERIES_KEYS: [&str; 5] = ["repeat", "every", "event", "at", "after"];
 
 /// Reads `tests`. What has a mistake is reported and left out.
 pub(super) fn examples(node: &Yaml, product: Option<&str>, report: &mut Report) -> Vec<RuleTest> {

@@ -9,7 +9,7 @@ use crate::alert::Level;
 use crate::time::Span;
 
 /// The keys of Sigma 2.1's three kinds of document, and two that published rules carry.
-const SIGMA: [&str; 23] = [
+pub(super) const SIGMA: [&str; 23] = [
     "title",
     "id",
     "name",
@@ -35,7 +35,7 @@ const SIGMA: [&str; 23] = [
     "simulation",
 ];
 /// The keys Watchfire adds.
-const OWN: [&str; 7] = ["behavior", "suppress", "respond", "score", "tests", "owner", "expires"];
+pub(super) const OWN: [&str; 7] = ["behavior", "suppress", "respond", "score", "tests", "owner", "expires"];
 /// The keys of `correlation`, for what stands outside of it.
 const IN_CORRELATION: [&str; 3] = ["group-by", "timespan", "aliases"];
 const STATUS: [&str; 5] = ["stable", "test", "experimental", "deprecated", "unsupported"];

@@ -31,11 +31,15 @@ mod document;
 mod resolve;
 mod load;
 mod render;
+mod lint;
+#[cfg(test)]
+pub(crate) mod vocabulary;
 #[cfg(test)]
 mod tests;
 
 pub use condition::print as print_condition;
 pub use diagnostic::{Diagnostic, Severity};
+pub use lint::{lint, lint_filter, locate};
 pub use list::{ListError, ListFormat, Lists};
 pub use load::{Loaded, RuleFile, load};
 pub use render::render;

@@ -67,7 +67,7 @@ impl Affix {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Modifier {
+pub(super) enum Modifier {
     All,
     Neq,
     Cased,
@@ -84,7 +84,7 @@ enum Modifier {
 }
 
 /// Every modifier of Sigma 2.1.
-const MODIFIERS: [(&str, Modifier); 31] = [
+pub(super) const MODIFIERS: [(&str, Modifier); 31] = [
     ("all", Modifier::All),
     ("neq", Modifier::Neq),
     ("cased", Modifier::Cased),

@@ -72,6 +72,20 @@ impl Store {
         })
     }
 
+    /// Deliveries, newest first, at most `limit` (0: all); only those that stand so, if a state is given.
+    pub fn outbox_list(&self, only: Option<OutboxState>, limit: usize) -> Result<Vec<OutboxRow>, StoreError> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM outbox WHERE ?1 IS NULL OR state = ?1 \
+                 ORDER BY created_at DESC, id LIMIT ?2"
+            ))?;
+            // SQLite reads a negative limit as none.
+            let limit = if limit == 0 { -1 } else { limit.cast_signed() as i64 };
+            let rows = statement.query_map(params![only.map(state_code), limit], columns)?;
+            rows.map(|row| parse(row?)).collect()
+        })
+    }
+
     /// How many deliveries stand where.
     pub fn outbox_counts(&self) -> Result<OutboxCounts, StoreError> {
         self.read(|connection| {

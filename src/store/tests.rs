@@ -282,6 +282,10 @@ fn a_delivery_is_retried_given_up_and_redriven() {
     store.outbox_settle("1", &retry, after(31)).unwrap();
     assert_eq!(of_alert().state, OutboxState::Dead);
 
+    let dead = store.outbox_list(Some(OutboxState::Dead), 0).unwrap();
+    assert_eq!(dead.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(), ["1"]);
+    assert!(store.outbox_list(Some(OutboxState::Done), 0).unwrap().is_empty());
+    assert_eq!(store.outbox_list(None, 1).unwrap().len(), 1);
     assert!(store.redrive("1", after(40)).unwrap());
     let found = store.outbox_due(after(40), 10).unwrap().remove(0);
     assert_eq!((found.attempts, found.due_at), (0, after(40)));

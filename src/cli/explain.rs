@@ -1,0 +1,112 @@
+//! `watchfire explain`: why rules fire for an event, or why not.
+
+mod case;
+mod past;
+mod show;
+mod tree;
+mod words;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::rules;
+use super::terminal::{self, Paint};
+use crate::clock::Clock;
+use crate::daemon::Reading;
+use crate::event::{Catalogue, Event, Format, canonical};
+use crate::rule::closest;
+use crate::time::Span;
+use case::{Case, Judge};
+use past::Past;
+
+/// Options of `watchfire explain`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Shows the rules of which at least one selection matches: the condition with the value at each leaf, the exceptions,
+the key, and what the key's window holds once this event is in.
+
+With --data-dir, EVENT is the id of an event in the daemon's log, or `position:N`, and the window is that of the log up
+to there. Otherwise it is a file with JSON objects, or `-`: the last one is explained, those before it are its history.
+
+Examples:
+  watchfire explain --rules rules/gitlab --event event.json
+  watchfire explain --rules rules/gitlab --event 18c2b2e5 --data-dir /var/lib/watchfire --rule gitlab-mass-clone")]
+pub struct ExplainArgs {
+    /// Rule files or folders
+    #[arg(long = "rules", value_name = "PATH", required = true)]
+    rules: Vec<PathBuf>,
+    /// A folder with lists
+    #[arg(long, value_name = "DIR")]
+    lists: Option<PathBuf>,
+    /// A file with the event, `-` for standard input; with --data-dir an event's id, or `position:N`
+    #[arg(long, value_name = "FILE|ID")]
+    event: String,
+    /// The daemon's data folder; the daemon may be running
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Only this rule, however far from firing
+    #[arg(long, value_name = "ID")]
+    rule: Option<String>,
+    /// How the event is written: gitlab, github, azure_devops, bitbucket, generic. Guessed when absent
+    #[arg(long, value_name = "FORMAT", value_parser = super::backtest::parse_format, conflicts_with = "data_dir")]
+    source: Option<Format>,
+    /// How late an event may be and still be judged by windows
+    #[arg(long, value_name = "SPAN", default_value = "5m")]
+    lateness: Span,
+}
+
+/// Runs it.
+pub fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
+    let now = Clock::system().now();
+    let reading = rules::read(&args.rules, args.lists.as_deref(), args.lateness, now)?;
+    check_rule(args.rule.as_deref(), &reading)?;
+    let mut past = match &args.data_dir {
+        Some(dir) => Past::stored(super::data::reader(dir)?),
+        None => Past::file(&args.event, args.source)?,
+    };
+    let Some(event) = past.find(&args.event)? else {
+        super::say(&format!("watchfire: there is no event `{}` in the log", args.event));
+        return Ok(ExitCode::FAILURE);
+    };
+    let cases = explain(&reading, &event, args.rule.as_deref(), (&mut past, args.lateness))?;
+    let shown = canonical(&event, &Catalogue::built_in());
+    let all = reading.rules.units().len();
+    super::print(&show::text(&shown, &cases, all, (Paint::stdout(), terminal::width())))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check_rule(id: Option<&str>, reading: &Reading) -> anyhow::Result<()> {
+    let Some(id) = id.filter(|id| reading.rules.unit(id).is_none()) else { return Ok(()) };
+    let ids = reading.rules.units().iter().map(|unit| &*unit.rule.id);
+    let help = closest(id, ids).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    Err(super::Usage(format!("there is no rule `{id}`{help}")).into())
+}
+
+/// The one rule that is asked for, or all that come near; those that fire first.
+fn explain<'a>(
+    reading: &'a Reading,
+    event: &Event,
+    only: Option<&str>,
+    (past, lateness): (&mut Past, Span),
+) -> anyhow::Result<Vec<Case<'a>>> {
+    let judge = Judge { reading, event, catalogue: Arc::new(Catalogue::built_in()), lateness };
+    let mut cases = Vec::new();
+    for unit in reading.rules.units() {
+        if only.is_some_and(|only| *unit.rule.id != *only) {
+            continue;
+        }
+        let case = judge.look(unit)?;
+        if only.is_some() || case.is_near {
+            cases.push(case);
+        }
+    }
+    judge.conclude(&mut cases, past)?;
+    cases.sort_by_key(|case| !case.fires);
+    Ok(cases)
+}
+
+#[cfg(test)]
+mod tests;

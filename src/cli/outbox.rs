@@ -1,0 +1,126 @@
+//! `watchfire outbox`: deliveries to people and systems, and those that were given up.
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use super::data::DataDir;
+use super::ledger::{ListFormat, ndjson};
+use super::{table, terminal};
+use crate::clock::Clock;
+use crate::store::{DeliveryKind, OutboxRow, OutboxState};
+
+/// Options of `watchfire outbox`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  watchfire outbox --data-dir /var/lib/watchfire --dead
+  watchfire outbox --data-dir /var/lib/watchfire redrive 3f9a…")]
+pub struct OutboxArgs {
+    #[command(flatten)]
+    data: DataDir,
+    /// Only what was given up
+    #[arg(long)]
+    dead: bool,
+    /// How many are listed, the newest first; 0: all
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    limit: usize,
+    /// table: for people. ndjson: one object per delivery
+    #[arg(long, value_enum, default_value_t = ListFormat::Table)]
+    format: ListFormat,
+    #[command(subcommand)]
+    command: Option<OutboxCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+enum OutboxCommand {
+    /// Try a delivery again that was given up
+    Redrive {
+        /// Its id, or the beginning of it
+        id: String,
+    },
+}
+
+/// Lists deliveries, or redrives one.
+pub fn run(args: &OutboxArgs) -> anyhow::Result<ExitCode> {
+    if let Some(OutboxCommand::Redrive { id }) = &args.command {
+        return redrive(args, id);
+    }
+    let store = args.data.store()?;
+    let state = args.dead.then_some(OutboxState::Dead);
+    let rows = store.outbox_list(state, args.limit)?;
+    match args.format {
+        ListFormat::Ndjson => super::print(&ndjson(&rows)?)?,
+        ListFormat::Table => {
+            let counts = store.outbox_counts()?;
+            if !rows.is_empty() {
+                super::print(&table(&rows))?;
+            }
+            super::say(&format!(
+                "{} pending, {} done, {} given up",
+                counts.pending, counts.done, counts.dead
+            ));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn redrive(args: &OutboxArgs, id: &str) -> anyhow::Result<ExitCode> {
+    let store = args.data.store_to_write()?;
+    let dead = store.outbox_list(Some(OutboxState::Dead), 0)?;
+    let found: Vec<&OutboxRow> = dead.iter().filter(|row| row.id.starts_with(id)).collect();
+    match found.as_slice() {
+        [row] if store.redrive(&row.id, Clock::system().now())? => {
+            super::print(&format!("{} is due again; the daemon tries it with its next look\n", row.id))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        [_, _, ..] => {
+            let several = format!("{} deliveries that were given up begin with `{id}`", found.len());
+            Err(super::Usage(several).into())
+        }
+        _ => {
+            super::say(&format!("watchfire: no delivery that was given up has the id `{id}`"));
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// A delivery's state in one word.
+pub(super) const fn state(state: OutboxState) -> &'static str {
+    match state {
+        OutboxState::Pending => "pending",
+        OutboxState::Done => "done",
+        OutboxState::Dead => "given up",
+    }
+}
+
+/// What is known of how it went.
+pub(super) fn result(row: &OutboxRow) -> String {
+    match (&row.outcome, &row.last_error) {
+        (Some(outcome), _) => outcome.summary.clone(),
+        (None, Some(error)) => error.clone(),
+        (None, None) => String::new(),
+    }
+}
+
+fn table(rows: &[OutboxRow]) -> String {
+    let row = |row: &OutboxRow| {
+        let kind = match row.kind {
+            DeliveryKind::Respond => "respond",
+            DeliveryKind::Notify => "notify",
+        };
+        vec![
+            row.id.chars().take(12).collect(),
+            row.alert.0.chars().take(12).collect(),
+            row.action.clone(),
+            kind.to_owned(),
+            state(row.state).to_owned(),
+            row.attempts.to_string(),
+            row.due_at.to_string(),
+            result(row),
+        ]
+    };
+    let rows: Vec<Vec<String>> = rows.iter().map(row).collect();
+    let heading = ["ID", "ALERT", "ACTION", "KIND", "STATE", "TRIES", "DUE", "RESULT"];
+    table::table(&heading, &rows, &[0, 1, 3, 4, 5], terminal::width())
+}

@@ -1,0 +1,117 @@
+//! What the program understands, and where each command goes.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use super::{
+    alerts, backtest, check, completions, demo, explain, generate, ledger, outbox, rejected, say, schema, search, serve,
+    test, verify,
+};
+
+/// Watches the audit events of a software forge, finds what is out of order, tells people and blocks the account.
+#[derive(Debug, Parser)]
+#[command(
+    name = "watchfire",
+    version,
+    about,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done, 1 something was found wrong, 2 the command line was wrong."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon
+    Serve(serve::ServeArgs),
+    /// Show the whole story with a simulated company; nothing else is needed
+    Demo(demo::DemoArgs),
+    /// Find mistakes in the configuration, rules and lists
+    Check(check::CheckArgs),
+    /// Run the tests that stand in rules
+    Test(test::TestArgs),
+    /// Try rules on events of the past
+    Backtest(backtest::BacktestArgs),
+    /// Show why rules fire for an event, or why not
+    Explain(explain::ExplainArgs),
+    /// Find events in the daemon's log
+    Search(search::SearchArgs),
+    /// List alerts, newest first
+    Alerts(alerts::AlertsArgs),
+    /// Show one alert: its events, and what was done about it
+    Alert(alerts::AlertArgs),
+    /// List or redrive deliveries to people and systems
+    Outbox(outbox::OutboxArgs),
+    /// Look at request bodies that could not be read
+    Rejected(rejected::RejectedArgs),
+    /// Show what rules could not judge, and why
+    Ledger(ledger::LedgerArgs),
+    /// Check that the log still is what was written
+    Verify(verify::VerifyArgs),
+    /// Write made-up events of a GitLab organisation
+    Generate(generate::GenerateArgs),
+    /// Print a JSON Schema, for completion and checks in editors
+    Schema(schema::SchemaArgs),
+    /// Print a completion script for a shell
+    Completions(completions::CompletionsArgs),
+}
+
+/// The command line asks for something that cannot be; exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Usage(pub(super) String);
+
+/// Runs the program. Exit codes: 0 done, 1 something was found wrong, 2 the command line was wrong.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match &cli.command {
+        Command::Serve(args) => serve::run(args),
+        Command::Demo(args) => demo::run(args),
+        Command::Check(args) => check::run(args),
+        Command::Test(args) => test::run(args),
+        Command::Backtest(args) => backtest::run(args),
+        Command::Explain(args) => explain::run(args),
+        Command::Search(args) => search::run(args),
+        Command::Alerts(args) => alerts::list(args),
+        Command::Alert(args) => alerts::show(args),
+        Command::Outbox(args) => outbox::run(args),
+        Command::Rejected(args) => rejected::run(args),
+        Command::Ledger(args) => ledger::run(args),
+        Command::Verify(args) => verify::run(args),
+        Command::Generate(args) => generate::run(args),
+        Command::Schema(args) => schema::run(args),
+        Command::Completions(args) => completions::run(args),
+    };
+    match done {
+        Ok(code) => code,
+        // A reader that went away (`| head`) is no failure.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("watchfire: {error:#}"));
+            if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+            || cause
+                .downcast_ref::<serde_json::Error>()
+                .is_some_and(|json| json.io_error_kind() == Some(std::io::ErrorKind::BrokenPipe))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}

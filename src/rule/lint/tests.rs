@@ -1,0 +1,130 @@
+use super::super::tests::rule_of;
+use super::*;
+
+fn check(detection: &str, behavior: &str) -> Vec<String> {
+    let text = format!("title: T\nlogsource: {{product: gitlab}}\ndetection:\n{detection}{behavior}");
+    let rule = rule_of(&text);
+    let found = lint(&rule, &Catalogue::built_in(), Some(&text));
+    let shown = |d: &Diagnostic| {
+        let help = d.help.as_deref().unwrap_or_default();
+        format!("{}:{}+{} {}: {} {help}", d.line, d.column, d.width, d.code, d.message).trim_end().to_owned()
+    };
+    found.iter().map(shown).collect()
+}
+
+fn one(selection: &str) -> Vec<String> {
+    check(&format!("  a: {selection}\n  condition: a\n"), "")
+}
+
+#[test]
+fn event_types_nobody_sends_are_named() {
+    assert_eq!(
+        one("{event_type: [project_destroyed, projet_destroyed]}"),
+        [
+            "4:39+16 unknown-event-type: GitLab has no event type `projet_destroyed` did you mean `project_destroyed`?"
+        ]
+    );
+    assert_eq!(
+        one("{event_type: project_group_link_create}"),
+        [
+            "4:19+25 former-event-type: `project_group_link_create` is a former name, under which no event is seen any more write `project_group_link_created`: older events are seen under that name too"
+        ]
+    );
+    assert!(one("{event_type: Project_Destroyed}").is_empty());
+    assert!(one("{event_type|startswith: projet_}").is_empty());
+}
+
+#[test]
+fn fields_nobody_has_are_named() {
+    assert_eq!(
+        one("{event_type: project_destroyed, autor_id: 7}"),
+        ["4:38+8 unknown-field: no event of this product has the field `autor_id` did you mean `author_id`?"]
+    );
+    assert!(one("{details.autor: 7, meta.x: 1, time: 3, scoped: 4}").is_empty());
+    let found = check(
+        "  a: {event_type: project_destroyed}\n  condition: a\n",
+        "behavior: {by: entity_di, within: 1h, at_least: 3}\n",
+    );
+    assert_eq!(
+        found,
+        [
+            "6:16+9 unknown-field: no event of this product has the field `entity_di` did you mean `entity_id`?"
+        ]
+    );
+}
+
+#[test]
+fn tests_that_exclude_each_other_are_named() {
+    for (selection, reason) in [
+        ("{author_id: 7, author_id|gt: 9}", Some("`author_id` would have to be `7` and > 9")),
+        ("{author_id|gt: 9, author_id|lte: 9}", Some("`author_id` would have to be > 9 and <= 9")),
+        ("{author_id|gt: 8, author_id|lte: 9}", None),
+        (
+            "{details.x: a, details.x|exists: false}",
+            Some("`details.x` would have to be missing and to have a value"),
+        ),
+        ("{details.x: a, details.x|contains: b}", None),
+        ("[{author_id: 7, author_id|lt: 3}, {author_id: 8}]", None),
+    ] {
+        let found = one(selection);
+        match reason {
+            Some(reason) => {
+                let expected = format!("4:3+1 never-matches: the selection `a` can never match: {reason}");
+                assert_eq!(found, [expected], "{selection}");
+            }
+            None => assert!(found.is_empty(), "{selection}: {found:?}"),
+        }
+    }
+}
+
+#[test]
+fn conditions_that_cannot_hold_are_named() {
+    let selections =
+        "  a: {event_type: [user_created, user_destroyed]}\n  b: {event_type: project_destroyed}\n";
+    let found = |condition: &str| check(&format!("{selections}  condition: {condition}\n"), "");
+    assert_eq!(
+        found("a and b"),
+        [
+            "6:3+9 never-fires: the rule can never fire: `event_type` would have to be both `user_created` or `user_destroyed` and `project_destroyed`"
+        ]
+    );
+    assert_eq!(found("a and not a or b and not b").len(), 1);
+    assert!(found("a or b").is_empty());
+    assert!(found("a and not b").is_empty());
+    // Of an array any element will do, so two values of `details.x` do not exclude each other.
+    assert!(check("  a: {details.x: 1}\n  b: {details.x: 2}\n  condition: a and b\n", "").is_empty());
+    let steps = "behavior: {by: author_id, within: 1h, sequence: [a, b]}\n";
+    assert!(check(&format!("{selections}  condition: a or b\n"), steps).is_empty());
+    let found = check(&format!("{selections}  condition: a and not b\n"), steps);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("never-fires: the step `b` can never match"), "{found:?}");
+}
+
+#[test]
+fn more_values_than_can_come_are_named() {
+    let selections = "  a: {event_type: [user_created, user_destroyed]}\n  condition: a\n";
+    let behavior = |least: u32| {
+        format!("behavior: {{by: author_id, within: 1h, distinct: event_type, at_least: {least}}}\n")
+    };
+    assert!(check(selections, &behavior(2)).is_empty());
+    assert_eq!(
+        check(selections, &behavior(3)),
+        ["6:39+8 never-fires: the rule can never fire: it lets through 2 different event_type, and needs 3"]
+    );
+}
+
+#[test]
+fn what_is_tried_on_every_event_is_named() {
+    let found = one("{target_details|re: '^[a-z]+[0-9]$'}");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].starts_with("4:22+2 costly: this regular expression is tried on every event"),
+        "{found:?}"
+    );
+    assert!(one("{target_details|re: 'secret-[0-9]+'}").is_empty());
+    assert!(one("{target_details|re|i: 'secret-[0-9]+'}").is_empty());
+    assert!(one("{event_type: user_created, target_details|re: '^[a-z]+$'}").is_empty());
+    assert!(one("{author_id|gt: 0}").is_empty());
+    let found = one("{script: event.author_id > 7}");
+    assert!(found.len() == 1 && found[0].contains("this script is tried"), "{found:?}");
+}

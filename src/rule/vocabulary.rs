@@ -1,0 +1,32 @@
+//! The words the parser knows, for tests that compare them with what is written elsewhere.
+
+use super::{behavior, correlation, example, header, modifier};
+
+/// The keys of a part of a rule file.
+pub(crate) type Words = Vec<&'static str>;
+
+/// The keys of a document.
+pub(crate) fn document() -> Words {
+    header::SIGMA.iter().chain(&header::OWN).copied().collect()
+}
+
+/// The keys of `behavior`.
+pub(crate) fn behavior() -> Words {
+    behavior::KEYS.to_vec()
+}
+
+/// The keys of `correlation`, its types, and the keys of its condition beside `field`.
+pub(crate) fn correlation() -> (Words, Words, Words) {
+    let types = correlation::TYPES.iter().map(|(name, _)| *name).collect();
+    (correlation::KEYS.to_vec(), types, correlation::CRITERIA.to_vec())
+}
+
+/// The keys of a test, and of a series of events in it.
+pub(crate) fn tests() -> (Words, Words) {
+    (example::KEYS.to_vec(), example::SERIES_KEYS.to_vec())
+}
+
+/// The modifiers after a field's name.
+pub(crate) fn modifiers() -> Words {
+    modifier::MODIFIERS.iter().map(|(name, _)| *name).collect()
+}
