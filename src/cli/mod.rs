@@ -1,6 +1,7 @@
 //! The command line: one file per command. Prints, and answers an exit code.
 
 mod backtest;
+mod demo;
 mod history;
 mod recent;
 mod report;
@@ -26,6 +27,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Try rules on events of the past
     Backtest(backtest::BacktestArgs),
+    /// Show the whole story with a simulated company; nothing else is needed
+    Demo(demo::DemoArgs),
 }
 
 /// Runs the program. Exit codes: 0 done, 1 something was found wrong, 2 the command line was wrong.
@@ -35,6 +38,7 @@ pub fn main() -> ExitCode {
     let done = match &cli.command {
         Command::Serve(args) => serve::run(args),
         Command::Backtest(args) => backtest::run(args),
+        Command::Demo(args) => demo::run(args),
     };
     match done {
         Ok(code) => code,

@@ -69,6 +69,10 @@ pub struct Places {
     pub mails: PathBuf,
     /// The daemon's data.
     pub data: PathBuf,
+    /// The daemon's configuration.
+    pub config: PathBuf,
+    /// The daemon's metrics.
+    pub metrics: String,
 }
 
 /// What the terminal can do.
@@ -195,7 +199,8 @@ impl Screen {
             ("daemon takes events at", places.ingest.clone()),
             ("stand-in GitLab API at", places.gitlab.clone()),
             ("mails are put into", places.mails.display().to_string()),
-            ("data and log in", places.data.display().to_string()),
+            ("data is in", places.data.display().to_string()),
+            ("configuration is", places.config.display().to_string()),
         ];
         for (what, place) in rows.iter().filter(|(_, place)| !place.is_empty()) {
             line(&mut text, format_args!("  {what:<24}{place}"));
@@ -435,7 +440,7 @@ mod tests {
                 ingest: "http://127.0.0.1:1/ingest/gitlab".into(),
                 gitlab: "http://127.0.0.1:2".into(),
                 mails: "/tmp/d/mails".into(),
-                data: PathBuf::new(),
+                ..Places::default()
             }),
             DemoEvent::Received { count: 1, at, now: Timestamp(0) },
             DemoEvent::Received { count: 401, at, now: Timestamp(2000) },
