@@ -50,13 +50,16 @@ pub(super) fn filter(
     }))
 }
 
+/// One figure of a forwarder.
+type Figure = fn(&ForwardStatus) -> u64;
+
 /// Shows how far each forwarder is behind.
 #[derive(Debug)]
 pub(super) struct ForwardMetrics(pub(super) Vec<(String, Arc<ForwardStatus>)>);
 
 impl Collector for ForwardMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let figures: [(&str, &str, fn(&ForwardStatus) -> u64); 3] = [
+        let figures: [(&str, &str, Figure); 3] = [
             ("watchfire_forward_lag", "Log entries not yet forwarded", ForwardStatus::lag),
             ("watchfire_forward_position", "Last log entry that was forwarded", ForwardStatus::position),
             ("watchfire_forward_failures", "Attempts that failed", ForwardStatus::failures),

@@ -2,6 +2,8 @@
 
 mod dedupe;
 mod error;
+#[cfg(test)]
+mod tests;
 
 pub use dedupe::Strength;
 pub use error::DecodeError;

@@ -77,7 +77,7 @@ impl SequenceSpec {
     pub(super) fn on_timer(&self, state: &SequenceState, at: Timestamp) -> Outcome {
         let ends = self.ends(state, at, at);
         let chains = ends.iter().filter_map(|end| self.chain(state, *end));
-        let chain = chains.filter(|chain| !self.is_refuted(state, chain)).last();
+        let chain = chains.rev().find(|chain| !self.is_refuted(state, chain));
         Outcome::completed(chain.map(|chain| self.completion(&chain, smallvec![stretch(&chain)])))
     }
 
@@ -223,7 +223,7 @@ impl SequenceSpec {
             value: chain.len() as f64,
             reason: format!(
                 "{}{unless}, within {} (at most {})",
-                self.steps.join(joint),
+                steps(&self.steps).join(joint),
                 to.since(from),
                 self.within
             ),
@@ -240,6 +240,16 @@ impl SequenceSpec {
             }
         }
     }
+}
+
+/// The names of the steps; equal neighbours are counted: `5 × failed`.
+fn steps(names: &[String]) -> Vec<String> {
+    let runs = names.chunk_by(|left, right| left == right);
+    let name = |run: &[String]| match run {
+        [only] => only.clone(),
+        run => format!("{} × {}", run.len(), run.first().map_or("", String::as_str)),
+    };
+    runs.map(name).collect()
 }
 
 /// From the first to the last step.

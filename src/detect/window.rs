@@ -264,10 +264,18 @@ impl WindowSpec {
             time: moment,
             position: completing.position,
             value,
-            reason: format!("{value} {} within {} ({})", self.noun, self.within, self.compare.words()),
+            reason: self.reason(value),
             evidence: Evidence::sample(window.map(|entry| entry.position)),
             held,
         })
+    }
+
+    fn reason(&self, value: f64) -> String {
+        let noun = if value == 1.0 { self.noun.trim_end_matches('s') } else { &self.noun };
+        if value == 1.0 && self.compare == Compare::AtLeast(1.0) {
+            return format!("one matching {noun}");
+        }
+        format!("{value} {noun} within {} ({})", self.within, self.compare.words())
     }
 
     /// Lets go of what no window can need any more: late events and judgements still to come lie above the

@@ -6,6 +6,7 @@ mod compile;
 mod effects;
 mod judge;
 mod limits;
+mod room;
 mod ruleset;
 mod snapshot;
 mod state;
