@@ -102,6 +102,8 @@ actions:
 routes:
   - {{actions: [{MAIL_ACTION}]}}
   - {{levels: [high, critical], actions: [team-chat]}}
+  # Only administrators can delete an audit stream, and no administrator is ever blocked: a person is asked.
+  - {{rules: [gitlab-audit-stream-deleted], actions: [block-author]}}
 forward:
   - {{name: siem, type: http, url: {forward}}}
   - {{name: archive, type: file, path: archive.ndjson}}

@@ -76,7 +76,7 @@ impl Watcher {
 /// All alerts in the order in which they were raised, each with its deliveries, responses first.
 fn read(store: &Store) -> Result<Vec<(Alert, Vec<OutboxRow>)>, StoreError> {
     let mut alerts = alerts(store)?;
-    alerts.sort_by_key(|alert| alert.started_at);
+    alerts.sort_by_key(|alert| alert.position);
     alerts
         .into_iter()
         .map(|alert| {
