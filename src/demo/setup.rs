@@ -49,8 +49,11 @@ fn put(path: PathBuf, text: &str) -> Result<PathBuf, DemoError> {
     }
 }
 
+/// Looks secrets up.
+pub(super) type Secrets = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// The secrets that the configuration names; the process's own environment stays out of the demo.
-pub(super) fn environment() -> Arc<dyn Fn(&str) -> Option<String> + Send + Sync> {
+pub(super) fn environment() -> Secrets {
     Arc::new(|name| {
         let value = match name {
             "WATCHFIRE_GITLAB_TOKEN" => GITLAB_TOKEN,
