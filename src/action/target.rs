@@ -3,7 +3,8 @@
 use crate::encode::Notification;
 
 /// The one value of `field` in the alert: from its key, or else from its events if all of them are at hand and
-/// agree. Never a guess: where they differ, or some are missing, the answer is why there is none.
+/// agree. Never a guess: where they differ, or some are missing, the answer is why there is none. Events of nobody
+/// (see [`is_nobody`]) have no say beside those of an account.
 pub(super) fn target(notification: &Notification, field: &str) -> Result<String, String> {
     let alert = &notification.alert;
     if let Some(value) = alert.key.get(field) {
@@ -16,11 +17,20 @@ pub(super) fn target(notification: &Notification, field: &str) -> Result<String,
     let mut values: Vec<String> = notification.events.iter().map(|event| text(event.get(field))).collect();
     values.sort_unstable();
     values.dedup();
+    if values.iter().any(|value| !is_nobody(value)) {
+        values.retain(|value| !is_nobody(value));
+    }
     match values.as_slice() {
         [one] if !one.is_empty() => Ok(one.clone()),
         [_] => Err(format!("neither the alert's key nor its events have `{field}`")),
         _ => Err(format!("the alert's events have {} different values of `{field}`", values.len())),
     }
+}
+
+/// Whether it is a number that is no account's. GitLab gives -1 to whoever is not signed in, as at a failed sign-in,
+/// and further numbers below zero to deploy tokens and keys.
+fn is_nobody(value: &str) -> bool {
+    value.parse::<i64>().is_ok_and(|number| number <= 0)
 }
 
 /// What the events call their authors.
@@ -59,5 +69,31 @@ mod tests {
         given.events.clear();
         given.alert.evidence_count = 0;
         assert!(target(&given, "author_id").is_err());
+    }
+
+    /// Failed sign-ins have the author -1, whoever tried; the sign-in after them has the account.
+    #[test]
+    fn events_of_nobody_have_no_say_beside_those_of_an_account() {
+        let mut given = notification();
+        given.alert.key.0.clear();
+        given.alert.evidence_count = 4;
+        let mut of = |authors: [i64; 4]| {
+            given.events = authors
+                .map(|author| {
+                    let mut event = event(1);
+                    event.insert("author_id".into(), author.into());
+                    event
+                })
+                .into();
+            target(&given, "author_id")
+        };
+        assert_eq!(of([-1, -1, 7, 7]), Ok("7".into()));
+        assert_eq!(of([-3, -1, 7, 0]), Ok("7".into()));
+        assert!(of([-1, 7, 8, 7]).unwrap_err().contains("2 different"));
+        assert_eq!(of([-3, -3, -3, -3]), Ok("-3".into()), "a deploy key alone: the action says what that is");
+        assert!(of([-1, -3, -1, -1]).unwrap_err().contains("2 different"));
+        given.events[0].remove("author_id");
+        given.events[1].insert("author_id".into(), 7.into());
+        assert!(target(&given, "author_id").is_err(), "an event without the field is not passed over");
     }
 }

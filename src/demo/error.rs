@@ -2,6 +2,11 @@
 
 use std::path::PathBuf;
 
+use crate::config::ConfigError;
+use crate::daemon::StartError;
+use crate::log::LogError;
+use crate::store::StoreError;
+
 /// Why a part of the demo could not start or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
@@ -34,4 +39,25 @@ pub enum DemoError {
         /// The status and body, or why no answer came.
         reason: String,
     },
+    /// The demo's own configuration is wrong.
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    /// The daemon does not start.
+    #[error("{0}")]
+    Start(#[from] StartError),
+    /// The daemon's store cannot be read.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// The daemon's log cannot be read.
+    #[error("{0}")]
+    Log(#[from] LogError),
+    /// Detection ended before the story did, or failed at its end.
+    #[error("detection has ended: {0}")]
+    Detection(String),
+    /// The screen cannot be written.
+    #[error("cannot write: {0}")]
+    Output(#[source] std::io::Error),
+    /// A task of the demo was ended from outside.
+    #[error("the demo was cut short")]
+    Cut,
 }

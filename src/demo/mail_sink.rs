@@ -264,13 +264,13 @@ fn address(line: &str) -> Option<String> {
     rest.split_once('>').map(|(address, _)| address.to_owned())
 }
 
-/// A subject as a file name: small letters, digits and dashes, at most 48.
+/// A subject as a file name: small letters, digits and dashes, at most 48. Every mail is Watchfire's: that is left out.
 fn slug(subject: &str) -> String {
     let plain: String = subject
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { ' ' })
         .collect();
-    let joined = plain.split_whitespace().collect::<Vec<_>>().join("-");
+    let joined = plain.split_whitespace().filter(|word| *word != "watchfire").collect::<Vec<_>>().join("-");
     let cut: String = joined.chars().take(48).collect();
     if cut.is_empty() { "mail".to_owned() } else { cut.trim_end_matches('-').to_owned() }
 }

@@ -3,7 +3,7 @@
 //! A simulated GitLab organisation ([`Simulation`]) posts its audit events over HTTP ([`Sender`]) to the real
 //! daemon; a stand-in of GitLab's user API ([`GitlabApi`]) lets itself be told to block, a mail sink
 //! ([`MailSink`]) and a webhook sink ([`HookSink`]) keep what is sent to them, and the [`Screen`] tells a
-//! person what happens. [`Report`] compares what was caught with what was planted. [`generate`] writes the
+//! person what happens. [`Demo`] puts them together. [`Report`] compares what was caught with what was planted. [`generate`] writes the
 //! same traffic as lines.
 
 mod error;
@@ -29,6 +29,11 @@ mod sender;
 // The telling.
 mod report;
 mod screen;
+// The wiring.
+mod rules;
+mod setup;
+mod watcher;
+mod run;
 
 pub use attacks::Planted;
 pub use error::DemoError;
@@ -38,6 +43,7 @@ pub use hook_sink::{Hook, HookSink};
 pub use mail_sink::{MailSink, SinkMail};
 pub use organisation::{AccountState, SimUser, WATCHFIRE_USER};
 pub use report::{Arrived, Found, Report};
+pub use run::{Demo, Tell};
 pub use schedule::Schedule;
 pub use screen::{DemoEvent, Places, Screen, Style};
 pub use sender::{Pace, Sender, Sent};

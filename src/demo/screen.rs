@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Report;
 use super::organisation::SimUser;
@@ -69,6 +69,10 @@ pub struct Places {
     pub mails: PathBuf,
     /// The daemon's data.
     pub data: PathBuf,
+    /// The daemon's configuration.
+    pub config: PathBuf,
+    /// The daemon's metrics.
+    pub metrics: String,
 }
 
 /// What the terminal can do.
@@ -130,15 +134,7 @@ impl Screen {
             DemoEvent::Started(places) => self.header(places),
             DemoEvent::Alert(alert) => self.alert(alert),
             DemoEvent::Delivered { alert, action, outcome } => self.delivered(alert, action, outcome),
-            DemoEvent::Mail { to, subject, open } => {
-                let to = plain(&to.join(", "));
-                format!(
-                    "   {} to {to}: {}\n          open {}\n",
-                    self.paint("mail  ", CYAN),
-                    plain(subject),
-                    open.display()
-                )
-            }
+            DemoEvent::Mail { to, subject, open } => self.mail(&to.join(", "), subject, open),
             DemoEvent::Blocked { user, state } => self.blocked(*user, state),
             DemoEvent::Finished(report) => self.summary(report),
         };
@@ -195,7 +191,8 @@ impl Screen {
             ("daemon takes events at", places.ingest.clone()),
             ("stand-in GitLab API at", places.gitlab.clone()),
             ("mails are put into", places.mails.display().to_string()),
-            ("data and log in", places.data.display().to_string()),
+            ("data is in", places.data.display().to_string()),
+            ("configuration is", places.config.display().to_string()),
         ];
         for (what, place) in rows.iter().filter(|(_, place)| !place.is_empty()) {
             line(&mut text, format_args!("  {what:<24}{place}"));
@@ -242,13 +239,18 @@ impl Screen {
         let text = wrap(&plain(text), WIDTH - 10, "          ");
         let mut block = String::new();
         line(&mut block, format_args!("   {} {action}{of}: {text}", self.paint(mark, colour)));
-        if let Ok(Outcome { undo: Some(undo), .. }) = outcome {
-            line(
-                &mut block,
-                format_args!("          undo: {}", wrap(&plain(undo), WIDTH - 16, "                ")),
-            );
+        // The first of several ways, on one line so that it can be copied; the mail has them all.
+        if let Some(undo) = outcome.as_ref().ok().and_then(|outcome| outcome.undo.as_deref()?.lines().next())
+        {
+            line(&mut block, format_args!("          undo: {}", plain(undo)));
         }
         block
+    }
+
+    fn mail(&self, to: &str, subject: &str, open: &Path) -> String {
+        let (mark, to) = (self.paint("mail  ", CYAN), plain(to));
+        let subject = wrap(&plain(subject), WIDTH - 10, "          ");
+        format!("   {mark} to {to}\n          {subject}\n          open {}\n", open.display())
     }
 
     fn blocked(&mut self, user: i64, state: &'static str) -> String {
@@ -435,7 +437,7 @@ mod tests {
                 ingest: "http://127.0.0.1:1/ingest/gitlab".into(),
                 gitlab: "http://127.0.0.1:2".into(),
                 mails: "/tmp/d/mails".into(),
-                data: PathBuf::new(),
+                ..Places::default()
             }),
             DemoEvent::Received { count: 1, at, now: Timestamp(0) },
             DemoEvent::Received { count: 401, at, now: Timestamp(2000) },
@@ -488,7 +490,8 @@ mod tests {
                   undo: POST /users/30/unblock
            state  Ada Adler (@ada.adler), user 30; GitLab now says: blocked
            failed hook of alert 1: 503
-           mail   to secops@example.com: [high] One account clones many projects
+           mail   to secops@example.com
+                  [high] One account clones many projects
                   open /tmp/d/mails/001.html
 
         What was planted, and what was caught

@@ -69,7 +69,9 @@ pub fn alert_json(alert: &Alert) -> Value {
 #[must_use]
 pub fn row_json(event: &Map<String, Value>) -> Value {
     let text = |field: &str| event.get(field).map(plain).unwrap_or_default();
-    let target = match (text("target_type"), text("target_details")) {
+    // Types are class names; the last part is the telling one.
+    let kind = text("target_type").rsplit("::").next().unwrap_or_default().to_owned();
+    let target = match (kind, text("target_details")) {
         (kind, details) if kind.is_empty() || details == text("entity_path") => details,
         (kind, details) => format!("{kind} {details}").trim_end().to_owned(),
     };

@@ -22,6 +22,8 @@ const ROWS_MAX: usize = 20;
 /// Authors and addresses that are listed.
 const PEOPLE_MAX: usize = 5;
 const VALUE_CHARS_MAX: usize = 200;
+/// Of the name in the subject.
+const NAME_CHARS_MAX: usize = 60;
 const SUBJECT_CHARS_MAX: usize = 180;
 
 /// A mail without its addresses.
@@ -60,13 +62,42 @@ pub fn mail(notification: &Notification) -> Result<Mail, TemplateError> {
     Ok(Mail { subject: subject(notification), text: render("mail.txt")?, html: render("mail.html")? })
 }
 
-/// `[Watchfire] HIGH One account clones many projects: author_id = 7`.
+/// `[Watchfire] HIGH One account clones many projects: author_id = 7 (Alice)`.
 #[must_use]
 pub fn subject(notification: &Notification) -> String {
     let alert = &notification.alert;
     let level = alert.level.name().to_uppercase();
     let key = if alert.key.0.is_empty() { String::new() } else { format!(": {}", alert.key) };
-    clean(&format!("[Watchfire] {level} {}{key}", alert.title), SUBJECT_CHARS_MAX)
+    let name = account(&notification.events).map_or_else(String::new, |name| format!(" ({name})"));
+    clean(&format!("[Watchfire] {level} {}{key}{name}", alert.title), SUBJECT_CHARS_MAX)
+}
+
+/// The name of the account behind the events at hand, if there is only one.
+fn account(events: &[Map<String, Value>]) -> Option<String> {
+    let mut found: Option<(&Value, String)> = None;
+    for event in events {
+        let Some(id) = event.get("author_id").filter(|id| !id.is_null() && kind_of_nobody(id).is_none())
+        else {
+            continue;
+        };
+        match &found {
+            Some((known, _)) if *known != id => return None,
+            Some(_) => {}
+            None => found = Some((id, clean(&plain(event.get("author_name")?), NAME_CHARS_MAX))),
+        }
+    }
+    found.map(|(_, name)| name).filter(|name| !name.is_empty())
+}
+
+/// What GitLab means by an author below zero: no account, but a failed sign-in, a token or a key.
+fn kind_of_nobody(id: &Value) -> Option<&'static str> {
+    match id.as_i64()? {
+        -1 => Some("not signed in"),
+        -2 => Some("deploy token"),
+        -3 => Some("deploy key"),
+        0.. => None,
+        _ => Some("no account"),
+    }
 }
 
 fn broken(error: &minijinja::Error) -> TemplateError {
@@ -85,6 +116,7 @@ fn context(notification: &Notification) -> Value {
         "colour": colour(alert.level),
         "title": clean(&alert.title, VALUE_CHARS_MAX),
         "key": clean(&alert.key.to_string(), VALUE_CHARS_MAX),
+        "name": account(&notification.events),
         "reason": clean(&alert.reason, 500),
         "description": notification.rule.description.as_deref().map(|text| clean(text, 1000)),
         "people": people,
@@ -134,7 +166,10 @@ fn people(events: &[Map<String, Value>]) -> (Vec<Value>, usize) {
     let mut order: Vec<[String; 3]> = Vec::new();
     let mut addresses: BTreeMap<[String; 3], Vec<String>> = BTreeMap::new();
     for event in events {
-        let author = ["author_name", "author_id", "author_class"].map(|name| field(event, name));
+        let mut author = ["author_name", "author_id", "author_class"].map(|name| field(event, name));
+        if let Some(kind) = event.get("author_id").and_then(kind_of_nobody) {
+            author = [field(event, "author_name"), String::new(), kind.to_owned()];
+        }
         if author.iter().all(String::is_empty) {
             continue;
         }
@@ -206,10 +241,12 @@ mod tests {
         let mut notification = notification();
         notification.events.truncate(3);
         let mail = mail(&notification).unwrap();
-        assert_eq!(mail.subject, "[Watchfire] HIGH One account clones many projects: author_id = 7");
+        let subject =
+            "[Watchfire] HIGH One account clones many projects: author_id = 7 (alice <alice@example.com>)";
+        assert_eq!(mail.subject, subject);
         insta::assert_snapshot!(mail.text, @r"
         HIGH  One account clones many projects
-        author_id = 7
+        author_id = 7  (alice <alice@example.com>)
 
         22 different entity_id within 10m, at least 20
 
@@ -255,7 +292,7 @@ mod tests {
     fn both_parts_say_the_same() {
         let notification = notification();
         let mut mail = mail(&notification).unwrap();
-        mail.html = mail.html.replace("&#x2f;", "/");
+        mail.html = mail.html.replace("&#x2f;", "/").replace("<wbr>", "");
         for part in [
             "One account clones many projects",
             "author_id = 7",
@@ -276,6 +313,31 @@ mod tests {
             assert!(mail.html.contains(part), "html: {part}\n{}", mail.html);
         }
         assert!(!mail.text.contains("shop/project-20"), "at most twenty rows");
+    }
+
+    /// A failed sign-in has the name that was typed and the author -1; a key has its own name and -3.
+    #[test]
+    fn the_subject_names_the_account_and_nobody_else() {
+        let mut notification = notification();
+        let mut of = |authors: &[(i64, &str)]| {
+            let event = |(id, name): &(i64, &str)| {
+                let mut event = event(1);
+                event.insert("author_id".into(), (*id).into());
+                event.insert("author_name".into(), (*name).into());
+                event
+            };
+            notification.events = authors.iter().map(event).collect();
+            let mail = mail(&notification).unwrap();
+            (mail.subject.split_once("_id = 7").unwrap().1.to_owned(), mail.text)
+        };
+        let (subject, text) = of(&[(-1, "bob"), (-1, "bob"), (8, "Bob"), (-3, "ci")]);
+        assert_eq!(subject, " (Bob)");
+        assert!(text.contains("  bob, not signed in\n") && text.contains("  ci, deploy key\n"), "{text}");
+        assert!(text.contains("  Bob, id 8, User\n"), "{text}");
+        assert_eq!(of(&[(8, "Bob"), (9, "Bob")]).0, "");
+        assert_eq!(of(&[(-1, "bob")]).0, "");
+        assert_eq!(of(&[(8, "")]).0, "");
+        assert_eq!(of(&[]).0, "");
     }
 
     #[test]
