@@ -20,7 +20,7 @@ pub struct CompletionsArgs {
 /// Prints the script.
 pub fn run(args: &CompletionsArgs) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut super::Cli::command(), "watchfire", &mut script);
+    clap_complete::generate(args.shell, &mut super::program::Cli::command(), "watchfire", &mut script);
     super::print(&String::from_utf8_lossy(&script))?;
     Ok(ExitCode::SUCCESS)
 }

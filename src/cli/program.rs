@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::{
-    alerts, backtest, check, completions, demo, explain, generate, ledger, outbox, rejected, say, schema, search, serve,
-    test, verify,
+    alerts, backtest, check, completions, demo, explain, generate, ledger, outbox, rejected, say, schema,
+    search, serve, test, verify,
 };
 
 /// Watches the audit events of a software forge, finds what is out of order, tells people and blocks the account.
@@ -18,7 +18,7 @@ use super::{
     max_term_width = 100,
     after_help = "Exit codes: 0 done, 1 something was found wrong, 2 the command line was wrong."
 )]
-struct Cli {
+pub(super) struct Cli {
     #[command(subcommand)]
     command: Command,
 }

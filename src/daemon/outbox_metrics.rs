@@ -13,7 +13,9 @@ pub(super) struct OutboxMetrics(pub(super) Store);
 impl Collector for OutboxMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         // A store that cannot be read is reported by detection; here it only has no figures.
-        let (Ok(outbox), Ok(rejected)) = (self.0.outbox_counts(), self.0.rejected_count()) else { return Ok(()) };
+        let (Ok(outbox), Ok(rejected)) = (self.0.outbox_counts(), self.0.rejected_count()) else {
+            return Ok(());
+        };
         let figures = [
             ("outbox_pending", "Deliveries still to be made", outbox.pending),
             ("outbox_dead", "Deliveries given up", outbox.dead),

@@ -36,7 +36,11 @@ pub(super) fn evaluate(
     (reading, catalogue): (&Reading, &Arc<Catalogue>),
 ) -> Result<Evaluated, BuildError> {
     let mut survey = Survey {
-        builder: Builder::new(event.format, Arc::clone(&reading.environment.cage)),
+        builder: Builder::new(
+            event.format,
+            Arc::clone(&reading.environment.cage),
+            Arc::clone(&reading.environment.catalogue),
+        ),
         fields: Vec::new(),
     };
     let mut drafts = Vec::new();
@@ -111,7 +115,7 @@ impl Survey {
 
     fn ask(self, event: &Event, catalogue: &Arc<Catalogue>) -> Result<Answers, BuildError> {
         let plan = Plan::new(event.format, &self.fields, false);
-        let matcher = self.builder.build(Arc::clone(catalogue))?;
+        let matcher = self.builder.build()?;
         let mut answers = Answers::default();
         let raw = String::from_utf8_lossy(&event.raw);
         let mut scratch = Scratch::default();
