@@ -28,3 +28,5 @@ mod sources;
 mod determinism;
 #[cfg(test)]
 mod crash;
+#[cfg(test)]
+mod demo;
