@@ -128,7 +128,7 @@ fn parse_time(text: &str) -> Option<Timestamp> {
         }));
     }
     if let Ok(seconds) = text.parse::<f64>() {
-        return seconds.is_finite().then(|| Timestamp((seconds * 1000.0) as i64));
+        return seconds.is_finite().then_some(Timestamp((seconds * 1000.0) as i64));
     }
     Timestamp::parse(text).ok()
 }

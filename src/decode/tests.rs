@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::{Decoded, DecodeError, decode};
+use super::{DecodeError, Decoded, decode};
 use crate::event::Format;
 use crate::time::Timestamp;
 
@@ -40,7 +40,10 @@ fn times_are_found_where_each_format_has_them() {
     assert_eq!(time(Format::AzureDevops, azure), "2019-03-05T14:00:35.503Z");
     let file = r#"{"timestamp":{"epochSecond":1638036799,"nano":888000000}}"#;
     assert_eq!(time(Format::Bitbucket, file), "2021-11-27T18:13:19.888Z");
-    assert_eq!(time(Format::Bitbucket, r#"{"timestamp":"2021-11-27T17:38:53.360Z"}"#), "2021-11-27T17:38:53.360Z");
+    assert_eq!(
+        time(Format::Bitbucket, r#"{"timestamp":"2021-11-27T17:38:53.360Z"}"#),
+        "2021-11-27T17:38:53.360Z"
+    );
     assert_eq!(time(Format::Generic, r#"{"@timestamp":1605719148}"#), "2020-11-18T17:05:48.000Z");
     assert_eq!(time(Format::Generic, r#"{"a":1}"#), NOW.to_string());
 }
@@ -64,9 +67,11 @@ fn what_is_no_event_is_refused_with_place_and_reason() {
 
 #[test]
 fn an_id_alone_does_not_make_a_duplicate() {
-    let first = r#"{"id":1,"author_id":1,"event_type":"project_created","created_at":"2022-02-23T06:23:08Z"}"#;
+    let first =
+        r#"{"id":1,"author_id":1,"event_type":"project_created","created_at":"2022-02-23T06:23:08Z"}"#;
     let again = r#"{"created_at":"2022-02-23T06:23:08.000Z","id":"1","author_id":"1","event_type":"project_created"}"#;
-    let other = r#"{"id":1,"author_id":1,"event_type":"project_created","created_at":"2022-02-23T06:23:09Z"}"#;
+    let other =
+        r#"{"id":1,"author_id":1,"event_type":"project_created","created_at":"2022-02-23T06:23:09Z"}"#;
     assert_eq!(key(first), key(again), "numbers and texts, and the order of keys, do not matter");
     assert_ne!(key(first), key(other), "documentation reuses the id 1");
 }
@@ -74,12 +79,17 @@ fn an_id_alone_does_not_make_a_duplicate() {
 #[test]
 fn stream_only_events_are_known_by_their_content() {
     let event = |id: &str, entity: u32, kind: &str| {
-        format!(r#"{{"id":"{id}","entity_id":{entity},"event_type":"{kind}","created_at":"2022-02-23T06:23:08Z"}}"#)
+        format!(
+            r#"{{"id":"{id}","entity_id":{entity},"event_type":"{kind}","created_at":"2022-02-23T06:23:08Z"}}"#
+        )
     };
     let (a, b) = ("1d0a1c6e-8f0b-4ad2-9d0a-7b1c8f0e2a11", "aad2e6f0-0c56-4cc2-8f6a-5a9a4f0e9b22");
     assert_eq!(key(&event(a, 7, "repository_git_operation")), key(&event(b, 7, "repository_git_operation")));
     assert_ne!(key(&event(a, 7, "repository_git_operation")), key(&event(b, 8, "repository_git_operation")));
-    assert_eq!(key(&event("x", 7, "repository_git_operation")), key(&event("y", 7, "repository_git_operation")));
+    assert_eq!(
+        key(&event("x", 7, "repository_git_operation")),
+        key(&event("y", 7, "repository_git_operation"))
+    );
     assert_ne!(key(&event("10", 7, "project_created")), key(&event("11", 7, "project_created")));
 }
 

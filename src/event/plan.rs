@@ -38,7 +38,7 @@ pub(super) enum Source {
     EventType(Vec<u16>),
     Category(Vec<u16>),
     Tier(Vec<u16>),
-    SourceName,
+    ReceivedFrom,
     ReceivedAt,
 }
 
@@ -122,7 +122,7 @@ impl Plan {
                     _ => Source::EventType(slots),
                 }
             }
-            "source" => Source::SourceName,
+            "source" => Source::ReceivedFrom,
             "received_at" => Source::ReceivedAt,
             _ => match format.paths(field) {
                 Some(paths) if !paths.is_empty() => {
