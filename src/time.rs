@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn spans_print_as_they_are_written() {
-        for text in ["10m", "1h30m", "45s", "250ms", "2w", "14d", "90d", "1d1h", "0s"] {
+        for text in ["10m", "1h30m", "45s", "250ms", "2w", "90d", "1d1h", "0s"] {
             assert_eq!(text.parse::<Span>().unwrap().to_string(), text);
         }
         for text in ["", "10", "m", "10x", "-5m", "99999999999999999999d"] {

@@ -1,6 +1,7 @@
 //! `watchfire serve`: the daemon in the foreground, as systemd wants it.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use crate::telemetry;
 #[derive(Debug, Args)]
 pub struct ServeArgs {
     /// The configuration file
-    #[arg(long, value_name = "FILE", default_value = "/etc/watchfire/watchfire.yaml")]
+    #[arg(long, value_name = "FILE", default_value = "/etc/watchfire/config.yaml")]
     config: PathBuf,
     /// Where events and alerts are kept; overrides `data_dir`
     #[arg(long, value_name = "DIR")]
@@ -40,7 +41,10 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         config.listen = address;
     }
     telemetry::install(&config.logging)?;
-    std::fs::create_dir_all(&config.data_dir)
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&config.data_dir)
         .with_context(|| format!("cannot make the folder {}", config.data_dir.display()))?;
     let listener =
         listenfd::ListenFd::from_env().take_tcp_listener(0).context("the socket that was handed over")?;

@@ -72,6 +72,17 @@ pub enum StartError {
     },
 }
 
+/// Why a configuration is not taken over; nothing has changed then.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// The file.
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    /// An action.
+    #[error("{0}")]
+    Action(#[from] ActionError),
+}
+
 /// A running daemon.
 pub struct App {
     address: SocketAddr,
@@ -172,18 +183,14 @@ impl App {
 
     /// Reads the configuration and the rules anew. A broken configuration changes nothing and is told; sources
     /// that are read rather than posted to, and forwarders, stay as they are until a restart.
-    pub async fn reload(&self) -> Result<(), ConfigError> {
+    pub async fn reload(&self) -> Result<(), ReloadError> {
         let config = config::load(&self.config_path, &*self.env)?;
         let build = BuildContext { env: &*self.env, base: &config.base };
-        match ActionSet::build(&config.actions, &build) {
-            Ok(actions) => {
-                let actions = Arc::new(actions);
-                let plan = Plan::new(config.routes.clone(), Arc::clone(&actions), &self.rules.borrow());
-                self.actions.send_replace(actions);
-                drop(self.detection.send(Input::Plan(Box::new(plan))));
-            }
-            Err(error) => tracing::error!(%error, "the actions stay as they were"),
-        }
+        let actions = Arc::new(ActionSet::build(&config.actions, &build)?);
+        let plan = Plan::new(config.routes.clone(), Arc::clone(&actions), &self.rules.borrow());
+        self.actions.send_replace(actions);
+        // A detection that has ended has said so itself.
+        drop(self.detection.send(Input::Plan(Box::new(plan))));
         drop(self.routers.send_replace(self.shared.router(&config)));
         // A full queue has a request waiting already.
         self.reload.try_send(()).ok();

@@ -99,13 +99,24 @@ impl Detection {
         let snapshot_at = context.clock.now();
         let mut own =
             Self { context, engine, effects, snapshot_position, snapshot_at, postponed: VecDeque::new() };
-        own.warm_up()?;
+        if own.warm_up()? {
+            own.keep_warmth()?;
+        }
         own.report();
         Ok(own)
     }
 
-    /// Runs until told to stop.
+    /// Runs until told to stop. However it ends, readiness hears of it.
     pub(super) fn run(mut self, inputs: &Receiver<Input>) -> Result<(), DetectionError> {
+        let mut farewell =
+            Farewell { stage: self.context.stage.clone(), reason: "detection ended in a panic" };
+        let ended = self.work(inputs);
+        farewell.reason =
+            if ended.is_ok() { "the daemon is stopping" } else { "detection failed; see the log" };
+        ended
+    }
+
+    fn work(&mut self, inputs: &Receiver<Input>) -> Result<(), DetectionError> {
         self.catch_up(inputs)?;
         while let Some(input) = self.postponed.pop_front().or_else(|| inputs.recv().ok()) {
             match input {
@@ -117,9 +128,7 @@ impl Detection {
             }
         }
         self.catch_up(inputs)?;
-        self.commit(true, inputs)?;
-        self.context.stage.send_replace(Stage::Stopped { reason: "the daemon is stopping".to_owned() });
-        Ok(())
+        self.commit(true, inputs)
     }
 
     /// Judges to the end of the log.
@@ -172,12 +181,13 @@ impl Detection {
     }
 
     /// Lets rules without a past judge the stored log without effects, and takes over what they learnt.
-    fn warm_up(&mut self) -> Result<(), DetectionError> {
+    /// Answers whether there were any.
+    fn warm_up(&mut self) -> Result<bool, DetectionError> {
         let newcomers = self.engine.newcomers().to_vec();
         let position = self.engine.position();
         if newcomers.is_empty() || position == 0 {
             self.engine.settle_newcomers();
-            return Ok(());
+            return Ok(false);
         }
         tracing::info!(rules = newcomers.len(), entries = position, "new rules learn from the stored log");
         let rules = Arc::clone(self.engine.rules());
@@ -185,6 +195,18 @@ impl Detection {
         let mut ignored = Effects::default();
         replay(&mut self.context.reader, &mut learner, position, &mut ignored)?;
         self.engine.adopt(learner, &newcomers);
+        Ok(true)
+    }
+
+    /// Writes a snapshot of what newcomers learnt: without it they would be newcomers again after a crash, and
+    /// forget which alerts they opened since.
+    fn keep_warmth(&mut self) -> Result<(), DetectionError> {
+        let snapshot = self.engine.snapshot()?;
+        let (position, at) = (self.engine.position(), self.context.clock.now());
+        let commit =
+            Commit { position, at, alerts: &[], outbox: &[], ledger: &[], snapshot: Some(&snapshot) };
+        self.context.store.commit(&commit)?;
+        self.snapshot_position = position;
         Ok(())
     }
 
@@ -257,6 +279,18 @@ impl Detection {
         metrics.state_bytes.set(self.engine.state_bytes() as u64);
         metrics.keys.set(self.engine.keys() as u64);
         metrics.rules.set(self.engine.rules().units().len() as u64);
+    }
+}
+
+/// Says that detection has ended, also when it panicked.
+struct Farewell {
+    stage: watch::Sender<Stage>,
+    reason: &'static str,
+}
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        self.stage.send_replace(Stage::Stopped { reason: self.reason.to_owned() });
     }
 }
 

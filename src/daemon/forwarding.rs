@@ -60,9 +60,9 @@ pub(super) struct ForwardMetrics(pub(super) Vec<(String, Arc<ForwardStatus>)>);
 impl Collector for ForwardMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let figures: [(&str, &str, Figure); 3] = [
-            ("watchfire_forward_lag", "Log entries not yet forwarded", ForwardStatus::lag),
-            ("watchfire_forward_position", "Last log entry that was forwarded", ForwardStatus::position),
-            ("watchfire_forward_failures", "Attempts that failed", ForwardStatus::failures),
+            ("forward_lag", "Log entries not yet forwarded", ForwardStatus::lag),
+            ("forward_position", "Last log entry that was forwarded", ForwardStatus::position),
+            ("forward_failures", "Attempts that failed", ForwardStatus::failures),
         ];
         for (name, help, figure) in figures {
             let gauge = ConstGauge::<u64>::new(0);

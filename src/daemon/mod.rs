@@ -8,10 +8,11 @@ mod detection;
 mod forwarding;
 mod foundation;
 mod metrics;
+mod outbox_metrics;
 mod plan;
 mod reload;
 mod rulebook;
 mod tasks;
 
-pub use app::{App, Options, StartError};
+pub use app::{App, Options, ReloadError, StartError};
 pub use rulebook::{Reading, Rulebook, RulebookConfig};

@@ -99,7 +99,11 @@ pub(super) fn watch_files<'a>(
     };
     let started = notify::recommended_watcher(on_change).and_then(|mut watcher| {
         for path in paths {
-            watcher.watch(path, RecursiveMode::Recursive)?;
+            // An editor puts a new file in place of the old one; a watch on the file itself would miss that.
+            match path.parent().filter(|_| path.is_file()) {
+                Some(folder) => watcher.watch(folder, RecursiveMode::NonRecursive)?,
+                None => watcher.watch(path, RecursiveMode::Recursive)?,
+            }
         }
         Ok(watcher)
     });

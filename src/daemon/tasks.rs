@@ -12,6 +12,7 @@ use super::app::StartError;
 use super::detection::Input;
 use super::forwarding::{ForwardMetrics, filter};
 use super::foundation::Foundation;
+use super::outbox_metrics::OutboxMetrics;
 use crate::action::ActionSet;
 use crate::api;
 use crate::clock::Clock;
@@ -74,6 +75,7 @@ pub(super) fn start_output(
         output.spawn(forward::run(forwarder, reader, growth, store, stop));
     }
     base.registry.register_collector(Box::new(ForwardMetrics(statuses)));
+    base.registry.register_collector(Box::new(OutboxMetrics(base.store.clone())));
     Ok(output)
 }
 

@@ -105,7 +105,7 @@ impl AbsenceState {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        (self.open.capacity() + self.answers.capacity()) * 16
+        (self.open.len() + self.answers.len()) * 16
     }
 
     pub(super) fn positions(&self) -> Vec<Position> {

@@ -23,8 +23,8 @@ pub struct FirstSeenSpec {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct FirstSeenState {
     first: Option<Timestamp>,
-    /// Hash of a value to when it was last seen.
-    values: FxHashMap<u64, Timestamp>,
+    /// Hash of a value to when it was first seen (since it was last forgotten), and when last.
+    values: FxHashMap<u64, (Timestamp, Timestamp)>,
     last: Timestamp,
 }
 
@@ -38,16 +38,22 @@ impl FirstSeenSpec {
         state.first = Some(first);
         state.last = state.last.max(hit.time);
         let known = state.values.len();
-        let seen = state.values.entry(hit.value_hash()).or_insert(Timestamp::MIN);
-        let is_new = *seen == Timestamp::MIN || (self.forget.0 > 0 && hit.time.since(*seen) >= self.forget);
-        *seen = hit.time.max(*seen);
+        let unknown = (Timestamp::MAX, Timestamp::MIN);
+        let (first_seen, last_seen) = state.values.entry(hit.value_hash()).or_insert(unknown);
+        let is_forgotten = self.forget.0 > 0 && hit.time.since(*last_seen) >= self.forget;
+        // A late event may show that the value was new a little earlier than was thought.
+        let is_new = *last_seen == Timestamp::MIN || is_forgotten || hit.time < *first_seen;
+        let until =
+            if hit.time < *first_seen && *first_seen < Timestamp::MAX { *first_seen } else { hit.time };
+        *first_seen = if is_forgotten { hit.time } else { hit.time.min(*first_seen) };
+        *last_seen = hit.time.max(*last_seen);
         let overflowed = state.values.len() > VALUES_MAX && forget_oldest(&mut state.values);
         let may_fire = is_new && hit.time.since(first) >= self.learn;
-        let completion = may_fire.then(|| self.completion(hit, known, first));
+        let completion = may_fire.then(|| self.completion(hit, known, first, until));
         Outcome { completion, overflowed, timer: None }
     }
 
-    fn completion(&self, hit: &Hit, known: usize, first: Timestamp) -> Completion {
+    fn completion(&self, hit: &Hit, known: usize, first: Timestamp, until: Timestamp) -> Completion {
         let value = hit.value.as_deref().unwrap_or_default().replace(Hit::SEPARATOR, ", ");
         Completion {
             time: hit.time,
@@ -58,13 +64,13 @@ impl FirstSeenSpec {
                 self.fields
             ),
             evidence: Evidence::sample([hit.position].into_iter()),
-            held: smallvec![(hit.time, hit.time)],
+            held: smallvec![(hit.time, until)],
         }
     }
 }
 
-fn forget_oldest(values: &mut FxHashMap<u64, Timestamp>) -> bool {
-    let oldest = values.iter().map(|(value, seen)| (*seen, *value)).min();
+fn forget_oldest(values: &mut FxHashMap<u64, (Timestamp, Timestamp)>) -> bool {
+    let oldest = values.iter().map(|(value, (_, last))| (*last, *value)).min();
     oldest.is_some_and(|(_, value)| values.remove(&value).is_some())
 }
 
@@ -74,7 +80,7 @@ impl FirstSeenState {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.values.capacity() * 17
+        self.values.len() * 25
     }
 }
 

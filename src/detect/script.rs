@@ -120,7 +120,7 @@ impl ScriptKeyState {
 
     /// The parsed form of an event takes about as much again as its text.
     pub(super) fn bytes(&self) -> usize {
-        2 * self.bytes + self.window.capacity() * size_of::<Seen>() + self.memory.bytes()
+        2 * self.bytes + self.window.len() * size_of::<Seen>() + self.memory.bytes()
     }
 
     pub(super) fn positions(&self) -> Vec<Position> {

@@ -265,7 +265,7 @@ impl SequenceState {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.roles.iter().map(|events| 32 + events.capacity() * size_of::<StepEvent>()).sum()
+        self.roles.iter().map(|events| 32 + events.len() * size_of::<StepEvent>()).sum()
     }
 
     pub(super) fn positions(&self) -> Vec<Position> {

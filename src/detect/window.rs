@@ -308,7 +308,7 @@ impl WindowState {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.entries.capacity() * size_of::<Entry>() + self.values.capacity() * 16
+        self.entries.len() * size_of::<Entry>() + self.values.len() * 16
     }
 
     /// The events now in the window, for `explain`.

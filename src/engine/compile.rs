@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::ruleset::{Lane, RuleSet, Unit};
 use super::weave::{filters_of, lane};
@@ -56,6 +56,7 @@ pub fn compile(rules: Vec<Rule>, filters: &[Filter], environment: &Environment) 
         }
     }
     mark_silent(&mut units);
+    include_bases(&mut units);
     let mut lanes = Vec::new();
     for format in Format::ALL {
         lanes.push(lane(format, &units, &filters, environment, &mut diagnostics));
@@ -67,6 +68,25 @@ pub fn compile(rules: Vec<Rule>, filters: &[Filter], environment: &Environment) 
     let numbers =
         units.iter().enumerate().map(|(number, unit)| (Arc::clone(&unit.rule.id), number)).collect();
     Compiled { rules: RuleSet { units, lanes, numbers }, diagnostics }
+}
+
+/// A correlation means something else when a rule it is over does.
+fn include_bases(units: &mut [Unit]) {
+    let mut known: FxHashMap<String, [u8; 16]> = FxHashMap::default();
+    for unit in &*units {
+        let names = unit.rule.name.iter().cloned().chain([unit.rule.id.to_string()]);
+        known.extend(names.map(|name| (name, unit.fingerprint)));
+    }
+    for unit in units {
+        if let Body::Correlation(correlation) = &unit.rule.body {
+            let mut hasher = blake3::Hasher::new();
+            hasher.update(&unit.fingerprint);
+            for base in correlation.rules.iter().filter_map(|name| known.get(name)) {
+                hasher.update(base);
+            }
+            hasher.finalize_xof().fill(&mut unit.fingerprint);
+        }
+    }
 }
 
 fn is_current(filter: &Filter, today: Timestamp, diagnostics: &mut Vec<Diagnostic>) -> bool {

@@ -8,7 +8,7 @@ use super::effects::Effects;
 use super::limits::Limits;
 use super::ruleset::{Hits, RuleSet, Unit};
 use super::snapshot::{self, SnapshotError};
-use super::state::{Memory, Progress, Slot, State};
+use super::state::{Memory, Slot, State, Timer};
 use crate::alert::{Alert, AlertId, Finding, LedgerReason};
 use crate::detect::{Completion, Detector, Episode, Episodes, Hit, Outcome};
 use crate::event::{Catalogue, Entry, Event, Position, canonical};
@@ -84,8 +84,11 @@ impl Engine {
                 *memory = learnt;
             }
         }
-        let timers = std::mem::take(&mut learner.state.timers).into_iter();
-        self.state.timers.extend(timers.filter(|(_, number, _)| newcomers.contains(number)));
+        for (name, learnt) in &mut learner.state.sources {
+            let timers = std::mem::take(&mut learnt.timers).into_iter();
+            let own = self.state.source(name, learnt.heard_at);
+            own.timers.extend(timers.filter(|(_, number, _)| newcomers.contains(number)));
+        }
         self.newcomers.clear();
     }
 
@@ -133,10 +136,8 @@ impl Engine {
             }
             Entry::Tick { position, at } => {
                 self.state.position = *position;
-                for source in self.state.sources.values_mut() {
-                    *source = source.ticked(*at);
-                }
-                self.advance(effects);
+                self.state.sources.values_mut().for_each(|source| source.tick(*at));
+                self.advance_all(effects);
             }
         }
     }
@@ -145,8 +146,7 @@ impl Engine {
     pub fn judge(&mut self, event: &Event, hits: &Hits, effects: &mut Effects) {
         self.state.position = event.position;
         let time = event.judged_at();
-        let known = self.state.sources.get(&*event.source).copied();
-        let is_late = known.is_some_and(|source| time < source.newest.minus(self.limits.lateness));
+        let is_late = time < self.state.watermark(&event.source, self.limits.lateness);
         let rules = Arc::clone(&self.rules);
         for hit in &hits.hits {
             let Some(unit) = rules.units().get(hit.detector as usize) else { continue };
@@ -163,14 +163,11 @@ impl Engine {
                 effects.ledger(unit.id(), *reason, event.position, detail.clone());
             }
         }
-        let progress = Progress::after(known, time, event.received_at);
         match self.state.sources.get_mut(&*event.source) {
-            Some(source) => *source = progress,
-            None => {
-                self.state.sources.insert(event.source.to_string(), progress);
-            }
+            Some(source) => source.hear(time, event.received_at),
+            None => self.state.source(&event.source, event.received_at).hear(time, event.received_at),
         }
-        self.advance(effects);
+        self.advance(&event.source, effects);
     }
 
     /// The input has ended: everything is judged as if the watermark had come to `until`.
@@ -178,7 +175,7 @@ impl Engine {
         for source in self.state.sources.values_mut() {
             source.newest = source.newest.max(until.plus(self.limits.lateness));
         }
-        self.advance(effects);
+        self.advance_all(effects);
     }
 
     /// The newest event time seen.
@@ -190,13 +187,14 @@ impl Engine {
     /// Whether a tick of the clock would bring a timer due: only then is it worth an entry in the log.
     #[must_use]
     pub fn wants_tick(&self, now: Timestamp) -> bool {
-        let Some((due, _, _)) = self.state.timers.first() else { return false };
-        let slowest = self.state.sources.values().map(|source| source.ticked(now).newest).min();
-        slowest.is_some_and(|newest| newest.minus(self.limits.lateness) > *due)
+        self.state.sources.values().any(|source| {
+            let watermark = source.ticked(now).minus(self.limits.lateness);
+            source.timers.first().is_some_and(|(due, _, _)| *due < watermark)
+        })
     }
 
     fn feed(&mut self, unit: &Unit, hit: &Hit, event: &Event, effects: &mut Effects) {
-        let watermark = self.state.watermark(self.limits.lateness);
+        let watermark = self.state.watermark(&event.source, self.limits.lateness);
         let Some(memory) = self.state.memories.get_mut(hit.detector as usize) else { return };
         if !memory.keys.contains_key(&hit.key) {
             memory.keys.insert(hit.key.clone(), Slot { state: unit.detector.fresh(), ..Slot::default() });
@@ -207,7 +205,13 @@ impl Engine {
         let outcome = unit.detector.on_hit(state, hit, watermark, &|| canonical(event, catalogue));
         self.state.recount(hit.detector, &hit.key);
         match outcome {
-            Ok(outcome) => self.settle(unit, hit.detector, &hit.key, outcome, effects),
+            Ok(outcome) => {
+                if let Some(at) = outcome.timer {
+                    let timers = &mut self.state.source(&event.source, event.received_at).timers;
+                    timers.insert((at, hit.detector, hit.key.clone()));
+                }
+                self.settle(unit, hit.detector, &hit.key, outcome, effects);
+            }
             Err(error) => {
                 let detail = Some(error.to_string());
                 effects.ledger(unit.id(), LedgerReason::ScriptFailed, hit.position, detail);
@@ -217,9 +221,6 @@ impl Engine {
     }
 
     fn settle(&mut self, unit: &Unit, detector: u32, key: &str, outcome: Outcome, effects: &mut Effects) {
-        if let Some(at) = outcome.timer {
-            self.state.timers.insert((at, detector, key.into()));
-        }
         if outcome.overflowed {
             effects.ledger(unit.id(), LedgerReason::WindowFull, self.state.position, None);
         }
@@ -282,12 +283,18 @@ impl Engine {
         memory.keys.get_mut(key).map(|slot| &mut slot.episodes)
     }
 
-    /// The watermark has moved: judges what waited for it, and forgets what can matter no more.
-    fn advance(&mut self, effects: &mut Effects) {
-        let watermark = self.state.watermark(self.limits.lateness);
+    fn advance_all(&mut self, effects: &mut Effects) {
+        let names: Vec<String> = self.state.sources.keys().cloned().collect();
+        for name in names {
+            self.advance(&name, effects);
+        }
+    }
+
+    /// A source's watermark has moved: judges what waited for it, and forgets what can matter no more.
+    fn advance(&mut self, source: &str, effects: &mut Effects) {
+        let watermark = self.state.watermark(source, self.limits.lateness);
         let rules = Arc::clone(&self.rules);
-        while self.state.timers.first().is_some_and(|(due, _, _)| *due < watermark) {
-            let Some((due, detector, key)) = self.state.timers.pop_first() else { break };
+        while let Some((due, detector, key)) = self.due(source, watermark) {
             let Some(unit) = rules.units().get(detector as usize) else { continue };
             let memory = self.state.memories.get_mut(detector as usize);
             let slot = memory.and_then(|memory| memory.keys.get_mut(&key));
@@ -296,24 +303,13 @@ impl Engine {
             self.state.recount(detector, &key);
             self.settle(unit, detector, &key, outcome, effects);
         }
-        self.sweep(watermark);
-    }
-}
-
-impl Progress {
-    fn after(known: Option<Self>, time: Timestamp, received_at: Timestamp) -> Self {
-        let known = known.unwrap_or(Self { newest: time, heard_at: received_at });
-        Self { newest: known.newest.max(time), heard_at: known.heard_at.max(received_at) }
+        self.sweep(self.state.slowest_watermark(self.limits.lateness));
     }
 
-    /// The clock says `at`, and nothing came: event time has moved on as much as the clock did since the
-    /// last event arrived. (Not to the clock itself: a source may send history.)
-    fn ticked(self, at: Timestamp) -> Self {
-        let idle = at.since(self.heard_at);
-        if idle.0 <= 0 {
-            return self;
-        }
-        Self { newest: self.newest.plus(idle), heard_at: at }
+    /// The next timer of a source that its watermark has passed.
+    fn due(&mut self, source: &str, watermark: Timestamp) -> Option<Timer> {
+        let timers = &mut self.state.sources.get_mut(source)?.timers;
+        timers.first().is_some_and(|(due, _, _)| *due < watermark).then(|| timers.pop_first())?
     }
 }
 

@@ -1,13 +1,14 @@
 //! Detection state as bytes, so that a restart goes on where it stopped. Versioned; rules whose meaning changed
 //! since start with nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::ruleset::RuleSet;
-use super::state::{Memory, Progress, State, Timer};
+use super::state::{Memory, Source, State};
 use crate::event::Position;
+use crate::time::Timestamp;
 
 /// Changes whenever the layout of any state does; an older snapshot is not read, and the log is replayed.
 const VERSION: u32 = 1;
@@ -30,8 +31,8 @@ pub enum SnapshotError {
 struct Out<'a> {
     version: u32,
     position: Position,
-    sources: &'a BTreeMap<String, Progress>,
-    timers: &'a BTreeSet<Timer>,
+    sweep_at: Timestamp,
+    sources: &'a BTreeMap<String, Source>,
     known: Vec<Identity<'a>>,
     rules: Vec<(&'a str, [u8; 16], u32, &'a Memory)>,
 }
@@ -39,8 +40,8 @@ struct Out<'a> {
 #[derive(Deserialize)]
 struct In {
     position: Position,
-    sources: BTreeMap<String, Progress>,
-    timers: BTreeSet<Timer>,
+    sweep_at: Timestamp,
+    sources: BTreeMap<String, Source>,
     known: Vec<Identity<'static>>,
     rules: Vec<(String, [u8; 16], u32, Memory)>,
 }
@@ -56,8 +57,8 @@ pub(super) fn write(state: &State, rules: &RuleSet) -> Result<Vec<u8>, SnapshotE
     let out = Out {
         version: VERSION,
         position: state.position,
+        sweep_at: state.sweep_at,
         sources: &state.sources,
-        timers: &state.timers,
         known,
         rules,
     };
@@ -72,20 +73,24 @@ pub(super) fn read(bytes: &[u8], rules: &RuleSet) -> Result<(State, Vec<u32>), S
         return Err(SnapshotError::Version(version));
     }
     let found: In = postcard::from_bytes(rest)?;
-    let mut state = State { position: found.position, sources: found.sources, ..State::default() };
+    let (position, sweep_at) = (found.position, found.sweep_at);
+    let mut state = State { position, sweep_at, sources: found.sources, ..State::default() };
     state.memories.resize_with(rules.units().len(), Memory::default);
     let mut numbers = BTreeMap::new();
     for (id, fingerprint, number, memory) in found.rules {
-        let place =
-            rules.units().iter().position(|unit| **unit.id() == *id && unit.fingerprint == fingerprint);
+        let unit = rules.number(&id).and_then(|place| Some((place, rules.units().get(place)?)));
+        let place = unit.filter(|(_, unit)| unit.fingerprint == fingerprint).map(|(place, _)| place);
         if let Some((place, kept)) = place.and_then(|place| Some((place, state.memories.get_mut(place)?))) {
             state.bytes += memory.bytes;
             *kept = memory;
             numbers.insert(number, u32::try_from(place).unwrap_or(u32::MAX));
         }
     }
-    let timers = found.timers.into_iter();
-    state.timers = timers.filter_map(|(at, number, key)| Some((at, *numbers.get(&number)?, key))).collect();
+    for source in state.sources.values_mut() {
+        let timers = std::mem::take(&mut source.timers).into_iter();
+        let renumbered = timers.filter_map(|(at, number, key)| Some((at, *numbers.get(&number)?, key)));
+        source.timers = renumbered.collect();
+    }
     let known: rustc_hash::FxHashSet<Identity<'_>> = found.known.into_iter().collect();
     let units = (0..).zip(rules.units()).filter(|(_, unit)| unit.detector.is_stateful());
     let is_new = |unit: &super::ruleset::Unit| !known.contains(&((&**unit.id()).into(), unit.fingerprint));

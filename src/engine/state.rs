@@ -27,35 +27,75 @@ pub(super) struct Memory {
     pub(super) sweep_at: Timestamp,
 }
 
-/// How far a source's events have come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Progress {
+/// How far a source's events have come, and what waits for them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Source {
     /// The newest event time.
     pub(super) newest: Timestamp,
     /// When the last event arrived, or the clock last ticked.
     pub(super) heard_at: Timestamp,
+    /// What wants to be judged again once this source's watermark has passed it.
+    pub(super) timers: BTreeSet<Timer>,
 }
 
-/// A time at which a key wants to be judged again, once the watermark has passed it.
+/// A time at which a key of a detector wants to be judged again.
 pub(super) type Timer = (Timestamp, u32, Box<str>);
+
+/// A source that was silent for this much longer than the liveliest one does not keep old keys in memory.
+const SILENT: Span = Span::hours(1);
 
 /// All that detection remembers.
 #[derive(Debug, Clone, Default)]
 pub(super) struct State {
     pub(super) position: Position,
     pub(super) memories: Vec<Memory>,
-    pub(super) timers: BTreeSet<Timer>,
-    pub(super) sources: BTreeMap<String, Progress>,
+    pub(super) sources: BTreeMap<String, Source>,
     pub(super) bytes: usize,
     /// When the watermark passes this, some rule may have keys to put out.
     pub(super) sweep_at: Timestamp,
 }
 
+impl Source {
+    /// An event of this time arrived.
+    pub(super) fn hear(&mut self, time: Timestamp, received_at: Timestamp) {
+        self.newest = self.newest.max(time);
+        self.heard_at = self.heard_at.max(received_at);
+    }
+
+    /// Where event time is when the clock says `at` and nothing came: it has moved on as much as the clock did
+    /// since the last event arrived. (Not to the clock itself: a source may send history.)
+    pub(super) fn ticked(&self, at: Timestamp) -> Timestamp {
+        self.newest.plus(Span(at.since(self.heard_at).0.max(0)))
+    }
+
+    /// The clock says `at`, and nothing came.
+    pub(super) fn tick(&mut self, at: Timestamp) {
+        self.newest = self.ticked(at);
+        self.heard_at = self.heard_at.max(at);
+    }
+}
+
 impl State {
-    /// No event before this is to be expected: the least of the sources' newest times, less the lateness.
-    pub(super) fn watermark(&self, lateness: Span) -> Timestamp {
-        let slowest = self.sources.values().map(|source| source.newest).min();
-        slowest.map_or(Timestamp::MIN, |newest| newest.minus(lateness))
+    /// No event of this source before this is to be expected. Sources move on by themselves: one that sends
+    /// history, or has fallen silent, does not hold up the rules that watch another.
+    pub(super) fn watermark(&self, source: &str, lateness: Span) -> Timestamp {
+        self.sources.get(source).map_or(Timestamp::MIN, |source| source.newest.minus(lateness))
+    }
+
+    /// No event before this is to be expected from any source that still speaks.
+    pub(super) fn slowest_watermark(&self, lateness: Span) -> Timestamp {
+        let heard_at = self.sources.values().map(|source| source.heard_at).max().unwrap_or_default();
+        let speaking = self.sources.values().filter(|source| source.heard_at >= heard_at.minus(SILENT));
+        speaking.map(|source| source.newest).min().map_or(Timestamp::MIN, |newest| newest.minus(lateness))
+    }
+
+    /// The source of that name; a new one has heard nothing yet.
+    pub(super) fn source(&mut self, name: &str, heard_at: Timestamp) -> &mut Source {
+        if !self.sources.contains_key(name) {
+            let new = Source { newest: Timestamp::MIN, heard_at, timers: BTreeSet::new() };
+            self.sources.insert(name.to_owned(), new);
+        }
+        self.sources.entry(name.to_owned()).or_default()
     }
 
     /// Counts a slot anew after it changed.

@@ -217,7 +217,9 @@ fn begin(forwarder: &mut Forwarder, store: &Store) -> Result<Place, RoundError> 
     let mark = match &mut forwarder.output {
         Output::Http(_) => FileMark { position: position_of(&bytes).unwrap_or_default(), length: 0 },
         Output::File(config, file) => {
-            let mark = FileMark::from_bytes(&bytes).unwrap_or_default();
+            // Without a mark the file is somebody else's, or the data folder was lost: what it holds stays.
+            let unknown = FileMark { position: 0, length: u64::MAX };
+            let mark = FileMark::from_bytes(&bytes).unwrap_or(unknown);
             let opened = beside(|| FileOutput::open(&config.path, config.rotate, mark));
             *file =
                 Some(opened.map_err(|error| ForwardError::File {

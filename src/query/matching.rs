@@ -60,8 +60,9 @@ fn test_holds(test: &Test, value: &Value) -> bool {
         Test::Like(pattern) if pattern.is_anything() => !value.is_null(),
         Test::Like(pattern) => text(value).is_some_and(|text| pattern.is_whole(&fold(&text))),
         Test::Network(network, written) => text(value).is_some_and(|text| {
-            text.parse::<IpAddr>().is_ok_and(|address| network.contains(&address))
-                || fold(&text) == fold(written)
+            text.parse::<IpAddr>().is_ok_and(|address: IpAddr| {
+                network.contains(&address) || network.contains(&address.to_canonical())
+            }) || fold(&text) == fold(written)
         }),
         Test::Within(operand) => holds(Cmp::Gte, operand, value) && holds(Cmp::Lte, operand, value),
         Test::Compare(cmp, operand) => holds(*cmp, operand, value),

@@ -182,6 +182,12 @@ fn condition(
         let help = format!("add one of {}", super::suggest::one_of(&CRITERIA));
         read::missing("gte", "`condition`", key.place, report).help(help);
     }
+    if kind == CorrelationKind::TemporalOrdered && !criteria.is_empty() {
+        let message = "a condition on `temporal_ordered` is not available in this version";
+        report
+            .error("unsupported", key.place, message)
+            .help("leave it out: all rules must match, in this order");
+    }
     (compare(&criteria, report), fields)
 }
 

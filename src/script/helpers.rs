@@ -198,7 +198,9 @@ fn cidr(address: &Dynamic, networks: &[ImmutableString]) -> Answer<bool> {
     for text in networks {
         let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
         let network = network.map_err(|_| format!("`{text}` is no network; write it like 10.0.0.0/8"))?;
-        if address.is_some_and(|address| network.contains(&address)) {
+        if address
+            .is_some_and(|address| network.contains(&address) || network.contains(&address.to_canonical()))
+        {
             return Ok(true);
         }
     }
