@@ -285,7 +285,8 @@ mod tests {
 
     fn values(out: &mut Extracted, plan: &Plan, raw: &str) -> Vec<String> {
         out.resolve(plan, &event(), raw, &Catalogue::default());
-        let fields = (0..FIELDS.len()).flat_map(|field| out.values(field, raw).map(move |value| (field, value)));
+        let fields =
+            (0..FIELDS.len()).flat_map(|field| out.values(field, raw).map(move |value| (field, value)));
         let all = out.all(raw).map(|value: Scalar<'_>| (99, value));
         fields.chain(all).map(|(field, value)| format!("{field} {value:?}")).collect()
     }
@@ -390,7 +391,18 @@ mod tests {
             assert!(by_scanner.is_some(), "{raw}");
             assert_eq!(by_scanner, by_parser, "{raw}");
         }
-        for raw in ["", "{", "[]", "{}x", "{\"a\":01}", "{\"a\":-}", "{\"a\":tru}", "{\"a\":\"\n\"}", "{\"a\":1,}", "{,}"] {
+        for raw in [
+            "",
+            "{",
+            "[]",
+            "{}x",
+            "{\"a\":01}",
+            "{\"a\":-}",
+            "{\"a\":tru}",
+            "{\"a\":\"\n\"}",
+            "{\"a\":1,}",
+            "{,}",
+        ] {
             assert_eq!(both(&plan, raw, &mut scanned), (None, None), "{raw}");
         }
     }

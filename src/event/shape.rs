@@ -77,7 +77,13 @@ impl Shape {
     }
 
     /// A key of this length (with quote and colon) stood there instead; answers what stands for it.
-    pub(super) fn learn(&mut self, before: u32, (node, child): (u32, u32), text: &[u8], length: usize) -> u32 {
+    pub(super) fn learn(
+        &mut self,
+        before: u32,
+        (node, child): (u32, u32),
+        text: &[u8],
+        length: usize,
+    ) -> u32 {
         let Some(chunk) = text.first_chunk::<BYTES>().filter(|_| self.is_warm && length <= BYTES) else {
             return 0;
         };

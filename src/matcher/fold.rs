@@ -63,9 +63,8 @@ impl Folds {
         let start = self.starts.get(field).map_or(usize::MAX, |start| *start as usize);
         let pieces = self.pieces.get(start..).unwrap_or_default();
         values.zip(pieces).map(|(value, piece)| {
-            let folded = piece.as_ref().and_then(|range| {
-                self.scratch.get(range.start as usize..range.end as usize)
-            });
+            let folded =
+                piece.as_ref().and_then(|range| self.scratch.get(range.start as usize..range.end as usize));
             (value, folded.or(value.text()))
         })
     }

@@ -127,11 +127,7 @@ impl<'t> Sorter<'t> {
     }
 
     /// A shelf for these targets. On the shelf of a gate's value nobody waits for the gate's field.
-    fn shelf(
-        &self,
-        targets: &[TargetId],
-        gate: Option<usize>,
-    ) -> Result<Shelf, aho_corasick::BuildError> {
+    fn shelf(&self, targets: &[TargetId], gate: Option<usize>) -> Result<Shelf, aho_corasick::BuildError> {
         let mut shelf = Shelf::default();
         if gate.is_some() && targets.len() <= BARE_MAX {
             shelf.always = targets.to_vec();

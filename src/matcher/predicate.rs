@@ -51,9 +51,7 @@ impl Predicate {
             }
             Op::StartsWith(text) => Check::StartsWith(folded(text).into()),
             Op::EndsWith(text) => Check::EndsWith(folded(text).into()),
-            Op::Wildcard(globs) => {
-                Check::Wildcard(Box::new(wildcard(globs, folded, test.field.is_none())?))
-            }
+            Op::Wildcard(globs) => Check::Wildcard(Box::new(wildcard(globs, folded, test.field.is_none())?)),
             Op::Regex(pattern) => Check::Regex(Box::new(Regex::new(pattern)?)),
             Op::Cidr(network) => Check::Cidr(*network),
             Op::Number(cmp, number) => Check::Number(*cmp, *number),

@@ -177,4 +177,3 @@ impl Matcher {
         self.targets.get(target as usize)
     }
 }
-

@@ -14,14 +14,34 @@ use crate::time::Timestamp;
 
 const FIELDS: [&str; 5] = ["event_type", "a", "b", "c.d", "missing"];
 const TEXTS: [&str; 20] = [
-    "", "x", "X", "xy", "Xyz", "abcxyz", "Ä", "ä", "ß", "SS", "ς", "Σ", "ſ", "\u{212a}elvin", "10", "1.5", "true", "10.0.0.7",
-    "::ffff:10.0.0.9", "a\"b\\c",
+    "",
+    "x",
+    "X",
+    "xy",
+    "Xyz",
+    "abcxyz",
+    "Ä",
+    "ä",
+    "ß",
+    "SS",
+    "ς",
+    "Σ",
+    "ſ",
+    "\u{212a}elvin",
+    "10",
+    "1.5",
+    "true",
+    "10.0.0.7",
+    "::ffff:10.0.0.9",
+    "a\"b\\c",
 ];
 
 /// Values in the order they stand in the event, arrays opened.
 fn at_path<'v>(value: &'v Value, path: &[&str], found: &mut Vec<&'v Value>) {
     match (value, path) {
-        (Value::Array(items), _) if !items.is_empty() => items.iter().for_each(|item| at_path(item, path, found)),
+        (Value::Array(items), _) if !items.is_empty() => {
+            items.iter().for_each(|item| at_path(item, path, found))
+        }
         (_, []) => found.push(value),
         (Value::Object(object), [first, rest @ ..]) => {
             object.get(*first).into_iter().for_each(|inner| at_path(inner, rest, found));
@@ -101,9 +121,10 @@ fn passes(test: &Test, event: &Value) -> bool {
             let regex = regex::Regex::new(pattern).unwrap();
             texts.iter().any(|text| regex.is_match(text))
         }
-        Op::Cidr(network) => texts.iter().filter_map(|text| text.parse::<IpAddr>().ok()).any(|address| {
-            network.contains(&address) || network.contains(&address.to_canonical())
-        }),
+        Op::Cidr(network) => texts
+            .iter()
+            .filter_map(|text| text.parse::<IpAddr>().ok())
+            .any(|address| network.contains(&address) || network.contains(&address.to_canonical())),
         Op::Number(cmp, right) => found
             .iter()
             .filter(|value| !value.is_boolean())
@@ -149,9 +170,16 @@ fn event_type() -> impl Strategy<Value = String> {
 fn op() -> impl Strategy<Value = Op> {
     let literal = word().prop_filter("not empty", |text| !text.is_empty());
     let glob = prop_oneof![2 => literal.prop_map(Glob::Literal), 1 => Just(Glob::One), 1 => Just(Glob::Many)];
-    let pattern = prop::sample::select(&["^xyz", "xyz$", "(?i)^abcx", "(?i)six", "^(abc|Xyz)", ".", "^$", "[0-9]+"][..]);
+    let pattern = prop::sample::select(
+        &["^xyz", "xyz$", "(?i)^abcx", "(?i)six", "^(abc|Xyz)", ".", "^$", "[0-9]+"][..],
+    );
     let network = prop::sample::select(&["10.0.0.0/24", "0.0.0.0/0", "::/0"][..]);
-    let kind = prop::sample::select(vec![RefKind::Equals, RefKind::Contains, RefKind::StartsWith, RefKind::EndsWith]);
+    let kind = prop::sample::select(vec![
+        RefKind::Equals,
+        RefKind::Contains,
+        RefKind::StartsWith,
+        RefKind::EndsWith,
+    ]);
     prop_oneof![
         6 => word().prop_map(Op::Exact),
         2 => word().prop_map(Op::Contains),
@@ -168,9 +196,16 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 fn test() -> impl Strategy<Value = Node> {
-    let fixed = event_type().prop_map(|name| Test { field: Some("event_type".to_owned()), op: Op::Exact(name), cased: false });
-    let any = (prop::sample::select(&FIELDS[..]), op(), any::<bool>())
-        .prop_map(|(field, op, cased)| Test { field: Some(field.to_owned()), op, cased });
+    let fixed = event_type().prop_map(|name| Test {
+        field: Some("event_type".to_owned()),
+        op: Op::Exact(name),
+        cased: false,
+    });
+    let any = (prop::sample::select(&FIELDS[..]), op(), any::<bool>()).prop_map(|(field, op, cased)| Test {
+        field: Some(field.to_owned()),
+        op,
+        cased,
+    });
     let keyword = prop_oneof![
         word().prop_filter("not empty", |text| !text.is_empty()).prop_map(Op::Contains),
         Just(Op::Regex("^xyz".to_owned())),
@@ -214,9 +249,11 @@ fn value() -> impl Strategy<Value = Value> {
 
 fn event() -> impl Strategy<Value = Value> {
     let kind = prop_oneof![4 => event_type().prop_map(Value::from), 1 => value()];
-    let others = prop::collection::vec((prop::sample::select(&["a", "b", "c", "c.d", "other"][..]), value()), 0..6);
+    let others =
+        prop::collection::vec((prop::sample::select(&["a", "b", "c", "c.d", "other"][..]), value()), 0..6);
     (prop::option::weighted(0.9, kind), others).prop_map(|(kind, others)| {
-        let mut object: Map<String, Value> = others.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        let mut object: Map<String, Value> =
+            others.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         object.extend(kind.map(|kind| ("event_type".to_owned(), kind)));
         Value::Object(object)
     })
