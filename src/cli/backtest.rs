@@ -1,6 +1,5 @@
 //! `watchfire backtest`: the engine of the daemon over history.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
@@ -12,7 +11,7 @@ use clap::Args;
 
 use super::history::{History, Lines, Past};
 use super::recent::{Recent, Refused};
-use super::report::{Report, Summary};
+use super::report::{Ids, Report, Summary};
 use super::rules;
 use crate::clock::Clock;
 use crate::engine::{Effects, Engine, Hits, Limits, RuleSet};
@@ -135,7 +134,7 @@ struct Pass {
     hits: Hits,
     effects: Effects,
     report: Report,
-    ids: BTreeMap<u64, String>,
+    ids: Ids,
     summary: Summary,
     recent: Recent,
     newest: Timestamp,
@@ -150,7 +149,7 @@ impl Pass {
             hits: Hits::default(),
             effects: Effects::default(),
             report,
-            ids: BTreeMap::new(),
+            ids: Ids::default(),
             summary: Summary::default(),
             recent: Recent::default(),
             newest: Timestamp::default(),
@@ -193,7 +192,8 @@ impl Pass {
         // Only events that touch a rule can be cited; those of plain matches only now.
         let is_cited = !self.hits.hits.is_empty();
         if is_cited {
-            self.ids.insert(event.position, super::report::event_id(event));
+            let id = self.hits.event_id(&event.raw);
+            self.ids.insert(event.position, id.map_or_else(|| event.position.to_string().into(), Into::into));
         }
         self.engine.judge(event, &self.hits, &mut self.effects);
         self.flush(output)?;
@@ -212,7 +212,7 @@ impl Pass {
             return Ok(());
         }
         self.report.write(&self.effects, &self.rules, &self.ids, output)?;
-        self.summary.add(&self.effects);
+        self.summary.add(&self.effects, self.report.wants_alerts());
         self.effects.clear();
         Ok(())
     }

@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
+use rustc_hash::FxHashMap;
 use serde_json::{Map, Value, json};
 
 use super::backtest::OutputFormat;
 use crate::alert::{Alert, AlertId, Finding, scalar};
 use crate::engine::{Effects, RuleSet};
-use crate::event::{Event, Position, canonical};
+use crate::event::{Event, Position};
 use crate::time::Timestamp;
 
 /// Writes results as they come.
 pub(super) struct Report {
     mode: Mode,
+    wants_alerts: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,20 +37,8 @@ pub(super) struct Summary {
     unjudged: BTreeMap<(String, String), u64>,
 }
 
-/// The event's own id, as the sender wrote it.
-pub(super) fn event_id(event: &Event) -> String {
-    #[derive(serde::Deserialize)]
-    struct Identified<'a> {
-        #[serde(borrow)]
-        id: Option<&'a serde_json::value::RawValue>,
-    }
-    let quick: Result<Identified<'_>, _> = serde_json::from_slice(&event.raw);
-    if let Ok(Identified { id: Some(id) }) = quick {
-        return id.get().trim_matches('"').to_owned();
-    }
-    let found = canonical(event, &crate::event::Catalogue::default());
-    found.get("id").and_then(Value::as_str).map_or_else(|| event.position.to_string(), str::to_owned)
-}
+/// The senders' ids of the events that may be cited.
+pub(super) type Ids = FxHashMap<Position, Box<str>>;
 
 impl Report {
     pub(super) fn new(format: OutputFormat, findings: bool) -> Self {
@@ -57,23 +47,29 @@ impl Report {
             (false, OutputFormat::Ndjson) => Mode::Alerts,
             (false, OutputFormat::Text) => Mode::Summary,
         };
-        Self { mode }
+        // The summary for people counts them, whatever else is written.
+        Self { mode, wants_alerts: mode != Mode::Findings || format == OutputFormat::Text }
+    }
+
+    /// Whether anybody will ask for the alerts at the end.
+    pub(super) fn wants_alerts(&self) -> bool {
+        self.wants_alerts
     }
 
     pub(super) fn silent() -> Self {
-        Self { mode: Mode::Summary }
+        Self { mode: Mode::Summary, wants_alerts: true }
     }
 
     pub(super) fn write(
         &self,
         effects: &Effects,
         rules: &RuleSet,
-        ids: &BTreeMap<Position, String>,
+        ids: &Ids,
         output: &mut dyn Write,
     ) -> anyhow::Result<()> {
         if self.mode == Mode::Findings {
             for finding in &effects.findings {
-                serde_json::to_writer(&mut *output, &finding_json(finding, rules, ids))?;
+                serde_json::to_writer(&mut *output, &FindingLine::new(finding, rules, ids))?;
                 output.write_all(b"\n")?;
             }
         }
@@ -85,7 +81,7 @@ impl Report {
         &self,
         summary: &Summary,
         rules: &RuleSet,
-        ids: &BTreeMap<Position, String>,
+        ids: &Ids,
         output: &mut dyn Write,
     ) -> anyhow::Result<()> {
         if self.mode == Mode::Alerts {
@@ -98,26 +94,41 @@ impl Report {
     }
 }
 
-fn events_json(positions: &[Position], ids: &BTreeMap<Position, String>) -> Value {
+fn events_json(positions: &[Position], ids: &Ids) -> Value {
     positions.iter().map(|position| ids.get(position).map_or(Value::Null, |id| scalar(id))).collect()
 }
 
-fn finding_json(finding: &Finding, rules: &RuleSet, ids: &BTreeMap<Position, String>) -> Map<String, Value> {
-    let rule = rules.unit(&finding.rule).map(|unit| &unit.rule);
-    let mut object = Map::new();
-    object.insert("rule".to_owned(), finding.rule.as_ref().into());
-    object.insert("title".to_owned(), rule.map_or("", |rule| &rule.title).into());
-    object.insert("level".to_owned(), rule.map_or("", |rule| rule.level.name()).into());
-    object.insert("key".to_owned(), finding.key.to_json().into());
-    object.insert("time".to_owned(), finding.time.to_string().into());
-    object.insert("value".to_owned(), number(finding.value));
-    object.insert("reason".to_owned(), finding.reason.as_str().into());
-    object.insert("events".to_owned(), events_json(&finding.evidence, ids));
-    object
+/// One finding as an object.
+#[derive(serde::Serialize)]
+struct FindingLine<'a> {
+    events: Value,
+    key: Map<String, Value>,
+    level: &'a str,
+    reason: &'a str,
+    rule: &'a str,
+    time: String,
+    title: &'a str,
+    value: Value,
+}
+
+impl<'a> FindingLine<'a> {
+    fn new(finding: &'a Finding, rules: &'a RuleSet, ids: &Ids) -> Self {
+        let rule = rules.unit(&finding.rule).map(|unit| &unit.rule);
+        Self {
+            events: events_json(&finding.evidence, ids),
+            key: finding.key.to_json(),
+            level: rule.map_or("", |rule| rule.level.name()),
+            reason: &finding.reason,
+            rule: &finding.rule,
+            time: finding.time.to_string(),
+            title: rule.map_or("", |rule| &rule.title),
+            value: number(finding.value),
+        }
+    }
 }
 
 /// One alert as an object: the fields of a finding, and the episode.
-fn alert_json(alert: &Alert, rules: &RuleSet, ids: &BTreeMap<Position, String>) -> Value {
+fn alert_json(alert: &Alert, rules: &RuleSet, ids: &Ids) -> Value {
     let respond = rules.unit(&alert.rule).map(|unit| unit.rule.respond.clone()).unwrap_or_default();
     json!({
         "id": alert.id.0,
@@ -147,7 +158,7 @@ impl Summary {
         self.last = Some(self.last.map_or(event.time, |last| last.max(event.time)));
     }
 
-    pub(super) fn add(&mut self, effects: &Effects) {
+    pub(super) fn add(&mut self, effects: &Effects, wants_alerts: bool) {
         for finding in &effects.findings {
             match self.findings.get_mut(&*finding.rule) {
                 Some(count) => *count += 1,
@@ -156,7 +167,7 @@ impl Summary {
                 }
             }
         }
-        for opened in &effects.alerts {
+        for opened in effects.alerts.iter().filter(|_| wants_alerts) {
             self.alerts.insert(opened.alert.id.clone(), opened.alert.clone());
         }
         for entry in &effects.ledger {

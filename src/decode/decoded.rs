@@ -101,6 +101,12 @@ pub fn finish(
     Ok(dedupe::key(event, own_time.is_some(), (extracted, raw), &TABLES.catalogue, strength))
 }
 
+/// The sender's own id of an event, from its fields.
+#[must_use]
+pub fn id<'a>(extracted: &'a Extracted, raw: &'a str) -> Option<&'a str> {
+    extracted.text(field::ID, raw)
+}
+
 /// The event's own time: text, epoch seconds or milliseconds, or Bitbucket's `{epochSecond, nano}`.
 fn event_time(format: Format, extracted: &Extracted, raw: &str) -> Result<Option<Timestamp>, DecodeError> {
     if let Some(text) = extracted.text(field::CREATED_AT, raw) {
@@ -122,7 +128,7 @@ fn parse_time(text: &str) -> Option<Timestamp> {
         }));
     }
     if let Ok(seconds) = text.parse::<f64>() {
-        return seconds.is_finite().then(|| Timestamp((seconds * 1000.0) as i64));
+        return seconds.is_finite().then_some(Timestamp((seconds * 1000.0) as i64));
     }
     Timestamp::parse(text).ok()
 }

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use crate::alert::LedgerReason;
-use crate::decode::{DecodeError, Decoded, Strength, blank, decode, finish, utf8};
+use crate::decode::{DecodeError, Decoded, Strength, blank, decode, finish, id, utf8};
 use crate::detect::{Detector, Hit};
 use crate::event::{Event, Format, Position};
 use crate::matcher::{Matcher, Scratch};
@@ -78,6 +78,8 @@ pub struct Hits {
     /// Detectors that could not take the event: number, reason, detail.
     pub misses: Vec<(u32, LedgerReason, Option<String>)>,
     scratch: Vec<Scratch>,
+    /// The lane of the last event.
+    lane: Option<usize>,
 }
 
 impl RuleSet {
@@ -144,6 +146,7 @@ impl RuleSet {
 
     /// What the event whose fields were just extracted means to the detectors.
     fn collect(lane: &Lane, event: &Event, raw: &str, out: &mut Hits) {
+        out.lane = Some(lane.number);
         let Some(scratch) = out.scratch.get_mut(lane.number) else { return };
         lane.matcher.run(event, raw, scratch);
         let time = event.judged_at();
@@ -166,6 +169,13 @@ impl RuleSet {
 }
 
 impl Hits {
+    /// The sender's id of the event these are the hits of; `raw` is the event's bytes.
+    #[must_use]
+    pub fn event_id<'a>(&'a self, raw: &'a [u8]) -> Option<&'a str> {
+        let scratch = self.scratch.get(self.lane?)?;
+        id(scratch.extracted(), std::str::from_utf8(raw).ok()?)
+    }
+
     /// Forgets the scratch space; needed when the rule set changes.
     pub fn reset(&mut self) {
         *self = Self::default();

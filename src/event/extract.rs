@@ -115,15 +115,15 @@ impl Extracted {
             let held = match source {
                 Source::Slots(slots) => self.first(slots),
                 Source::EventType(slots) => {
-                    self.event_type(slots, event, raw, catalogue, |known| &known.name, true)
+                    self.event_type(slots, (event, raw), catalogue, |known| &known.name, true)
                 }
                 Source::Category(slots) => {
-                    self.event_type(slots, event, raw, catalogue, |known| &known.category, false)
+                    self.event_type(slots, (event, raw), catalogue, |known| &known.category, false)
                 }
                 Source::Tier(slots) => {
-                    self.event_type(slots, event, raw, catalogue, |known| known.tier.name(), false)
+                    self.event_type(slots, (event, raw), catalogue, |known| known.tier.name(), false)
                 }
-                Source::SourceName => {
+                Source::ReceivedFrom => {
                     let (start, end) = self.keep(&event.source);
                     Resolved::One(Held::Scratch(start, end))
                 }
@@ -157,8 +157,7 @@ impl Extracted {
     fn event_type<'c>(
         &mut self,
         slots: &[u16],
-        event: &Event,
-        raw: &str,
+        (event, raw): (&Event, &str),
         catalogue: &'c Catalogue,
         part: impl Fn(&'c EventType) -> &'c str,
         falls_back: bool,

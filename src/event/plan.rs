@@ -4,6 +4,7 @@ use std::hash::BuildHasher;
 
 use rustc_hash::FxBuildHasher;
 use serde::de::DeserializeSeed;
+use smallvec::SmallVec;
 
 use super::extract::{ExtractError, Extracted};
 use super::scan;
@@ -25,7 +26,7 @@ pub struct Plan {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Branch {
     pub(super) keys: Keys,
-    pub(super) slots: Vec<u16>,
+    pub(super) slots: SmallVec<[u16; 4]>,
 }
 
 /// Where a field's values come from.
@@ -37,7 +38,7 @@ pub(super) enum Source {
     EventType(Vec<u16>),
     Category(Vec<u16>),
     Tier(Vec<u16>),
-    SourceName,
+    ReceivedFrom,
     ReceivedAt,
 }
 
@@ -121,7 +122,7 @@ impl Plan {
                     _ => Source::EventType(slots),
                 }
             }
-            "source" => Source::SourceName,
+            "source" => Source::ReceivedFrom,
             "received_at" => Source::ReceivedAt,
             _ => match format.paths(field) {
                 Some(paths) if !paths.is_empty() => {
