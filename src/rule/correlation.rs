@@ -5,7 +5,8 @@ use super::read::{self, Entries};
 use super::report::Report;
 use super::yaml::{Key, Place, Yaml};
 
-pub(super) const KEYS: [&str; 7] = ["type", "rules", "group-by", "timespan", "condition", "aliases", "generate"];
+pub(super) const KEYS: [&str; 7] =
+    ["type", "rules", "group-by", "timespan", "condition", "aliases", "generate"];
 pub(super) const TYPES: [(&str, CorrelationKind); 4] = [
     ("event_count", CorrelationKind::EventCount),
     ("value_count", CorrelationKind::ValueCount),
