@@ -21,7 +21,7 @@ use crate::time::{Span, Timestamp};
 /// Options of `watchfire check`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A PATH is a rule file (.yml, .yaml, .rhai), a folder of them, or a configuration, which brings its own rules and lists.
+A PATH is a rule file (.yml, .yaml, .rhai), a folder of them, or a configuration, which brings its own rules and lists. \
 Secrets are not needed. Exit code 1 if there is an error, or with --deny-warnings a warning.
 
 Examples:

@@ -25,15 +25,15 @@ use past::Past;
 /// Options of `watchfire explain`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Shows the rules of which at least one selection matches: the condition with the value at each leaf, the exceptions,
+Shows the rules of which at least one selection matches: the condition with the value at each leaf, the exceptions, \
 the key, and what the key's window holds once this event is in.
 
-With --data-dir, EVENT is the id of an event in the daemon's log, or `position:N`, and the window is that of the log up
+With --data-dir, EVENT is the id of an event in the daemon's log, or `position:N`, and the window is that of the log up \
 to there. Otherwise it is a file with JSON objects, or `-`: the last one is explained, those before it are its history.
 
 Examples:
   watchfire explain --rules rules/gitlab --event event.json
-  watchfire explain --rules rules/gitlab --event 18c2b2e5 --data-dir /var/lib/watchfire --rule gitlab-mass-clone")]
+  watchfire explain --rules rules/gitlab --event 18c2b2e5 --data-dir D --rule gitlab-mass-clone")]
 pub struct ExplainArgs {
     /// Rule files or folders
     #[arg(long = "rules", value_name = "PATH", required = true)]

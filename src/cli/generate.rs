@@ -11,7 +11,7 @@ use crate::time::{Span, Timestamp};
 /// Options of `watchfire generate`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Prints GitLab audit events as NDJSON: the week of a made-up organisation of some hundred people, week after week, each
+Prints GitLab audit events as NDJSON: the week of a made-up organisation of some hundred people, week after week, each \
 with its planted attacks. The same options give the same events.
 
 Examples:

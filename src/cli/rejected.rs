@@ -12,7 +12,7 @@ use crate::store::Rejected;
 /// Options of `watchfire rejected`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-GitLab neither sends an event again nor reads why it was refused, so what cannot be read is kept. Once the reason is
+GitLab neither sends an event again nor reads why it was refused, so what cannot be read is kept. Once the reason is \
 gone, have the running daemon read it again:
   curl -X POST -H 'Authorization: Bearer TOKEN' http://ADDRESS/api/v1/rejected/ID/replay
 

@@ -20,7 +20,8 @@ use crate::time::{Span, Timestamp};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 A query is made of terms; all must fit. An empty query finds everything.
-  field:value  field:\"a value\"  field:rel*se   a field's value; case never counts, dots go into objects
+  field:value  field:\"a value\"  field:rel*se   a field's value; case never counts
+  details.from:30                             dots go into objects
   field:>5  field:5..9  field:*               compared; between; there at all
   created_at:>=2026-01-01  created_at:-7d     in time, UTC; relative to now
   ip_address:10.0.0.0/8                       an address in a network
@@ -29,7 +30,7 @@ A query is made of terms; all must fit. An empty query finds everything.
 
 Examples:
   watchfire search 'author_id:7 created_at:-1d' --data-dir /var/lib/watchfire
-  watchfire search 'type:project_destroyed OR tier:destructive' --data-dir D --format ndjson --limit 0
+  watchfire search 'type:project_destroyed OR tier:secret' --data-dir D --format csv --limit 0
   watchfire search 'ip:203.0.113.0/24 -author_name:alice' --data-dir D --oldest-first")]
 pub struct SearchArgs {
     /// What to look for

@@ -20,11 +20,11 @@ use run::Runner;
 /// Options of `watchfire test`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Each test in a rule's `tests` gives events and the alerts they must raise, no more and no fewer; the order does not
-count. The events are decoded and judged as the daemon does it, by all rules that are given, so that correlations see
+Each test in a rule's `tests` gives events and the alerts they must raise, no more and no fewer; the order does not \
+count. The events are decoded and judged as the daemon does it, by all rules that are given, so that correlations see \
 the rules they are over.
 
-An expected alert names fields of its key, such as `author_id: 7`; also `level`, `title`, `value`, `findings`, a part
+An expected alert names fields of its key, such as `author_id: 7`; also `level`, `title`, `value`, `findings`, a part \
 of its `reason`, another `rule`, or any field of the event that completed it.
 
 Examples:

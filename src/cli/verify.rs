@@ -10,8 +10,8 @@ use super::data::DataDir;
 /// Options of `watchfire verify`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Every entry of the log goes into a chain of BLAKE3 hashes. This computes the chain anew and compares it with what was
-written: a changed, removed or inserted event breaks it. Keep the printed head elsewhere; the same head later for the
+Every entry of the log goes into a chain of BLAKE3 hashes. This computes the chain anew and compares it with what was \
+written: a changed, removed or inserted event breaks it. Keep the printed head elsewhere; the same head later for the \
 same number of entries means that nothing before it was touched.
 
 Example:

@@ -59,10 +59,10 @@ fn rule(case: &Case<'_>, text: &mut String, paint: Paint, width: usize) {
     let (mark, word) = if case.fires { (paint.green("✓"), "FIRES") } else { (paint.red("✗"), "no") };
     let title = paint.bold(&clean(&rule.title));
     let _ = writeln!(text, "{mark} {title}  {}  {}", paint.dim(&rule.id), paint.level(rule.level));
+    let _ = writeln!(text, "  {word:<8} {}", clean(&case.verdict));
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "  {:<8} {}", name, cut(&clean(value), width.saturating_sub(11)));
     };
-    line(word, &case.verdict);
     line("rule", &format!("{}:{}", rule.origin.path, rule.origin.line));
     for key in &case.keys {
         line("key", key);
