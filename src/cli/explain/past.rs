@@ -8,7 +8,6 @@ use anyhow::{Context, bail};
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use crate::cli::report::event_id;
 use crate::decode::decode;
 use crate::event::{Entry, Event, Format, Position};
 use crate::log::{Reader, TimeRange};
@@ -126,5 +125,15 @@ impl Past {
             Self::Events(events) => Ok(events.iter().find(|event| event.position == position).cloned()),
             Self::Log(reader) => Ok(reader.get(position)?),
         }
+    }
+}
+
+/// The event's own id, as text; its place in the log where it has none.
+fn event_id(event: &Event) -> String {
+    let object = crate::event::canonical(event, &crate::event::Catalogue::default());
+    match object.get("id") {
+        Some(serde_json::Value::String(text)) => text.clone(),
+        Some(serde_json::Value::Number(number)) => number.to_string(),
+        _ => event.position.to_string(),
     }
 }
