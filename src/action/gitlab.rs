@@ -130,7 +130,12 @@ impl Gitlab {
         };
         let who = format!("user {id} ({})", one_line(&user.username, 100));
         match limited(judge(self.change, &user, own, &self.never), self.limit, guard) {
-            Verdict::Refuse(reason) => Ok(refused(&format!("{verb} {who}"), &reason, self.dry_run)),
+            Verdict::Refuse(reason) => {
+                let mut outcome = refused(&format!("{verb} {who}"), &reason, self.dry_run);
+                // Where that person decides.
+                outcome.summary.push_str(&format!(" at {}", self.page(&user)));
+                Ok(outcome)
+            }
             Verdict::Already => Ok(Outcome {
                 // An earlier try of this delivery may have done it without hearing the answer: it counts.
                 changed: notification.attempt > 1 && !self.dry_run,
@@ -195,11 +200,16 @@ impl Gitlab {
         self.http.send(Request { method, url, headers: self.headers.clone(), body: None }, now).await
     }
 
+    /// The account in the administrators' pages.
+    fn page(&self, user: &User) -> String {
+        format!("{}/admin/users/{}", self.base, one_line(&user.username, 100))
+    }
+
     fn undo(&self, user: &User) -> String {
         let (base, id, undo) = (&self.base, user.id, self.change.opposite().verb());
-        let name = one_line(&user.username, 100);
+        let page = self.page(user);
         format!(
-            "in the browser: {base}/admin/users/{name}, button \"{undo}\"\n\
+            "in the browser: {page}, button \"{undo}\"\n\
              or: curl --request POST --header \"PRIVATE-TOKEN: $ADMIN_TOKEN\" {base}/api/v4/users/{id}/{undo}"
         )
     }
@@ -313,11 +323,10 @@ mod tests {
             let (outcome, server) = run(settings, vec![answer], guard).await;
             let outcome = outcome.unwrap();
             assert!(outcome.needs_human && !outcome.changed, "{part}");
-            assert!(
-                outcome.summary.contains(part) && outcome.summary.ends_with("a person must decide"),
-                "{}",
-                outcome.summary
-            );
+            let summary = outcome.summary;
+            assert!(summary.contains(part) && summary.contains("; a person must decide"), "{summary}");
+            let says_where = summary.contains("decide at http://") && summary.contains("/admin/users/");
+            assert_eq!(says_where, part != "no such user", "{summary}");
             assert!(server.calls().iter().all(|call| call.starts_with("GET")), "{part}");
         }
     }
