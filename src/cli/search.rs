@@ -37,7 +37,7 @@ pub struct SearchArgs {
     #[arg(default_value = "")]
     query: String,
     /// The daemon's data folder; the daemon may be running
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", env = "WATCHFIRE_DATA_DIR", default_value = "/var/lib/watchfire")]
     data_dir: PathBuf,
     /// table: for people. ndjson: the event as one object. csv: for spreadsheets
     #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
