@@ -244,20 +244,11 @@ async fn feed(
     left
 }
 
-/// How many answers lie between two kills.
+/// After how many answered requests the program is killed.
 fn kills(requests: usize, kills: u64, dice: &mut Dice) -> Vec<u64> {
     let mut moments: Vec<u64> = (0..kills).map(|_| 1 + dice.roll(requests as u64 - 1)).collect();
     moments.sort_unstable();
-    moments.dedup();
-    let mut before = 0;
     moments
-        .into_iter()
-        .map(|moment| {
-            let distance = moment - before;
-            before = moment;
-            distance
-        })
-        .collect()
 }
 
 /// Runs a world to its end, killing the program after each of these numbers of answers.
@@ -271,9 +262,15 @@ async fn run(rules: &[(String, String)], requests: &[Request], connections: usiz
     assert!(feed(&program, left, 1, None).await.is_empty(), "{}", program.log());
     program.stop().await;
     left = rest;
-    for distance in kills {
+    let count = left.len() as u64;
+    for moment in kills {
         let program = world.start().await;
-        left = feed(&program, left, connections, Some(*distance)).await;
+        // Some answers come between the one that is counted and the kill.
+        let answered = count - left.len() as u64;
+        left = feed(&program, left, connections, Some(moment.saturating_sub(answered).max(1))).await;
+        if left.is_empty() {
+            program.killer().kill();
+        }
         until(|| program.has_ended(), || "the kill does not come".to_owned()).await;
     }
     let program = world.start().await;

@@ -67,7 +67,7 @@ async fn too_much_is_refused_and_nothing_of_it_kept() {
     let code = |answer: (u16, Value)| (answer.0, answer.1["error"]["code"].as_str().unwrap_or("").to_owned());
     let refused = |name: &str| (413, name.to_owned());
     assert_eq!(code(batch(&daemon, "", vec![b' '; 5000]).await), refused("body_too_large"));
-    let pieces = vec!["{}"; 9].join("\n");
+    let pieces = ["{}"; 9].join("\n");
     assert_eq!(code(batch(&daemon, "", pieces).await), refused("too_many_events"));
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     gzip.write_all(&vec![b' '; 20_000]).unwrap();
