@@ -80,6 +80,7 @@ pub(super) struct Detection {
     effects: Effects,
     snapshot_position: Position,
     snapshot_at: Timestamp,
+    started_at: Timestamp,
     /// What was asked for while a commit was being tried again.
     postponed: VecDeque<Input>,
 }
@@ -97,8 +98,15 @@ impl Detection {
         let mut effects = Effects::default();
         replay(&mut context.reader, &mut engine, position, &mut effects)?;
         let snapshot_at = context.clock.now();
-        let mut own =
-            Self { context, engine, effects, snapshot_position, snapshot_at, postponed: VecDeque::new() };
+        let mut own = Self {
+            context,
+            engine,
+            effects,
+            snapshot_position,
+            snapshot_at,
+            started_at: snapshot_at,
+            postponed: VecDeque::new(),
+        };
         if own.warm_up()? {
             own.keep_warmth()?;
         }
@@ -156,9 +164,12 @@ impl Detection {
     }
 
     /// A second has passed: if a timer would come due, the clock goes into the log, so that a replay sees it.
+    /// Not in the first minutes: sources still read what they missed, and being down is not being idle.
     fn tick(&mut self, inputs: &Receiver<Input>) -> Result<(), DetectionError> {
         let now = self.context.clock.now();
-        if self.engine.wants_tick(now)
+        let is_settled = now.since(self.started_at) >= self.context.limits.lateness;
+        if is_settled
+            && self.engine.wants_tick(now)
             && let Err(error) = self.context.runtime.block_on(self.context.sink.tick(now))
         {
             tracing::warn!(%error, "the clock could not be written to the log; it will be tried again");

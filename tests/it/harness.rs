@@ -269,12 +269,17 @@ pub fn figure(metrics: &str, name: &str) -> Option<f64> {
 
 /// Waits until something is so that nobody announces.
 pub async fn until(is_so: impl Fn() -> bool, what: impl Fn() -> String) {
+    until_within(PATIENCE, is_so, what).await;
+}
+
+/// The same with another patience.
+pub async fn until_within(patience: Duration, is_so: impl Fn() -> bool, what: impl Fn() -> String) {
     let waiting = async {
         while !is_so() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    let waited = tokio::time::timeout(PATIENCE, waiting).await;
+    let waited = tokio::time::timeout(patience, waiting).await;
     assert!(waited.is_ok(), "waited in vain; {}", what());
 }
 

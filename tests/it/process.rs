@@ -30,7 +30,8 @@ impl Killer {
     /// SIGKILL: nothing is finished, nothing written out.
     pub fn kill(&self) {
         let mut child = self.0.lock().unwrap();
-        child.kill().unwrap();
+        // It may have been killed already.
+        drop(child.kill());
         child.wait().unwrap();
     }
 }
