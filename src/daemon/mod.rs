@@ -1,7 +1,7 @@
 //! The daemon: the only owner of tasks, threads, channels and signals.
 //!
 //! [`App::start`] builds everything in one straight line and [`App::stop`] takes it down in reverse order.
-//! Detection has a thread of its own ([`detection`]); all else is tasks.
+//! Detection has a thread of its own (`detection`); all else is tasks.
 
 mod app;
 mod detection;

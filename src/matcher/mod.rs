@@ -2,7 +2,7 @@
 //!
 //! Tests are shared between rules and indexed by the literal text they need, so that a rule is looked at only
 //! when a test it cannot do without may pass; and the indexes stand on shelves, one for each value of the field that
-//! most rules fix (the event's type). Shelves and indexes propose, [`ask`] decides.
+//! most rules fix (the event's type). Shelves and indexes propose, `ask` decides.
 
 mod ask;
 mod builder;

@@ -20,7 +20,7 @@ const GAP: usize = 2;
 /// No cell is wider, however wide the terminal.
 const CELL_MAX: usize = 60;
 
-/// The columns of [`csv`].
+/// The columns of [`csv()`].
 pub const CSV_COLUMNS: [&str; 16] = [
     "created_at",
     "source",

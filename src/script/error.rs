@@ -14,7 +14,7 @@ pub struct ScriptError {
     pub line: u32,
     /// From 1, in characters; 1 where only the line is known.
     pub column: u32,
-    /// What is wrong, at most [`MESSAGE_MAX`] characters: a script can throw text of any length.
+    /// What is wrong, at most `MESSAGE_MAX` characters: a script can throw text of any length.
     pub message: String,
 }
 
