@@ -178,10 +178,22 @@ impl Format {
         self.mappings().iter().find(|mapping| mapping.field == field).map(|mapping| mapping.paths)
     }
 
-    /// Guesses the format from one event: the first whose telling fields are present.
+    /// Recognises the format of one event by its telling fields; generic where there are none.
     #[must_use]
     pub fn guess(object: &serde_json::Map<String, serde_json::Value>) -> Self {
-        let has = |key: &str| object.contains_key(key);
+        Self::told_by(|key| object.contains_key(key))
+    }
+
+    /// As [`Format::guess`], from the event's bytes; bytes that are no JSON object are generic.
+    #[must_use]
+    pub fn recognise(raw: &[u8]) -> Self {
+        let keys: Keys = serde_json::from_slice(raw).unwrap_or_default();
+        Self::told_by(|key| {
+            TELLING.iter().position(|telling| *telling == key).is_some_and(|at| keys.0 & (1 << at) != 0)
+        })
+    }
+
+    fn told_by(has: impl Fn(&str) -> bool) -> Self {
         if has("author_id") && (has("entity_type") || has("entity_id")) {
             Self::Gitlab
         } else if has("actionId") && has("area") {
@@ -192,6 +204,73 @@ impl Format {
             Self::Github
         } else {
             Self::Generic
+        }
+    }
+}
+
+/// The fields that tell a format.
+const TELLING: [&str; 11] = [
+    "author_id",
+    "entity_type",
+    "entity_id",
+    "actionId",
+    "area",
+    "auditType",
+    "affectedObjects",
+    "author",
+    "action",
+    "_document_id",
+    "actor",
+];
+
+/// Which of the [`TELLING`] keys an object has at its top level, as bits.
+#[derive(Default)]
+struct Keys(u16);
+
+impl<'de> Deserialize<'de> for Keys {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Self::default())
+    }
+}
+
+impl<'de> serde::de::Visitor<'de> for Keys {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: serde::de::MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
+        while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
+            if let Some(at) = TELLING.iter().position(|telling| *telling == key) {
+                self.0 |= 1 << at;
+            }
+            map.next_value::<serde::de::IgnoredAny>()?;
+        }
+        Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Format;
+
+    #[test]
+    fn an_event_tells_its_format() {
+        for (body, format) in [
+            (r#"{"id":1,"author_id":1,"entity_type":"Project"}"#, Format::Gitlab),
+            (r#"{"actionId":"Git.Push","area":"Git","id":"1"}"#, Format::AzureDevops),
+            (r#"{"auditType":{"action":"Push"},"author":{}}"#, Format::Bitbucket),
+            (r#"{"type":{"action":"Push"},"author":{},"affectedObjects":[]}"#, Format::Bitbucket),
+            (r#"{"action":"repo.destroy","actor":"monalisa"}"#, Format::Github),
+            (r#"{"details":{"author_id":1,"entity_type":"x"}}"#, Format::Generic),
+            (r#"{"author_id":1,"#, Format::Generic),
+            ("[]", Format::Generic),
+        ] {
+            assert_eq!(Format::recognise(body.as_bytes()), format, "{body}");
+            if let Ok(object) = serde_json::from_str(body) {
+                assert_eq!(Format::guess(&object), format, "{body}");
+            }
         }
     }
 }

@@ -27,7 +27,7 @@ pub struct SourceConfig {
     pub tokens: Vec<SecretRef>,
     /// `file`: the file that is followed.
     pub file: Option<PathBuf>,
-    /// How the events are written; `gitlab` for `type: gitlab`, otherwise `generic` when absent.
+    /// How the events are written; `gitlab` for `type: gitlab`, otherwise recognised event by event when absent.
     pub format: Option<Format>,
 }
 
@@ -50,8 +50,8 @@ pub enum SourceKind {
 pub struct Source {
     /// Its name.
     pub name: Arc<str>,
-    /// How its events are written.
-    pub format: Format,
+    /// How its events are written; none: recognised event by event.
+    pub format: Option<Format>,
     /// Where they come from.
     pub input: Input,
 }
@@ -187,8 +187,8 @@ impl SourceConfig {
             SourceKind::File => Input::File(base.join(self.file.as_deref().unwrap_or(Path::new("")))),
             SourceKind::Stdin => Input::Stdin,
         };
-        let default = if self.kind == SourceKind::Gitlab { Format::Gitlab } else { Format::Generic };
-        Source { name: self.name.as_str().into(), format: self.format.unwrap_or(default), input }
+        let format = if self.kind == SourceKind::Gitlab { Some(Format::Gitlab) } else { self.format };
+        Source { name: self.name.as_str().into(), format, input }
     }
 }
 

@@ -43,7 +43,7 @@ pub struct Intake {
     pub sink: Sink,
     /// Tells when they arrived.
     pub clock: Clock,
-    format: Format,
+    format: Option<Format>,
 }
 
 /// What became of the pieces of a body.
@@ -68,7 +68,8 @@ impl Intake {
 
     /// Reads one event's bytes.
     pub fn decode(&self, raw: Bytes, hint: Option<&str>, now: Timestamp) -> Result<NewEvent, DecodeError> {
-        let decoded = decode(self.format, &self.name, raw, hint, now)?;
+        let format = self.format.unwrap_or_else(|| Format::recognise(&raw));
+        let decoded = decode(format, &self.name, raw, hint, now)?;
         Ok(NewEvent { event: decoded.event, dedupe: decoded.dedupe })
     }
 

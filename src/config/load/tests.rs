@@ -27,10 +27,10 @@ fn the_minimal_example_is_read() {
     assert_eq!(config.lateness, Span::minutes(5));
     let [gitlab, generic] = &config.sources[..] else { panic!("{:?}", config.sources) };
     let Input::Gitlab { path, tokens } = &gitlab.input else { panic!("{gitlab:?}") };
-    assert_eq!((path.as_str(), gitlab.format), ("/ingest/gitlab", Format::Gitlab));
+    assert_eq!((path.as_str(), gitlab.format), ("/ingest/gitlab", Some(Format::Gitlab)));
     assert!(tokens.admit(b"value of WATCHFIRE_GITLAB_TOKEN"));
     let Input::Http { path, tokens } = &generic.input else { panic!("{generic:?}") };
-    assert_eq!((path.as_str(), generic.format), ("/ingest/generic", Format::Generic));
+    assert_eq!((path.as_str(), generic.format), ("/ingest/generic", None));
     assert!(tokens.admit(b"value of WATCHFIRE_INGEST_TOKEN"));
     assert!(config.rules[0].ends_with("rules/gitlab"));
 }
