@@ -39,7 +39,7 @@ pub struct SearchArgs {
     /// The daemon's data folder; the daemon may be running
     #[arg(long, value_name = "DIR", env = "WATCHFIRE_DATA_DIR", default_value = "/var/lib/watchfire")]
     data_dir: PathBuf,
-    /// table: for people. ndjson: the event as one object. csv: for spreadsheets
+    /// table: for people. ndjson: the event as one object. csv: for spreadsheets. raw: the sender's bytes
     #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
     format: OutputFormat,
     /// At most so many events; 0: all
@@ -59,6 +59,8 @@ pub enum OutputFormat {
     Ndjson,
     /// RFC 4180.
     Csv,
+    /// The bytes as the sender wrote them, one event a line.
+    Raw,
 }
 
 /// How many events are written together: a table's columns are as wide as its rows need.
@@ -156,8 +158,13 @@ impl<W: Write> Found<W> {
         }
         let shown = canonical(event, &self.catalogue);
         if query.matches(&shown) {
-            self.waiting.push(shown);
             self.count += 1;
+            if self.format == OutputFormat::Raw {
+                self.output.write_all(&event.raw)?;
+                self.output.write_all(b"\n")?;
+            } else {
+                self.waiting.push(shown);
+            }
             let rows = if self.format == OutputFormat::Table { TABLE_ROWS } else { OTHER_ROWS };
             if self.waiting.len() >= rows {
                 self.flush()?;
@@ -171,6 +178,7 @@ impl<W: Write> Found<W> {
         let bytes = match self.format {
             OutputFormat::Ndjson => format::ndjson(&self.waiting).into_bytes(),
             OutputFormat::Csv => format::csv(&self.waiting)?,
+            OutputFormat::Raw => Vec::new(),
             OutputFormat::Table if self.waiting.is_empty() => Vec::new(),
             OutputFormat::Table => format::table(&self.waiting, self.width).into_bytes(),
         };
@@ -258,6 +266,8 @@ mod tests {
             let (text, count) = found(format, 70, "type:user_created");
             assert_eq!((count, text.lines().count()), (70, 70 + heading), "{format:?}");
         }
+        let (text, count) = found(OutputFormat::Raw, 1, "user_destroyed");
+        assert_eq!((text.trim_end().as_bytes(), count), (&*event(1, "user_destroyed").raw, 1));
         let (text, _) = found(OutputFormat::Ndjson, 1, "user_destroyed");
         let object: Value = serde_json::from_str(&text).unwrap();
         assert_eq!((&object["position"], &object["source"]), (&1.into(), &"g".into()));
