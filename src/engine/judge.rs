@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
 use super::effects::Effects;
 use super::limits::Limits;
 use super::ruleset::{Hits, RuleSet, Unit};
@@ -325,7 +323,6 @@ fn alert_id(rule: &str, key: &str, position: Position, index: usize) -> AlertId 
 }
 
 fn alert(unit: &Unit, finding: &Finding, episode: &Episode) -> Alert {
-    let evidence: SmallVec<[Position; 20]> = finding.evidence.iter().copied().collect();
     Alert {
         id: episode.alert.clone(),
         rule: Arc::clone(unit.id()),
@@ -339,7 +336,7 @@ fn alert(unit: &Unit, finding: &Finding, episode: &Episode) -> Alert {
         findings: episode.findings,
         value: finding.value,
         reason: finding.reason.clone(),
-        evidence: evidence.into_vec(),
+        evidence: finding.evidence.clone(),
         evidence_count: finding.evidence_count,
         merged_into: None,
     }

@@ -170,10 +170,4 @@ impl Matcher {
             }
         }
     }
-
-    /// What a target asks of an event.
-    #[must_use]
-    pub fn target(&self, target: TargetId) -> Option<&Expr> {
-        self.targets.get(target as usize)
-    }
 }
