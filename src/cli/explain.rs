@@ -1,7 +1,7 @@
 //! `watchfire explain`: why rules fire for an event, or why not.
 
 mod case;
-mod past;
+pub(super) mod past;
 mod show;
 mod tree;
 mod words;
