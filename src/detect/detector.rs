@@ -159,11 +159,11 @@ impl KeyState {
             }
     }
 
-    /// The events it remembers, for `explain`.
+    /// The events it remembers, for `explain`; of a window, those in the newest one of this length.
     #[must_use]
-    pub fn positions(&self) -> Vec<Position> {
+    pub fn positions(&self, within: Span) -> Vec<Position> {
         match self {
-            Self::Window(state) => state.positions(),
+            Self::Window(state) => state.positions(within),
             Self::Sequence(state) => state.positions(),
             Self::Absence(state) => state.positions(),
             Self::Script(state) => state.positions(),

@@ -119,7 +119,7 @@ impl Engine {
     pub fn remembered(&self, rule: &str, key: &str) -> Option<Vec<Position>> {
         let number = self.rules.number(rule)?;
         let slot = self.state.memories.get(number)?.keys.get(key)?;
-        Some(slot.state.as_ref()?.positions())
+        Some(slot.state.as_ref()?.positions(self.rules.units().get(number)?.detector.within()))
     }
 
     /// Judges one entry of the log. Entries come in order, each once.
@@ -192,7 +192,9 @@ impl Engine {
     }
 
     fn feed(&mut self, unit: &Unit, hit: &Hit, event: &Event, effects: &mut Effects) {
-        let watermark = self.state.watermark(&event.source, self.limits.lateness);
+        // What is let go must be past for every source that may still send events of this key.
+        let slowest = self.state.slowest_watermark(self.limits.lateness);
+        let watermark = self.state.watermark(&event.source, self.limits.lateness).min(slowest);
         let Some(memory) = self.state.memories.get_mut(hit.detector as usize) else { return };
         if !memory.keys.contains_key(&hit.key) {
             memory.keys.insert(hit.key.clone(), Slot { state: unit.detector.fresh(), ..Slot::default() });

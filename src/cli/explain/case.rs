@@ -194,8 +194,8 @@ impl<'a> Judge<'a, '_> {
         let summary = match &unit.detector {
             Detector::Window(spec) => {
                 let count = match spec.measure {
-                    Measure::Count => positions.len(),
                     Measure::Distinct => values.len(),
+                    _ => positions.len(),
                 };
                 format!("{count} {} within {}; it takes {}", spec.noun, spec.within, spec.compare.words())
             }
