@@ -166,7 +166,7 @@ impl Detector {
     #[must_use]
     pub fn known(&self, state: &KeyState, at: Timestamp) -> Vec<String> {
         let _ = at;
-        let (events, last) = (state.positions().len(), state.last());
+        let (events, last) = (state.positions(self.within()).len(), state.last());
         vec![format!("{events} events are remembered, the last one of {last}")]
     }
 
@@ -233,11 +233,11 @@ impl KeyState {
             }
     }
 
-    /// The events it remembers, for `explain`.
+    /// The events it remembers, for `explain`; of a window, those in the newest one of this length.
     #[must_use]
-    pub fn positions(&self) -> Vec<Position> {
+    pub fn positions(&self, within: Span) -> Vec<Position> {
         match self {
-            Self::Window(state) => state.positions(),
+            Self::Window(state) => state.positions(within),
             Self::Sequence(state) => state.positions(),
             Self::Absence(state) => state.positions(),
             Self::Script(state) => state.positions(),
