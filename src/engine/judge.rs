@@ -221,10 +221,12 @@ impl Engine {
         let watermark = watermark.min(self.state.slowest_watermark(self.limits.lateness));
         let Some(memory) = self.state.memories.get_mut(hit.detector as usize) else { return };
         if !memory.keys.contains_key(&hit.key) {
-            memory.keys.insert(hit.key.clone(), Slot { state: unit.detector.fresh(), ..Slot::default() });
+            memory.keys.insert(hit.key.clone(), Slot::default());
         }
-        let state = memory.keys.get_mut(&hit.key).and_then(|slot| slot.state.as_mut());
-        let Some(state) = state else { return };
+        let Some(slot) = memory.keys.get_mut(&hit.key) else { return };
+        // Where alerts have keys of their own, a slot may have been made for those.
+        slot.state = slot.state.take().or_else(|| unit.detector.fresh());
+        let Some(state) = &mut slot.state else { return };
         let outcome = unit.detector.on_hit(state, hit, watermark, form);
         self.state.recount(hit.detector, &hit.key);
         let place = Place { unit, detector: hit.detector, key: &hit.key, source };

@@ -55,7 +55,8 @@ fn of_the_past(behavior: &Behavior, environment: &Environment) -> Detector {
     let lateness = environment.lateness;
     match &behavior.kind {
         Kind::FirstSeen { fields, learn, forget } => {
-            Detector::FirstSeen(FirstSeenSpec { fields: fields.join(", "), learn: *learn, forget: *forget })
+            let (learn, forget) = (*learn, *forget);
+            Detector::FirstSeen(FirstSeenSpec { fields: fields.join(", "), learn, forget, lateness })
         }
         Kind::Rare { fields, peers, history, below, min_events } => Detector::Rare(RareSpec {
             fields: fields.join(", "),
@@ -73,7 +74,7 @@ fn of_the_past(behavior: &Behavior, environment: &Environment) -> Detector {
         Kind::UnusualHour { learn, sensitivity } => {
             Detector::UnusualHour(UnusualHourSpec { learn: *learn, sensitivity: *sensitivity, lateness })
         }
-        Kind::Dormant(silence) => Detector::Dormant(DormantSpec { silence: *silence }),
+        Kind::Dormant(silence) => Detector::Dormant(DormantSpec { silence: *silence, lateness }),
         Kind::Travel { max_kmh, min_km, .. } => {
             Detector::Travel(TravelSpec { max_kmh: *max_kmh, min_km: *min_km, lateness })
         }
