@@ -11,6 +11,7 @@ use crate::matcher::BuildError;
 use crate::rule::ast::{
     Aggregate, Behavior, Compare, Condition, Correlation, CorrelationKind, Detection, Kind, ScriptSource,
 };
+use crate::rule::print_condition;
 use crate::script::Program;
 
 /// The detector of a behaviour.
@@ -135,7 +136,8 @@ pub(super) fn correlation_detector(correlation: &Correlation, environment: &Envi
             (expression, _) => {
                 let all = || Condition::And((0..correlation.rules.len()).map(Condition::Selection).collect());
                 let expression = expression.clone().unwrap_or_else(all);
-                let noun = correlation.rules.join(", ");
+                let names: Vec<&str> = correlation.rules.iter().map(String::as_str).collect();
+                let noun = print_condition(&expression, &names);
                 with(Measure::Rules(expression), noun, otherwise)
             }
         },
