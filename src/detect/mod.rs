@@ -15,6 +15,7 @@ mod risk;
 mod script;
 mod sequence;
 mod spike;
+mod stats;
 mod travel;
 mod unusual_hour;
 mod window;
