@@ -18,6 +18,9 @@ use crate::event::Position;
 use crate::rule::ast::{Direction, Season, Spike, SpikeOf};
 use crate::time::{Span, Timestamp};
 
+#[cfg(test)]
+mod tests;
+
 /// A stretch of time with far more, or far less, than the key's own past.
 #[derive(Debug, Clone)]
 pub struct SpikeSpec {
@@ -247,7 +250,7 @@ impl SpikeSpec {
     fn limits(&self, baseline: &Baseline, bucket: i64, unit: f64) -> Limit {
         let sides = if self.spike.direction == Direction::Both { 2.0 } else { 1.0 };
         let level = (self.spike.sensitivity * self.spike.bucket.0 as f64 / YEAR / sides).min(0.5);
-        let usual = baseline.usual(bucket);
+        let usual = baseline.usual(bucket, level);
         let down = match self.spike.direction {
             Direction::Up => None,
             Direction::Down | Direction::Both => lower_limit(usual.low, usual.dispersion, level),

@@ -16,6 +16,9 @@ use super::stats::{Rhythm, WeekHour};
 use crate::event::Position;
 use crate::time::{Span, Timestamp};
 
+#[cfg(test)]
+mod tests;
+
 /// An hour of the week at which the key practically never acts.
 #[derive(Debug, Clone)]
 pub struct UnusualHourSpec {

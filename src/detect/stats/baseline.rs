@@ -23,6 +23,8 @@ pub(crate) struct Baseline {
     pub(super) factors: Vec<Factor>,
     /// The variance of counts beyond Poisson's, as a share of the mean's square.
     pub(super) dispersion: f64,
+    /// The variance of that estimate.
+    pub(super) error: f64,
     calendar: Calendar,
 }
 
@@ -68,22 +70,27 @@ impl Baseline {
         let scale = if expected > 0.0 && seen > 0.0 { seen / expected } else { 1.0 };
         level.mean *= scale;
         let expect = |cell: &Cell| (cell.expected * factor(cell).mean * scale, factor(cell).variance);
-        let dispersion = dispersion(&cells, &expect, guess);
-        Some(Self { level, factors, dispersion, calendar: *calendar })
+        let (dispersion, error) = dispersion(&cells, &expect, guess);
+        Some(Self { level, factors, dispersion, error, calendar: *calendar })
     }
 
-    /// What is usual for a bucket.
+    /// What is usual for a bucket, for a tail of the probability `level`.
     ///
     /// The predictive distribution is negative binomial with the mean m and the dispersion a + v + a·v, where v is the
     /// relative variance of what is known of m: the moments of a count whose mean is itself Gamma distributed.
-    pub(crate) fn usual(&self, bucket: i64) -> Usual {
+    /// That a is an estimate as well, with the variance e, makes the tail heavier: where its logarithm is about
+    /// ln p · m / (1 + a·m) steep in a, the mean of the tail over a normal error is that at a + e / 2 times that
+    /// steepness (the mean of a lognormal number).
+    pub(crate) fn usual(&self, bucket: i64, level: f64) -> Usual {
         let factor = self.factors.get(self.calendar.slot_of(bucket)).copied().unwrap_or(Factor::NONE);
         let unknown = self.level.variance + factor.variance;
         let mean = self.level.mean * factor.mean;
+        let steepness = -libm::log(level.clamp(1e-300, 1.0)) * mean / (1.0 + self.dispersion * mean);
+        let dispersion = self.dispersion + 0.5 * self.error * steepness;
         Usual {
             high: mean * self.level.high,
             low: mean * self.level.low,
-            dispersion: self.dispersion + unknown + self.dispersion * unknown,
+            dispersion: dispersion + unknown + dispersion * unknown,
         }
     }
 }
@@ -150,12 +157,13 @@ fn neighbours_dispersion(cells: &[Cell], calendar: &Calendar) -> f64 {
     ((excess + PRIOR_PAIRS * PRIOR_DISPERSION) / (squares + PRIOR_PAIRS)).max(0.0)
 }
 
-/// The dispersion by the method of moments: Σw((x - m)² - m) / Σwm² (Anscombe 1950; Bliss and Fisher 1953). The
-/// weights w make each square count as much as it is precise. A square is divided by the share that fitting the season
-/// left of it, 1 less the leverage, which is the variance of the fitted mean by that of the count. `expect` gives a
-/// cell's mean and how little is known of it.
-fn dispersion(cells: &[Cell], expect: &impl Fn(&Cell) -> (f64, f64), guess: f64) -> f64 {
-    let (mut excess, mut squares) = (0.0, 0.0);
+/// The dispersion by the method of moments, Σw((x - m)² - m) / Σwm² (Anscombe 1950; Bliss and Fisher 1953), and the
+/// variance of that. The weights w make each square count as much as it is precise. A square is divided by the share
+/// that fitting the season left of it, 1 less the leverage, which is the variance of the fitted mean by that of the
+/// count. `expect` gives a cell's mean and how little is known of it. The square of a count's deviation varies by
+/// 2 s⁴ (1 + 3a), s² = m + a·m², as of a Gamma distributed number.
+fn dispersion(cells: &[Cell], expect: &impl Fn(&Cell) -> (f64, f64), guess: f64) -> (f64, f64) {
+    let (mut excess, mut squares, mut error) = (0.0, 0.0, 0.0);
     for cell in cells {
         let (mean, unknown) = expect(cell);
         let weight = 1.0 / ((1.0 + guess * mean) * (1.0 + guess * mean));
@@ -163,6 +171,10 @@ fn dispersion(cells: &[Cell], expect: &impl Fn(&Cell) -> (f64, f64), guess: f64)
         let square = (cell.seen - mean) * (cell.seen - mean) / (1.0 - leverage).max(0.25);
         excess += weight * (square - mean);
         squares += weight * mean * mean / (1.0 + unknown);
+        // weight · s² = mean / (1 + guess · mean)
+        let spread = mean / (1.0 + guess * mean);
+        error += 2.0 * spread * spread * (1.0 + 3.0 * guess);
     }
-    ((excess + PRIOR_PAIRS * PRIOR_DISPERSION) / (squares + PRIOR_PAIRS)).max(0.0)
+    let known = squares + PRIOR_PAIRS;
+    (((excess + PRIOR_PAIRS * PRIOR_DISPERSION) / known).max(0.0), error / (known * known))
 }
