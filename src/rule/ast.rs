@@ -352,14 +352,16 @@ pub struct Correlation {
     pub within: Span,
     /// `condition`; for the temporal types the number of different rules, all of them when absent.
     pub compare: Option<Compare>,
-    /// `condition.field` of `value_count`.
+    /// `condition.field` of the types that look at values; several are a tuple.
     pub fields: Vec<String>,
+    /// Boolean condition of `temporal`, over indexes into `rules`.
+    pub expression: Option<Condition>,
     /// Whether the referenced rules still alert by themselves.
     pub generate: bool,
 }
 
-/// The correlation types Watchfire evaluates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The correlation types.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum CorrelationKind {
     /// Number of events.
     EventCount,
@@ -369,6 +371,14 @@ pub enum CorrelationKind {
     Temporal,
     /// All rules, in this order.
     TemporalOrdered,
+    /// Sum of a field's numbers.
+    ValueSum,
+    /// Their mean.
+    ValueAvg,
+    /// Their median, the percentile 50.
+    ValueMedian,
+    /// Their percentile of this rank, 0 to 100.
+    ValuePercentile(f64),
 }
 
 /// A Sigma filter: an exception to rules.

@@ -1,0 +1,7 @@
+//! The condition of a detection or of a temporal correlation.
+#![no_main]
+
+#[path = "../checks.rs"]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| checks::condition(data));

@@ -1,0 +1,7 @@
+//! A `.rhai` rule file.
+#![no_main]
+
+#[path = "../checks.rs"]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| checks::script_file(data));
