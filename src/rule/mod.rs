@@ -40,6 +40,7 @@ pub(crate) mod vocabulary;
 #[cfg(test)]
 mod tests;
 
+pub use behavior::{COMPARISONS, GROUP, KINDS, KindEntry, OPTIONS, OptionEntry};
 pub use condition::print as print_condition;
 pub use diagnostic::{Diagnostic, Severity};
 pub use filter::fits;
