@@ -2,8 +2,6 @@
 //!
 //! Each function takes whatever bytes come and panics where a promise is broken.
 
-#![allow(dead_code, reason = "each target uses one of these")]
-
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 

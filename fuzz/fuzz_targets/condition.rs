@@ -1,6 +1,7 @@
 //! The condition of a detection or of a temporal correlation.
 #![no_main]
 
+#[allow(dead_code, reason = "one of its functions is used here")]
 #[path = "../checks.rs"]
 mod checks;
 

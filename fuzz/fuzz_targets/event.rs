@@ -1,6 +1,7 @@
 //! An event, in any of the formats.
 #![no_main]
 
+#[allow(dead_code, reason = "one of its functions is used here")]
 #[path = "../checks.rs"]
 mod checks;
 

@@ -1,6 +1,7 @@
 //! A search query.
 #![no_main]
 
+#[allow(dead_code, reason = "one of its functions is used here")]
 #[path = "../checks.rs"]
 mod checks;
 
