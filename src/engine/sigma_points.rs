@@ -25,7 +25,7 @@ fn sigma_point_01_a_percentile_is_that_of_numbers_and_names_its_rank() {
         ))
     };
     let events: Vec<Value> = (1..=100).map(|n| at(n, json!({"f": 1, "author_id": 7, "n": n}))).collect();
-    assert_eq!(story(&rule(", percentile: 95"), &events).told(), ["both author_id = 7 95-100"]);
+    assert_eq!(story(&rule(", percentile: 95"), &events).told(), ["both author_id = 7 94-100"]);
     assert_eq!(story(&rule(", percentile: 50"), &events).told(), [""; 0]);
     let warning = first_diagnostic(&rule("")).unwrap();
     assert_eq!(warning.code, "percentile-rank");
