@@ -99,7 +99,9 @@ fn rank(kind: CorrelationKind, key: &Key, entries: Entries<'_>, report: &mut Rep
     let Some(node) = read::value(entries, RANK) else {
         if !read::is_mistyped(entries, &[RANK]) {
             let message = format!("no `{RANK}` says which one is meant: {RANK_DEFAULT} is taken, the median");
-            report.warning("percentile-rank", key.place, message).help(format!("add `{RANK}: 95`"));
+            let help =
+                "add `percentile: 95`; for values that are rare write a rule with `behavior: {rare: FIELD}`";
+            report.warning("percentile-rank", key.place, message).help(help);
         }
         return Some(RANK_DEFAULT);
     };

@@ -99,6 +99,7 @@ impl Documents {
             return Vec::new();
         }
         let mut found = Vec::new();
+        let errors = report.errors();
         for (name, place) in &entry.links.rules {
             match self.known.get(name) {
                 Some(number) if found.contains(number) => {
@@ -107,24 +108,19 @@ impl Documents {
                         .error("duplicate-rule", *place, message)
                         .help("name it once, by its id or its name");
                 }
-                Some(number) => {
-                    found.push(*number);
-                    continue;
-                }
+                Some(number) => found.push(*number),
                 None if self.left_out.contains(name) => left_out(name, *place, report),
                 None => {
                     let message = format!("there is no rule with the id or name `{name}`");
                     report.error("unknown-rule", *place, message).maybe_help(self.near(name));
                 }
             }
-            found.clear();
-            break;
         }
-        let is_broken = found.is_empty();
+        let is_broken = report.errors() > errors;
         if let Some(entry) = self.entries.get_mut(number) {
             entry.is_broken = is_broken;
         }
-        found
+        if is_broken { Vec::new() } else { found }
     }
 
     fn knot(&mut self, number: usize, knot: &Knot, over: &[Vec<usize>], reports: &mut [Report]) {

@@ -707,15 +707,14 @@ error[missing-key]: this rule has no `detection`
     assert!(render(&diagnostics, &|_| None, true).contains('\u{1b}'));
 }
 
-#[test]
-fn published_sigma_rules_load_without_an_error() {
-    // `../shared/sigma` beside a checkout, or one folder higher beside a worktree.
+/// The files below a folder of `../shared` beside a checkout, or one folder higher beside a worktree.
+fn shared_files(folder: &str) -> Vec<std::path::PathBuf> {
     let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut paths = Vec::new();
     let mut folders: Vec<_> = here
         .ancestors()
         .skip(1)
-        .map(|above| above.join("shared/sigma/rules"))
+        .map(|above| above.join("shared").join(folder))
         .filter(|it| it.is_dir())
         .collect();
     while let Some(folder) = folders.pop() {
@@ -726,6 +725,34 @@ fn published_sigma_rules_load_without_an_error() {
             }
         }
     }
+    paths
+}
+
+/// The documents by which the specification tests its schemas. The rules they are over are not among them.
+#[test]
+fn the_specification_s_own_documents_load_without_an_error() {
+    for path in shared_files("sigma/tests") {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let unknown: Vec<String> = load_one(&text)
+            .diagnostics
+            .iter()
+            .filter_map(|found| found.message.strip_prefix("there is no rule with the id or name `"))
+            .map(|rest| rest.trim_end_matches('`').to_owned())
+            .collect();
+        let rule = |name: &String| {
+            format!(
+                "---\ntitle: x {name}\nname: {name}\nlogsource: {{product: windows}}\ndetection: {{s: {{f: 1}}, condition: s}}\n"
+            )
+        };
+        let loaded = load_one(&format!("{text}\n{}", unknown.iter().map(rule).collect::<String>()));
+        assert!(!loaded.has_errors(), "{}: {:?}", path.display(), loaded.diagnostics);
+        assert_eq!(loaded.rules.len() + loaded.filters.len(), unknown.len() + 1, "{}", path.display());
+    }
+}
+
+#[test]
+fn published_sigma_rules_load_without_an_error() {
+    let mut paths = shared_files("sigma/rules");
     if paths.is_empty() {
         println!("skipped: there are no rules in ../shared/sigma");
         return;
