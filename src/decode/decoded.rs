@@ -120,6 +120,11 @@ fn event_time(format: Format, extracted: &Extracted, raw: &str) -> Result<Option
 
 /// Numbers below 10^11 are seconds (until the year 5138), larger ones milliseconds.
 fn parse_time(text: &str) -> Option<Timestamp> {
+    // What looks like a date is no number.
+    let is_dated = matches!(text.as_bytes(), [_, _, _, _, b'-', _, _, b'-', ..]);
+    if let Some(time) = is_dated.then(|| Timestamp::parse(text).ok()).flatten() {
+        return Some(time);
+    }
     if let Ok(number) = text.parse::<i64>() {
         return Some(Timestamp(if number.abs() < 100_000_000_000 {
             number.checked_mul(1000)?

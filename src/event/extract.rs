@@ -147,6 +147,7 @@ impl Extracted {
         if plan.own.is_empty() {
             return;
         }
+        self.own.clear();
         let found = self.first(&plan.type_slots);
         let name = self.scalar(found.held, raw).text();
         let known = name.or(event.type_hint.as_deref()).and_then(|name| catalogue.get(event.format, name));

@@ -204,6 +204,13 @@ impl Plan {
         Ok(())
     }
 
+    /// The event's time of arrival has changed since the fields were taken out.
+    pub fn arrived(&self, event: &Event, raw: &str, catalogue: &Catalogue, out: &mut Extracted) {
+        if self.own.iter().any(|own| matches!(own, Own::ReceivedAt)) {
+            out.resolve(self, event, raw, catalogue);
+        }
+    }
+
     /// What the scanner does, by the complete parser.
     pub(super) fn parse(&self, raw: &str, out: &mut Extracted) -> Result<(), ExtractError> {
         let mut json = serde_json::Deserializer::from_str(raw);
