@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::alert::AlertId;
 use crate::rule::ast::Compare;
+use crate::script::EventValue;
 use crate::time::{Span, Timestamp};
 
 const LATENESS: i64 = 20;
@@ -87,7 +88,7 @@ fn run(detector: &Detector, hits: &[Hit]) -> Vec<(i64, i64)> {
     };
     for hit in hits {
         take(
-            detector.on_hit(&mut state, hit, newest.minus(Span(LATENESS)), &serde_json::Map::new).unwrap(),
+            detector.on_hit(&mut state, hit, newest.minus(Span(LATENESS)), &EventValue::default).unwrap(),
             &mut timers,
         );
         newest = newest.max(hit.time);
@@ -185,7 +186,7 @@ fn first_seen_learns_first_and_forgets() {
         let mut state = detector.fresh().unwrap();
         let hits = (1..).zip(events).map(|(position, (time, value))| hit(*time, position, 0, Some(value)));
         hits.filter_map(|hit| {
-            detector.on_hit(&mut state, &hit, Timestamp::MIN, &serde_json::Map::new).unwrap().completion
+            detector.on_hit(&mut state, &hit, Timestamp::MIN, &EventValue::default).unwrap().completion
         })
         .map(|completion| completion.time.0)
         .collect()
@@ -202,7 +203,7 @@ fn a_key_is_dormant_only_after_it_was_heard() {
     let mut wakes = Vec::new();
     for (position, time) in (1..).zip([day(0), day(59), day(119), day(119) + 5, day(118), day(200)]) {
         let hit = hit(time, position, 0, None);
-        let outcome = detector.on_hit(&mut state, &hit, Timestamp::MIN, &serde_json::Map::new).unwrap();
+        let outcome = detector.on_hit(&mut state, &hit, Timestamp::MIN, &EventValue::default).unwrap();
         wakes.extend(outcome.completion.map(|completion| (completion.time.0, completion.value)));
     }
     assert_eq!(wakes, [(day(119), 60.0), (day(200), 80.0)]);

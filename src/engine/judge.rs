@@ -9,7 +9,8 @@ use super::snapshot::{self, SnapshotError};
 use super::state::{Memory, Slot, State, Timer};
 use crate::alert::{Alert, AlertId, Finding, LedgerReason};
 use crate::detect::{Completion, Detector, Episode, Episodes, Hit, Outcome};
-use crate::event::{Catalogue, Entry, Event, Position, canonical};
+use crate::event::{Catalogue, Entry, Event, Position};
+use crate::script::EventValue;
 use crate::time::{Span, Timestamp};
 
 /// Detection: a pure function of the log and the rules.
@@ -200,7 +201,7 @@ impl Engine {
         let state = memory.keys.get_mut(&hit.key).and_then(|slot| slot.state.as_mut());
         let Some(state) = state else { return };
         let catalogue = &self.catalogue;
-        let outcome = unit.detector.on_hit(state, hit, watermark, &|| canonical(event, catalogue));
+        let outcome = unit.detector.on_hit(state, hit, watermark, &|| EventValue::new(event, catalogue));
         self.state.recount(hit.detector, &hit.key);
         match outcome {
             Ok(outcome) => {

@@ -6,7 +6,7 @@
 
 use rhai::{Array, Dynamic, Engine, ImmutableString, Map};
 
-use super::value::Object;
+use super::object::Object;
 
 /// Values nested deeper than this are unequal, and are printed as `…`.
 const DEPTH_MAX: usize = 64;
@@ -38,7 +38,7 @@ pub(super) fn register(engine: &mut Engine) {
         });
         engine.register_fn(name, |object: &mut Object| {
             let mut text = String::new();
-            show_map(object.fields(), &mut text, DEPTH_MAX);
+            show_map(object.complete(), &mut text, DEPTH_MAX);
             text
         });
     }
@@ -64,7 +64,7 @@ fn maps(left: &Map, right: &Map, depth: usize) -> bool {
 }
 
 fn objects(left: &Object, right: &Object, depth: usize) -> bool {
-    std::ptr::eq(left.fields(), right.fields()) || maps(left.fields(), right.fields(), depth)
+    left.is_same(right) || maps(left.complete(), right.complete(), depth)
 }
 
 /// What `==` says in a script: whole numbers equal fractions, a letter equals the text of that letter, values
@@ -126,7 +126,7 @@ fn show_part(value: &Dynamic, into: &mut String, depth: usize) {
     } else if let Some(map) = value.read_lock::<Map>() {
         show_map(&map, into, depth);
     } else if let Some(object) = value.read_lock::<Object>() {
-        show_map(object.fields(), into, depth);
+        show_map(object.complete(), into, depth);
     } else if let Some(text) = value.read_lock::<ImmutableString>() {
         into.push_str(&format!("{:?}", text.as_str()));
     } else {
