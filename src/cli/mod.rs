@@ -14,6 +14,7 @@ mod ledger;
 mod outbox;
 mod program;
 mod recent;
+mod reference;
 mod rejected;
 mod report;
 mod rules;

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::{
-    alerts, backtest, check, completions, demo, explain, generate, ledger, outbox, rejected, say, schema,
-    search, serve, test, verify,
+    alerts, backtest, check, completions, demo, explain, generate, ledger, outbox, reference, rejected, say,
+    schema, search, serve, test, verify,
 };
 
 /// Watches the audit events of a software forge, finds what is out of order, tells people and blocks the account.
@@ -53,6 +53,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Write made-up events of a GitLab organisation
     Generate(generate::GenerateArgs),
+    /// Explain the behaviours of rules and their options
+    Reference(reference::ReferenceArgs),
     /// Print a JSON Schema, for completion and checks in editors
     Schema(schema::SchemaArgs),
     /// Print a completion script for a shell
@@ -83,6 +85,7 @@ pub fn main() -> ExitCode {
         Command::Ledger(args) => ledger::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Generate(args) => generate::run(args),
+        Command::Reference(args) => reference::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Completions(args) => completions::run(args),
     };

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use smallvec::smallvec;
 
 use super::hit::{Completion, Evidence, Hit, Outcome};
 use crate::event::Position;
@@ -39,13 +38,12 @@ impl ScriptSpec {
         let ScriptKeyState { memory, window } = state;
         let overflowed = self.program.look_at(window, event, (hit.time, hit.position), self.within);
         let found = self.program.run(&self.cage, event, memory, window)?;
-        let completion = found.map(|found| Completion {
-            time: hit.time,
-            position: hit.position,
-            value: found.value.or(found.score).unwrap_or(1.0),
-            reason: if found.reason.is_empty() { String::from("the script found it") } else { found.reason },
-            evidence: Evidence::sample(window.positions()),
-            held: smallvec![(hit.time, hit.time)],
+        let completion = found.map(|found| {
+            let reason = found.reason;
+            let reason = if reason.is_empty() { String::from("the script found it") } else { reason };
+            let value = found.value.or(found.score).unwrap_or(1.0);
+            let evidence = Evidence::sample(window.positions());
+            Completion { score: found.score, ..Completion::at(hit, value, reason, evidence) }
         });
         Ok(Outcome { completion, overflowed, timer: None })
     }
