@@ -6,11 +6,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use rhai::packages::{Package, StandardPackage};
-use rhai::{AST, CallFnOptions, Dynamic, Engine, FuncArgs, OptimizationLevel, Position, Scope};
+use rhai::{AST, CallFnOptions, Dynamic, Engine, FuncArgs, Module, OptimizationLevel, Position, Scope};
 
 use super::error::{Place, over};
 use super::meter::Answer;
-use super::{Limits, ListTable, ScriptError, ScriptErrorKind, helpers, meter, needs, nested, state, text, value, window};
+use super::{
+    Limits, ListTable, ScriptError, ScriptErrorKind, helpers, meter, needs, nested, state, text, value,
+    window,
+};
 
 /// An interpreter for predicates and rule scripts. It holds nothing of any run: share one between threads,
 /// and make a new one when a list changes. What one cage compiled runs in every other.
@@ -39,7 +42,7 @@ impl Cage {
         value::register(&mut engine);
         state::register(&mut engine);
         window::register(&mut engine, limits.array_items);
-        text::register(&mut engine);
+        text::register(&mut engine, limits.string_bytes);
         helpers::register(&mut engine, lists, &limits);
         forbid_waiting(&mut engine);
         let names = engine.collect_fn_metadata(None, |known| Some(known.metadata.name.to_string()), true);
@@ -60,20 +63,25 @@ impl Cage {
                 "a closure uses a variable from outside; pass it as an argument, or use a `for` loop";
             return Err(place.error(ScriptErrorKind::Syntax, position, message));
         }
-        Ok(ast)
+        Ok(with_properties(&ast))
     }
 
     /// Functions are looked up when they are called; one that does not exist should not wait for an event.
     pub(super) fn check_calls(&self, ast: &AST, place: Place) -> Result<(), ScriptError> {
         let own: Vec<&str> = ast.iter_functions().map(|function| function.name).collect();
-        let is_known = |name: &str| own.contains(&name) || self.names.contains(name) || name.starts_with("anon$");
+        let is_known =
+            |name: &str| own.contains(&name) || self.names.contains(name) || name.starts_with("anon$");
         let unknown = needs::calls(ast).into_iter().find(|(name, _)| !is_known(name));
         let Some((name, position)) = unknown else { return Ok(()) };
         let message = format!("there is no function `{name}`");
         let known = own.into_iter().chain(self.names.iter().map(String::as_str));
         let error = place.error(ScriptErrorKind::Syntax, position, &message);
         let width = u32::try_from(name.chars().count()).unwrap_or(1);
-        Err(ScriptError { width, help: nearest(&name, known).map(|near| format!("did you mean `{near}`?")), ..error })
+        Err(ScriptError {
+            width,
+            help: nearest(&name, known).map(|near| format!("did you mean `{near}`?")),
+            ..error
+        })
     }
 
     pub(super) fn check_size(&self, source: &str, place: Place) -> Result<(), ScriptError> {
@@ -147,6 +155,16 @@ fn restrict(engine: &mut Engine, limits: &Limits) {
     for symbol in ["eval", "curry"] {
         engine.disable_symbol(symbol);
     }
+}
+
+/// A script with the properties that it names in its own library, where the interpreter looks first.
+fn with_properties(ast: &AST) -> AST {
+    let mut library = Module::clone(ast.shared_lib());
+    for name in needs::properties(ast).iter().filter(|name| *name != "tag") {
+        value::add_property(&mut library, name);
+        state::add_property(&mut library, name);
+    }
+    AST::new(ast.statements().iter().cloned(), library)
 }
 
 /// Rhai's core package brings `sleep`; what is registered by hand goes before the packages.

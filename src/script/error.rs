@@ -54,7 +54,10 @@ impl Place {
         let position = if position.is_none() { Position::new(self.entry.max(1), 1) } else { position };
         let line = position.line().and_then(|line| u32::try_from(line).ok()).unwrap_or(1);
         let column = position.position().and_then(|column| u32::try_from(column).ok()).unwrap_or(1);
-        (self.first_line.saturating_add(line).saturating_sub(1).max(1), column.max(1).saturating_add(self.indent))
+        (
+            self.first_line.saturating_add(line).saturating_sub(1).max(1),
+            column.max(1).saturating_add(self.indent),
+        )
     }
 
     pub(super) fn error(self, kind: ScriptErrorKind, position: Position, message: &str) -> ScriptError {

@@ -35,7 +35,9 @@ pub(super) fn register(engine: &mut Engine, lists: Arc<ListTable>, limits: &Limi
     engine.register_fn("level", |value: Dynamic| level(&value));
     engine.register_fn("number", |value: Dynamic| number(&value));
     engine.register_fn("percent", |part: Dynamic, whole: Dynamic| percent(&part, &whole));
-    for (name, unit) in [("minutes_since", 60_000.0), ("hours_since", 3_600_000.0), ("days_since", 86_400_000.0)] {
+    for (name, unit) in
+        [("minutes_since", 60_000.0), ("hours_since", 3_600_000.0), ("days_since", 86_400_000.0)]
+    {
         engine.register_fn(name, move |later: Dynamic, earlier: Dynamic| since(&later, &earlier, unit));
     }
     engine.register_fn("hour_of", |time: Dynamic| {
@@ -122,8 +124,10 @@ fn cidr(address: &Dynamic, networks: &[ImmutableString]) -> Answer<bool> {
     let mut is_inside = false;
     for text in networks {
         let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-        let network = network.map_err(|_| format!("`{}` is no network; write it like 10.0.0.0/8", brief(text)))?;
-        let contains = |address: IpAddr| network.contains(&address) || network.contains(&address.to_canonical());
+        let network =
+            network.map_err(|_| format!("`{}` is no network; write it like 10.0.0.0/8", brief(text)))?;
+        let contains =
+            |address: IpAddr| network.contains(&address) || network.contains(&address.to_canonical());
         is_inside |= address.is_some_and(contains);
     }
     Ok(is_inside)
@@ -184,7 +188,9 @@ fn matches(cache: &RegexCache, value: &Dynamic, pattern: &ImmutableString) -> An
 
 fn regex_error(pattern: &str, error: &regex::Error) -> String {
     match error {
-        regex::Error::CompiledTooBig(_) => format!("the regular expression `{}` is too large", brief(pattern)),
+        regex::Error::CompiledTooBig(_) => {
+            format!("the regular expression `{}` is too large", brief(pattern))
+        }
         // The crate draws a picture over several lines; its last one says what is wrong.
         other => {
             let text = other.to_string();
@@ -204,7 +210,8 @@ mod tests {
         let cage = Cage::new(Arc::new(lists));
         let event = serde_json::json!({"name": "Zoë", "n": 7, "s": "8", "at": "2026-01-31T09:00:00Z"});
         let event = EventValue::from_json(event.as_object().unwrap());
-        let predicate = Predicate::compile(&cage, expression, (1, 1)).map_err(|error| error.to_string())?;
+        let predicate = Predicate::compile(&cage, expression, (1, 1))
+            .map_err(|error| format!("{error} {}", error.help.clone().unwrap_or_default()))?;
         predicate.eval(&cage, &event).map_err(|error| error.to_string())
     }
 

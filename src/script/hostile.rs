@@ -3,7 +3,7 @@
 //! Every row must end as it says, in the same way twice, with a line number where it fails, and must leave the
 //! cage usable and the state as it was.
 
-use super::tests::{event, window_of};
+use super::tests::{event, state_of, window_of};
 use super::*;
 use serde_json::json;
 use std::sync::Arc;
@@ -46,7 +46,10 @@ const ROWS: &[(&str, End)] = &[
     ("let x = 5; while x > 0 { x += 1; x -= 1; }", Over),
     ("switch 1 { 1 => loop {} }", Over),
     // A comparison that contradicts itself must not make the sort fail.
-    ("let a = []; for i in 0..50 { a.push(i); } a.sort(|x, y| -1); a.sort(|x, y| 1); a.sort(|x, y| true); ()", Harmless),
+    (
+        "let a = []; for i in 0..50 { a.push(i); } a.sort(|x, y| -1); a.sort(|x, y| 1); a.sort(|x, y| true); ()",
+        Harmless,
+    ),
     // Recursion.
     ("on_event(event, state, window)", Over),
     ("ping(1)", Over),
@@ -72,7 +75,10 @@ const ROWS: &[(&str, End)] = &[
     ("let s = \"x\"; for i in 0..15 { s += s; } loop { s == s; }", Over),
     ("let s = \"x\"; for i in 0..15 { s += s; } loop { let t = s; t += \"y\"; }", Over),
     ("let s = \"x\"; for i in 0..15 { s += s; } let a = []; loop { a.push(s); }", Over),
-    ("let s = \"x\"; for i in 0..15 { s += s; } let m = #{}; let i = 0; loop { m[`${i}`] = s; i += 1; }", Over),
+    (
+        "let s = \"x\"; for i in 0..15 { s += s; } let m = #{}; let i = 0; loop { m[`${i}`] = s; i += 1; }",
+        Over,
+    ),
     ("let s = \"x\"; for i in 0..15 { s += s; } loop { s.len(); s.crop(1); }", Over),
     ("\"abc\"[9]", Throws),
     ("\"abc\"[-9]", Throws),
@@ -99,7 +105,10 @@ const ROWS: &[(&str, End)] = &[
     ("let a = [1, 2]; a[5]", Throws),
     ("let a = [1, 2]; a[-5]", Throws),
     ("[1, 2].splice(-9223372036854775808, 9223372036854775807, []); ()", Harmless),
-    ("[1, 2].extract(9223372036854775807); [1].drain(-9223372036854775808, 5); [1].retain(5, 9223372036854775807); ()", Harmless),
+    (
+        "[1, 2].extract(9223372036854775807); [1].drain(-9223372036854775808, 5); [1].retain(5, 9223372036854775807); ()",
+        Harmless,
+    ),
     ("[1, 2].chop(-9223372036854775808); [1, 2].truncate(-9223372036854775808); ()", Harmless),
     ("[1, 2].remove(-9223372036854775808); [1, 2].insert(-9223372036854775808, 1); ()", Harmless),
     ("[1, \"a\", ()].sort(); ()", Throws),
@@ -110,7 +119,10 @@ const ROWS: &[(&str, End)] = &[
     ("let a = []; for i in 0..950 { a.push(i); } loop { a.reverse(); a.dedup(); }", Over),
     ("let a = []; for i in 0..950 { a.push(i); } loop { let b = a; b.push(1); }", Over),
     ("let a = []; for i in 0..950 { a = [a]; } a == a; ()", Harmless),
-    ("let a = []; for i in 0..300 { a = [a]; } let b = `${a}`; a.contains(a); a.sort(); a.dedup(); [a].index_of(a); ()", Harmless),
+    (
+        "let a = []; for i in 0..300 { a = [a]; } let b = `${a}`; a.contains(a); a.sort(); a.dedup(); [a].index_of(a); ()",
+        Harmless,
+    ),
     ("let a = []; for i in 0..300 { a = [a]; } throw a", Throws),
     ("let m = #{}; for i in 0..450 { m = #{a: m}; } m == m; `${m}`; m.to_json(); ()", Harmless),
     ("let a = []; for i in 0..480 { a = [[#{a: a}]]; } let b = a; `${a == b}`; ()", Over),
@@ -130,7 +142,10 @@ const ROWS: &[(&str, End)] = &[
     ("let a = []; for i in 0..40 { a = [a]; } state.a = a;", Throws),
     ("let a = []; for i in 0..950 { a.push(i); } loop { state.a = a; }", Over),
     ("let i = 0; loop { state[`k${i}`] = i; state.remove(`k${i}`); i += 1; }", Over),
-    ("let k = \"x\"; for i in 0..13 { k += k; } let i = 0; loop { state[`${k}${i}`] = 1; state.clear(); i += 1; }", Over),
+    (
+        "let k = \"x\"; for i in 0..13 { k += k; } let i = 0; loop { state[`${k}${i}`] = 1; state.clear(); i += 1; }",
+        Over,
+    ),
     ("state.e = event; state.e.details.a.b = 5; state.clear(); ()", Harmless),
     // Answers.
     ("state", Throws),
@@ -240,7 +255,7 @@ fn hostile_scripts_end_as_they_must() {
         let source = format!(
             "// line 1\nfn ping(n) {{ pong(n) }} fn pong(n) {{ ping(n) }} fn on_event(event, state, window) {{\n{body}\n}}"
         );
-        let mut state = super::tests::state_of("state.n = 1;");
+        let mut state = state_of("state.n = 1;");
         let program = Program::compile(&cage, &source, 1);
         let outcome = program.and_then(|program| {
             let run = |state: &mut ScriptState| {
@@ -256,13 +271,18 @@ fn hostile_scripts_end_as_they_must() {
             Err(error) if error.kind == ScriptErrorKind::Limit => Over,
             Err(_) => Throws,
             Ok(None) => Harmless,
-            Ok(Some(found)) => panic!("{body} found {found:?}"),
+            Ok(Some(found)) => {
+                wrong.push(format!("{body} found {found:?}"));
+                continue;
+            }
         };
         if found != *end {
             wrong.push(format!("{body}: {found:?} ({outcome:?})"));
         }
         if let Err(error) = &outcome {
-            assert!((2..=4).contains(&error.line) && error.column >= 1, "{body}: {error}");
+            if !(2..=4).contains(&error.line) || error.column == 0 {
+                wrong.push(format!("{body}: no place: {error}"));
+            }
             assert!(error.message.chars().count() <= 300, "{body}");
             let mut window = window_of(&good, std::slice::from_ref(&event));
             let kept = good.run(&cage, &event, &mut state, &mut window);
@@ -302,7 +322,6 @@ fn hostile_texts_do_not_compile_or_do_no_harm() {
         format!("let x = {};", vec!["true"; 8_000].join(" && ")),
         format!("let x = \"{}\";", "x".repeat(100_000)),
         format!("let x = \"{}\";", "\\u{1f600}".repeat(5_000)),
-        format!("let {} = 1;", "x".repeat(60_000)),
         (0..200).map(|n| format!("let v{n} = {n};")).collect(),
         (0..100).map(|n| format!("fn f{n}() {{}}")).collect::<String>(),
         "\u{0}\u{feff}\u{202e}\u{200b}".to_owned(),

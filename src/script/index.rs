@@ -20,7 +20,7 @@ pub(super) struct Field {
 
 /// The fields of the object that is the whole of `json`, in the order of the text. Nothing for other texts, and
 /// where a name has an escape.
-pub(super) fn fields(json: &[u8]) -> Option<Vec<Field>> {
+pub(super) fn fields<T: From<Field>>(json: &[u8]) -> Option<Vec<T>> {
     let mut cursor = Cursor { json, at: 0 };
     let mut found = Vec::with_capacity(20);
     if cursor.token()? != b'{' {
@@ -33,7 +33,7 @@ pub(super) fn fields(json: &[u8]) -> Option<Vec<Field>> {
             return None;
         }
         let (value, is_plain) = cursor.value()?;
-        found.push(Field { name: narrow(&name)?, value: narrow(&value)?, is_plain });
+        found.push(Field { name: narrow(&name)?, value: narrow(&value)?, is_plain }.into());
         token = match cursor.token()? {
             b',' => cursor.token()?,
             end => end,
@@ -125,13 +125,23 @@ mod tests {
 
     fn texts(json: &str) -> Option<Vec<(String, String)>> {
         let text = |range: &Range<u32>| json[range.start as usize..range.end as usize].to_owned();
-        Some(fields(json.as_bytes())?.iter().map(|field| (text(&field.name), text(&field.value))).collect())
+        Some(
+            fields::<Field>(json.as_bytes())?
+                .iter()
+                .map(|field| (text(&field.name), text(&field.value)))
+                .collect(),
+        )
     }
 
     #[test]
     fn values_stand_where_they_stand() {
         let pairs = |pairs: &[(&str, &str)]| {
-            Some(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<Vec<_>>())
+            Some(
+                pairs
+                    .iter()
+                    .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                    .collect::<Vec<_>>(),
+            )
         };
         assert_eq!(texts("{}"), pairs(&[]));
         assert_eq!(
@@ -146,7 +156,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_harm_it(bytes in prop::collection::vec(prop::sample::select(&b"{}[]\",:\\ 1a\xff"[..]), 0..40)) {
-            if let Some(found) = fields(&bytes) {
+            if let Some(found) = fields::<Field>(&bytes) {
                 for field in found {
                     prop_assert!(field.name.end < field.value.start && field.value.end as usize <= bytes.len());
                 }

@@ -39,7 +39,7 @@ impl Default for Limits {
         Self {
             operations: 50_000,
             helper_work: 100_000,
-            call_levels: if cfg!(debug_assertions) { 8 } else { 32 },
+            call_levels: 16,
             expression_depth: 100,
             string_bytes: 64 << 10,
             array_items: 1_000,

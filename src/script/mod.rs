@@ -28,11 +28,11 @@ mod tests;
 
 pub use cage::Cage;
 pub use error::{ScriptError, ScriptErrorKind};
-pub use reference::{HELPERS, Helper};
 pub use limits::Limits;
 pub use lists::ListTable;
 pub use predicate::Predicate;
 pub use program::{Program, ScriptFinding};
+pub use reference::{HELPERS, Helper};
 pub use state::ScriptState;
 pub use value::EventValue;
 pub use window::Window;

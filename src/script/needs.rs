@@ -1,6 +1,8 @@
 //! What a compiled script asks for, read off its syntax tree.
 
-use rhai::{AST, ASTNode, Expr, FnCallExpr, Position, Stmt};
+use std::collections::BTreeSet;
+
+use rhai::{AST, ASTNode, Expr, FnCallExpr, ImmutableString, Position, Stmt};
 
 /// What a script asks of the events in its window.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,11 +86,25 @@ pub(super) fn capture(ast: &AST) -> Option<Position> {
     found
 }
 
+/// Every name that stands behind a dot.
+pub(super) fn properties(ast: &AST) -> BTreeSet<ImmutableString> {
+    let mut found = BTreeSet::new();
+    ast.walk(&mut |path: &[ASTNode<'_>]| {
+        if let Some(ASTNode::Expr(Expr::Property(property, _))) = path.last() {
+            found.insert(property.2.clone());
+        }
+        true
+    });
+    found
+}
+
 /// Every function that a script calls by name, with its place. Operators are left out.
 pub(super) fn calls(ast: &AST) -> Vec<(String, Position)> {
     let mut found = Vec::new();
     let mut add = |call: &FnCallExpr, position: Position| {
-        if call.op_token.is_none() && call.name.starts_with(|first: char| first.is_alphabetic() || first == '_') {
+        if call.op_token.is_none()
+            && call.name.starts_with(|first: char| first.is_alphabetic() || first == '_')
+        {
             found.push((call.name.to_string(), position));
         }
     };

@@ -47,6 +47,12 @@ struct Known {
     object: OnceLock<Object>,
 }
 
+impl From<Field> for Known {
+    fn from(field: Field) -> Self {
+        Self { field, object: OnceLock::new() }
+    }
+}
+
 /// Bytes of a text that are copied for one unit of work, and bytes of other JSON that are parsed for one.
 const COPIED_PER_UNIT: u64 = 256;
 const PARSED_PER_UNIT: u64 = 32;
@@ -110,7 +116,8 @@ impl Object {
     /// The value at a dotted path; the whole path as one name goes first.
     pub(super) fn at(&self, path: &str) -> Answer<Dynamic> {
         let whole = self.get(path)?;
-        let (false, true, Some((first, rest))) = (self.has(path), whole.is_unit(), path.split_once('.')) else {
+        let (false, true, Some((first, rest))) = (self.has(path), whole.is_unit(), path.split_once('.'))
+        else {
             return Ok(whole);
         };
         let inner = self.get(first)?;
@@ -127,6 +134,11 @@ impl Object {
         })
     }
 
+    /// How many properties it has.
+    pub(super) fn len(&self) -> usize {
+        self.complete().len()
+    }
+
     /// Its text and the places of its fields; none where the complete form must serve.
     fn known(&self) -> Option<(&Bytes, &[Known])> {
         let json = match &self.0.of {
@@ -134,10 +146,7 @@ impl Object {
             Of::Event(event, _) => &event.raw,
             Of::Part(json) => json,
         };
-        let fields = self.0.fields.get_or_init(|| {
-            let fields = index::fields(json)?;
-            Some(fields.into_iter().map(|field| Known { field, object: OnceLock::new() }).collect())
-        });
+        let fields = self.0.fields.get_or_init(|| index::fields(json));
         Some((json, fields.as_deref()?))
     }
 
@@ -281,7 +290,9 @@ impl Found<'_> {
             Self::Whole(number) => return Ok(Dynamic::from_int(*number)),
         };
         if let Self::Known(object, known) = &self {
-            if known.field.is_plain && let Some(text) = plain(json) {
+            if known.field.is_plain
+                && let Some(text) = plain(json)
+            {
                 charge(json.len() as u64 / COPIED_PER_UNIT)?;
                 return Ok(text.into());
             }
@@ -309,8 +320,111 @@ fn whole(json: &[u8]) -> Option<i64> {
     if !is_short || (sign < 0 && digits == b"0") {
         return None;
     }
-    let number = digits.iter().try_fold(0_i64, |sum, digit| {
-        digit.is_ascii_digit().then(|| sum * 10 + i64::from(digit - b'0'))
-    });
+    let number = digits
+        .iter()
+        .try_fold(0_i64, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + i64::from(digit - b'0')));
     number.map(|number| number * sign)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::event::Format;
+    use crate::time::Timestamp;
+
+    const NAMES: [&str; 24] = [
+        "id",
+        "author_id",
+        "author_name",
+        "entity_path",
+        "event_type",
+        "category",
+        "tier",
+        "created_at",
+        "time",
+        "source",
+        "position",
+        "received_at",
+        "details",
+        "action",
+        "actor",
+        "author_class",
+        "event_name",
+        "x",
+        "a.b",
+        "entity_id",
+        "ip_address",
+        "auditType",
+        "data",
+        "missing",
+    ];
+
+    fn json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            Just(serde_json::from_str("-0").unwrap()),
+            any::<f64>().prop_filter_map("finite", |number| number.is_finite().then(|| Value::from(number))),
+            "[a-zäσ\"\\\\\n/ ]{0,20}".prop_map(Value::from),
+            prop::sample::select(&["user_created", "repository_git_operation"][..]).prop_map(Value::from),
+        ];
+        let key = prop_oneof![prop::sample::select(&NAMES[..]).prop_map(str::to_owned), "[a-f\"ä]{0,9}"];
+        leaf.prop_recursive(3, 30, 6, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::vec((key.clone(), inner), 0..8)
+                    .prop_map(|entries| Value::Object(entries.into_iter().collect())),
+            ]
+        })
+    }
+
+    fn same(lazy: &Dynamic, complete: &Dynamic) -> bool {
+        match (lazy.read_lock::<Object>(), complete.read_lock::<Object>()) {
+            (Some(lazy), Some(complete)) => {
+                let names = complete.complete().keys().map(|name| name.as_str()).chain(NAMES);
+                names.into_iter().all(|name| {
+                    lazy.has(name) == complete.has(name)
+                        && same(&lazy.get(name).unwrap(), &complete.get(name).unwrap())
+                })
+            }
+            _ => format!("{lazy:?}") == format!("{complete:?}"),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_reads_what_the_canonical_form_holds(
+            fields in prop::collection::vec((prop::sample::select(&NAMES[..]), json()), 0..9),
+            is_pretty: bool,
+            format in prop::sample::select(&Format::ALL[..]),
+            hint in prop::option::of(prop::sample::select(&["user_created", "unknown"][..])),
+            position in 0..3_u64,
+        ) {
+            let object: serde_json::Map<String, Value> =
+                fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+            let raw = if is_pretty { serde_json::to_string_pretty(&object) } else { serde_json::to_string(&object) };
+            let event = Event {
+                position,
+                received_at: Timestamp(5_000),
+                time: Timestamp(1_000),
+                source: "s".into(),
+                format,
+                type_hint: hint.map(Into::into),
+                raw: raw.unwrap().into(),
+            };
+            let catalogue = Arc::new(Catalogue::built_in());
+            crate::script::meter::suspend();
+            let lazy = Object::of_event(event.clone(), Arc::clone(&catalogue));
+            let complete = Object::of_map(from_map(&canonical(&event, &catalogue)));
+            for name in NAMES.into_iter().chain(object.keys().map(String::as_str)) {
+                let (found, expected) = (lazy.get(name).unwrap(), complete.get(name).unwrap());
+                prop_assert!(same(&found, &expected), "{}: {:?}, not {:?}", name, found, expected);
+                prop_assert_eq!(lazy.has(name), complete.has(name), "{}", name);
+            }
+        }
+    }
 }

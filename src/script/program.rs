@@ -43,9 +43,10 @@ impl Program {
     ///
     /// It is too long, no Rhai, has no `fn on_event` with three parameters, or statements outside functions.
     pub fn compile(cage: &Cage, source: &str, first_line: u32) -> Result<Self, ScriptError> {
-        let place = Place { first_line, entry: entry_line(source), indent: 0 };
+        let mut place = Place { first_line, entry: 1, indent: 0 };
         cage.check_size(source, place)?;
         let ast = cage.compile(source, place)?;
+        place.entry = entry_line(&ast);
         let wrong = |message: &str| Err(place.error(ScriptErrorKind::Syntax, Position::NONE, message));
         let arities: Vec<usize> =
             ast.iter_functions().filter(|function| function.name == NAME).map(|f| f.params.len()).collect();
@@ -168,7 +169,10 @@ fn window_name(ast: &AST) -> Option<String> {
     entry.and_then(|entry| entry.params.last().map(|name| (*name).to_owned()))
 }
 
-fn entry_line(source: &str) -> u16 {
-    let line = source.lines().position(|line| line.trim_start().starts_with("fn on_event"));
-    line.and_then(|line| u16::try_from(line + 1).ok()).unwrap_or(1)
+/// The line on which the body of `on_event` begins.
+fn entry_line(ast: &AST) -> u16 {
+    let entry =
+        ast.iter_fn_def().find(|function| function.name == NAME && function.params.len() == PARAMETERS);
+    let line = entry.and_then(|entry| entry.body.start_position().line());
+    line.and_then(|line| u16::try_from(line).ok()).unwrap_or(1)
 }

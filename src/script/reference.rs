@@ -163,3 +163,57 @@ pub const HELPERS: &[Helper] = &[
         result: r#""owner""#,
     },
 ];
+
+impl Helper {
+    /// The helper as a row of the reference.
+    #[must_use]
+    pub fn row(&self) -> String {
+        let Self { name, arguments, about, example, result } = self;
+        let example = example.replace('|', "\\|");
+        format!("| `{name}({arguments})` | {about} | `{example}` | `{result}` |")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script::{Limits, Window};
+
+    const REFERENCE: &str = include_str!("../../docs/scripts.md");
+
+    /// Paste what this prints between the marks of the reference when a helper changes.
+    #[test]
+    fn the_reference_has_every_helper_word_for_word() {
+        let rows: Vec<String> = HELPERS.iter().map(Helper::row).collect();
+        let (_, rest) = REFERENCE.split_once("<!-- helpers").unwrap();
+        let (table, _) = rest.split_once("<!-- end of helpers -->").unwrap();
+        let written: Vec<&str> = table.lines().filter(|line| line.starts_with("| `")).collect();
+        assert_eq!(written, rows, "docs/scripts.md should have:\n{}\n", rows.join("\n"));
+    }
+
+    #[test]
+    fn the_reference_has_every_limit() {
+        let limits = Limits::default();
+        let (_, table) = REFERENCE.split_once("<!-- limits").unwrap();
+        let kib = |bytes: usize| format!("{} KiB |", bytes >> 10);
+        let thousands = |number: u64| format!("| {},{:03} |", number / 1000, number % 1000);
+        for (row, limit) in [
+            ("steps", thousands(limits.operations)),
+            ("units of work", thousands(limits.helper_work)),
+            ("functions calling", format!("| {} deep |", limits.call_levels)),
+            ("nesting", format!("| {} deep |", limits.expression_depth)),
+            ("one text,", kib(limits.string_bytes)),
+            ("elements", thousands(limits.array_items as u64)),
+            ("entries", format!("| {} |", limits.map_entries)),
+            ("variables", format!("| {} |", limits.variables)),
+            ("functions in", format!("| {} |", limits.functions)),
+            ("a script's text", kib(limits.source_bytes)),
+            ("one key's state", kib(limits.state_bytes)),
+            ("one regular", kib(limits.regex_bytes)),
+            ("events in a window", thousands(Window::EVENTS_MAX as u64)),
+        ] {
+            let line = table.lines().find(|line| line.starts_with(&format!("| {row}"))).unwrap_or(row);
+            assert!(line.ends_with(&limit), "{line} should end with {limit}");
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rhai::{Array, Dynamic, Engine, EvalAltResult, Identifier, ImmutableString, Map, Position};
+use rhai::{Array, Dynamic, Engine, EvalAltResult, Identifier, ImmutableString, Map, Module, Position};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Limits;
@@ -181,14 +181,35 @@ fn too_large(what: String) -> Box<EvalAltResult> {
     EvalAltResult::ErrorDataTooLarge(what, Position::NONE).into()
 }
 
+/// Teaches a script's own library to read and write this property of state: spares the interpreter the way
+/// over an error to the indexer. A form for each type of value spares it the search for one that takes any.
+pub(super) fn add_property(library: &mut Module, name: &ImmutableString) {
+    let asked = name.clone();
+    library.set_getter_fn(name.as_str(), move |state: &mut Handle| state.lock().get(&asked));
+    macro_rules! setters {
+        ($($kind:ty),*) => { $(
+            let changed = name.clone();
+            library.set_setter_fn(name.as_str(), move |state: &mut Handle, value: $kind| {
+                state.lock().set(&changed, value.into())
+            });
+        )* };
+    }
+    setters!(i64, f64, bool, ImmutableString, Dynamic);
+}
+
 /// Teaches the engine to read and write state.
 pub(super) fn register(engine: &mut Engine) {
     engine.register_type_with_name::<Handle>("State");
     engine.register_indexer_get(|state: &mut Handle, name: ImmutableString| state.lock().get(&name));
     engine.register_fn("get", |state: &mut Handle, name: ImmutableString| state.lock().get(&name));
-    engine.register_indexer_set(|state: &mut Handle, name: ImmutableString, value: Dynamic| {
-        state.lock().set(&name, value)
-    });
+    macro_rules! setters {
+        ($($kind:ty),*) => { $(
+            engine.register_indexer_set(|state: &mut Handle, name: ImmutableString, value: $kind| {
+                state.lock().set(&name, value.into())
+            });
+        )* };
+    }
+    setters!(i64, f64, bool, ImmutableString, Dynamic);
     // The engine has a property `tag` on every value; here it is one like any other.
     engine.register_get("tag", |state: &mut Handle| state.lock().get("tag"));
     engine.register_set("tag", |state: &mut Handle, value: Dynamic| state.lock().set("tag", value));
@@ -200,10 +221,12 @@ pub(super) fn register(engine: &mut Engine) {
         charge(1 + open.kept.map.len() as u64 / 4)?;
         Ok(open.kept.map.keys().map(|name| Dynamic::from(name.to_string())).collect())
     });
-    engine
-        .register_fn("len", |state: &mut Handle| i64::try_from(state.lock().kept.map.len()).unwrap_or(i64::MAX));
+    engine.register_fn("len", |state: &mut Handle| {
+        i64::try_from(state.lock().kept.map.len()).unwrap_or(i64::MAX)
+    });
     engine.register_fn("is_empty", |state: &mut Handle| state.lock().kept.is_empty());
-    engine
-        .register_fn("remove", |state: &mut Handle, name: ImmutableString| state.lock().remove(name.as_str()));
+    engine.register_fn("remove", |state: &mut Handle, name: ImmutableString| {
+        state.lock().remove(name.as_str())
+    });
     engine.register_fn("clear", |state: &mut Handle| state.lock().clear());
 }

@@ -14,7 +14,7 @@ fn cage() -> Cage {
 
 /// An event that came as this JSON; its format has no canonical names of its own.
 pub(super) fn event(value: &Value) -> EventValue {
-    event_at(value, Timestamp(0), 0)
+    event_at(value, Timestamp(1000), 1)
 }
 
 fn event_at(value: &Value, time: Timestamp, position: u64) -> EventValue {
@@ -164,7 +164,8 @@ fn mistakes_are_found_when_compiling_with_their_place() {
     ] {
         let error = Program::compile(&cage(), source, 20).unwrap_err();
         assert_eq!(error.line, line, "{source}: {error}");
-        assert!(error.message.contains(message), "{source}: {error}");
+        let text = format!("{error} {}", error.help.unwrap_or_default());
+        assert!(text.contains(message), "{source}: {text}");
         assert_eq!(error.kind, ScriptErrorKind::Syntax);
     }
 }
@@ -409,8 +410,6 @@ const HOSTILE: &[&str] = &[
     "let m = #{}; for i in 0..450 { m = #{a: m}; } m == m; `${m}`; 1 / 0",
     "let m = #{}; for i in 0..450 { m = #{a: m}; } m.to_json(); 1 / 0",
     "let a = []; for i in 0..480 { a = [[#{a: a}]]; } let b = a; `${a == b}`; 1 / 0",
-    "parse_json(`[`.pad(5000, '['))",
-    "let s = \"\"; s.pad(9000, '['); parse_json(s)",
     "let s = \"\"; s.pad(9000, '('); matches(\"x\", s)",
 ];
 

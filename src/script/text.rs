@@ -1,7 +1,7 @@
 //! Helpers over text, and those of Rhai's own functions over text whose work grows with it: the interpreter
 //! counts each of them as one step, however long the text, so these count work by its length.
 
-use rhai::{Array, Dynamic, Engine, ImmutableString};
+use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, Position};
 use serde_json::Value;
 
 use super::meter::{Answer, charge};
@@ -15,10 +15,29 @@ pub(super) fn pay(text: &str) -> Answer<()> {
     charge(text.len() as u64 / BYTES_PER_UNIT)
 }
 
-/// Teaches the engine the helpers.
-pub(super) fn register(engine: &mut Engine) {
-    engine.register_fn("lower", |value: Dynamic| changed(&value, str::to_lowercase));
-    engine.register_fn("upper", |value: Dynamic| changed(&value, str::to_uppercase));
+/// Teaches the engine the helpers, and its own functions what they cost.
+pub(super) fn register(engine: &mut Engine, bytes_max: usize) {
+    replacing(engine, bytes_max);
+    for (name, change) in [("to_upper", upper as fn(&str) -> String), ("to_lower", lower)] {
+        engine.register_fn(name, move |text: ImmutableString| -> Answer<String> {
+            pay(&text)?;
+            Ok(change(&text))
+        });
+    }
+    for (name, change) in [("make_upper", upper as fn(&str) -> String), ("make_lower", lower)] {
+        engine.register_fn(name, move |text: &mut ImmutableString| -> Answer<()> {
+            pay(text)?;
+            *text = change(text).into();
+            Ok(())
+        });
+    }
+    engine.register_fn("index_of", |text: ImmutableString, part: ImmutableString| -> Answer<i64> {
+        charge(text.len() as u64 / 16)?;
+        let at = text.find(part.as_str()).and_then(|at| text.get(..at));
+        Ok(at.and_then(|before| i64::try_from(before.chars().count()).ok()).unwrap_or(-1))
+    });
+    engine.register_fn("lower", |value: Dynamic| changed(&value, lower));
+    engine.register_fn("upper", |value: Dynamic| changed(&value, upper));
     engine.register_fn("contains_any", |value: Dynamic, texts: Array| {
         any(&value, &texts, |text, part| text.contains(part))
     });
@@ -40,6 +59,46 @@ pub(super) fn register(engine: &mut Engine) {
     });
     engine.register_fn("parse_json", |text: ImmutableString| parse_json(&text));
     engine.register_fn("parse_json", |(): ()| Dynamic::UNIT);
+}
+
+/// Rhai's own `replace` makes the new text before anybody asks how long it is: from two texts within the limit,
+/// one of gigabytes.
+fn replacing(engine: &mut Engine, bytes_max: usize) {
+    let replace = move |text: &mut ImmutableString, old: &str, new: &str| -> Answer<()> {
+        charge(1 + text.len() as u64 / 16)?;
+        let found = text.matches(old).count();
+        let bytes =
+            text.len().saturating_sub(found * old.len()).saturating_add(found.saturating_mul(new.len()));
+        if bytes > bytes_max {
+            let what = "Length of string".to_owned();
+            return Err(EvalAltResult::ErrorDataTooLarge(what, Position::NONE).into());
+        }
+        *text = text.replace(old, new).into();
+        Ok(())
+    };
+    engine.register_fn(
+        "replace",
+        move |text: &mut ImmutableString, old: ImmutableString, new: ImmutableString| {
+            replace(text, &old, &new)
+        },
+    );
+    engine.register_fn("replace", move |text: &mut ImmutableString, old: ImmutableString, new: char| {
+        replace(text, &old, new.encode_utf8(&mut [0; 4]))
+    });
+    engine.register_fn("replace", move |text: &mut ImmutableString, old: char, new: ImmutableString| {
+        replace(text, old.encode_utf8(&mut [0; 4]), &new)
+    });
+    engine.register_fn("replace", move |text: &mut ImmutableString, old: char, new: char| {
+        replace(text, old.encode_utf8(&mut [0; 4]), new.encode_utf8(&mut [0; 4]))
+    });
+}
+
+fn upper(text: &str) -> String {
+    text.to_uppercase()
+}
+
+fn lower(text: &str) -> String {
+    text.to_lowercase()
 }
 
 fn changed(value: &Dynamic, change: impl Fn(&str) -> String) -> Answer<Dynamic> {
@@ -85,9 +144,9 @@ fn parse_json(text: &str) -> Answer<Dynamic> {
 fn plain(value: &Value) -> Dynamic {
     match value {
         Value::Array(items) => Dynamic::from_array(items.iter().map(plain).collect()),
-        Value::Object(object) => {
-            Dynamic::from_map(object.iter().map(|(name, value)| (name.as_str().into(), plain(value))).collect())
-        }
+        Value::Object(object) => Dynamic::from_map(
+            object.iter().map(|(name, value)| (name.as_str().into(), plain(value))).collect(),
+        ),
         scalar => super::value::from_json(scalar),
     }
 }

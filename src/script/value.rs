@@ -2,38 +2,12 @@
 
 use std::sync::Arc;
 
-use rhai::{Array, Dynamic, Engine, ImmutableString, Map};
+use rhai::{Array, Dynamic, Engine, ImmutableString, Map, Module};
 use serde_json::{Number, Value};
 
 use super::meter::{Answer, charge};
 use super::object::Object;
 use crate::event::{Catalogue, Event};
-
-/// Fields that most scripts ask for; a getter for each spares the detour over the indexer.
-const FREQUENT: [&str; 21] = [
-    "id",
-    "author_id",
-    "author_name",
-    "author_class",
-    "entity_id",
-    "entity_type",
-    "entity_path",
-    "target_id",
-    "target_type",
-    "target_details",
-    "event_type",
-    "ip_address",
-    "created_at",
-    "details",
-    "custom_message",
-    "action",
-    "tier",
-    "category",
-    "from",
-    "to",
-    // The engine has a property of this name on every value.
-    "tag",
-];
 
 /// The value `event` of a script: the event in its canonical form, JSON null being `()`. Only the fields that
 /// a script asks for are read. Cheap to clone. The default has no fields.
@@ -158,9 +132,8 @@ pub(super) fn text_of(value: &Dynamic) -> Option<ImmutableString> {
 /// Teaches the engine to read events.
 pub(super) fn register(engine: &mut Engine) {
     engine.register_type_with_name::<Object>("Event");
-    for name in FREQUENT {
-        engine.register_get(name, move |object: &mut Object| object.get(name));
-    }
+    // The engine has a property `tag` on every value; here it is one like any other.
+    engine.register_get("tag", |object: &mut Object| object.get("tag"));
     engine.register_indexer_get(|object: &mut Object, name: ImmutableString| object.get(&name));
     engine.register_fn("get", |object: &mut Object, name: ImmutableString| object.get(&name));
     engine.register_fn("contains", |object: &mut Object, name: ImmutableString| object.has(&name));
@@ -177,6 +150,13 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("len", |object: &mut Object| length(object.complete().len()));
     engine.register_fn("is_empty", |object: &mut Object| object.complete().is_empty());
     register_missing(engine);
+}
+
+/// Teaches a script's own library to read this property of events: spares the interpreter the way over an error
+/// to the indexer.
+pub(super) fn add_property(library: &mut Module, name: &ImmutableString) {
+    let asked = name.clone();
+    library.set_getter_fn(name.as_str(), move |object: &mut Object| object.get(&asked));
 }
 
 fn length(length: usize) -> i64 {

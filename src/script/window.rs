@@ -8,7 +8,7 @@ use rhai::{Array, Dynamic, Engine, ImmutableString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::EventValue;
-use super::meter::{Answer, charge};
+use super::meter::{self, Answer, charge};
 use super::needs::Needs;
 use super::object::Object;
 use super::value::text_of;
@@ -64,10 +64,10 @@ fn read_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Er
     Vec::<u8>::deserialize(deserializer).map(Bytes::from)
 }
 
-/// How many events of one key a script is shown; the newest ones.
-const EVENTS_MAX: usize = 1000;
-
 impl Window {
+    /// How many events of one key a script is shown; the newest ones.
+    pub const EVENTS_MAX: usize = 1000;
+
     /// Takes in an event; those that are `within` or more older than the newest one go, as does the oldest of
     /// too many: then the answer is true. Without `within` only the current event stays. An event that comes
     /// late stays as long as it is the last, however old.
@@ -90,7 +90,7 @@ impl Window {
         let kept = Kept::new(needs, event);
         self.bytes += kept.bytes();
         self.seen.push_back(Seen { time, position, kept });
-        let overflows = self.seen.len() > EVENTS_MAX;
+        let overflows = self.seen.len() > Self::EVENTS_MAX;
         if overflows {
             self.drop_oldest();
         }
@@ -142,6 +142,7 @@ impl Kept {
         match needs {
             Needs::Nothing => Self::Nothing,
             Needs::Columns(fields) => {
+                meter::suspend();
                 let text = |field: &Box<str>| {
                     let value = event.0.at(field).unwrap_or(Dynamic::UNIT);
                     text_of(&value).map(|text| text.as_str().into())
@@ -170,7 +171,10 @@ impl Kept {
                 texts.iter().map(text).sum()
             }
             Self::Whole(whole) => {
-                size_of::<Whole>() + 48 + whole.raw.len() + whole.type_hint.as_ref().map_or(0, |hint| hint.len())
+                size_of::<Whole>()
+                    + 48
+                    + whole.raw.len()
+                    + whole.type_hint.as_ref().map_or(0, |hint| hint.len())
             }
         }
     }
@@ -241,7 +245,8 @@ impl Lent {
                 }
                 (Kept::Whole(_), _) => {
                     let event = self.event(seen);
-                    let value = event.read_lock::<Object>().map_or(Ok(Dynamic::UNIT), |event| event.at(field))?;
+                    let value =
+                        event.read_lock::<Object>().map_or(Ok(Dynamic::UNIT), |event| event.at(field))?;
                     if let Some(text) = text_of(&value) {
                         tell(&text);
                     }
@@ -278,16 +283,15 @@ impl Lent {
     }
 }
 
-/// The methods of `window`; [`needs`](super::needs) knows what each of them asks of the events.
-pub(super) const METHODS: [&str; 6] = ["count", "distinct", "events", "first", "last", "sum"];
-
 /// Teaches the engine the window's methods. `events()` gives the newest `items_max`, as many as an array holds.
 pub(super) fn register(engine: &mut Engine, items_max: usize) {
     engine.register_type_with_name::<Handle>("Window");
     engine.register_fn("count", |window: &mut Handle| {
         i64::try_from(window.lock().window.seen.len()).unwrap_or(i64::MAX)
     });
-    engine.register_fn("distinct", |window: &mut Handle, field: ImmutableString| window.lock().distinct(&field));
+    engine.register_fn("distinct", |window: &mut Handle, field: ImmutableString| {
+        window.lock().distinct(&field)
+    });
     engine.register_fn("sum", |window: &mut Handle, field: ImmutableString| window.lock().sum(&field));
     engine.register_fn("first", |window: &mut Handle| {
         let lent = window.lock();
