@@ -185,3 +185,80 @@ fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a s
     let near = known.map(|known| (far(known), known)).filter(|(distance, _)| *distance <= allowed);
     near.min().map(|(_, known)| known)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::script::{EventValue, Program, ScriptState, Window};
+
+    /// Values of every type a script can have, and the odd ones of each.
+    const VALUES: [&str; 34] = [
+        "()",
+        "true",
+        "0",
+        "-1",
+        "3",
+        "63",
+        "9223372036854775807",
+        "-9223372036854775808",
+        "0.5",
+        "0.0 / 0.0",
+        "1.0 / 0.0",
+        "-1e308",
+        "\"\"",
+        "\"aé😀\"",
+        "\"2026-01-31T08:00:00Z\"",
+        "\"10.0.0.0/8\"",
+        "\"(\"",
+        "'x'",
+        "'😀'",
+        "[]",
+        "[1, \"a\", (), [2.5]]",
+        "[3, 1, 2]",
+        "#{}",
+        "#{a: 1, b: [()]}",
+        "1..3",
+        "3..1",
+        "-5..=9223372036854775807",
+        "9223372036854775807..-9223372036854775808",
+        "Fn(\"own\")",
+        "|x| x",
+        "event",
+        "state",
+        "window",
+        "blob(3, 1)",
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+        /// Every function there is, with any arguments: it may fail, but never by a panic.
+        #[test]
+        fn no_function_panics(calls in prop::collection::vec(
+            (any::<prop::sample::Index>(), prop::collection::vec(prop::sample::select(&VALUES[..]), 0..5), any::<bool>()),
+            40,
+        )) {
+            let cage = Cage::new(Arc::default());
+            let names: Vec<&String> = cage.names.iter().filter(|name| !name.contains('$')).collect();
+            for (name, values, is_method) in calls {
+                let name = names[name.index(names.len())];
+                let lets: String =
+                    values.iter().enumerate().map(|(n, value)| format!("let v{n} = {value};\n")).collect();
+                let arguments: Vec<String> = (0..values.len()).map(|n| format!("v{n}")).collect();
+                let call = match (is_method, arguments.split_first()) {
+                    (true, Some((first, rest))) => format!("{first}.{name}({})", rest.join(", ")),
+                    _ => format!("{name}({})", arguments.join(", ")),
+                };
+                let source =
+                    format!("fn own(x) {{ x }}\nfn on_event(event, state, window) {{\n{lets} {call}; () }}");
+                let Ok(program) = Program::compile(&cage, &source, 1) else { continue };
+                let (mut state, mut window) = (ScriptState::default(), Window::default());
+                if let Err(error) = program.run(&cage, &EventValue::default(), &mut state, &mut window) {
+                    prop_assert!(!error.message.contains("interpreter fail"), "{}: {}", source, error);
+                }
+            }
+        }
+    }
+}

@@ -164,7 +164,7 @@ fn mistakes_are_found_when_compiling_with_their_place() {
     ] {
         let error = Program::compile(&cage(), source, 20).unwrap_err();
         assert_eq!(error.line, line, "{source}: {error}");
-        let text = format!("{error} {}", error.help.unwrap_or_default());
+        let text = format!("{error} {}", error.help.as_deref().unwrap_or_default());
         assert!(text.contains(message), "{source}: {text}");
         assert_eq!(error.kind, ScriptErrorKind::Syntax);
     }
