@@ -7,6 +7,7 @@ mod completions;
 mod data;
 mod demo;
 mod diagnostics;
+mod draft;
 mod explain;
 mod generate;
 mod history;

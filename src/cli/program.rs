@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::{
-    alerts, backtest, check, completions, demo, explain, generate, ledger, outbox, reference, rejected, say,
+    alerts, backtest, check, completions, demo, draft, explain, generate, ledger, outbox, reference, rejected, say,
     schema, search, serve, test, verify,
 };
 
@@ -35,6 +35,8 @@ enum Command {
     Test(test::TestArgs),
     /// Try rules on events of the past
     Backtest(backtest::BacktestArgs),
+    /// Propose a rule from example events
+    Draft(draft::DraftArgs),
     /// Show why rules fire for an event, or why not
     Explain(explain::ExplainArgs),
     /// Find events in the daemon's log
@@ -76,6 +78,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Test(args) => test::run(args),
         Command::Backtest(args) => backtest::run(args),
+        Command::Draft(args) => draft::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Search(args) => search::run(args),
         Command::Alerts(args) => alerts::list(args),

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::absence::{AbsenceSpec, AbsenceState};
 use super::bucket::{BucketSpec, BucketState};
 use super::change::{ChangeSpec, ChangeState};
+use super::dormant::{DormantSpec, DormantState};
+use super::first_seen::{FirstSeenSpec, FirstSeenState};
 use super::hit::{Completion, Evidence, Hit, Outcome};
-use super::novelty::{DormantSpec, DormantState, FirstSeenSpec, FirstSeenState};
 use super::rare::{RareSpec, RareState};
 use super::risk::{RiskSpec, RiskState};
 use super::script::{ScriptKeyState, ScriptSpec};
@@ -123,8 +124,8 @@ impl Detector {
             (Self::Window(spec), KeyState::Window(state)) => spec.on_hit(state, hit, watermark),
             (Self::Sequence(spec), KeyState::Sequence(state)) => spec.on_hit(state, hit, watermark),
             (Self::Absence(spec), KeyState::Absence(state)) => spec.on_hit(state, hit),
-            (Self::FirstSeen(spec), KeyState::FirstSeen(state)) => spec.on_hit(state, hit),
-            (Self::Dormant(spec), KeyState::Dormant(state)) => spec.on_hit(state, hit),
+            (Self::FirstSeen(spec), KeyState::FirstSeen(state)) => spec.on_hit(state, hit, watermark),
+            (Self::Dormant(spec), KeyState::Dormant(state)) => spec.on_hit(state, hit, watermark),
             (Self::Script(spec), KeyState::Script(state)) => spec.on_hit(state, hit, &event())?,
             (Self::Change(spec), KeyState::Change(state)) => spec.on_hit(state, hit, watermark),
             (Self::Bucket(spec), KeyState::Bucket(state)) => spec.on_hit(state, hit, watermark),
@@ -143,11 +144,10 @@ impl Detector {
             (Self::Window(spec), KeyState::Window(state)) => spec.on_timer(state, at),
             (Self::Sequence(spec), KeyState::Sequence(state)) => spec.on_timer(state, at),
             (Self::Absence(spec), KeyState::Absence(state)) => spec.on_timer(state, at),
+            (Self::FirstSeen(spec), KeyState::FirstSeen(state)) => spec.on_timer(state, at),
+            (Self::Dormant(spec), KeyState::Dormant(state)) => spec.on_timer(state, at),
             (Self::Change(spec), KeyState::Change(state)) => spec.on_timer(state, at),
-            (Self::Bucket(spec), KeyState::Bucket(state)) => spec.on_timer(state, at),
             (Self::Rare(spec), KeyState::Rare(state)) => spec.on_timer(state, at),
-            (Self::Travel(spec), KeyState::Travel(state)) => spec.on_timer(state, at),
-            (Self::Risk(spec), KeyState::Risk(state)) => spec.on_timer(state, at),
             (Self::Spike(spec), KeyState::Spike(state)) => spec.on_timer(state, at),
             (Self::UnusualHour(spec), KeyState::UnusualHour(state)) => spec.on_timer(state, at),
             _ => Outcome::default(),
@@ -161,12 +161,23 @@ impl Detector {
         Completion::at(hit, 1.0, String::from("one matching event"), evidence)
     }
 
+    /// What a key knows at a moment, in sentences for people; nothing where its events say it all.
+    #[must_use]
+    pub fn known(&self, state: &KeyState, at: Timestamp) -> Vec<String> {
+        let _ = at;
+        let (events, last) = (state.positions(self.within()).len(), state.last());
+        vec![format!("{events} events are remembered, the last one of {last}")]
+    }
+
     /// For how long after its last event a key must be remembered; none: as long as there is room.
     #[must_use]
     pub fn memory(&self) -> Option<Span> {
         match self {
             Self::Single | Self::FirstSeen(_) | Self::Dormant(_) | Self::Script(_) => None,
-            Self::Rare(_) | Self::Change(_) | Self::Spike(_) | Self::UnusualHour(_) | Self::Travel(_) => None,
+            Self::Spike(_) | Self::UnusualHour(_) => None,
+            Self::Change(spec) => spec.memory(),
+            Self::Rare(spec) => Some(spec.memory()),
+            Self::Travel(spec) => Some(spec.memory()),
             Self::Bucket(spec) => Some(spec.memory()),
             Self::Risk(spec) => Some(spec.memory()),
             Self::Window(spec) => Some(spec.within),
@@ -178,7 +189,18 @@ impl Detector {
     /// For how long events may still change what was concluded about a moment.
     #[must_use]
     pub fn within(&self) -> Span {
-        self.memory().unwrap_or_default()
+        match self {
+            Self::Rare(_) | Self::Change(_) => Span::default(),
+            Self::Travel(_) => TravelSpec::JOURNEY,
+            _ => self.memory().unwrap_or_default(),
+        }
+    }
+
+    /// Whether what it finds are moments that a late event may move back to its own; a finding's stretch is then
+    /// the moment, and the one that it takes the place of.
+    #[must_use]
+    pub const fn is_movable(&self) -> bool {
+        matches!(self, Self::FirstSeen(_) | Self::Dormant(_))
     }
 }
 
@@ -212,7 +234,7 @@ impl KeyState {
                 Self::Sequence(state) => state.bytes(),
                 Self::Absence(state) => state.bytes(),
                 Self::FirstSeen(state) => state.bytes(),
-                Self::Dormant(_) => 0,
+                Self::Dormant(state) => state.bytes(),
                 Self::Script(state) => state.bytes(),
                 Self::Change(state) => state.bytes(),
                 Self::Bucket(state) => state.bytes(),
@@ -224,11 +246,11 @@ impl KeyState {
             }
     }
 
-    /// The events it remembers, for `explain`.
+    /// The events it remembers, for `explain`; of a window, those in the newest one of this length.
     #[must_use]
-    pub fn positions(&self) -> Vec<Position> {
+    pub fn positions(&self, within: Span) -> Vec<Position> {
         match self {
-            Self::Window(state) => state.positions(),
+            Self::Window(state) => state.positions(within),
             Self::Sequence(state) => state.positions(),
             Self::Absence(state) => state.positions(),
             Self::Script(state) => state.positions(),
@@ -239,7 +261,8 @@ impl KeyState {
             Self::Risk(state) => state.positions(),
             Self::Spike(state) => state.positions(),
             Self::UnusualHour(state) => state.positions(),
-            Self::FirstSeen(_) | Self::Dormant(_) => Vec::new(),
+            Self::FirstSeen(state) => state.positions(),
+            Self::Dormant(state) => state.positions(),
         }
     }
 }

@@ -41,7 +41,12 @@ impl Engine {
             let mut untracked = Episodes::default();
             let episodes = self.episodes(&place).unwrap_or(&mut untracked);
             let opened_by = (completion.position, thousandths(completion.score));
-            let merges = episodes.hold(&completion.held, unit.rule.suppress, opened_by, name);
+            let merges = match completion.held.as_slice() {
+                [moment] if unit.detector.is_movable() => {
+                    episodes.moment(*moment, unit.rule.suppress, opened_by, name)
+                }
+                held => episodes.hold(held, unit.rule.suppress, opened_by, name),
+            };
             for merge in merges {
                 if !unit.followers.is_empty() && !merge.episode.told {
                     self.wake(&place, merge.episode.start, true);

@@ -122,7 +122,15 @@ impl Engine {
     pub fn remembered(&self, rule: &str, key: &str) -> Option<Vec<Position>> {
         let number = self.rules.number(rule)?;
         let slot = self.state.memories.get(number)?.keys.get(key)?;
-        Some(slot.state.as_ref()?.positions())
+        Some(slot.state.as_ref()?.positions(self.rules.units().get(number)?.detector.within()))
+    }
+
+    /// What one key of a rule knows, in sentences, for `explain`.
+    #[must_use]
+    pub fn known(&self, rule: &str, key: &str, at: Timestamp) -> Option<Vec<String>> {
+        let number = self.rules.number(rule)?;
+        let slot = self.state.memories.get(number)?.keys.get(key)?;
+        Some(self.rules.units().get(number)?.detector.known(slot.state.as_ref()?, at))
     }
 
     /// Judges one entry of the log. Entries come in order, each once.
@@ -209,12 +217,16 @@ impl Engine {
         form: &dyn Fn() -> EventValue,
         effects: &mut Effects,
     ) {
+        // What is let go must be past for every source that may still send events of this key.
+        let watermark = watermark.min(self.state.slowest_watermark(self.limits.lateness));
         let Some(memory) = self.state.memories.get_mut(hit.detector as usize) else { return };
         if !memory.keys.contains_key(&hit.key) {
-            memory.keys.insert(hit.key.clone(), Slot { state: unit.detector.fresh(), ..Slot::default() });
+            memory.keys.insert(hit.key.clone(), Slot::default());
         }
-        let state = memory.keys.get_mut(&hit.key).and_then(|slot| slot.state.as_mut());
-        let Some(state) = state else { return };
+        let Some(slot) = memory.keys.get_mut(&hit.key) else { return };
+        // Where alerts have keys of their own, a slot may have been made for those.
+        slot.state = slot.state.take().or_else(|| unit.detector.fresh());
+        let Some(state) = &mut slot.state else { return };
         let outcome = unit.detector.on_hit(state, hit, watermark, form);
         self.state.recount(hit.detector, &hit.key);
         let place = Place { unit, detector: hit.detector, key: &hit.key, source };

@@ -129,9 +129,9 @@ fn entropy(text: &str) -> f64 {
     let length = f64::from(counts.values().sum::<u32>());
     let bits = |count: u32| {
         let share = f64::from(count) / length;
-        -share * share.log2()
+        -share * libm::log2(share)
     };
-    // Rounded, since the last bits of a logarithm differ between machines; never `-0.0`.
+    // Rounded to what people compare with; never `-0.0`.
     (counts.into_values().map(bits).sum::<f64>() * 1000.0).round().abs() / 1000.0
 }
 
