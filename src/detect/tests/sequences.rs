@@ -155,7 +155,7 @@ fn hostile_sequences_end() {
                 let value = (position % 7).to_string();
                 let hit = hit(position / 100, position as u64, role, Some(&value));
                 let outcome =
-                    detector.on_hit(&mut key.state, &hit, Timestamp::MIN, &serde_json::Map::new).unwrap();
+                    detector.on_hit(&mut key.state, &hit, Timestamp::MIN, &EventValue::default).unwrap();
                 overflowed |= outcome.overflowed;
                 key.take(outcome);
             }

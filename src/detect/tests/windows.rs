@@ -309,7 +309,7 @@ fn too_many_events_give_up_the_oldest() {
         for position in 1..=500i64 {
             let hit = hit(position, position as u64, 0, Some(&value(position)));
             let outcome =
-                detector.on_hit(&mut key.state, &hit, Timestamp::MIN, &serde_json::Map::new).unwrap();
+                detector.on_hit(&mut key.state, &hit, Timestamp::MIN, &EventValue::default).unwrap();
             overflowed += usize::from(outcome.overflowed);
             key.take(outcome);
         }
