@@ -58,8 +58,10 @@ pub(super) enum Field {
 pub(super) enum Own {
     /// As it stands there, then the type hint; former names become current ones.
     EventType,
-    Category,
-    Tier,
+    /// The catalogue's; failing that, what stands in this slot.
+    Category(u16),
+    /// Likewise.
+    Tier(u16),
     ReceivedFrom,
     ReceivedAt,
 }
@@ -134,8 +136,8 @@ impl Plan {
     fn field(&mut self, format: Format, field: &str) -> Field {
         let own = match field {
             "event_type" => Own::EventType,
-            "category" => Own::Category,
-            "tier" => Own::Tier,
+            "category" => Own::Category(self.slot(field)),
+            "tier" => Own::Tier(self.slot(field)),
             "source" => Own::ReceivedFrom,
             "received_at" => Own::ReceivedAt,
             _ => return Field::Slots(self.slots_of(format, field)),

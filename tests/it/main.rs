@@ -27,6 +27,8 @@ mod sources;
 #[cfg(test)]
 mod determinism;
 #[cfg(test)]
+mod threads;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod demo;
