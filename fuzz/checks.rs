@@ -235,8 +235,8 @@ fn plain(scalar: Scalar<'_>) -> String {
 /// JSON with every key, also those that stand twice.
 enum Tree {
     Leaf(Value),
-    Array(Vec<Tree>),
-    Object(Vec<(String, Tree)>),
+    Array(Vec<Self>),
+    Object(Vec<(String, Self)>),
 }
 
 impl Tree {
