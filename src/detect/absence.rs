@@ -107,7 +107,7 @@ impl AbsenceState {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        (self.open.len() + self.answers.len()) * 16
+        (self.open.capacity() + self.answers.capacity()) * size_of::<(Timestamp, Position)>()
     }
 
     pub(super) fn positions(&self) -> Vec<Position> {

@@ -162,6 +162,14 @@ impl Detector {
         Completion::at(hit, 1.0, String::from("one matching event"), evidence)
     }
 
+    /// What a key knows at a moment, in sentences for people; nothing where its events say it all.
+    #[must_use]
+    pub fn known(&self, state: &KeyState, at: Timestamp) -> Vec<String> {
+        let _ = at;
+        let (events, last) = (state.positions(self.within()).len(), state.last());
+        vec![format!("{events} events are remembered, the last one of {last}")]
+    }
+
     /// For how long after its last event a key must be remembered; none: as long as there is room.
     #[must_use]
     pub fn memory(&self) -> Option<Span> {
@@ -239,11 +247,11 @@ impl KeyState {
             }
     }
 
-    /// The events it remembers, for `explain`.
+    /// The events it remembers, for `explain`; of a window, those in the newest one of this length.
     #[must_use]
-    pub fn positions(&self) -> Vec<Position> {
+    pub fn positions(&self, within: Span) -> Vec<Position> {
         match self {
-            Self::Window(state) => state.positions(),
+            Self::Window(state) => state.positions(within),
             Self::Sequence(state) => state.positions(),
             Self::Absence(state) => state.positions(),
             Self::Script(state) => state.positions(),

@@ -17,6 +17,7 @@ mod script;
 mod sequence;
 mod showing;
 mod spike;
+mod stats;
 mod travel;
 mod unusual_hour;
 mod window;

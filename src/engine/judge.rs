@@ -122,7 +122,15 @@ impl Engine {
     pub fn remembered(&self, rule: &str, key: &str) -> Option<Vec<Position>> {
         let number = self.rules.number(rule)?;
         let slot = self.state.memories.get(number)?.keys.get(key)?;
-        Some(slot.state.as_ref()?.positions())
+        Some(slot.state.as_ref()?.positions(self.rules.units().get(number)?.detector.within()))
+    }
+
+    /// What one key of a rule knows, in sentences, for `explain`.
+    #[must_use]
+    pub fn known(&self, rule: &str, key: &str, at: Timestamp) -> Option<Vec<String>> {
+        let number = self.rules.number(rule)?;
+        let slot = self.state.memories.get(number)?.keys.get(key)?;
+        Some(self.rules.units().get(number)?.detector.known(slot.state.as_ref()?, at))
     }
 
     /// Judges one entry of the log. Entries come in order, each once.
@@ -209,6 +217,8 @@ impl Engine {
         form: &dyn Fn() -> Map<String, Value>,
         effects: &mut Effects,
     ) {
+        // What is let go must be past for every source that may still send events of this key.
+        let watermark = watermark.min(self.state.slowest_watermark(self.limits.lateness));
         let Some(memory) = self.state.memories.get_mut(hit.detector as usize) else { return };
         if !memory.keys.contains_key(&hit.key) {
             memory.keys.insert(hit.key.clone(), Slot::default());

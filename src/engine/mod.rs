@@ -14,6 +14,14 @@ mod snapshot;
 mod specify;
 mod state;
 mod weave;
+#[cfg(test)]
+mod sigma_story;
+#[cfg(test)]
+mod sigma_points;
+#[cfg(test)]
+mod sigma_modifiers;
+#[cfg(test)]
+mod sigma_correlations;
 
 pub use compile::{Compiled, Environment, compile};
 pub use effects::{Effects, OpenedAlert};

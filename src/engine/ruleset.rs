@@ -177,8 +177,9 @@ impl RuleSet {
         lane.matcher.extract(&event, text, scratch).map_err(|error| DecodeError::json(&error, text))?;
         let dedupe = finish(&mut event, text, scratch.extracted(), Strength::Quick)?;
         event.received_at = event.time;
+        // Scripts look at the whole event, so it has its bytes before they are asked.
+        event.raw = raw.clone();
         Self::collect(lane, &event, text, out);
-        event.raw = raw;
         Ok(Decoded { event, dedupe })
     }
 

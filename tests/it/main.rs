@@ -30,3 +30,8 @@ mod determinism;
 mod crash;
 #[cfg(test)]
 mod demo;
+#[cfg(test)]
+mod corpus;
+#[cfg(test)]
+#[path = "../../fuzz/checks.rs"]
+mod fuzz_checks;
