@@ -1,10 +1,12 @@
-//! Rule and list files: reads them, compiles them, and keeps the last good version of a broken one.
+//! Rule files, lists and GeoIP databases: reads them, compiles them, and keeps the last good version of a broken one.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::geo_files::GeoFiles;
 use crate::engine::{Environment, RuleSet, compile};
+use crate::enrich::{Enrichment, Own};
 use crate::event::Catalogue;
 use crate::rule::ast::Filter;
 use crate::rule::{Diagnostic, Lists, RuleFile, Severity, load};
@@ -12,12 +14,16 @@ use crate::script::{Cage, ListTable};
 use crate::time::{Span, Timestamp};
 
 /// Where rules and lists are, and what they are compiled with.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct RulebookConfig {
     /// Files and folders.
     pub rules: Vec<PathBuf>,
     /// A folder.
     pub lists: Option<PathBuf>,
+    /// GeoIP databases.
+    pub geo: Vec<PathBuf>,
+    /// Watchfire's own accounts.
+    pub own: Option<Arc<Own>>,
     /// How late an event may come.
     pub lateness: Span,
 }
@@ -60,6 +66,7 @@ pub struct Rulebook {
     catalogue: Arc<Catalogue>,
     last_good: BTreeMap<Arc<str>, String>,
     last_good_lists: BTreeMap<PathBuf, String>,
+    geo: GeoFiles,
 }
 
 /// A larger file is refused.
@@ -73,12 +80,19 @@ impl Rulebook {
     /// Nothing is read yet.
     #[must_use]
     pub fn new(config: RulebookConfig, catalogue: Arc<Catalogue>) -> Self {
-        Self { config, catalogue, last_good: BTreeMap::new(), last_good_lists: BTreeMap::new() }
+        Self {
+            config,
+            catalogue,
+            last_good: BTreeMap::new(),
+            last_good_lists: BTreeMap::new(),
+            geo: GeoFiles::default(),
+        }
     }
 
     /// The folders and files to watch.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.config.rules.iter().chain(&self.config.lists).map(PathBuf::as_path)
+        let files = self.config.rules.iter().chain(&self.config.lists).chain(&self.config.geo);
+        files.map(PathBuf::as_path)
     }
 
     /// Reads everything. A file with errors runs in its last good version, if it ever had one; `today` decides
@@ -86,6 +100,8 @@ impl Rulebook {
     pub fn read(&mut self, today: Timestamp) -> Reading {
         let mut diagnostics = Vec::new();
         let lists = self.read_lists(&mut diagnostics);
+        let geo = self.geo.read(&self.config.geo, &mut diagnostics);
+        let enrichment = Enrichment::new(geo, self.config.own.clone(), Vec::new());
         let mut files = Vec::new();
         for path in rule_files(&self.config.rules, &mut diagnostics) {
             match read_text(&path, FILE_BYTES_MAX) {
@@ -95,8 +111,8 @@ impl Rulebook {
         }
         let texts: BTreeMap<Arc<str>, String> =
             files.iter().map(|file| (Arc::clone(&file.path), file.text.clone())).collect();
-        let environment = self.environment(&lists, today);
-        let (mut rules, mut filters, found) = build(&files, &lists, &environment);
+        let base = self.environment(&lists, enrichment, today);
+        let (mut rules, mut filters, mut environment, found) = build(&files, &lists, &base);
         diagnostics.extend(found);
         let broken: Vec<Arc<str>> = broken_files(&diagnostics);
         let kept: Vec<Arc<str>> =
@@ -107,7 +123,7 @@ impl Rulebook {
                     file.text.clone_from(good);
                 }
             }
-            (rules, filters, _) = build(&files, &lists, &environment);
+            (rules, filters, environment, _) = build(&files, &lists, &base);
         }
         self.last_good.retain(|path, _| texts.contains_key(path));
         for file in files.iter().filter(|file| !broken.contains(&file.path)) {
@@ -116,13 +132,10 @@ impl Rulebook {
         Reading { rules: Arc::new(rules), filters, environment, diagnostics, texts, kept }
     }
 
-    fn environment(&self, lists: &Lists, today: Timestamp) -> Environment {
-        let names: Vec<&str> = lists.names().collect();
-        let table: ListTable =
-            names.iter().map(|name| (*name, lists.get(name).unwrap_or_default())).collect();
+    fn environment(&self, lists: &Lists, enrichment: Enrichment, today: Timestamp) -> Environment {
         Environment {
-            catalogue: Arc::clone(&self.catalogue),
-            cage: Arc::new(Cage::new(Arc::new(table))),
+            catalogue: Arc::new(self.catalogue.with(enrichment)),
+            cage: Arc::new(Cage::new(Arc::new(ListTable::shared(lists.all())))),
             lateness: self.config.lateness,
             today,
         }
@@ -155,16 +168,20 @@ impl Rulebook {
     }
 }
 
+/// What the files say, compiled, and the environment with their lookups.
 fn build(
     files: &[RuleFile],
     lists: &Lists,
-    environment: &Environment,
-) -> (RuleSet, Vec<Filter>, Vec<Diagnostic>) {
+    base: &Environment,
+) -> (RuleSet, Vec<Filter>, Environment, Vec<Diagnostic>) {
     let loaded = load(files, lists);
     let mut diagnostics = loaded.diagnostics;
-    let compiled = compile(loaded.rules, &loaded.filters, environment);
+    let enrichment = base.catalogue.enrichment().with_tables(loaded.lookups);
+    let catalogue = Arc::new(base.catalogue.with(enrichment));
+    let environment = Environment { catalogue, ..base.clone() };
+    let compiled = compile(loaded.rules, &loaded.filters, &environment);
     diagnostics.extend(compiled.diagnostics);
-    (compiled.rules, loaded.filters, diagnostics)
+    (compiled.rules, loaded.filters, environment, diagnostics)
 }
 
 fn broken_files(diagnostics: &[Diagnostic]) -> Vec<Arc<str>> {
@@ -226,7 +243,7 @@ fn read_text(path: &Path, bytes_max: u64) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|error| error.to_string())
 }
 
-fn unreadable(path: &Path, reason: String) -> Diagnostic {
+pub(super) fn unreadable(path: &Path, reason: String) -> Diagnostic {
     Diagnostic {
         severity: Severity::Error,
         code: "unreadable",

@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use super::computed::Memo;
 use super::plan::{Plan, Source};
 use super::shape::Shape;
 use super::{Catalogue, Event, EventType};
@@ -48,6 +49,9 @@ pub struct Extracted {
     scratch: String,
     fields: Vec<Resolved>,
     pub(super) shape: Shape,
+    pub(super) memo: Memo,
+    /// Room for what a table is asked.
+    pub(super) key: String,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -131,8 +135,27 @@ impl Extracted {
                     let (start, end) = self.keep(&event.received_at.to_string());
                     Resolved::One(Held::Scratch(start, end))
                 }
+                Source::Computed => Resolved::Missing,
             };
             self.fields.push(held);
+        }
+        if !plan.steps.is_empty() {
+            self.compute(plan, raw);
+        }
+    }
+
+    /// Gives a field the value that was worked out for it.
+    pub(super) fn set(&mut self, field: usize, held: Held) {
+        if let Some(known) = self.fields.get_mut(field) {
+            *known = Resolved::One(held);
+        }
+    }
+
+    /// Gives a field what the event itself has there.
+    pub(super) fn set_sent(&mut self, field: usize, slots: &[u16]) {
+        let sent = self.first(slots);
+        if let Some(known) = self.fields.get_mut(field) {
+            *known = sent;
         }
     }
 
@@ -258,4 +281,11 @@ impl<'a> Iterator for Values<'a> {
 /// Texts are kept as 32-bit ranges: an event is far below 4 GiB.
 pub(super) fn narrow(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+/// A number as JSON has it: whole ones without a fraction.
+pub(super) fn json_number(number: f64) -> serde_json::Value {
+    #[expect(clippy::cast_possible_truncation, reason = "only where it is whole and small")]
+    let whole = (number.fract() == 0.0 && number.abs() < 1e15).then_some(number as i64);
+    whole.map_or_else(|| number.into(), Into::into)
 }

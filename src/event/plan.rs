@@ -6,10 +6,12 @@ use rustc_hash::FxBuildHasher;
 use serde::de::DeserializeSeed;
 use smallvec::SmallVec;
 
+use super::computed::Step;
 use super::extract::{ExtractError, Extracted};
 use super::scan;
 use super::walk::{Root, Walk};
 use super::{Catalogue, Event, Format};
+use crate::enrich::Enrichment;
 
 /// Which fields to take out of events of one format.
 #[derive(Debug, Clone)]
@@ -18,6 +20,8 @@ pub struct Plan {
     pub(super) fields: Vec<Source>,
     pub(super) slots: usize,
     pub(super) takes_all: bool,
+    /// Works out the fields that are `Computed`.
+    pub(super) steps: Vec<Step>,
     /// Equal plans have equal fingerprints.
     pub(super) fingerprint: u64,
 }
@@ -40,6 +44,8 @@ pub(super) enum Source {
     Tier(Vec<u16>),
     ReceivedFrom,
     ReceivedAt,
+    /// Filled in by a step.
+    Computed,
 }
 
 /// The wanted keys of one object and the nodes they lead to. A key is found by its length and first eight
@@ -101,17 +107,17 @@ impl Plan {
     /// gives by index; with `takes_all` also every scalar of the event, for keywords.
     #[must_use]
     pub fn new(format: Format, fields: &[String], takes_all: bool) -> Self {
-        let fingerprint = FxBuildHasher.hash_one((format, fields, takes_all));
-        let mut plan =
-            Self { nodes: vec![Branch::default()], fields: Vec::new(), slots: 0, takes_all, fingerprint };
-        for field in fields {
-            let source = plan.source(format, field);
-            plan.fields.push(source);
-        }
-        plan
+        Self::enriched(format, fields, takes_all, &Enrichment::default())
     }
 
-    fn source(&mut self, format: Format, field: &str) -> Source {
+    /// A plan for these fields in which none has a source yet.
+    pub(super) fn empty(format: Format, fields: &[String], takes_all: bool) -> Self {
+        let fingerprint = FxBuildHasher.hash_one((format, fields, takes_all));
+        let (nodes, steps) = (vec![Branch::default()], Vec::new());
+        Self { nodes, fields: Vec::new(), slots: 0, takes_all, steps, fingerprint }
+    }
+
+    pub(super) fn source(&mut self, format: Format, field: &str) -> Source {
         match field {
             "category" | "tier" | "event_type" => {
                 let paths = format.paths("event_type").unwrap_or_default();
@@ -138,7 +144,7 @@ impl Plan {
     }
 
     /// The slot of a path, entered into the tree; a dotted name is also looked for as one key of the top level.
-    fn slot(&mut self, path: &str) -> u16 {
+    pub(super) fn slot(&mut self, path: &str) -> u16 {
         let mut node = 0;
         for part in path.split('.') {
             node = self.child(node, part);

@@ -9,8 +9,9 @@ use super::document::{self, Checked};
 use super::list::Lists;
 use super::read::Context;
 use super::report::Report;
-use super::resolve::{Read, resolve};
+use super::resolve::{Read, Resolved, resolve};
 use super::{Diagnostic, script_file, yaml};
+use crate::enrich::Table;
 
 /// A rule file: `.rhai` for a script, anything else is YAML.
 #[derive(Debug, Clone)]
@@ -29,6 +30,8 @@ pub struct Loaded {
     pub rules: Vec<Rule>,
     /// The filters without mistakes.
     pub filters: Vec<Filter>,
+    /// The lookups without mistakes, each name once.
+    pub lookups: Vec<Arc<Table>>,
     /// Every mistake of every file, by file, then by place.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -52,14 +55,15 @@ pub fn load(files: &[RuleFile], lists: &Lists) -> Loaded {
             read.documents.push((number, checked));
         }
     }
-    let (rules, filters) = resolve(read, &mut reports);
+    let resolved = resolve(read, &mut reports);
     let mut diagnostics = Vec::new();
     for report in reports {
         let mut found = report.into_diagnostics();
         found.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
         diagnostics.extend(found);
     }
-    Loaded { rules, filters, diagnostics }
+    let Resolved { rules, filters, lookups } = resolved;
+    Loaded { rules, filters, lookups, diagnostics }
 }
 
 fn read_file(

@@ -43,6 +43,11 @@ impl Report {
         Self { path, diagnostics: Vec::new(), errors: 0, spare: None }
     }
 
+    /// The file.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// The document is left out because of this.
     pub(super) fn error(
         &mut self,

@@ -1,5 +1,7 @@
 //! What only shows when all files are read: ids used twice, rules that refer to others.
 
+use std::sync::Arc;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::ast::{Body, Filter, Rule};
@@ -8,6 +10,7 @@ use super::document::Checked;
 use super::report::Report;
 use super::suggest::closest;
 use super::yaml::Place;
+use crate::enrich::Table;
 
 /// Everything that was read, with the number of its file.
 pub(super) struct Read {
@@ -16,14 +19,23 @@ pub(super) struct Read {
     pub(super) left_out: FxHashSet<String>,
 }
 
-/// The rules and filters that stand, references turned into ids. One report for each file.
-pub(super) fn resolve(read: Read, reports: &mut [Report]) -> (Vec<Rule>, Vec<Filter>) {
+/// What stands.
+pub(super) struct Resolved {
+    pub(super) rules: Vec<Rule>,
+    pub(super) filters: Vec<Filter>,
+    pub(super) lookups: Vec<Arc<Table>>,
+}
+
+/// What stands, references turned into ids. One report for each file.
+pub(super) fn resolve(read: Read, reports: &mut [Report]) -> Resolved {
     let mut rules = Vec::new();
     let mut filters = Vec::new();
+    let mut lookups = Vec::new();
     let mut names = Names { left_out: read.left_out, ..Names::default() };
     for (file, checked) in read.documents {
         match checked {
             Checked::Filter(filter, references) => filters.push((file, filter, references)),
+            Checked::Lookup(table, place) => lookups.push((file, table, place)),
             Checked::Rule(rule, place, references) => {
                 let Some(report) = reports.get_mut(file) else { continue };
                 if names.add(&rule, place, report) {
@@ -40,10 +52,11 @@ pub(super) fn resolve(read: Read, reports: &mut [Report]) -> (Vec<Rule>, Vec<Fil
             names.filter(filter, references, report);
         }
     }
-    (
-        rules.into_iter().map(|(_, rule, _)| *rule).collect(),
-        filters.into_iter().map(|(_, filter, _)| *filter).collect(),
-    )
+    Resolved {
+        rules: rules.into_iter().map(|(_, rule, _)| *rule).collect(),
+        filters: filters.into_iter().map(|(_, filter, _)| *filter).collect(),
+        lookups: super::lookup::settle(lookups, reports),
+    }
 }
 
 /// Who may be referred to.
