@@ -1,6 +1,6 @@
 //! Rule files, lists and GeoIP databases: reads them, compiles them, and keeps the last good version of a broken one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::engine::{Environment, RuleSet, compile};
 use crate::enrich::{Enrichment, Own};
 use crate::event::Catalogue;
 use crate::rule::ast::Filter;
-use crate::rule::{Diagnostic, Lists, RuleFile, Severity, load};
+use crate::rule::{Diagnostic, Lists, RuleFile, Severity, imported_path, imports, load};
 use crate::script::{Cage, ListTable};
 use crate::time::{Span, Timestamp};
 
@@ -109,6 +109,7 @@ impl Rulebook {
                 Err(reason) => diagnostics.push(unreadable(&path, reason)),
             }
         }
+        self.add_imports(&mut files, &mut diagnostics);
         let texts: BTreeMap<Arc<str>, String> =
             files.iter().map(|file| (Arc::clone(&file.path), file.text.clone())).collect();
         let base = self.environment(&lists, enrichment, today);
@@ -130,6 +131,36 @@ impl Rulebook {
             self.last_good.insert(Arc::clone(&file.path), file.text.clone());
         }
         Reading { rules: Arc::new(rules), filters, environment, diagnostics, texts, kept }
+    }
+
+    /// Adds what rules import and nobody named: a rule that is looked at alone needs it too. Only what lies in the
+    /// folders of the rules is read.
+    fn add_imports(&self, files: &mut Vec<RuleFile>, diagnostics: &mut Vec<Diagnostic>) {
+        let whole = |path: &Path| path.canonicalize().ok();
+        let folder = |path: &PathBuf| {
+            if path.is_dir() { whole(path) } else { whole(path.parent()?.join(".").as_path()) }
+        };
+        let folders: Vec<PathBuf> = self.config.rules.iter().filter_map(folder).collect();
+        let mut seen: BTreeSet<PathBuf> =
+            files.iter().filter_map(|file| whole(Path::new(&*file.path))).collect();
+        let mut next = 0;
+        while let Some(file) = files.get(next) {
+            next += 1;
+            let meant = imports(&file.path, &file.text).into_iter();
+            let meant: Vec<PathBuf> =
+                meant.filter_map(|import| imported_path(&file.path, &import)).map(PathBuf::from).collect();
+            for path in meant {
+                let Some(found) = whole(&path).filter(|path| path.is_file()) else { continue };
+                let is_ours = folders.iter().any(|folder| found.starts_with(folder));
+                if !is_ours || files.len() >= FILES_MAX || !seen.insert(found) {
+                    continue;
+                }
+                match read_text(&path, FILE_BYTES_MAX) {
+                    Ok(text) => files.push(RuleFile { path: path.to_string_lossy().into(), text }),
+                    Err(reason) => diagnostics.push(unreadable(&path, reason)),
+                }
+            }
+        }
     }
 
     fn environment(&self, lists: &Lists, enrichment: Enrichment, today: Timestamp) -> Environment {
@@ -198,7 +229,7 @@ fn rule_files(paths: &[PathBuf], diagnostics: &mut Vec<Diagnostic>) -> Vec<PathB
     for path in paths {
         files.extend(files_below(path, &["yml", "yaml", "rhai"], diagnostics));
     }
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     files.retain(|file| seen.insert(file.clone()));
     files
 }

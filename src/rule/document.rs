@@ -86,7 +86,7 @@ fn rule(
     origin: Origin,
     context: &mut Context<'_>,
 ) -> Option<Checked> {
-    let place = Place { line: origin.line, column: 1, width: 1 };
+    let place = Place { line: origin.line, column: 1, width: 1, file: 0 };
     let header = header::header(entries, origin, place, context.report);
     let mut references = References::new();
     let body = match shape {

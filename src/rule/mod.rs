@@ -28,6 +28,8 @@ mod example;
 mod header;
 mod lookup;
 mod script_file;
+mod vars;
+mod import;
 mod document;
 mod resolve;
 mod load;
@@ -40,6 +42,7 @@ mod tests;
 
 pub use condition::print as print_condition;
 pub use diagnostic::{Diagnostic, Severity};
+pub use import::{imported_path, imports};
 pub use lint::{lint, lint_filter, locate};
 pub use list::{Cells, List, ListError, ListFormat, Lists, UnknownList};
 pub use load::{Loaded, RuleFile, load};
