@@ -32,23 +32,10 @@ pub(super) struct Packs<'f> {
     used: RefCell<FxHashSet<(String, String)>>,
 }
 
-/// A document with all that it imports.
-pub(super) struct Expanded {
-    pub(super) root: Yaml,
-    /// Where it imports something.
-    pub(super) import: Option<Place>,
-}
-
 /// One file's part of a document, the document itself first.
 struct Layer {
     path: String,
     entries: Vec<(Key, Yaml)>,
-}
-
-/// A document in the making.
-struct Gathered {
-    layers: Vec<Layer>,
-    import: Option<Place>,
 }
 
 impl<'f> Packs<'f> {
@@ -81,7 +68,7 @@ impl<'f> Packs<'f> {
             report.error("misplaced-key", key.place, message).help("remove it");
         }
         super::header::check_keys(entries, report);
-        let gathered = self.gather(path, entries, report);
+        let is_whole = self.gather(path, entries, report).is_some();
         let known = vars::declared(entries, report);
         if !self.imported.contains(&straight(path)) {
             let place = entries.first().map_or(root.place, |(key, _)| key.place);
@@ -90,7 +77,7 @@ impl<'f> Packs<'f> {
             return;
         }
         let used = self.used.borrow();
-        for (name, place) in known.into_iter().filter(|_| gathered.is_some()) {
+        for (name, place) in known.into_iter().filter(|_| is_whole) {
             if !used.contains(&(straight(path), name.clone())) {
                 let message = format!("no rule that imports this file uses the variable `{name}`");
                 report.warning("unused-variable", place, message).help(format!("write it as `${{{name}}}`"));
@@ -99,20 +86,20 @@ impl<'f> Packs<'f> {
     }
 
     /// The document with what it imports and its variables filled in. Nothing after a mistake, which is reported.
-    pub(super) fn expand(&self, path: &str, root: &Yaml, report: &mut Report) -> Option<Expanded> {
+    pub(super) fn expand(&self, path: &str, root: &Yaml, report: &mut Report) -> Option<Yaml> {
         let entries = root.entries().unwrap_or_default();
         if read::get(entries, "vars").is_none() && read::get(entries, "import").is_none() {
-            return Some(Expanded { root: root.clone(), import: None });
+            return Some(root.clone());
         }
         let errors = report.errors();
-        let gathered = self.gather(path, entries, report)?;
+        let layers = self.gather(path, entries, report)?;
         let mut known: BTreeMap<String, Var> = BTreeMap::new();
-        for layer in &gathered.layers {
+        for layer in &layers {
             vars::add(&layer.entries, &mut known);
         }
         let own = vars::declared(entries, report);
         let mut merged = Vec::new();
-        for layer in &gathered.layers {
+        for layer in &layers {
             merge(&mut merged, &layer.entries);
         }
         merged.retain(|(key, _)| key.text != "vars" && key.text != "import");
@@ -123,18 +110,17 @@ impl<'f> Packs<'f> {
             report.warning("unused-variable", *place, message).help(format!("write it as `${{{name}}}`"));
         }
         let mut all = self.used.borrow_mut();
-        for layer in &gathered.layers {
+        for layer in &layers {
             all.extend(used.iter().map(|name| (layer.path.clone(), name.clone())));
         }
-        (report.errors() == errors).then_some(Expanded { root, import: gathered.import })
+        (report.errors() == errors).then_some(root)
     }
 
-    fn gather(&self, path: &str, entries: Entries<'_>, report: &mut Report) -> Option<Gathered> {
+    fn gather(&self, path: &str, entries: Entries<'_>, report: &mut Report) -> Option<Vec<Layer>> {
         let errors = report.errors();
-        let import = read::get(entries, "import").map(|(_, node)| node.place);
-        let mut gathered = Gathered { layers: Vec::new(), import };
-        self.layer(path, entries, &mut vec![straight(path)], &mut gathered, report);
-        (report.errors() == errors).then_some(gathered)
+        let mut layers = Vec::new();
+        self.layer(path, entries, &mut vec![straight(path)], &mut layers, report);
+        (report.errors() == errors).then_some(layers)
     }
 
     fn layer(
@@ -142,10 +128,10 @@ impl<'f> Packs<'f> {
         path: &str,
         entries: Entries<'_>,
         under_way: &mut Vec<String>,
-        gathered: &mut Gathered,
+        layers: &mut Vec<Layer>,
         report: &mut Report,
     ) {
-        gathered.layers.push(Layer { path: straight(path), entries: entries.to_vec() });
+        layers.push(Layer { path: straight(path), entries: entries.to_vec() });
         let Some((_, node)) = read::get(entries, "import") else { return };
         for item in read::items(node) {
             let Some(written) = read::name(item, "`import`", report) else { continue };
@@ -158,7 +144,7 @@ impl<'f> Packs<'f> {
                 report.error("bad-import", item.place, message).help("remove one of the imports");
                 continue;
             }
-            if gathered.layers.len() >= LAYERS_MAX {
+            if layers.len() >= LAYERS_MAX {
                 let message = format!("more than {LAYERS_MAX} files are imported");
                 report.error("bad-import", item.place, message).help("join some of them");
                 return;
@@ -166,7 +152,7 @@ impl<'f> Packs<'f> {
             let mut root = root.clone();
             root.set_file(report.source(path));
             under_way.push(target);
-            self.layer(path, root.entries().unwrap_or_default(), under_way, gathered, report);
+            self.layer(path, root.entries().unwrap_or_default(), under_way, layers, report);
             under_way.pop();
         }
     }

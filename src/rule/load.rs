@@ -8,7 +8,7 @@ use super::ast::{Filter, Rule, ScriptSource};
 use super::document::{self, Checked};
 use super::import::Packs;
 use super::list::Lists;
-use super::read::Context;
+use super::read::{self, Context};
 use super::report::Report;
 use super::resolve::{Read, Resolved, resolve};
 use super::yaml::{self, Document, Yaml};
@@ -108,10 +108,9 @@ fn one(
     context: &mut Context<'_>,
 ) -> Option<Checked> {
     let before = context.report.len();
+    let import = read::value(root.entries().unwrap_or_default(), "import").map(|node| node.place);
     let expanded = packs.expand(path, root, context.report);
-    let import = expanded.as_ref().and_then(|expanded| expanded.import);
-    let checked =
-        expanded.and_then(|expanded| document::document(&expanded.root, path, script.cloned(), context));
+    let checked = expanded.and_then(|root| document::document(&root, path, script.cloned(), context));
     if let (None, Some(place), true) = (&checked, import, context.report.blames_import(before)) {
         let message = "this rule is left out because of what it imports";
         context.report.error("bad-import", place, message).help("correct the imported file first");

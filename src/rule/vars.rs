@@ -178,6 +178,10 @@ impl Filler<'_> {
         if self.under_way.iter().any(|known| known == name) {
             let message = format!("the variable `{name}` is made of itself");
             let place = var.value.place;
+            // Once is enough.
+            if let Some(var) = self.vars.get_mut(name) {
+                var.is_filled = true;
+            }
             self.report.error("unknown-variable", place, message).help("write its value out");
             return None;
         }
