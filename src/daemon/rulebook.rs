@@ -286,3 +286,6 @@ pub(super) fn unreadable(path: &Path, reason: String) -> Diagnostic {
         width: 1,
     }
 }
+
+#[cfg(test)]
+mod tests;

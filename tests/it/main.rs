@@ -26,6 +26,9 @@ mod restart;
 mod sources;
 #[cfg(test)]
 mod determinism;
+mod enrichment;
+#[cfg(test)]
+mod enrichment;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]

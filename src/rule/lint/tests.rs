@@ -116,7 +116,10 @@ fn fields_that_nobody_works_out_are_named() {
             &crate::rule::Lists::new(),
         );
         let found = lint(&loaded.rules[0], &catalogue, Some(&text));
-        found.into_iter().map(|d| format!("{}: {}", d.message, d.help.unwrap_or_default())).collect::<Vec<_>>()
+        found
+            .into_iter()
+            .map(|d| format!("{}: {}", d.message, d.help.unwrap_or_default()))
+            .collect::<Vec<_>>()
     };
     assert!(enriched("{geo.country: DE, self: true, author.team: red}").is_empty());
     assert_eq!(
