@@ -26,7 +26,6 @@ mod restart;
 mod sources;
 #[cfg(test)]
 mod determinism;
-mod enrichment;
 #[cfg(test)]
 mod enrichment;
 #[cfg(test)]
