@@ -87,6 +87,8 @@ impl AbsenceSpec {
             reason,
             evidence: Evidence::sample([open.1].into_iter()),
             held: smallvec![(at, at)],
+            score: None,
+            key: None,
         }
     }
 }
@@ -105,7 +107,7 @@ impl AbsenceState {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        (self.open.len() + self.answers.len()) * 16
+        (self.open.capacity() + self.answers.capacity()) * size_of::<(Timestamp, Position)>()
     }
 
     pub(super) fn positions(&self) -> Vec<Position> {

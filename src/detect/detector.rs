@@ -2,13 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use smallvec::smallvec;
 
 use super::absence::{AbsenceSpec, AbsenceState};
+use super::bucket::{BucketSpec, BucketState};
+use super::change::{ChangeSpec, ChangeState};
+use super::dormant::{DormantSpec, DormantState};
+use super::first_seen::{FirstSeenSpec, FirstSeenState};
 use super::hit::{Completion, Evidence, Hit, Outcome};
-use super::novelty::{DormantSpec, DormantState, FirstSeenSpec, FirstSeenState};
+use super::rare::{RareSpec, RareState};
+use super::risk::{RiskSpec, RiskState};
 use super::script::{ScriptKeyState, ScriptSpec};
 use super::sequence::{SequenceSpec, SequenceState};
+use super::spike::{SpikeSpec, SpikeState};
+use super::travel::{TravelSpec, TravelState};
+use super::unusual_hour::{UnusualHourSpec, UnusualHourState};
 use super::window::{WindowSpec, WindowState};
 use crate::event::Position;
 use crate::script::ScriptError;
@@ -31,6 +38,20 @@ pub enum Detector {
     Dormant(DormantSpec),
     /// A script.
     Script(ScriptSpec),
+    /// A changed value.
+    Change(ChangeSpec),
+    /// A leaky bucket.
+    Bucket(BucketSpec),
+    /// A rare value.
+    Rare(RareSpec),
+    /// Two places too far apart.
+    Travel(TravelSpec),
+    /// A decaying sum of scores.
+    Risk(RiskSpec),
+    /// A stretch unlike the past.
+    Spike(SpikeSpec),
+    /// An hour unlike the past.
+    UnusualHour(UnusualHourSpec),
 }
 
 /// What is remembered of one key.
@@ -48,6 +69,20 @@ pub enum KeyState {
     Dormant(DormantState),
     /// Of a script.
     Script(ScriptKeyState),
+    /// Of a change.
+    Change(ChangeState),
+    /// Of a bucket.
+    Bucket(BucketState),
+    /// Of a group of peers.
+    Rare(RareState),
+    /// Of a traveller.
+    Travel(TravelState),
+    /// Of a risk.
+    Risk(RiskState),
+    /// Of a spike.
+    Spike(SpikeState),
+    /// Of an unusual hour.
+    UnusualHour(UnusualHourState),
 }
 
 impl Detector {
@@ -68,6 +103,13 @@ impl Detector {
             Self::FirstSeen(_) => Some(KeyState::FirstSeen(FirstSeenState::default())),
             Self::Dormant(_) => Some(KeyState::Dormant(DormantState::default())),
             Self::Script(_) => Some(KeyState::Script(ScriptKeyState::default())),
+            Self::Change(_) => Some(KeyState::Change(ChangeState::default())),
+            Self::Bucket(_) => Some(KeyState::Bucket(BucketState::default())),
+            Self::Rare(_) => Some(KeyState::Rare(RareState::default())),
+            Self::Travel(_) => Some(KeyState::Travel(TravelState::default())),
+            Self::Risk(_) => Some(KeyState::Risk(RiskState::default())),
+            Self::Spike(_) => Some(KeyState::Spike(SpikeState::default())),
+            Self::UnusualHour(_) => Some(KeyState::UnusualHour(UnusualHourState::default())),
         }
     }
 
@@ -83,9 +125,16 @@ impl Detector {
             (Self::Window(spec), KeyState::Window(state)) => spec.on_hit(state, hit, watermark),
             (Self::Sequence(spec), KeyState::Sequence(state)) => spec.on_hit(state, hit, watermark),
             (Self::Absence(spec), KeyState::Absence(state)) => spec.on_hit(state, hit),
-            (Self::FirstSeen(spec), KeyState::FirstSeen(state)) => spec.on_hit(state, hit),
-            (Self::Dormant(spec), KeyState::Dormant(state)) => spec.on_hit(state, hit),
+            (Self::FirstSeen(spec), KeyState::FirstSeen(state)) => spec.on_hit(state, hit, watermark),
+            (Self::Dormant(spec), KeyState::Dormant(state)) => spec.on_hit(state, hit, watermark),
             (Self::Script(spec), KeyState::Script(state)) => spec.on_hit(state, hit, &event())?,
+            (Self::Change(spec), KeyState::Change(state)) => spec.on_hit(state, hit, watermark),
+            (Self::Bucket(spec), KeyState::Bucket(state)) => spec.on_hit(state, hit, watermark),
+            (Self::Rare(spec), KeyState::Rare(state)) => spec.on_hit(state, hit, watermark),
+            (Self::Travel(spec), KeyState::Travel(state)) => spec.on_hit(state, hit, watermark),
+            (Self::Risk(spec), KeyState::Risk(state)) => spec.on_hit(state, hit, watermark),
+            (Self::Spike(spec), KeyState::Spike(state)) => spec.on_hit(state, hit, watermark),
+            (Self::UnusualHour(spec), KeyState::UnusualHour(state)) => spec.on_hit(state, hit, watermark),
             _ => Outcome::default(),
         })
     }
@@ -96,6 +145,12 @@ impl Detector {
             (Self::Window(spec), KeyState::Window(state)) => spec.on_timer(state, at),
             (Self::Sequence(spec), KeyState::Sequence(state)) => spec.on_timer(state, at),
             (Self::Absence(spec), KeyState::Absence(state)) => spec.on_timer(state, at),
+            (Self::FirstSeen(spec), KeyState::FirstSeen(state)) => spec.on_timer(state, at),
+            (Self::Dormant(spec), KeyState::Dormant(state)) => spec.on_timer(state, at),
+            (Self::Change(spec), KeyState::Change(state)) => spec.on_timer(state, at),
+            (Self::Rare(spec), KeyState::Rare(state)) => spec.on_timer(state, at),
+            (Self::Spike(spec), KeyState::Spike(state)) => spec.on_timer(state, at),
+            (Self::UnusualHour(spec), KeyState::UnusualHour(state)) => spec.on_timer(state, at),
             _ => Outcome::default(),
         }
     }
@@ -103,14 +158,16 @@ impl Detector {
     /// The finding of a rule without behaviour.
     #[must_use]
     pub fn single(hit: &Hit) -> Completion {
-        Completion {
-            time: hit.time,
-            position: hit.position,
-            value: 1.0,
-            reason: String::from("one matching event"),
-            evidence: Evidence::sample([hit.position].into_iter()),
-            held: smallvec![(hit.time, hit.time)],
-        }
+        let evidence = Evidence::sample([hit.position].into_iter());
+        Completion::at(hit, 1.0, String::from("one matching event"), evidence)
+    }
+
+    /// What a key knows at a moment, in sentences for people; nothing where its events say it all.
+    #[must_use]
+    pub fn known(&self, state: &KeyState, at: Timestamp) -> Vec<String> {
+        let _ = at;
+        let (events, last) = (state.positions(self.within()).len(), state.last());
+        vec![format!("{events} events are remembered, the last one of {last}")]
     }
 
     /// For how long after its last event a key must be remembered; none: as long as there is room.
@@ -118,6 +175,12 @@ impl Detector {
     pub fn memory(&self) -> Option<Span> {
         match self {
             Self::Single | Self::FirstSeen(_) | Self::Dormant(_) | Self::Script(_) => None,
+            Self::Spike(_) | Self::UnusualHour(_) => None,
+            Self::Change(spec) => spec.memory(),
+            Self::Rare(spec) => Some(spec.memory()),
+            Self::Travel(spec) => Some(spec.memory()),
+            Self::Bucket(spec) => Some(spec.memory()),
+            Self::Risk(spec) => Some(spec.memory()),
             Self::Window(spec) => Some(spec.within),
             Self::Sequence(spec) => Some(spec.within),
             Self::Absence(spec) => Some(Span(spec.within.0.saturating_mul(2))),
@@ -127,7 +190,18 @@ impl Detector {
     /// For how long events may still change what was concluded about a moment.
     #[must_use]
     pub fn within(&self) -> Span {
-        self.memory().unwrap_or_default()
+        match self {
+            Self::Rare(_) | Self::Change(_) => Span::default(),
+            Self::Travel(_) => TravelSpec::JOURNEY,
+            _ => self.memory().unwrap_or_default(),
+        }
+    }
+
+    /// Whether what it finds are moments that a late event may move back to its own; a finding's stretch is then
+    /// the moment, and the one that it takes the place of.
+    #[must_use]
+    pub const fn is_movable(&self) -> bool {
+        matches!(self, Self::FirstSeen(_) | Self::Dormant(_))
     }
 }
 
@@ -142,6 +216,13 @@ impl KeyState {
             Self::FirstSeen(state) => state.last(),
             Self::Dormant(state) => state.last(),
             Self::Script(state) => state.last(),
+            Self::Change(state) => state.last(),
+            Self::Bucket(state) => state.last(),
+            Self::Rare(state) => state.last(),
+            Self::Travel(state) => state.last(),
+            Self::Risk(state) => state.last(),
+            Self::Spike(state) => state.last(),
+            Self::UnusualHour(state) => state.last(),
         }
     }
 
@@ -154,20 +235,35 @@ impl KeyState {
                 Self::Sequence(state) => state.bytes(),
                 Self::Absence(state) => state.bytes(),
                 Self::FirstSeen(state) => state.bytes(),
-                Self::Dormant(_) => 0,
+                Self::Dormant(state) => state.bytes(),
                 Self::Script(state) => state.bytes(),
+                Self::Change(state) => state.bytes(),
+                Self::Bucket(state) => state.bytes(),
+                Self::Rare(state) => state.bytes(),
+                Self::Travel(state) => state.bytes(),
+                Self::Risk(state) => state.bytes(),
+                Self::Spike(state) => state.bytes(),
+                Self::UnusualHour(state) => state.bytes(),
             }
     }
 
-    /// The events it remembers, for `explain`.
+    /// The events it remembers, for `explain`; of a window, those in the newest one of this length.
     #[must_use]
-    pub fn positions(&self) -> Vec<Position> {
+    pub fn positions(&self, within: Span) -> Vec<Position> {
         match self {
-            Self::Window(state) => state.positions(),
+            Self::Window(state) => state.positions(within),
             Self::Sequence(state) => state.positions(),
             Self::Absence(state) => state.positions(),
             Self::Script(state) => state.positions(),
-            Self::FirstSeen(_) | Self::Dormant(_) => Vec::new(),
+            Self::Change(state) => state.positions(),
+            Self::Bucket(state) => state.positions(),
+            Self::Rare(state) => state.positions(),
+            Self::Travel(state) => state.positions(),
+            Self::Risk(state) => state.positions(),
+            Self::Spike(state) => state.positions(),
+            Self::UnusualHour(state) => state.positions(),
+            Self::FirstSeen(state) => state.positions(),
+            Self::Dormant(state) => state.positions(),
         }
     }
 }

@@ -36,6 +36,17 @@ impl Hit {
     }
 }
 
+/// A value for people: its parts joined by commas, cut where it gets long.
+pub(super) fn shown(value: &str) -> String {
+    let cut = value.char_indices().nth(SHOWN_MAX).map(|(end, _)| end);
+    let text = value.get(..cut.unwrap_or(value.len())).unwrap_or_default();
+    let more = if cut.is_some() { "…" } else { "" };
+    format!("{}{more}", text.replace(Hit::SEPARATOR, ", "))
+}
+
+/// How many characters of a value people are shown, and states keep.
+const SHOWN_MAX: usize = 200;
+
 /// 8 bytes of a text's BLAKE3 hash.
 pub(super) fn hash(text: &str) -> u64 {
     let digest = blake3::hash(text.as_bytes());
@@ -62,6 +73,27 @@ pub struct Completion {
     pub evidence: Evidence,
     /// Over which stretches; several when a late event changed more than one.
     pub held: SmallVec<[Held; 1]>,
+    /// What it adds to `risk`, where a script says so; else the rule's own `score`.
+    pub score: Option<f64>,
+    /// The alert's key, in the form of [`Hit::key`], where it is not the key of the state.
+    pub key: Option<Box<str>>,
+}
+
+impl Completion {
+    /// The behaviour held at one moment, which one event completed.
+    #[must_use]
+    pub fn at(hit: &Hit, value: f64, reason: String, evidence: Evidence) -> Self {
+        Self {
+            time: hit.time,
+            position: hit.position,
+            value,
+            reason,
+            evidence,
+            held: smallvec::smallvec![(hit.time, hit.time)],
+            score: None,
+            key: None,
+        }
+    }
 }
 
 /// The events that count: a bounded sample of positions, and how many there are.

@@ -2,15 +2,26 @@
 //!
 //! `match` (in [`RuleSet::hits`]) is stateless and may run anywhere; `judge` (in [`Engine`]) owns the state.
 
+mod chain;
 mod compile;
+mod conclude;
 mod effects;
 mod judge;
 mod limits;
 mod room;
 mod ruleset;
 mod snapshot;
+mod specify;
 mod state;
 mod weave;
+#[cfg(test)]
+mod sigma_story;
+#[cfg(test)]
+mod sigma_points;
+#[cfg(test)]
+mod sigma_modifiers;
+#[cfg(test)]
+mod sigma_correlations;
 
 pub use compile::{Compiled, Environment, compile};
 pub use effects::{Effects, OpenedAlert};

@@ -7,9 +7,9 @@ use memchr::memmem::Finder;
 use regex::Regex;
 
 use super::fold::fold;
+use crate::decode::parse_time;
 use crate::event::Scalar;
 use crate::rule::ast::{Cmp, Glob, Op, RefKind, Test, TimePart};
-use crate::time::Timestamp;
 
 /// A compiled test. `field` is an index into the matcher's fields; none for keywords.
 #[derive(Debug)]
@@ -127,8 +127,11 @@ fn contains(network: &IpNet, address: IpAddr) -> bool {
     network.contains(&address) || network.contains(&address.to_canonical())
 }
 
+/// Milliseconds from 1970 to the year 10000: larger numbers are no times.
+const YEAR_10000: u64 = 253_402_300_800_000;
+
 fn time_part(text: &str, part: TimePart) -> Option<f64> {
-    let time = Timestamp::parse(text).ok()?.civil();
+    let time = parse_time(text).filter(|time| time.0.unsigned_abs() < YEAR_10000)?.civil();
     Some(match part {
         TimePart::Minute => f64::from(time.minute()),
         TimePart::Hour => f64::from(time.hour()),

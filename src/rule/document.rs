@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::ast::{Body, Filter, Origin, Rule, ScriptSource};
-use super::correlation::References;
+use super::correlation::Links;
 use super::detection::Draft;
 use super::read::{self, Context, Entries};
 use super::report::Report;
@@ -14,10 +14,10 @@ use crate::enrich::Table;
 /// A document without mistakes of its own.
 #[derive(Debug)]
 pub(super) enum Checked {
-    /// The rule, where its id and name are written, and the rules a correlation is over.
-    Rule(Box<Rule>, Place, References),
+    /// The rule, where its id and name are written, and what a correlation says about others.
+    Rule(Box<Rule>, Place, Links),
     /// The filter and the rules it is for.
-    Filter(Box<Filter>, References),
+    Filter(Box<Filter>, Links),
     /// The table, and where the document begins.
     Lookup(Arc<Table>, Place),
 }
@@ -53,7 +53,7 @@ pub(super) fn document(
             header::check_logsource(entries, place, context.report);
             let logsource = header::logsource(entries, context.report);
             filter::filter((key, node), entries, logsource, origin, context)
-                .map(|(filter, rules)| Checked::Filter(Box::new(filter), rules))
+                .map(|(filter, links)| Checked::Filter(Box::new(filter), links))
         }
         shape => rule(entries, &shape, script, origin, context),
     };
@@ -88,19 +88,23 @@ fn rule(
 ) -> Option<Checked> {
     let place = Place { line: origin.line, column: 1, width: 1, file: 0 };
     let header = header::header(entries, origin, place, context.report);
-    let mut references = References::new();
+    let mut links = Links::default();
     let body = match shape {
         Shape::Correlation((key, node)) => {
             refuse(entries, &["behavior", "owner", "expires"], "a correlation", context.report);
             let beside = read::value(entries, "generate");
             let read = correlation::correlation(key, node, beside, context.report);
-            read.map(|(correlation, rules)| {
-                references = rules;
+            read.map(|(correlation, found)| {
+                links = found;
                 Body::Correlation(correlation)
             })
         }
         Shape::Detection((key, node)) => {
             refuse(entries, &["owner", "expires", "generate"], "a rule", context.report);
+            if measures_risk(entries) {
+                let message = "`risk` is over the alerts of other rules; it has no `detection`";
+                context.report.error("misplaced-key", key.place, message).help("remove it");
+            }
             header::check_logsource(entries, place, context.report);
             let draft = read::map(node, "`detection`", context.report)
                 .map(|inner| Draft::new(inner, &[], key.place, context.report));
@@ -115,7 +119,7 @@ fn rule(
     let tests = read::value(entries, "tests").map(|node| example::examples(node, product, context.report));
     let id_place = ["id", "name", "title"].into_iter().find_map(|key| Some(read::get(entries, key)?.1.place));
     let rule = Rule { body: body?, tests: tests.unwrap_or_default(), ..header? };
-    Some(Checked::Rule(Box::new(rule), id_place.unwrap_or(place), references))
+    Some(Checked::Rule(Box::new(rule), id_place.unwrap_or(place), links))
 }
 
 /// The body of a rule over events: behaviour first, since it names selections.
@@ -155,7 +159,7 @@ fn shape<'a>(entries: Entries<'a>, place: Place, is_script: bool, report: &mut R
         (Some(detection), None, None) => Some(Shape::Detection(detection)),
         (None, Some(correlation), None) if !is_script => Some(Shape::Correlation(correlation)),
         (None, None, Some(filter)) if !is_script => Some(Shape::Filter(filter)),
-        (None, None, None) if is_script => Some(Shape::Bare),
+        (None, None, None) if is_script || measures_risk(entries) => Some(Shape::Bare),
         (None, None, None) if read::is_mistyped(entries, &["detection", "correlation", "filter"]) => None,
         (None, None, None) => {
             let help = "add `detection:` with selections and a condition, or `correlation:`, or `filter:`";
@@ -172,6 +176,12 @@ fn shape<'a>(entries: Entries<'a>, place: Place, is_script: bool, report: &mut R
             None
         }
     }
+}
+
+/// Risk is over the alerts of other rules, so it needs no events of its own.
+fn measures_risk(entries: Entries<'_>) -> bool {
+    let behavior = read::value(entries, "behavior").and_then(Yaml::entries);
+    behavior.is_some_and(|behavior| read::get(behavior, "risk").is_some())
 }
 
 fn refuse(entries: Entries<'_>, keys: &[&str], what: &str, report: &mut Report) {

@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`load()`] splits files into documents (`yaml`), each document becomes a rule or a filter
 //! (`document`, `header`, `detection`, `behavior`, `correlation`, `filter`, `example`), and what refers to other
-//! files is resolved last (`resolve`). Every mistake is collected in a `Report`; a document with an error is
+//! files is resolved last (`resolve`, `chain`, `link`). Every mistake is collected in a `Report`; a document with an error is
 //! left out, the others stay.
 
 pub mod ast;
@@ -21,6 +21,7 @@ mod condition;
 mod detection;
 mod behavior;
 mod sequence;
+mod criteria;
 mod correlation;
 mod filter;
 mod expression;
@@ -31,6 +32,8 @@ mod script_file;
 mod vars;
 mod import;
 mod document;
+mod chain;
+mod link;
 mod resolve;
 mod load;
 mod render;
@@ -40,9 +43,12 @@ pub(crate) mod vocabulary;
 #[cfg(test)]
 mod tests;
 
+pub use behavior::{COMPARISONS, GROUP, KINDS, KindEntry, OPTIONS, OptionEntry, Shape};
+pub use behavior::keys as behavior_keys;
 pub use condition::print as print_condition;
 pub use diagnostic::{Diagnostic, Severity};
 pub use import::{imported_path, imports};
+pub use filter::fits;
 pub use lint::{lint, lint_filter, locate};
 pub use list::{Cells, List, ListError, ListFormat, Lists, UnknownList};
 pub use load::{Loaded, RuleFile, load};

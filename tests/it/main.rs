@@ -32,3 +32,8 @@ mod enrichment;
 mod crash;
 #[cfg(test)]
 mod demo;
+#[cfg(test)]
+mod corpus;
+#[cfg(test)]
+#[path = "../../fuzz/checks.rs"]
+mod fuzz_checks;
