@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::event::{Catalogue, Event, Extracted, Format};
@@ -23,14 +24,18 @@ pub enum Strength {
 
 enum Digest {
     Lasting(Box<blake3::Hasher>),
-    Quick(u64),
+    /// The parts, each behind its length; a long one is its hash.
+    Quick(SmallVec<[u8; 256]>),
 }
+
+/// Longer parts of a quick key are hashed by themselves.
+const PART_MAX: usize = 64;
 
 impl Digest {
     fn new(strength: Strength) -> Self {
         match strength {
             Strength::Lasting => Self::Lasting(Box::default()),
-            Strength::Quick => Self::Quick(0),
+            Strength::Quick => Self::Quick(SmallVec::new()),
         }
     }
 
@@ -39,10 +44,16 @@ impl Digest {
             Self::Lasting(hasher) => {
                 hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
             }
-            // One to one in the part's hash; the rotation makes the order count.
-            Self::Quick(state) => {
-                let mixed = state.rotate_left(23) ^ xxh3_64(part.as_bytes());
-                *state = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            Self::Quick(parts) => {
+                let length = part.len().to_le_bytes();
+                if part.len() <= PART_MAX {
+                    parts.extend_from_slice(length.get(..1).unwrap_or_default());
+                    parts.extend_from_slice(part.as_bytes());
+                } else {
+                    parts.push(u8::MAX);
+                    parts.extend_from_slice(&length);
+                    parts.extend_from_slice(&xxh3_64(part.as_bytes()).to_le_bytes());
+                }
             }
         }
     }
@@ -58,7 +69,7 @@ impl Digest {
                 bytes.copy_from_slice(hasher.finalize().as_bytes().get(..16).unwrap_or(&[0; 16]));
                 u128::from_le_bytes(bytes)
             }
-            Self::Quick(state) => u128::from(state),
+            Self::Quick(parts) => u128::from(xxh3_64(&parts)),
         }
     }
 }

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use super::canonical::lookup;
 use super::extract::{Extracted, Held};
-use super::plan::{Plan, Source};
+use super::plan::{Field, Own as Made, Plan};
 use super::{Format, extract};
 use crate::enrich::{Enrichment, Fact, Geo, GeoField, Own, Row, Table, Wanted};
 
@@ -255,10 +255,12 @@ impl Plan {
     pub fn enriched(format: Format, fields: &[String], takes_all: bool, enrichment: &Enrichment) -> Self {
         let all = Fields::new(fields, enrichment);
         let mut plan = Self::empty(format, all.names(), takes_all);
-        for (index, name) in all.names().iter().enumerate() {
-            let source = if all.is_computed(index) { Source::Computed } else { plan.source(format, name) };
-            plan.fields.push(source);
-        }
+        let field = |(index, name): (usize, &String)| match all.is_computed(index) {
+            true => plan.made(Made::Computed),
+            false => plan.field(format, name),
+        };
+        let sources: Vec<Field> = all.names().iter().enumerate().map(field).collect();
+        plan.fields = sources.into();
         let steps = all.steps(enrichment, |name| plan.slot(name));
         let mut hasher = rustc_hash::FxHasher::default();
         plan.fingerprint.hash(&mut hasher);

@@ -8,6 +8,7 @@ mod catalogue;
 mod computed;
 mod extract;
 mod format;
+mod marks;
 mod plan;
 mod scan;
 mod shape;

@@ -160,6 +160,9 @@ impl<'a> Linter<'a> {
         for field in behavior.by.iter().chain(values) {
             self.field(field, line);
         }
+        if let Kind::Travel { .. } = &behavior.kind {
+            self.field("geo.latitude", line);
+        }
     }
 
     /// What the rule is woken for: the condition, or each step of a sequence.
