@@ -7,6 +7,7 @@ mod canonical;
 mod catalogue;
 mod extract;
 mod format;
+mod mend;
 mod marks;
 mod plan;
 mod scan;
