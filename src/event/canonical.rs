@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::mend::mended;
 use super::{Catalogue, Event};
 
 /// The event as one JSON object: every original field under its original name, the canonical fields on top.
@@ -11,7 +12,10 @@ use super::{Catalogue, Event};
 /// which the decoder never lets through, give an object with the canonical fields alone.
 #[must_use]
 pub fn canonical(event: &Event, catalogue: &Catalogue) -> Map<String, Value> {
-    let mut object: Map<String, Value> = serde_json::from_slice(&event.raw).unwrap_or_default();
+    let mended =
+        || mended(std::str::from_utf8(&event.raw).ok()?).and_then(|raw| serde_json::from_str(&raw).ok());
+    let read: Option<Map<String, Value>> = serde_json::from_slice(&event.raw).ok().or_else(mended);
+    let mut object = read.unwrap_or_default();
     for mapping in event.format.mappings() {
         let found = mapping.paths.iter().find_map(|path| lookup(&object, path));
         if let Some(value) = found.cloned() {

@@ -8,6 +8,7 @@ mod catalogue;
 mod computed;
 mod extract;
 mod format;
+mod mend;
 mod marks;
 mod plan;
 mod scan;

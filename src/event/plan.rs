@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 
 use super::computed::Step;
 use super::extract::{ExtractError, Extracted};
+use super::mend::mended;
 use super::scan;
 use super::walk::{Root, Walk};
 use super::{Catalogue, Event, Format};
@@ -214,7 +215,11 @@ impl Plan {
         // The scanner gives up on what it does not know; the parser then decides, and words the error.
         if !scan::scan(self, raw, out) {
             out.clear();
-            self.parse(raw, out)?;
+            if let Err(error) = self.parse(raw, out) {
+                let mended = mended(raw).ok_or(error)?;
+                out.clear();
+                self.parse(&mended, out)?;
+            }
         }
         out.resolve(self, event, raw, catalogue);
         Ok(())
