@@ -72,7 +72,9 @@ impl Trial {
             newest = newest.max(hit.time);
             bench.advance(newest.minus(Span(LATE * self.unit)));
             assert_eq!(bench.state.last(), newest);
-            assert!(bench.state.positions().iter().all(|position| bench.known.contains(position)));
+            assert!(
+                bench.state.positions(Span::default()).iter().all(|position| bench.known.contains(position))
+            );
             assert!(bench.state.bytes() >= size_of::<KeyState>() && bench.state.bytes() < 100_000);
         }
         bench.advance(Timestamp::MAX);
