@@ -37,7 +37,8 @@ impl Engine {
             alert: None,
         };
         if !unit.is_silent || !unit.followers.is_empty() {
-            let name = |index: usize| alert_id((&unit.rule.id, key), (completion.position, completion.time), index);
+            let name =
+                |index: usize| alert_id((&unit.rule.id, key), (completion.position, completion.time), index);
             let mut untracked = Episodes::default();
             let episodes = self.episodes(&place).unwrap_or(&mut untracked);
             let opened_by = (completion.position, thousandths(completion.score));
