@@ -2,13 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use smallvec::smallvec;
 
 use super::absence::{AbsenceSpec, AbsenceState};
+use super::bucket::{BucketSpec, BucketState};
+use super::change::{ChangeSpec, ChangeState};
 use super::hit::{Completion, Evidence, Hit, Outcome};
 use super::novelty::{DormantSpec, DormantState, FirstSeenSpec, FirstSeenState};
+use super::rare::{RareSpec, RareState};
+use super::risk::{RiskSpec, RiskState};
 use super::script::{ScriptKeyState, ScriptSpec};
 use super::sequence::{SequenceSpec, SequenceState};
+use super::spike::{SpikeSpec, SpikeState};
+use super::travel::{TravelSpec, TravelState};
+use super::unusual_hour::{UnusualHourSpec, UnusualHourState};
 use super::window::{WindowSpec, WindowState};
 use crate::event::Position;
 use crate::script::ScriptError;
@@ -31,6 +37,20 @@ pub enum Detector {
     Dormant(DormantSpec),
     /// A script.
     Script(ScriptSpec),
+    /// A changed value.
+    Change(ChangeSpec),
+    /// A leaky bucket.
+    Bucket(BucketSpec),
+    /// A rare value.
+    Rare(RareSpec),
+    /// Two places too far apart.
+    Travel(TravelSpec),
+    /// A decaying sum of scores.
+    Risk(RiskSpec),
+    /// A stretch unlike the past.
+    Spike(SpikeSpec),
+    /// An hour unlike the past.
+    UnusualHour(UnusualHourSpec),
 }
 
 /// What is remembered of one key.
@@ -48,6 +68,20 @@ pub enum KeyState {
     Dormant(DormantState),
     /// Of a script.
     Script(ScriptKeyState),
+    /// Of a change.
+    Change(ChangeState),
+    /// Of a bucket.
+    Bucket(BucketState),
+    /// Of a group of peers.
+    Rare(RareState),
+    /// Of a traveller.
+    Travel(TravelState),
+    /// Of a risk.
+    Risk(RiskState),
+    /// Of a spike.
+    Spike(SpikeState),
+    /// Of an unusual hour.
+    UnusualHour(UnusualHourState),
 }
 
 impl Detector {
@@ -68,6 +102,13 @@ impl Detector {
             Self::FirstSeen(_) => Some(KeyState::FirstSeen(FirstSeenState::default())),
             Self::Dormant(_) => Some(KeyState::Dormant(DormantState::default())),
             Self::Script(_) => Some(KeyState::Script(ScriptKeyState::default())),
+            Self::Change(_) => Some(KeyState::Change(ChangeState::default())),
+            Self::Bucket(_) => Some(KeyState::Bucket(BucketState::default())),
+            Self::Rare(_) => Some(KeyState::Rare(RareState::default())),
+            Self::Travel(_) => Some(KeyState::Travel(TravelState::default())),
+            Self::Risk(_) => Some(KeyState::Risk(RiskState::default())),
+            Self::Spike(_) => Some(KeyState::Spike(SpikeState::default())),
+            Self::UnusualHour(_) => Some(KeyState::UnusualHour(UnusualHourState::default())),
         }
     }
 
@@ -86,6 +127,13 @@ impl Detector {
             (Self::FirstSeen(spec), KeyState::FirstSeen(state)) => spec.on_hit(state, hit),
             (Self::Dormant(spec), KeyState::Dormant(state)) => spec.on_hit(state, hit),
             (Self::Script(spec), KeyState::Script(state)) => spec.on_hit(state, hit, &event())?,
+            (Self::Change(spec), KeyState::Change(state)) => spec.on_hit(state, hit, watermark),
+            (Self::Bucket(spec), KeyState::Bucket(state)) => spec.on_hit(state, hit, watermark),
+            (Self::Rare(spec), KeyState::Rare(state)) => spec.on_hit(state, hit, watermark),
+            (Self::Travel(spec), KeyState::Travel(state)) => spec.on_hit(state, hit, watermark),
+            (Self::Risk(spec), KeyState::Risk(state)) => spec.on_hit(state, hit, watermark),
+            (Self::Spike(spec), KeyState::Spike(state)) => spec.on_hit(state, hit, watermark),
+            (Self::UnusualHour(spec), KeyState::UnusualHour(state)) => spec.on_hit(state, hit, watermark),
             _ => Outcome::default(),
         })
     }
@@ -96,6 +144,13 @@ impl Detector {
             (Self::Window(spec), KeyState::Window(state)) => spec.on_timer(state, at),
             (Self::Sequence(spec), KeyState::Sequence(state)) => spec.on_timer(state, at),
             (Self::Absence(spec), KeyState::Absence(state)) => spec.on_timer(state, at),
+            (Self::Change(spec), KeyState::Change(state)) => spec.on_timer(state, at),
+            (Self::Bucket(spec), KeyState::Bucket(state)) => spec.on_timer(state, at),
+            (Self::Rare(spec), KeyState::Rare(state)) => spec.on_timer(state, at),
+            (Self::Travel(spec), KeyState::Travel(state)) => spec.on_timer(state, at),
+            (Self::Risk(spec), KeyState::Risk(state)) => spec.on_timer(state, at),
+            (Self::Spike(spec), KeyState::Spike(state)) => spec.on_timer(state, at),
+            (Self::UnusualHour(spec), KeyState::UnusualHour(state)) => spec.on_timer(state, at),
             _ => Outcome::default(),
         }
     }
@@ -103,14 +158,16 @@ impl Detector {
     /// The finding of a rule without behaviour.
     #[must_use]
     pub fn single(hit: &Hit) -> Completion {
-        Completion {
-            time: hit.time,
-            position: hit.position,
-            value: 1.0,
-            reason: String::from("one matching event"),
-            evidence: Evidence::sample([hit.position].into_iter()),
-            held: smallvec![(hit.time, hit.time)],
-        }
+        let evidence = Evidence::sample([hit.position].into_iter());
+        Completion::at(hit, 1.0, String::from("one matching event"), evidence)
+    }
+
+    /// What a key knows at a moment, in sentences for people; nothing where its events say it all.
+    #[must_use]
+    pub fn known(&self, state: &KeyState, at: Timestamp) -> Vec<String> {
+        let _ = at;
+        let (events, last) = (state.positions(self.within()).len(), state.last());
+        vec![format!("{events} events are remembered, the last one of {last}")]
     }
 
     /// For how long after its last event a key must be remembered; none: as long as there is room.
@@ -118,6 +175,9 @@ impl Detector {
     pub fn memory(&self) -> Option<Span> {
         match self {
             Self::Single | Self::FirstSeen(_) | Self::Dormant(_) | Self::Script(_) => None,
+            Self::Rare(_) | Self::Change(_) | Self::Spike(_) | Self::UnusualHour(_) | Self::Travel(_) => None,
+            Self::Bucket(spec) => Some(spec.memory()),
+            Self::Risk(spec) => Some(spec.memory()),
             Self::Window(spec) => Some(spec.within),
             Self::Sequence(spec) => Some(spec.within),
             Self::Absence(spec) => Some(Span(spec.within.0.saturating_mul(2))),
@@ -142,6 +202,13 @@ impl KeyState {
             Self::FirstSeen(state) => state.last(),
             Self::Dormant(state) => state.last(),
             Self::Script(state) => state.last(),
+            Self::Change(state) => state.last(),
+            Self::Bucket(state) => state.last(),
+            Self::Rare(state) => state.last(),
+            Self::Travel(state) => state.last(),
+            Self::Risk(state) => state.last(),
+            Self::Spike(state) => state.last(),
+            Self::UnusualHour(state) => state.last(),
         }
     }
 
@@ -156,6 +223,13 @@ impl KeyState {
                 Self::FirstSeen(state) => state.bytes(),
                 Self::Dormant(_) => 0,
                 Self::Script(state) => state.bytes(),
+                Self::Change(state) => state.bytes(),
+                Self::Bucket(state) => state.bytes(),
+                Self::Rare(state) => state.bytes(),
+                Self::Travel(state) => state.bytes(),
+                Self::Risk(state) => state.bytes(),
+                Self::Spike(state) => state.bytes(),
+                Self::UnusualHour(state) => state.bytes(),
             }
     }
 
@@ -167,6 +241,13 @@ impl KeyState {
             Self::Sequence(state) => state.positions(),
             Self::Absence(state) => state.positions(),
             Self::Script(state) => state.positions(),
+            Self::Change(state) => state.positions(),
+            Self::Bucket(state) => state.positions(),
+            Self::Rare(state) => state.positions(),
+            Self::Travel(state) => state.positions(),
+            Self::Risk(state) => state.positions(),
+            Self::Spike(state) => state.positions(),
+            Self::UnusualHour(state) => state.positions(),
             Self::FirstSeen(_) | Self::Dormant(_) => Vec::new(),
         }
     }

@@ -96,6 +96,8 @@ impl FirstSeenSpec {
             ),
             evidence: Evidence::sample([hit.position].into_iter()),
             held: smallvec![(hit.time, until)],
+            score: None,
+            key: None,
         }
     }
 }
@@ -160,6 +162,8 @@ impl DormantSpec {
             reason: format!("first event after {days:.0} days of silence (at least {})", self.silence),
             evidence: Evidence::sample([before.1, hit.position].into_iter()),
             held: smallvec![(hit.time, until)],
+            score: None,
+            key: None,
         }))
     }
 }

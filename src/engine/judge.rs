@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
+use super::conclude::Place;
 use super::effects::Effects;
 use super::limits::Limits;
 use super::ruleset::{Hits, RuleSet, Unit};
 use super::snapshot::{self, SnapshotError};
 use super::state::{Memory, Slot, State, Timer};
-use crate::alert::{Alert, AlertId, Finding, LedgerReason};
-use crate::detect::{Completion, Detector, Episode, Episodes, Hit, Outcome};
+use crate::alert::LedgerReason;
+use crate::detect::{Detector, Episodes, Hit, Outcome};
 use crate::event::{Catalogue, Entry, Event, Position, canonical};
-use crate::time::{Span, Timestamp};
+use crate::time::Timestamp;
 
 /// Detection: a pure function of the log and the rules.
 #[derive(Debug)]
@@ -85,7 +88,7 @@ impl Engine {
         for (name, learnt) in &mut learner.state.sources {
             let timers = std::mem::take(&mut learnt.timers).into_iter();
             let own = self.state.source(name, learnt.heard_at);
-            own.timers.extend(timers.filter(|(_, number, _)| newcomers.contains(number)));
+            own.timers.extend(timers.filter(|timer| newcomers.contains(&timer.detector)));
         }
         self.newcomers.clear();
     }
@@ -122,6 +125,14 @@ impl Engine {
         Some(slot.state.as_ref()?.positions(self.rules.units().get(number)?.detector.within()))
     }
 
+    /// What one key of a rule knows, in sentences, for `explain`.
+    #[must_use]
+    pub fn known(&self, rule: &str, key: &str, at: Timestamp) -> Option<Vec<String>> {
+        let number = self.rules.number(rule)?;
+        let slot = self.state.memories.get(number)?.keys.get(key)?;
+        Some(self.rules.units().get(number)?.detector.known(slot.state.as_ref()?, at))
+    }
+
     /// Judges one entry of the log. Entries come in order, each once.
     pub fn handle(&mut self, entry: &Entry, effects: &mut Effects) {
         match entry {
@@ -144,16 +155,23 @@ impl Engine {
     pub fn judge(&mut self, event: &Event, hits: &Hits, effects: &mut Effects) {
         self.state.position = event.position;
         let time = event.judged_at();
-        let is_late = time < self.state.watermark(&event.source, self.limits.lateness);
+        let source = &*event.source;
+        let watermark = self.state.watermark(source, self.limits.lateness);
         let rules = Arc::clone(&self.rules);
+        let catalogue = Arc::clone(&self.catalogue);
+        let form = || canonical(event, &catalogue);
+        self.state.hear(source, event.received_at);
         for hit in &hits.hits {
             let Some(unit) = rules.units().get(hit.detector as usize) else { continue };
             match &unit.detector {
                 Detector::Single => {
-                    self.conclude(unit, hit.detector, &hit.key, Detector::single(hit), effects)
+                    let place = Place { unit, detector: hit.detector, key: &hit.key, source };
+                    self.conclude(&place, Detector::single(hit), effects);
                 }
-                _ if is_late => effects.ledger(unit.id(), LedgerReason::TooLate, event.position, None),
-                _ => self.feed(unit, hit, event, effects),
+                _ if time < watermark => {
+                    effects.ledger(unit.id(), LedgerReason::TooLate, event.position, None);
+                }
+                _ => self.feed(unit, hit, (source, watermark), &form, effects),
             }
         }
         for (detector, reason, detail) in &hits.misses {
@@ -161,11 +179,10 @@ impl Engine {
                 effects.ledger(unit.id(), *reason, event.position, detail.clone());
             }
         }
-        match self.state.sources.get_mut(&*event.source) {
-            Some(source) => source.hear(time, event.received_at),
-            None => self.state.source(&event.source, event.received_at).hear(time, event.received_at),
+        if let Some(heard) = self.state.sources.get_mut(source) {
+            heard.hear(time, event.received_at);
         }
-        self.advance(&event.source, effects);
+        self.advance(source, effects);
     }
 
     /// The input has ended: everything is judged as if the watermark had come to `until`.
@@ -187,31 +204,32 @@ impl Engine {
     pub fn wants_tick(&self, now: Timestamp) -> bool {
         self.state.sources.values().any(|source| {
             let watermark = source.ticked(now).minus(self.limits.lateness);
-            source.timers.first().is_some_and(|(due, _, _)| *due < watermark)
+            source.timers.first().is_some_and(|timer| timer.at < watermark)
         })
     }
 
-    fn feed(&mut self, unit: &Unit, hit: &Hit, event: &Event, effects: &mut Effects) {
+    /// Gives a hit to its key's state; `form` is the event in its canonical form, for those who ask.
+    pub(super) fn feed(
+        &mut self,
+        unit: &Unit,
+        hit: &Hit,
+        (source, watermark): (&str, Timestamp),
+        form: &dyn Fn() -> Map<String, Value>,
+        effects: &mut Effects,
+    ) {
         // What is let go must be past for every source that may still send events of this key.
-        let slowest = self.state.slowest_watermark(self.limits.lateness);
-        let watermark = self.state.watermark(&event.source, self.limits.lateness).min(slowest);
+        let watermark = watermark.min(self.state.slowest_watermark(self.limits.lateness));
         let Some(memory) = self.state.memories.get_mut(hit.detector as usize) else { return };
         if !memory.keys.contains_key(&hit.key) {
             memory.keys.insert(hit.key.clone(), Slot { state: unit.detector.fresh(), ..Slot::default() });
         }
         let state = memory.keys.get_mut(&hit.key).and_then(|slot| slot.state.as_mut());
         let Some(state) = state else { return };
-        let catalogue = &self.catalogue;
-        let outcome = unit.detector.on_hit(state, hit, watermark, &|| canonical(event, catalogue));
+        let outcome = unit.detector.on_hit(state, hit, watermark, form);
         self.state.recount(hit.detector, &hit.key);
+        let place = Place { unit, detector: hit.detector, key: &hit.key, source };
         match outcome {
-            Ok(outcome) => {
-                if let Some(at) = outcome.timer {
-                    let timers = &mut self.state.source(&event.source, event.received_at).timers;
-                    timers.insert((at, hit.detector, hit.key.clone()));
-                }
-                self.settle(unit, hit.detector, &hit.key, outcome, effects);
-            }
+            Ok(outcome) => self.settle(&place, outcome, effects),
             Err(error) => {
                 let detail = Some(error.to_string());
                 effects.ledger(unit.id(), LedgerReason::ScriptFailed, hit.position, detail);
@@ -220,67 +238,24 @@ impl Engine {
         self.make_room(effects);
     }
 
-    fn settle(&mut self, unit: &Unit, detector: u32, key: &str, outcome: Outcome, effects: &mut Effects) {
+    fn settle(&mut self, place: &Place<'_>, outcome: Outcome, effects: &mut Effects) {
+        if let Some(at) = outcome.timer {
+            self.wake(place, at, false);
+        }
         if outcome.overflowed {
-            effects.ledger(unit.id(), LedgerReason::WindowFull, self.state.position, None);
+            effects.ledger(place.unit.id(), LedgerReason::WindowFull, self.state.position, None);
         }
         if let Some(completion) = outcome.completion {
-            self.conclude(unit, detector, key, completion, effects);
+            self.conclude(place, completion, effects);
         }
     }
 
-    /// From a completion to a finding and its alert.
-    fn conclude(
-        &mut self,
-        unit: &Unit,
-        detector: u32,
-        key: &str,
-        completion: Completion,
-        effects: &mut Effects,
-    ) {
-        let mut finding = Finding {
-            rule: Arc::clone(unit.id()),
-            key: unit.key(key),
-            time: completion.time,
-            position: completion.position,
-            value: completion.value,
-            reason: completion.reason,
-            evidence: completion.evidence.positions,
-            evidence_count: completion.evidence.count,
-            alert: None,
-        };
-        if !unit.is_silent {
-            let name = |index: usize| alert_id(&unit.rule.id, key, completion.position, index);
-            let episodes = self.episodes(unit, detector, key);
-            let is_first = |episode: &Episode| episode.findings <= 1;
-            let mut untracked = Episodes::default();
-            let episodes = episodes.unwrap_or(&mut untracked);
-            let merges = episodes.hold(&completion.held, unit.rule.suppress, completion.position, name);
-            for merge in merges {
-                finding.alert = Some(merge.episode.alert.clone());
-                let alert = alert(unit, &finding, &merge.episode);
-                for absorbed in merge.absorbed {
-                    effects.absorb(absorbed.alert.clone(), &merge.episode.alert, alert.clone());
-                }
-                effects
-                    .alert(alert, is_first(&merge.episode) && merge.episode.position == completion.position);
-            }
+    /// Asks to come back once the watermark has passed a time.
+    pub(super) fn wake(&mut self, place: &Place<'_>, at: Timestamp, tells: bool) {
+        let (rank, detector, key) = (place.unit.rank, place.detector, place.key.into());
+        if let Some(source) = self.state.sources.get_mut(place.source) {
+            source.timers.insert(Timer { at, rank, tells, detector, key });
         }
-        effects.findings.push(finding);
-    }
-
-    /// The open episodes of a key; none for a rule whose every match is an alert of its own.
-    fn episodes(&mut self, unit: &Unit, detector: u32, key: &str) -> Option<&mut Episodes> {
-        if !unit.detector.is_stateful() && unit.rule.suppress == Span::default() {
-            return None;
-        }
-        let memory = self.state.memories.get_mut(detector as usize)?;
-        if !memory.keys.contains_key(key) {
-            memory.keys.insert(key.into(), Slot::default());
-            self.state.recount(detector, key);
-        }
-        let memory = self.state.memories.get_mut(detector as usize)?;
-        memory.keys.get_mut(key).map(|slot| &mut slot.episodes)
     }
 
     fn advance_all(&mut self, effects: &mut Effects) {
@@ -294,14 +269,19 @@ impl Engine {
     fn advance(&mut self, source: &str, effects: &mut Effects) {
         let watermark = self.state.watermark(source, self.limits.lateness);
         let rules = Arc::clone(&self.rules);
-        while let Some((due, detector, key)) = self.due(source, watermark) {
-            let Some(unit) = rules.units().get(detector as usize) else { continue };
-            let memory = self.state.memories.get_mut(detector as usize);
-            let slot = memory.and_then(|memory| memory.keys.get_mut(&key));
+        while let Some(timer) = self.due(source, watermark) {
+            let Some(unit) = rules.units().get(timer.detector as usize) else { continue };
+            let place = Place { unit, detector: timer.detector, key: &timer.key, source };
+            if timer.tells {
+                self.tell(&place, timer.at, effects);
+                continue;
+            }
+            let memory = self.state.memories.get_mut(timer.detector as usize);
+            let slot = memory.and_then(|memory| memory.keys.get_mut(&timer.key));
             let Some(state) = slot.and_then(|slot| slot.state.as_mut()) else { continue };
-            let outcome = unit.detector.on_timer(state, due);
-            self.state.recount(detector, &key);
-            self.settle(unit, detector, &key, outcome, effects);
+            let outcome = unit.detector.on_timer(state, timer.at);
+            self.state.recount(timer.detector, &timer.key);
+            self.settle(&place, outcome, effects);
         }
         self.sweep(self.state.slowest_watermark(self.limits.lateness));
     }
@@ -309,37 +289,6 @@ impl Engine {
     /// The next timer of a source that its watermark has passed.
     fn due(&mut self, source: &str, watermark: Timestamp) -> Option<Timer> {
         let timers = &mut self.state.sources.get_mut(source)?.timers;
-        timers.first().is_some_and(|(due, _, _)| *due < watermark).then(|| timers.pop_first())?
-    }
-}
-
-/// 16 bytes of BLAKE3 over rule, key, completing event and the stretch's number, in hex.
-fn alert_id(rule: &str, key: &str, position: Position, index: usize) -> AlertId {
-    let mut hasher = blake3::Hasher::new();
-    for part in [rule.as_bytes(), key.as_bytes(), &position.to_le_bytes(), &index.to_le_bytes()] {
-        hasher.update(&(part.len() as u64).to_le_bytes());
-        hasher.update(part);
-    }
-    let hex = hasher.finalize().to_hex();
-    AlertId(hex.chars().take(32).collect())
-}
-
-fn alert(unit: &Unit, finding: &Finding, episode: &Episode) -> Alert {
-    Alert {
-        id: episode.alert.clone(),
-        rule: Arc::clone(unit.id()),
-        title: unit.rule.title.clone(),
-        level: unit.rule.level,
-        tags: unit.rule.tags.clone(),
-        key: finding.key.clone(),
-        started_at: episode.start,
-        last_at: episode.end,
-        position: episode.position,
-        findings: episode.findings,
-        value: finding.value,
-        reason: finding.reason.clone(),
-        evidence: finding.evidence.clone(),
-        evidence_count: finding.evidence_count,
-        merged_into: None,
+        timers.first().is_some_and(|timer| timer.at < watermark).then(|| timers.pop_first())?
     }
 }

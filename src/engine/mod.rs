@@ -2,13 +2,16 @@
 //!
 //! `match` (in [`RuleSet::hits`]) is stateless and may run anywhere; `judge` (in [`Engine`]) owns the state.
 
+mod chain;
 mod compile;
+mod conclude;
 mod effects;
 mod judge;
 mod limits;
 mod room;
 mod ruleset;
 mod snapshot;
+mod specify;
 mod state;
 mod weave;
 

@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::ruleset::RuleSet;
-use super::state::{Memory, Source, State};
+use super::state::{Memory, Source, State, Timer};
 use crate::event::Position;
 use crate::time::Timestamp;
 
 /// Changes whenever the layout of any state does; an older snapshot is not read, and the log is replayed.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// A rule's id and the fingerprint of its meaning.
 type Identity<'a> = (std::borrow::Cow<'a, str>, [u8; 16]);
@@ -88,7 +88,11 @@ pub(super) fn read(bytes: &[u8], rules: &RuleSet) -> Result<(State, Vec<u32>), S
     }
     for source in state.sources.values_mut() {
         let timers = std::mem::take(&mut source.timers).into_iter();
-        let renumbered = timers.filter_map(|(at, number, key)| Some((at, *numbers.get(&number)?, key)));
+        let renumbered = timers.filter_map(|timer| {
+            let detector = *numbers.get(&timer.detector)?;
+            let rank = rules.units().get(detector as usize)?.rank;
+            Some(Timer { detector, rank, ..timer })
+        });
         source.timers = renumbered.collect();
     }
     let known: rustc_hash::FxHashSet<Identity<'_>> = found.known.into_iter().collect();

@@ -38,8 +38,18 @@ pub(super) struct Source {
     pub(super) timers: BTreeSet<Timer>,
 }
 
-/// A time at which a key of a detector wants to be judged again.
-pub(super) type Timer = (Timestamp, u32, Box<str>);
+/// A time at which something is to be done for a key of a detector. The order of the fields is the order of the
+/// doing: a rule over other rules is judged about a moment after they have told what they found then.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Timer {
+    pub(super) at: Timestamp,
+    /// See [`super::ruleset::Unit::rank`].
+    pub(super) rank: u16,
+    /// Whether an episode that begins then is told to the rules that count it; else the key is judged again.
+    pub(super) tells: bool,
+    pub(super) detector: u32,
+    pub(super) key: Box<str>,
+}
 
 /// A source that was silent for this much longer than the liveliest one does not keep old keys in memory.
 const SILENT: Span = Span::hours(1);
@@ -87,6 +97,13 @@ impl State {
         let heard_at = self.sources.values().map(|source| source.heard_at).max().unwrap_or_default();
         let speaking = self.sources.values().filter(|source| source.heard_at >= heard_at.minus(SILENT));
         speaking.map(|source| source.newest).min().map_or(Timestamp::MIN, |newest| newest.minus(lateness))
+    }
+
+    /// An event of this source has arrived; a new source is noted.
+    pub(super) fn hear(&mut self, name: &str, received_at: Timestamp) {
+        if !self.sources.contains_key(name) {
+            self.source(name, received_at);
+        }
     }
 
     /// The source of that name; a new one has heard nothing yet.

@@ -29,7 +29,7 @@ fn shape() -> impl Strategy<Value = Shape> {
 
 fn happenings() -> impl Strategy<Value = Vec<Happening>> {
     let event = (0i64..40, 1u8..16, 0u8..4, 0u8..8, 0i64..LATENESS, any::<bool>());
-    prop::collection::vec(event, 1..15).prop_map(|mut events| {
+    prop::collection::vec(event, 1..12).prop_map(|mut events| {
         events.sort_by_key(|(time, .., delay, _)| (time + delay, *time));
         let happening = |(position, (time, roles, value, unless, _, is_single))| {
             // Half of the events are one step only.
@@ -107,7 +107,7 @@ fn naive(events: &[Happening], shape: Shape) -> Vec<(i64, i64)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
     fn sequences_are_those_that_exist(events in happenings(), shape in shape()) {

@@ -36,6 +36,8 @@ pub enum Measure {
         /// With fewer events of role 1 nothing is said; at least 1.
         min_events: u64,
     },
+    /// How many different roles.
+    Roles,
     /// 1 if the condition holds of the roles that occur in the window (its indexes are roles), else 0.
     Rules(Condition),
 }
@@ -94,7 +96,7 @@ impl Measure {
             Self::Distinct => hit.value_hash().cast_signed(),
             Self::Sum => number()?.max(0),
             Self::Avg | Self::Min | Self::Max | Self::Percentile(_) => number()?,
-            Self::Count | Self::Ratio { .. } | Self::Rules(_) => i64::from(hit.role),
+            Self::Count | Self::Ratio { .. } | Self::Roles | Self::Rules(_) => i64::from(hit.role),
         };
         Some(Entry { time: hit.time, tag: tag(hit.position, hit.role), value })
     }
@@ -119,7 +121,7 @@ pub(super) enum Adds<'a> {
     AtLeast(i64),
     /// One, if its amount is at most this.
     AtMost(i64),
-    /// One, if no other event in the window has its value.
+    /// One, if no other event in the window has its value or role.
     Distinct,
     /// The level is 1 if the condition holds of the roles in the window.
     Rules(&'a Condition),
@@ -134,7 +136,7 @@ impl<'a> Gauge<'a> {
         let amount = |compare| clamp(threshold(compare, UNIT));
         let (adds, limit) = match measure {
             Measure::Count if rises => (Adds::One, whole(1)),
-            Measure::Distinct if rises => (Adds::Distinct, whole(1)),
+            Measure::Distinct | Measure::Roles if rises => (Adds::Distinct, whole(1)),
             // A sum of nothing is reached by any event.
             Measure::Sum if rises && whole(UNIT) == 0 => (Adds::One, 1),
             Measure::Sum if rises => (Adds::Amount, whole(UNIT)),

@@ -58,7 +58,7 @@ impl Tally {
             Measure::Count => {}
             Measure::Sum | Measure::Avg => self.sum += i128::from(entry.value),
             Measure::Min | Measure::Max | Measure::Percentile(_) => self.amounts.insert(entry.value),
-            Measure::Distinct | Measure::Ratio { .. } | Measure::Rules(_) => {
+            Measure::Distinct | Measure::Ratio { .. } | Measure::Roles | Measure::Rules(_) => {
                 *self.values.entry(entry.value).or_default() += 1;
             }
         }
@@ -72,7 +72,7 @@ impl Tally {
             Measure::Min | Measure::Max | Measure::Percentile(_) => {
                 self.amounts.remove(&entry.value);
             }
-            Measure::Distinct | Measure::Ratio { .. } | Measure::Rules(_) => {
+            Measure::Distinct | Measure::Ratio { .. } | Measure::Roles | Measure::Rules(_) => {
                 if let Some(count) = self.values.get_mut(&entry.value) {
                     *count -= 1;
                     if *count == 0 {
@@ -94,7 +94,7 @@ impl Tally {
         let role = |role: i64| self.values.get(&role).copied().unwrap_or_default().into();
         match measure {
             Measure::Count => Reading::of(self.count as f64),
-            Measure::Distinct => Reading::of(self.values.len() as f64),
+            Measure::Distinct | Measure::Roles => Reading::of(self.values.len() as f64),
             Measure::Sum => Reading::of(wholes(self.sum, 1)),
             Measure::Avg => Reading::of(wholes(self.sum, self.count)),
             Measure::Min => whole(self.amounts.first()),
@@ -132,7 +132,7 @@ pub(super) fn read(measure: &Measure, window: &[Entry]) -> Reading {
     let of_role = |role: u16| window.iter().filter(|entry| entry.role() == role).count() as u64;
     match measure {
         Measure::Count => Reading::of(count as f64),
-        Measure::Distinct => {
+        Measure::Distinct | Measure::Roles => {
             let mut values = sorted();
             values.dedup();
             Reading::of(values.len() as f64)
