@@ -197,7 +197,9 @@ proptest! {
                 prop_assert!(near(completion.value, recount(&of.0, &content)), "{completion:?} of {content:?}");
                 let all: BTreeSet<u64> = content.iter().map(|event| event.3).collect();
                 prop_assert!(completion.evidence.positions.iter().all(|position| all.contains(position)));
-                prop_assert!(completion.evidence.count as usize >= completion.evidence.positions.len());
+                // What has neither role of a ratio is no hit of one.
+                let is_ratio = matches!(of.0, Measure::Ratio { .. });
+                prop_assert!(is_ratio || completion.evidence.count as usize >= completion.evidence.positions.len());
             }
         }
     }
