@@ -48,13 +48,16 @@ const PRIOR_DISPERSION: f64 = 1.0;
 const PRIOR_PAIRS: f64 = 1.0;
 
 impl Baseline {
-    /// Learns from the past; none if it is too short (less than a quarter of the history that the rule asks for) or
-    /// too empty.
+    /// Learns from the past; none if it is too short (less than a quarter of the history that the rule asks for, or than
+    /// two weeks where the season is a week) or too empty.
     pub(crate) fn learn(past: &Past<'_>, calendar: &Calendar) -> Option<Self> {
         let mut periods = level::periods(past.start, past.values, calendar);
         let known = periods.iter().filter(|period| !period.is_gap).count();
         let busy = periods.iter().filter(|period| period.total > 0.0).count();
-        let needed = usize::try_from(calendar.periods().div_euclid(4)).unwrap_or(0).max(BUSY_PERIODS_MIN);
+        // A quarter of the history, and two turns of a season of days: one turn does not tell it from chance.
+        let quarter = usize::try_from(calendar.periods().div_euclid(4)).unwrap_or(0);
+        let turns = if calendar.days() > 1 { 2 * calendar.days() } else { 0 };
+        let needed = quarter.max(turns).max(BUSY_PERIODS_MIN);
         let busy_buckets = past.values.iter().filter(|value| **value > 0.0).count();
         if known < needed || busy < BUSY_PERIODS_MIN || busy_buckets < BUSY_BUCKETS_MIN {
             return None;
