@@ -156,7 +156,7 @@ fn silence_is_told_of_for_a_while() {
     let events = weeks(42, 200.0, 8, |hour| if hour >= 37 * 24 + 9 { 0.0 } else { 1.0 });
     let told = run(&spec, &events, MONDAY + 90 * 24 * HOUR);
     let hours = told.hours();
-    assert_eq!(hours.first(), Some(&(37 * 24 + 9)));
+    assert_eq!(hours.first(), Some(&(37 * 24 + 9)), "{:?}", told.findings.first());
     assert!(hours.iter().all(|hour| *hour < 46 * 24), "a week later it is told no more: {hours:?}");
     assert!(
         told.findings[0].2.starts_with("0 events in the hour from 2026-02-11T09:00Z; usual for this hour")
