@@ -19,23 +19,23 @@ pub(crate) struct Past<'a> {
 /// What is usual.
 #[derive(Debug)]
 pub(crate) struct Baseline {
-    pub(super) level: Level,
-    pub(super) factors: Vec<Factor>,
+    level: Level,
+    factors: Vec<Factor>,
     /// Of buckets whose mean is below the border, and of the others. They may differ much: different values run out in
     /// busy hours and not at night.
-    pub(super) quiet: Dispersion,
-    pub(super) busy: Dispersion,
+    quiet: Dispersion,
+    busy: Dispersion,
     border: f64,
     calendar: Calendar,
 }
 
 /// The variance of counts beyond Poisson's.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Dispersion {
+struct Dispersion {
     /// As a share of the mean's square.
-    pub(super) share: f64,
+    share: f64,
     /// The variance of that estimate.
-    pub(super) error: f64,
+    error: f64,
 }
 
 /// What is usual for one bucket.

@@ -113,11 +113,12 @@ fn odd_hours_are_told_of_no_more_often_than_asked() {
             let mut days = 0;
             for key in 0..keys {
                 let mut dice = Dice::new(77 + key);
-                let acts: Vec<(i64, i64)> = (0..365 * years)
-                    .filter_map(|day| {
-                        (dice.uniform() < odd_days / 365.0).then(|| (day, (dice.uniform() * 7.0) as i64))
-                    })
-                    .collect();
+                let mut acts = Vec::new();
+                for day in 0..365 * years {
+                    if dice.uniform() < odd_days / 365.0 {
+                        acts.push((day, (dice.uniform() * 7.0) as i64));
+                    }
+                }
                 let mut found = told(&spec(sensitivity), &with(clerk(365 * years, key), &acts));
                 found.dedup_by_key(|(day, _)| *day);
                 days += found.len();
