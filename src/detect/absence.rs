@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::smallvec;
 
 use super::hit::{Completion, Evidence, Hit, Outcome};
+use super::size;
 use crate::event::Position;
 use crate::time::{Span, Timestamp};
 
@@ -105,7 +106,7 @@ impl AbsenceState {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        (self.open.len() + self.answers.len()) * 16
+        size::queue(&self.open) + size::queue(&self.answers)
     }
 
     pub(super) fn positions(&self) -> Vec<Position> {

@@ -9,6 +9,7 @@ use super::hit::{Completion, Evidence, Hit, Outcome};
 use super::novelty::{DormantSpec, DormantState, FirstSeenSpec, FirstSeenState};
 use super::script::{ScriptKeyState, ScriptSpec};
 use super::sequence::{SequenceSpec, SequenceState};
+use super::size::boxed;
 use super::window::{WindowSpec, WindowState};
 use crate::event::Position;
 use crate::script::ScriptError;
@@ -33,21 +34,22 @@ pub enum Detector {
     Script(ScriptSpec),
 }
 
-/// What is remembered of one key.
+/// What is remembered of one key. There may be millions: what most rules have, a window, is inline, and kept small
+/// ([`INLINE_MAX`](Self::INLINE_MAX)); all else stands in a box.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum KeyState {
     /// Of a window.
     Window(WindowState),
     /// Of a sequence.
-    Sequence(SequenceState),
+    Sequence(Box<SequenceState>),
     /// Of an absence.
-    Absence(AbsenceState),
+    Absence(Box<AbsenceState>),
     /// Of a first-seen.
-    FirstSeen(FirstSeenState),
+    FirstSeen(Box<FirstSeenState>),
     /// Of a dormant.
-    Dormant(DormantState),
+    Dormant(Box<DormantState>),
     /// Of a script.
-    Script(ScriptKeyState),
+    Script(Box<ScriptKeyState>),
 }
 
 impl Detector {
@@ -63,11 +65,11 @@ impl Detector {
         match self {
             Self::Single => None,
             Self::Window(_) => Some(KeyState::Window(WindowState::default())),
-            Self::Sequence(_) => Some(KeyState::Sequence(SequenceState::default())),
-            Self::Absence(_) => Some(KeyState::Absence(AbsenceState::default())),
-            Self::FirstSeen(_) => Some(KeyState::FirstSeen(FirstSeenState::default())),
-            Self::Dormant(_) => Some(KeyState::Dormant(DormantState::default())),
-            Self::Script(_) => Some(KeyState::Script(ScriptKeyState::default())),
+            Self::Sequence(_) => Some(KeyState::Sequence(Box::default())),
+            Self::Absence(_) => Some(KeyState::Absence(Box::default())),
+            Self::FirstSeen(_) => Some(KeyState::FirstSeen(Box::default())),
+            Self::Dormant(_) => Some(KeyState::Dormant(Box::default())),
+            Self::Script(_) => Some(KeyState::Script(Box::default())),
         }
     }
 
@@ -145,18 +147,20 @@ impl KeyState {
         }
     }
 
-    /// What it takes in memory, in bytes, without its key.
+    /// What a state may take inline, in bytes: every key of every rule pays for it.
+    pub const INLINE_MAX: usize = 128;
+
+    /// What it takes on the heap, in bytes, beside its own size. Depends on the content alone.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        size_of::<Self>()
-            + match self {
-                Self::Window(state) => state.bytes(),
-                Self::Sequence(state) => state.bytes(),
-                Self::Absence(state) => state.bytes(),
-                Self::FirstSeen(state) => state.bytes(),
-                Self::Dormant(_) => 0,
-                Self::Script(state) => state.bytes(),
-            }
+        match self {
+            Self::Window(state) => state.bytes(),
+            Self::Sequence(state) => boxed::<SequenceState>() + state.bytes(),
+            Self::Absence(state) => boxed::<AbsenceState>() + state.bytes(),
+            Self::FirstSeen(state) => boxed::<FirstSeenState>() + state.bytes(),
+            Self::Dormant(_) => boxed::<DormantState>(),
+            Self::Script(state) => boxed::<ScriptKeyState>() + state.bytes(),
+        }
     }
 
     /// The events it remembers, for `explain`.
@@ -171,3 +175,5 @@ impl KeyState {
         }
     }
 }
+
+const _: () = assert!(size_of::<KeyState>() <= KeyState::INLINE_MAX);

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::hit::Held;
+use super::size;
 use crate::alert::AlertId;
 use crate::time::{Span, Timestamp};
 
@@ -25,10 +26,10 @@ pub struct Episode {
     pub findings: u64,
 }
 
-/// The open episodes of one key.
+/// The open episodes of one key. Most keys never have any: who holds this holds it in a box.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Episodes {
-    open: SmallVec<[Episode; 1]>,
+    open: Vec<Episode>,
 }
 
 /// What a stretch did to the episodes.
@@ -54,7 +55,7 @@ impl Episodes {
         for (index, (start, end)) in held.iter().enumerate() {
             let mut merged = Episode { alert: alert(index), start: *start, end: *end, position, findings: 0 };
             let mut touched: SmallVec<[Episode; 2]> = SmallVec::new();
-            let mut rest = SmallVec::new();
+            let mut rest = Vec::with_capacity(self.open.len() + 1);
             for episode in self.open.drain(..) {
                 let is_near = episode.start <= end.plus(suppress) && *start <= episode.end.plus(suppress);
                 if is_near { touched.push(episode) } else { rest.push(episode) }
@@ -88,6 +89,13 @@ impl Episodes {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()
+    }
+
+    /// What they take on the heap in bytes, the box they stand in included.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let ids: usize = self.open.iter().map(|episode| size::block(episode.alert.0.len())).sum();
+        size::boxed::<Self>() + size::list::<Episode>(self.open.len()) + ids
     }
 
     /// The open episodes.

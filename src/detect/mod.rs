@@ -10,6 +10,8 @@ mod hit;
 mod novelty;
 mod script;
 mod sequence;
+pub(crate) mod size;
+mod sorted;
 mod window;
 #[cfg(test)]
 mod tests;

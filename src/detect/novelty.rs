@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::smallvec;
 
 use super::hit::{Completion, Evidence, Hit, Outcome};
+use super::{size, sorted};
 use crate::event::Position;
 use crate::time::{Span, Timestamp};
 
@@ -26,6 +27,7 @@ pub struct FirstSeenSpec {
 pub struct FirstSeenState {
     first: Option<Timestamp>,
     /// By the hash of a value.
+    #[serde(with = "sorted")]
     values: FxHashMap<u64, Acquaintance>,
     last: Timestamp,
 }
@@ -111,7 +113,7 @@ impl FirstSeenState {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.values.len() * (size_of::<(u64, Acquaintance)>() + 1)
+        size::map::<u64, Acquaintance>(self.values.len())
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use smallvec::smallvec;
 
 use super::hit::{Completion, Evidence, Hit, Outcome};
+use super::size;
 use crate::event::Position;
 use crate::script::{Cage, EventValue, Program, ScriptError, ScriptState as Memory, Window};
 use crate::time::{Span, Timestamp};
@@ -118,9 +119,9 @@ impl ScriptKeyState {
         self.last
     }
 
-    /// The parsed form of an event takes about as much again as its text.
+    /// The parsed form of an event or a map takes about as much again as its text.
     pub(super) fn bytes(&self) -> usize {
-        2 * self.bytes + self.window.len() * size_of::<Seen>() + self.memory.bytes()
+        2 * self.bytes + size::queue(&self.window) + 2 * self.memory.bytes()
     }
 
     pub(super) fn positions(&self) -> Vec<Position> {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::{SmallVec, smallvec};
 
 use super::hit::{Completion, Evidence, Held, Hit, Outcome, hash};
+use super::size;
 use crate::event::Position;
 use crate::time::{Span, Timestamp};
 
@@ -276,7 +277,7 @@ impl SequenceState {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.roles.iter().map(|events| 32 + events.len() * size_of::<StepEvent>()).sum()
+        size::list::<VecDeque<StepEvent>>(self.roles.len()) + self.roles.iter().map(size::queue).sum::<usize>()
     }
 
     pub(super) fn positions(&self) -> Vec<Position> {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::{SmallVec, smallvec};
 
 use super::hit::{Completion, Evidence, Held, Hit, Outcome};
+use super::{size, sorted};
 use crate::event::Position;
 use crate::rule::ast::Compare;
 use crate::time::{Span, Timestamp};
@@ -57,6 +58,7 @@ pub struct WindowState {
     /// The first entry inside the window of the newest one.
     first: usize,
     /// How often each value stands in that window; empty when counting events.
+    #[serde(with = "sorted")]
     values: FxHashMap<u64, u32>,
     /// Whether the behaviour holds at the newest entry.
     holds: bool,
@@ -314,7 +316,7 @@ impl WindowState {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.entries.len() * size_of::<Entry>() + self.values.len() * 16
+        size::queue(&self.entries) + size::map::<u64, u32>(self.values.len())
     }
 
     /// The events now in the window, for `explain`.

@@ -6,7 +6,7 @@ use super::effects::Effects;
 use super::limits::Limits;
 use super::ruleset::{Hits, RuleSet, Unit};
 use super::snapshot::{self, SnapshotError};
-use super::state::{Memory, Slot, State, Timer};
+use super::state::State;
 use crate::alert::{Alert, AlertId, Finding, LedgerReason};
 use crate::detect::{Completion, Detector, Episode, Episodes, Hit, Outcome};
 use crate::event::{Catalogue, Entry, Event, Position, canonical};
@@ -27,8 +27,7 @@ impl Engine {
     /// An engine that has seen nothing.
     #[must_use]
     pub fn new(rules: Arc<RuleSet>, catalogue: Arc<Catalogue>, limits: Limits) -> Self {
-        let mut state = State::default();
-        state.memories.resize_with(rules.units().len(), Memory::default);
+        let state = State::new(&rules);
         Self { rules, catalogue, limits, state, hits: Hits::default(), newcomers: Vec::new() }
     }
 
@@ -75,10 +74,10 @@ impl Engine {
             let learnt = learner.state.memories.get_mut(*number as usize).map(std::mem::take);
             if let (Some(mut learnt), Some(memory)) = (learnt, self.state.memories.get_mut(*number as usize))
             {
-                for slot in learnt.keys.values_mut() {
-                    slot.episodes = Episodes::default();
-                }
-                self.state.bytes = self.state.bytes - memory.bytes + learnt.bytes;
+                learnt.keys.retain(|slot| {
+                    slot.episodes = None;
+                    true
+                });
                 *memory = learnt;
             }
         }
@@ -87,6 +86,8 @@ impl Engine {
             let own = self.state.source(name, learnt.heard_at);
             own.timers.extend(timers.filter(|(_, number, _)| newcomers.contains(number)));
         }
+        self.state.ghosts.absorb(&learner.state.ghosts);
+        self.state.count_all();
         self.newcomers.clear();
     }
 
@@ -118,8 +119,8 @@ impl Engine {
     #[must_use]
     pub fn remembered(&self, rule: &str, key: &str) -> Option<Vec<Position>> {
         let number = self.rules.number(rule)?;
-        let slot = self.state.memories.get(number)?.keys.get(key)?;
-        Some(slot.state.as_ref()?.positions())
+        let place = self.state.find(u32::try_from(number).ok()?, key)?;
+        Some(self.state.slot(place)?.state.as_ref()?.positions())
     }
 
     /// Judges one entry of the log. Entries come in order, each once.
@@ -155,6 +156,7 @@ impl Engine {
                 _ if is_late => effects.ledger(unit.id(), LedgerReason::TooLate, event.position, None),
                 _ => self.feed(unit, hit, event, effects),
             }
+            self.make_room(hit.detector, effects);
         }
         for (detector, reason, detail) in &hits.misses {
             if let Some(unit) = rules.units().get(*detector as usize) {
@@ -187,26 +189,23 @@ impl Engine {
     pub fn wants_tick(&self, now: Timestamp) -> bool {
         self.state.sources.values().any(|source| {
             let watermark = source.ticked(now).minus(self.limits.lateness);
-            source.timers.first().is_some_and(|(due, _, _)| *due < watermark)
+            source.timers.first().is_some_and(|(due, ..)| *due < watermark)
         })
     }
 
     fn feed(&mut self, unit: &Unit, hit: &Hit, event: &Event, effects: &mut Effects) {
         let watermark = self.state.watermark(&event.source, self.limits.lateness);
-        let Some(memory) = self.state.memories.get_mut(hit.detector as usize) else { return };
-        if !memory.keys.contains_key(&hit.key) {
-            memory.keys.insert(hit.key.clone(), Slot { state: unit.detector.fresh(), ..Slot::default() });
-        }
-        let state = memory.keys.get_mut(&hit.key).and_then(|slot| slot.state.as_mut());
+        let fresh = || unit.detector.fresh();
+        let Some(place) = self.state.enter(hit.detector, &hit.key, fresh) else { return };
+        let state = self.state.slot_mut(place).and_then(|slot| slot.state.as_mut());
         let Some(state) = state else { return };
         let catalogue = &self.catalogue;
         let outcome = unit.detector.on_hit(state, hit, watermark, &|| canonical(event, catalogue));
-        self.state.recount(hit.detector, &hit.key);
+        self.state.recount(place);
         match outcome {
             Ok(outcome) => {
                 if let Some(at) = outcome.timer {
-                    let timers = &mut self.state.source(&event.source, event.received_at).timers;
-                    timers.insert((at, hit.detector, hit.key.clone()));
+                    self.state.wake((&event.source, event.received_at), place, at);
                 }
                 self.settle(unit, hit.detector, &hit.key, outcome, effects);
             }
@@ -215,7 +214,6 @@ impl Engine {
                 effects.ledger(unit.id(), LedgerReason::ScriptFailed, hit.position, detail);
             }
         }
-        self.make_room(effects);
     }
 
     fn settle(&mut self, unit: &Unit, detector: u32, key: &str, outcome: Outcome, effects: &mut Effects) {
@@ -249,12 +247,11 @@ impl Engine {
         };
         if !unit.is_silent {
             let name = |index: usize| alert_id(&unit.rule.id, key, completion.position, index);
-            let episodes = self.episodes(unit, detector, key);
             let is_first = |episode: &Episode| episode.findings <= 1;
-            let mut untracked = Episodes::default();
-            let episodes = episodes.unwrap_or(&mut untracked);
-            let merges = episodes.hold(&completion.held, unit.rule.suppress, completion.position, name);
-            for merge in merges {
+            let hold = |episodes: &mut Episodes| {
+                episodes.hold(&completion.held, unit.rule.suppress, completion.position, name)
+            };
+            for merge in self.with_episodes(unit, detector, key, hold) {
                 finding.alert = Some(merge.episode.alert.clone());
                 let alert = alert(unit, &finding, &merge.episode);
                 for absorbed in merge.absorbed {
@@ -267,18 +264,27 @@ impl Engine {
         effects.findings.push(finding);
     }
 
-    /// The open episodes of a key; none for a rule whose every match is an alert of its own.
-    fn episodes(&mut self, unit: &Unit, detector: u32, key: &str) -> Option<&mut Episodes> {
-        if !unit.detector.is_stateful() && unit.rule.suppress == Span::default() {
-            return None;
-        }
-        let memory = self.state.memories.get_mut(detector as usize)?;
-        if !memory.keys.contains_key(key) {
-            memory.keys.insert(key.into(), Slot::default());
-            self.state.recount(detector, key);
-        }
-        let memory = self.state.memories.get_mut(detector as usize)?;
-        memory.keys.get_mut(key).map(|slot| &mut slot.episodes)
+    /// Changes the open episodes of a key. A rule whose every match is an alert of its own does not keep them.
+    fn with_episodes<T>(
+        &mut self,
+        unit: &Unit,
+        detector: u32,
+        key: &str,
+        change: impl FnOnce(&mut Episodes) -> T,
+    ) -> T {
+        let place = if unit.detector.is_stateful() {
+            self.state.find(detector, key)
+        } else if unit.rule.suppress > Span::default() {
+            self.state.enter(detector, key, || None)
+        } else {
+            None
+        };
+        let Some((place, slot)) = place.and_then(|place| Some((place, self.state.slot_mut(place)?))) else {
+            return change(&mut Episodes::default());
+        };
+        let changed = change(slot.episodes.get_or_insert_default());
+        self.state.recount(place);
+        changed
     }
 
     fn advance_all(&mut self, effects: &mut Effects) {
@@ -292,22 +298,19 @@ impl Engine {
     fn advance(&mut self, source: &str, effects: &mut Effects) {
         let watermark = self.state.watermark(source, self.limits.lateness);
         let rules = Arc::clone(&self.rules);
-        while let Some((due, detector, key)) = self.due(source, watermark) {
+        while let Some(timer) = self.state.due(source, watermark) {
+            let (due, detector, _) = timer;
             let Some(unit) = rules.units().get(detector as usize) else { continue };
-            let memory = self.state.memories.get_mut(detector as usize);
-            let slot = memory.and_then(|memory| memory.keys.get_mut(&key));
-            let Some(state) = slot.and_then(|slot| slot.state.as_mut()) else { continue };
-            let outcome = unit.detector.on_timer(state, due);
-            self.state.recount(detector, &key);
-            self.settle(unit, detector, &key, outcome, effects);
+            for place in self.state.woken(timer) {
+                let Some(slot) = self.state.slot_mut(place) else { continue };
+                let Some(state) = slot.state.as_mut() else { continue };
+                let outcome = unit.detector.on_timer(state, due);
+                let key = slot.key.clone();
+                self.state.recount(place);
+                self.settle(unit, detector, &key, outcome, effects);
+            }
         }
         self.sweep(self.state.slowest_watermark(self.limits.lateness));
-    }
-
-    /// The next timer of a source that its watermark has passed.
-    fn due(&mut self, source: &str, watermark: Timestamp) -> Option<Timer> {
-        let timers = &mut self.state.sources.get_mut(source)?.timers;
-        timers.first().is_some_and(|(due, _, _)| *due < watermark).then(|| timers.pop_first())?
     }
 }
 

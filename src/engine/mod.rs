@@ -4,13 +4,18 @@
 
 mod compile;
 mod effects;
+mod ghosts;
 mod judge;
 mod limits;
 mod room;
 mod ruleset;
+mod slot;
 mod snapshot;
 mod state;
+mod table;
 mod weave;
+#[cfg(test)]
+mod tests;
 
 pub use compile::{Compiled, Environment, compile};
 pub use effects::{Effects, OpenedAlert};
