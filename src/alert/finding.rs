@@ -181,6 +181,8 @@ pub enum LedgerReason {
     ScriptFailed,
     /// One key had more events in its window than are kept.
     WindowFull,
+    /// The field that is measured holds no number, or a negative one where amounts are added.
+    NotANumber,
 }
 
 /// One line of the ledger: what a rule could not judge, and why.

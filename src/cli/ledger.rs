@@ -68,6 +68,7 @@ pub(super) const fn words(reason: LedgerReason) -> &'static str {
         LedgerReason::MissingKey => "the event lacks a field of the key or of the counted value",
         LedgerReason::ScriptFailed => "the script failed",
         LedgerReason::WindowFull => "one key had more events than a window keeps",
+        LedgerReason::NotANumber => "the measured field holds no number, or a negative one in a sum",
     }
 }
 

@@ -344,5 +344,6 @@ const fn reason(reason: LedgerReason) -> &'static str {
         LedgerReason::MissingKey => "missing_key",
         LedgerReason::ScriptFailed => "script_failed",
         LedgerReason::WindowFull => "window_full",
+        LedgerReason::NotANumber => "not_a_number",
     }
 }

@@ -88,6 +88,8 @@ impl AbsenceSpec {
             reason,
             evidence: Evidence::sample([open.1].into_iter()),
             held: smallvec![(at, at)],
+            score: None,
+            key: None,
         }
     }
 }

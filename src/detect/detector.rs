@@ -2,14 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use smallvec::smallvec;
 
 use super::absence::{AbsenceSpec, AbsenceState};
+use super::bucket::{BucketSpec, BucketState};
+use super::change::{ChangeSpec, ChangeState};
 use super::hit::{Completion, Evidence, Hit, Outcome};
 use super::novelty::{DormantSpec, DormantState, FirstSeenSpec, FirstSeenState};
+use super::rare::{RareSpec, RareState};
+use super::risk::{RiskSpec, RiskState};
 use super::script::{ScriptKeyState, ScriptSpec};
 use super::sequence::{SequenceSpec, SequenceState};
 use super::size::boxed;
+use super::spike::{SpikeSpec, SpikeState};
+use super::travel::{TravelSpec, TravelState};
+use super::unusual_hour::{UnusualHourSpec, UnusualHourState};
 use super::window::{WindowSpec, WindowState};
 use crate::event::Position;
 use crate::script::ScriptError;
@@ -32,6 +38,20 @@ pub enum Detector {
     Dormant(DormantSpec),
     /// A script.
     Script(ScriptSpec),
+    /// A changed value.
+    Change(ChangeSpec),
+    /// A leaky bucket.
+    Bucket(BucketSpec),
+    /// A rare value.
+    Rare(RareSpec),
+    /// Two places too far apart.
+    Travel(TravelSpec),
+    /// A decaying sum of scores.
+    Risk(RiskSpec),
+    /// A stretch unlike the past.
+    Spike(SpikeSpec),
+    /// An hour unlike the past.
+    UnusualHour(UnusualHourSpec),
 }
 
 /// What is remembered of one key. There may be millions: what most rules have, a window, is inline, and kept small
@@ -50,6 +70,20 @@ pub enum KeyState {
     Dormant(Box<DormantState>),
     /// Of a script.
     Script(Box<ScriptKeyState>),
+    /// Of a change.
+    Change(Box<ChangeState>),
+    /// Of a bucket.
+    Bucket(Box<BucketState>),
+    /// Of a group of peers.
+    Rare(Box<RareState>),
+    /// Of a traveller.
+    Travel(Box<TravelState>),
+    /// Of a risk.
+    Risk(Box<RiskState>),
+    /// Of a spike.
+    Spike(Box<SpikeState>),
+    /// Of an unusual hour.
+    UnusualHour(Box<UnusualHourState>),
 }
 
 impl Detector {
@@ -70,6 +104,13 @@ impl Detector {
             Self::FirstSeen(_) => Some(KeyState::FirstSeen(Box::default())),
             Self::Dormant(_) => Some(KeyState::Dormant(Box::default())),
             Self::Script(_) => Some(KeyState::Script(Box::default())),
+            Self::Change(_) => Some(KeyState::Change(Box::default())),
+            Self::Bucket(_) => Some(KeyState::Bucket(Box::default())),
+            Self::Rare(_) => Some(KeyState::Rare(Box::default())),
+            Self::Travel(_) => Some(KeyState::Travel(Box::default())),
+            Self::Risk(_) => Some(KeyState::Risk(Box::default())),
+            Self::Spike(_) => Some(KeyState::Spike(Box::default())),
+            Self::UnusualHour(_) => Some(KeyState::UnusualHour(Box::default())),
         }
     }
 
@@ -88,6 +129,13 @@ impl Detector {
             (Self::FirstSeen(spec), KeyState::FirstSeen(state)) => spec.on_hit(state, hit),
             (Self::Dormant(spec), KeyState::Dormant(state)) => spec.on_hit(state, hit),
             (Self::Script(spec), KeyState::Script(state)) => spec.on_hit(state, hit, &event())?,
+            (Self::Change(spec), KeyState::Change(state)) => spec.on_hit(state, hit, watermark),
+            (Self::Bucket(spec), KeyState::Bucket(state)) => spec.on_hit(state, hit, watermark),
+            (Self::Rare(spec), KeyState::Rare(state)) => spec.on_hit(state, hit, watermark),
+            (Self::Travel(spec), KeyState::Travel(state)) => spec.on_hit(state, hit, watermark),
+            (Self::Risk(spec), KeyState::Risk(state)) => spec.on_hit(state, hit, watermark),
+            (Self::Spike(spec), KeyState::Spike(state)) => spec.on_hit(state, hit, watermark),
+            (Self::UnusualHour(spec), KeyState::UnusualHour(state)) => spec.on_hit(state, hit, watermark),
             _ => Outcome::default(),
         })
     }
@@ -98,6 +146,13 @@ impl Detector {
             (Self::Window(spec), KeyState::Window(state)) => spec.on_timer(state, at),
             (Self::Sequence(spec), KeyState::Sequence(state)) => spec.on_timer(state, at),
             (Self::Absence(spec), KeyState::Absence(state)) => spec.on_timer(state, at),
+            (Self::Change(spec), KeyState::Change(state)) => spec.on_timer(state, at),
+            (Self::Bucket(spec), KeyState::Bucket(state)) => spec.on_timer(state, at),
+            (Self::Rare(spec), KeyState::Rare(state)) => spec.on_timer(state, at),
+            (Self::Travel(spec), KeyState::Travel(state)) => spec.on_timer(state, at),
+            (Self::Risk(spec), KeyState::Risk(state)) => spec.on_timer(state, at),
+            (Self::Spike(spec), KeyState::Spike(state)) => spec.on_timer(state, at),
+            (Self::UnusualHour(spec), KeyState::UnusualHour(state)) => spec.on_timer(state, at),
             _ => Outcome::default(),
         }
     }
@@ -105,14 +160,8 @@ impl Detector {
     /// The finding of a rule without behaviour.
     #[must_use]
     pub fn single(hit: &Hit) -> Completion {
-        Completion {
-            time: hit.time,
-            position: hit.position,
-            value: 1.0,
-            reason: String::from("one matching event"),
-            evidence: Evidence::sample([hit.position].into_iter()),
-            held: smallvec![(hit.time, hit.time)],
-        }
+        let evidence = Evidence::sample([hit.position].into_iter());
+        Completion::at(hit, 1.0, String::from("one matching event"), evidence)
     }
 
     /// For how long after its last event a key must be remembered; none: as long as there is room.
@@ -120,6 +169,9 @@ impl Detector {
     pub fn memory(&self) -> Option<Span> {
         match self {
             Self::Single | Self::FirstSeen(_) | Self::Dormant(_) | Self::Script(_) => None,
+            Self::Rare(_) | Self::Change(_) | Self::Spike(_) | Self::UnusualHour(_) | Self::Travel(_) => None,
+            Self::Bucket(spec) => Some(spec.memory()),
+            Self::Risk(spec) => Some(spec.memory()),
             Self::Window(spec) => Some(spec.within),
             Self::Sequence(spec) => Some(spec.within),
             Self::Absence(spec) => Some(Span(spec.within.0.saturating_mul(2))),
@@ -144,6 +196,13 @@ impl KeyState {
             Self::FirstSeen(state) => state.last(),
             Self::Dormant(state) => state.last(),
             Self::Script(state) => state.last(),
+            Self::Change(state) => state.last(),
+            Self::Bucket(state) => state.last(),
+            Self::Rare(state) => state.last(),
+            Self::Travel(state) => state.last(),
+            Self::Risk(state) => state.last(),
+            Self::Spike(state) => state.last(),
+            Self::UnusualHour(state) => state.last(),
         }
     }
 
@@ -160,6 +219,13 @@ impl KeyState {
             Self::FirstSeen(state) => boxed::<FirstSeenState>() + state.bytes(),
             Self::Dormant(_) => boxed::<DormantState>(),
             Self::Script(state) => boxed::<ScriptKeyState>() + state.bytes(),
+            Self::Change(state) => boxed::<ChangeState>() + state.bytes(),
+            Self::Bucket(state) => boxed::<BucketState>() + state.bytes(),
+            Self::Rare(state) => boxed::<RareState>() + state.bytes(),
+            Self::Travel(state) => boxed::<TravelState>() + state.bytes(),
+            Self::Risk(state) => boxed::<RiskState>() + state.bytes(),
+            Self::Spike(state) => boxed::<SpikeState>() + state.bytes(),
+            Self::UnusualHour(state) => boxed::<UnusualHourState>() + state.bytes(),
         }
     }
 
@@ -171,6 +237,13 @@ impl KeyState {
             Self::Sequence(state) => state.positions(),
             Self::Absence(state) => state.positions(),
             Self::Script(state) => state.positions(),
+            Self::Change(state) => state.positions(),
+            Self::Bucket(state) => state.positions(),
+            Self::Rare(state) => state.positions(),
+            Self::Travel(state) => state.positions(),
+            Self::Risk(state) => state.positions(),
+            Self::Spike(state) => state.positions(),
+            Self::UnusualHour(state) => state.positions(),
             Self::FirstSeen(_) | Self::Dormant(_) => Vec::new(),
         }
     }

@@ -24,6 +24,10 @@ pub struct Episode {
     pub position: u64,
     /// How many findings it gathered.
     pub findings: u64,
+    /// The highest score a finding of it gave itself, in thousandths; 0: none did.
+    pub score: u32,
+    /// Whether the rules that count this rule's alerts have been told of it.
+    pub told: bool,
 }
 
 /// The open episodes of one key. Most keys never have any: who holds this holds it in a box.
@@ -48,16 +52,18 @@ impl Episodes {
         &mut self,
         held: &[Held],
         suppress: Span,
-        position: u64,
+        (position, score): (u64, u32),
         alert: impl Fn(usize) -> AlertId,
     ) -> Vec<Merge> {
         let mut merges = Vec::with_capacity(held.len());
         for (index, (start, end)) in held.iter().enumerate() {
-            let mut merged = Episode { alert: alert(index), start: *start, end: *end, position, findings: 0 };
+            let (start, end) = (*start, *end);
+            let mut merged =
+                Episode { alert: alert(index), start, end, position, findings: 0, score, told: false };
             let mut touched: SmallVec<[Episode; 2]> = SmallVec::new();
             let mut rest = Vec::with_capacity(self.open.len() + 1);
             for episode in self.open.drain(..) {
-                let is_near = episode.start <= end.plus(suppress) && *start <= episode.end.plus(suppress);
+                let is_near = episode.start <= end.plus(suppress) && start <= episode.end.plus(suppress);
                 if is_near { touched.push(episode) } else { rest.push(episode) }
             }
             touched.sort_by_key(|episode| episode.position);
@@ -69,6 +75,8 @@ impl Episodes {
                 merged.start = merged.start.min(episode.start);
                 merged.end = merged.end.max(episode.end);
                 merged.findings += episode.findings;
+                merged.score = merged.score.max(episode.score);
+                merged.told |= episode.told;
             }
             if index + 1 == held.len() {
                 merged.findings += 1;
@@ -78,6 +86,13 @@ impl Episodes {
             merges.push(Merge { episode: merged, absorbed: touched.into_iter().skip(1).collect() });
         }
         merges
+    }
+
+    /// The episode that begins at this moment and that nobody was told of; it counts as told from now on.
+    pub fn tell(&mut self, start: Timestamp) -> Option<Episode> {
+        let episode = self.open.iter_mut().find(|episode| episode.start == start && !episode.told)?;
+        episode.told = true;
+        Some(episode.clone())
     }
 
     /// Forgets the episodes that ended so long before the watermark that nothing can join them any more.

@@ -62,6 +62,27 @@ pub struct Completion {
     pub evidence: Evidence,
     /// Over which stretches; several when a late event changed more than one.
     pub held: SmallVec<[Held; 1]>,
+    /// What it adds to `risk`, where a script says so; else the rule's own `score`.
+    pub score: Option<f64>,
+    /// The alert's key, in the form of [`Hit::key`], where it is not the key of the state.
+    pub key: Option<Box<str>>,
+}
+
+impl Completion {
+    /// The behaviour held at one moment, which one event completed.
+    #[must_use]
+    pub fn at(hit: &Hit, value: f64, reason: String, evidence: Evidence) -> Self {
+        Self {
+            time: hit.time,
+            position: hit.position,
+            value,
+            reason,
+            evidence,
+            held: smallvec::smallvec![(hit.time, hit.time)],
+            score: None,
+            key: None,
+        }
+    }
 }
 
 /// The events that count: a bounded sample of positions, and how many there are.

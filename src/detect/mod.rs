@@ -4,23 +4,37 @@
 //! one [`Completion`] comes out. Times are event times; timers come back once the watermark has passed them.
 
 mod absence;
+mod bucket;
+mod change;
 mod detector;
 mod episode;
 mod hit;
 mod novelty;
+mod rare;
+mod risk;
 mod script;
 mod sequence;
 pub(crate) mod size;
 mod sorted;
+mod spike;
+mod travel;
+mod unusual_hour;
 mod window;
 #[cfg(test)]
 mod tests;
 
 pub use absence::AbsenceSpec;
+pub use bucket::BucketSpec;
+pub use change::ChangeSpec;
 pub use detector::{Detector, KeyState};
 pub use episode::{Episode, Episodes, Merge};
 pub use hit::{Completion, Evidence, Held, Hit, Outcome};
 pub use novelty::{DormantSpec, FirstSeenSpec};
+pub use rare::RareSpec;
+pub use risk::RiskSpec;
 pub use script::ScriptSpec;
 pub use sequence::SequenceSpec;
+pub use spike::SpikeSpec;
+pub use travel::TravelSpec;
+pub use unusual_hour::UnusualHourSpec;
 pub use window::{Measure, WindowSpec};

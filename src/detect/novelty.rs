@@ -98,6 +98,8 @@ impl FirstSeenSpec {
             ),
             evidence: Evidence::sample([hit.position].into_iter()),
             held: smallvec![(hit.time, until)],
+            score: None,
+            key: None,
         }
     }
 }
@@ -162,6 +164,8 @@ impl DormantSpec {
             reason: format!("first event after {days:.0} days of silence (at least {})", self.silence),
             evidence: Evidence::sample([before.1, hit.position].into_iter()),
             held: smallvec![(hit.time, until)],
+            score: None,
+            key: None,
         }))
     }
 }

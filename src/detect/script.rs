@@ -67,6 +67,8 @@ impl ScriptSpec {
             reason: if found.reason.is_empty() { String::from("the script found it") } else { found.reason },
             evidence: Evidence::sample(state.window.iter().map(|seen| seen.position)),
             held: smallvec![(hit.time, hit.time)],
+            score: found.score,
+            key: None,
         });
         Ok(Outcome { completion, overflowed, timer: None })
     }

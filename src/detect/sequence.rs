@@ -241,6 +241,8 @@ impl SequenceSpec {
             ),
             evidence: Evidence::sample(chain.iter().map(|event| event.position)),
             held,
+            score: None,
+            key: None,
         }
     }
 

@@ -32,7 +32,7 @@ fn union(held: impl IntoIterator<Item = (i64, i64)>) -> Vec<(i64, i64)> {
     let mut all: Vec<(i64, i64)> = Vec::new();
     for (number, (start, end)) in held.into_iter().enumerate() {
         let name = |_| AlertId(number.to_string());
-        episodes.hold(&[(Timestamp(start), Timestamp(end))], Span::default(), number as u64, name);
+        episodes.hold(&[(Timestamp(start), Timestamp(end))], Span::default(), (number as u64, 0), name);
     }
     all.extend(episodes.open().iter().map(|episode| (episode.start.0, episode.end.0)));
     all.sort_unstable();

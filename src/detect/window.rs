@@ -12,16 +12,41 @@ use smallvec::{SmallVec, smallvec};
 use super::hit::{Completion, Evidence, Held, Hit, Outcome};
 use super::{size, sorted};
 use crate::event::Position;
-use crate::rule::ast::Compare;
+use crate::rule::ast::{Compare, Condition};
 use crate::time::{Span, Timestamp};
 
 /// What a window measures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Measure {
     /// How many events.
     Count,
     /// How many different values.
     Distinct,
+    /// The sum of the values.
+    Sum,
+    /// Their mean.
+    Avg,
+    /// The smallest.
+    Min,
+    /// The largest.
+    Max,
+    /// A percentile, 0 to 100.
+    Percentile(f64),
+    /// Events of role 0 as a share of those of role 1.
+    Ratio {
+        /// With fewer events of role 1 it does not hold.
+        min_events: u64,
+    },
+    /// How many different roles.
+    Roles,
+    /// 1 where the roles in the window meet this condition, else 0.
+    Rules(Condition),
+}
+
+impl Measure {
+    const fn looks_at_values(&self) -> bool {
+        !matches!(self, Self::Count)
+    }
 }
 
 /// A window behaviour.
@@ -107,7 +132,11 @@ impl Compare {
 impl WindowSpec {
     /// Takes in an event; what the watermark has left behind is let go.
     pub(super) fn on_hit(&self, state: &mut WindowState, hit: &Hit, watermark: Timestamp) -> Outcome {
-        let value = if self.measure == Measure::Distinct { hit.value_hash() } else { 0 };
+        let value = match self.measure {
+            Measure::Distinct => hit.value_hash(),
+            Measure::Roles => u64::from(hit.role),
+            _ => 0,
+        };
         let entry = Entry { time: hit.time, position: hit.position, value };
         let newest = state.entries.back().map(|newest| newest.time);
         let is_in_order = newest.is_none_or(|newest| newest <= hit.time);
@@ -147,7 +176,7 @@ impl WindowSpec {
             state.since = newest.filter(|_| was_held && !has_broken);
         }
         state.entries.push_back(entry);
-        if self.measure == Measure::Distinct {
+        if self.measure.looks_at_values() {
             *state.values.entry(entry.value).or_default() += 1;
         }
         state.holds = self.compare.holds(self.measure_now(state));
@@ -167,7 +196,7 @@ impl WindowSpec {
                 break;
             }
             state.first += 1;
-            if self.measure == Measure::Distinct {
+            if self.measure.looks_at_values() {
                 remove(&mut state.values, entry.value);
             }
             has_broken |= leaves_at < now && self.is_broken_at(self.measure_now(state));
@@ -184,7 +213,7 @@ impl WindowSpec {
     fn measure_now(&self, state: &WindowState) -> f64 {
         match self.measure {
             Measure::Count => (state.entries.len() - state.first) as f64,
-            Measure::Distinct => state.values.len() as f64,
+            _ => state.values.len() as f64,
         }
     }
 
@@ -194,7 +223,7 @@ impl WindowSpec {
         state.entries.insert(place, entry);
         let newest = state.entries.back().map_or(entry.time, |newest| newest.time);
         if entry.time > newest.minus(self.within) {
-            if self.measure == Measure::Distinct {
+            if self.measure.looks_at_values() {
                 *state.values.entry(entry.value).or_default() += 1;
             }
             self.advance(state, newest);
@@ -264,9 +293,7 @@ impl WindowSpec {
         let value = match self.measure {
             Measure::Count => (end - start) as f64,
             Measure::Distinct if end == state.entries.len() => state.values.len() as f64,
-            Measure::Distinct => {
-                window.clone().map(|entry| entry.value).collect::<rustc_hash::FxHashSet<_>>().len() as f64
-            }
+            _ => window.clone().map(|entry| entry.value).collect::<rustc_hash::FxHashSet<_>>().len() as f64,
         };
         Some(Completion {
             time: moment,
@@ -275,6 +302,8 @@ impl WindowSpec {
             reason: self.reason(value),
             evidence: Evidence::sample(window.map(|entry| entry.position)),
             held,
+            score: None,
+            key: None,
         })
     }
 
@@ -302,7 +331,7 @@ impl WindowSpec {
         if let Some(oldest) = state.entries.pop_front() {
             if state.first > 0 {
                 state.first -= 1;
-            } else if self.measure == Measure::Distinct {
+            } else if self.measure.looks_at_values() {
                 remove(&mut state.values, oldest.value);
             }
         }
@@ -354,7 +383,7 @@ impl Slide<'_> {
             }
             if self.first == self.end {
                 self.end += 1;
-            } else if self.spec.measure == Measure::Distinct {
+            } else if self.spec.measure.looks_at_values() {
                 remove(&mut self.values, entry.value);
             }
             self.first += 1;
@@ -366,7 +395,7 @@ impl Slide<'_> {
     /// Takes in everything up to `moment`.
     fn enter(&mut self, moment: Timestamp) {
         while let Some(entry) = self.state.entries.get(self.end).filter(|entry| entry.time <= moment) {
-            if self.spec.measure == Measure::Distinct {
+            if self.spec.measure.looks_at_values() {
                 *self.values.entry(entry.value).or_default() += 1;
             }
             self.end += 1;
@@ -376,7 +405,7 @@ impl Slide<'_> {
     fn measure(&self) -> f64 {
         match self.spec.measure {
             Measure::Count => (self.end - self.first) as f64,
-            Measure::Distinct => self.values.len() as f64,
+            _ => self.values.len() as f64,
         }
     }
 }

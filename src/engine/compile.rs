@@ -5,17 +5,14 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::ruleset::{Lane, RuleSet, Unit};
+use super::specify::{behavior_detector, correlation_detector, script_detector};
 use super::weave::{filters_of, lane};
-use crate::detect::{
-    AbsenceSpec, Detector, DormantSpec, FirstSeenSpec, Measure, ScriptSpec, SequenceSpec, WindowSpec,
-};
+use crate::detect::Detector;
 use crate::event::{Catalogue, Format};
 use crate::matcher::BuildError;
-use crate::rule::ast::{
-    Behavior, Body, Compare, Correlation, CorrelationKind, Detection, Filter, Kind, Rule, ScriptSource,
-};
+use crate::rule::ast::{Body, Filter, Rule};
 use crate::rule::{Diagnostic, Severity};
-use crate::script::{Cage, Program, ScriptError};
+use crate::script::{Cage, ScriptError};
 use crate::time::{Span, Timestamp};
 
 /// What rules are compiled against.
@@ -50,13 +47,15 @@ pub fn compile(rules: Vec<Rule>, filters: &[Filter], environment: &Environment) 
         match detector(&rule, environment) {
             Ok((detector, key_names)) => {
                 let fingerprint = fingerprint(&rule, &filters, environment);
-                units.push(Unit { rule, detector, key_names, fingerprint, is_silent: false });
+                let (is_silent, rank, followers) = (false, 0, Vec::new());
+                units.push(Unit { rule, detector, key_names, fingerprint, is_silent, rank, followers });
             }
             Err(error) => diagnostics.push(diagnostic(&rule, &error)),
         }
     }
     mark_silent(&mut units);
     include_bases(&mut units);
+    super::chain::link(&mut units, &mut diagnostics);
     let mut lanes = Vec::new();
     for format in Format::ALL {
         lanes.push(lane(format, &units, &filters, environment, &mut diagnostics));
@@ -147,73 +146,6 @@ fn fingerprint(rule: &Rule, filters: &[&Filter], environment: &Environment) -> [
     let mut fingerprint = [0; 16];
     blake3::Hasher::new().update(meaning.as_bytes()).finalize_xof().fill(&mut fingerprint);
     fingerprint
-}
-
-fn behavior_detector(detection: &Detection, behavior: &Behavior, environment: &Environment) -> Detector {
-    let name = |selection: usize| {
-        detection.selections.get(selection).map_or_else(String::new, |selection| selection.name.clone())
-    };
-    let (within, lateness) = (behavior.within, environment.lateness);
-    let window = |measure, noun| {
-        Detector::Window(WindowSpec { measure, within, lateness, compare: behavior.compare, noun })
-    };
-    match &behavior.kind {
-        Kind::Count | Kind::Script => window(Measure::Count, "events".to_owned()),
-        Kind::Distinct(fields) => window(Measure::Distinct, format!("different {}", fields.join(", "))),
-        Kind::Sequence(sequence) => Detector::Sequence(SequenceSpec {
-            steps: sequence.steps.iter().map(|step| name(step.selection)).collect(),
-            ordered: sequence.ordered,
-            unless: sequence.unless.map(name),
-            different: !sequence.different.is_empty(),
-            within,
-            lateness,
-        }),
-        Kind::Absence { of, after } => Detector::Absence(AbsenceSpec {
-            of: of.map_or_else(|| "event".to_owned(), name),
-            after: after.map(name),
-            within,
-            lateness,
-        }),
-        Kind::FirstSeen { fields, learn, forget } => {
-            Detector::FirstSeen(FirstSeenSpec { fields: fields.join(", "), learn: *learn, forget: *forget })
-        }
-        Kind::Dormant(silence) => Detector::Dormant(DormantSpec { silence: *silence }),
-    }
-}
-
-fn script_detector(
-    behavior: &Behavior,
-    source: &ScriptSource,
-    environment: &Environment,
-) -> Result<Detector, BuildError> {
-    let program = Program::compile(&environment.cage, &source.source, source.line)?;
-    Ok(Detector::Script(ScriptSpec {
-        cage: Arc::clone(&environment.cage),
-        program: Arc::new(program),
-        within: behavior.within,
-    }))
-}
-
-fn correlation_detector(correlation: &Correlation, environment: &Environment) -> Detector {
-    let (within, lateness) = (correlation.within, environment.lateness);
-    let all = Compare::AtLeast(correlation.rules.len() as f64);
-    let compare = correlation.compare.unwrap_or(all);
-    let window = |measure, noun| Detector::Window(WindowSpec { measure, within, lateness, compare, noun });
-    match correlation.kind {
-        CorrelationKind::EventCount => window(Measure::Count, "events".to_owned()),
-        CorrelationKind::ValueCount => {
-            window(Measure::Distinct, format!("different {}", correlation.fields.join(", ")))
-        }
-        CorrelationKind::Temporal => window(Measure::Distinct, "different rules".to_owned()),
-        CorrelationKind::TemporalOrdered => Detector::Sequence(SequenceSpec {
-            steps: correlation.rules.clone(),
-            ordered: true,
-            unless: None,
-            different: false,
-            within,
-            lateness,
-        }),
-    }
 }
 
 /// A rule that only feeds correlations does not alert, unless one of them says `generate: true`.

@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
+use super::conclude::Place;
 use super::effects::Effects;
 use super::limits::Limits;
 use super::ruleset::{Hits, RuleSet, Unit};
 use super::snapshot::{self, SnapshotError};
-use super::state::State;
-use crate::alert::{Alert, AlertId, Finding, LedgerReason};
-use crate::detect::{Completion, Detector, Episode, Episodes, Hit, Outcome};
+use super::state::{State, Timer};
+use crate::alert::LedgerReason;
+use crate::detect::{Detector, Hit, Outcome};
 use crate::event::{Catalogue, Entry, Event, Position, canonical};
-use crate::time::{Span, Timestamp};
+use crate::time::Timestamp;
 
 /// Detection: a pure function of the log and the rules.
 #[derive(Debug)]
@@ -84,7 +87,7 @@ impl Engine {
         for (name, learnt) in &mut learner.state.sources {
             let timers = std::mem::take(&mut learnt.timers).into_iter();
             let own = self.state.source(name, learnt.heard_at);
-            own.timers.extend(timers.filter(|(_, number, _)| newcomers.contains(number)));
+            own.timers.extend(timers.filter(|timer| newcomers.contains(&timer.detector)));
         }
         self.state.ghosts.absorb(&learner.state.ghosts);
         self.state.count_all();
@@ -119,8 +122,8 @@ impl Engine {
     #[must_use]
     pub fn remembered(&self, rule: &str, key: &str) -> Option<Vec<Position>> {
         let number = self.rules.number(rule)?;
-        let place = self.state.find(u32::try_from(number).ok()?, key)?;
-        Some(self.state.slot(place)?.state.as_ref()?.positions())
+        let handle = self.state.find(u32::try_from(number).ok()?, key)?;
+        Some(self.state.slot(handle)?.state.as_ref()?.positions())
     }
 
     /// Judges one entry of the log. Entries come in order, each once.
@@ -145,29 +148,35 @@ impl Engine {
     pub fn judge(&mut self, event: &Event, hits: &Hits, effects: &mut Effects) {
         self.state.position = event.position;
         let time = event.judged_at();
-        let is_late = time < self.state.watermark(&event.source, self.limits.lateness);
+        let source = &*event.source;
+        let watermark = self.state.watermark(source, self.limits.lateness);
         let rules = Arc::clone(&self.rules);
+        let catalogue = Arc::clone(&self.catalogue);
+        let form = || canonical(event, &catalogue);
+        self.state.hear(source, event.received_at);
         for hit in &hits.hits {
             let Some(unit) = rules.units().get(hit.detector as usize) else { continue };
             match &unit.detector {
                 Detector::Single => {
-                    self.conclude(unit, hit.detector, &hit.key, Detector::single(hit), effects)
+                    let place = Place { unit, detector: hit.detector, key: &hit.key, source };
+                    self.conclude(&place, Detector::single(hit), effects);
+                    self.make_room(hit.detector, effects);
                 }
-                _ if is_late => effects.ledger(unit.id(), LedgerReason::TooLate, event.position, None),
-                _ => self.feed(unit, hit, event, effects),
+                _ if time < watermark => {
+                    effects.ledger(unit.id(), LedgerReason::TooLate, event.position, None);
+                }
+                _ => self.feed(unit, hit, (source, watermark), &form, effects),
             }
-            self.make_room(hit.detector, effects);
         }
         for (detector, reason, detail) in &hits.misses {
             if let Some(unit) = rules.units().get(*detector as usize) {
                 effects.ledger(unit.id(), *reason, event.position, detail.clone());
             }
         }
-        match self.state.sources.get_mut(&*event.source) {
-            Some(source) => source.hear(time, event.received_at),
-            None => self.state.source(&event.source, event.received_at).hear(time, event.received_at),
+        if let Some(heard) = self.state.sources.get_mut(source) {
+            heard.hear(time, event.received_at);
         }
-        self.advance(&event.source, effects);
+        self.advance(source, effects);
     }
 
     /// The input has ended: everything is judged as if the watermark had come to `until`.
@@ -189,102 +198,53 @@ impl Engine {
     pub fn wants_tick(&self, now: Timestamp) -> bool {
         self.state.sources.values().any(|source| {
             let watermark = source.ticked(now).minus(self.limits.lateness);
-            source.timers.first().is_some_and(|(due, ..)| *due < watermark)
+            source.timers.first().is_some_and(|timer| timer.at < watermark)
         })
     }
 
-    fn feed(&mut self, unit: &Unit, hit: &Hit, event: &Event, effects: &mut Effects) {
-        let watermark = self.state.watermark(&event.source, self.limits.lateness);
+    /// Gives a hit to its key's state; `form` is the event in its canonical form, for those who ask.
+    pub(super) fn feed(
+        &mut self,
+        unit: &Unit,
+        hit: &Hit,
+        (source, watermark): (&str, Timestamp),
+        form: &dyn Fn() -> Map<String, Value>,
+        effects: &mut Effects,
+    ) {
         let fresh = || unit.detector.fresh();
-        let Some(place) = self.state.enter(hit.detector, &hit.key, fresh) else { return };
-        let state = self.state.slot_mut(place).and_then(|slot| slot.state.as_mut());
+        let Some(handle) = self.state.enter(hit.detector, &hit.key, fresh) else { return };
+        let state = self.state.slot_mut(handle).and_then(|slot| slot.state.as_mut());
         let Some(state) = state else { return };
-        let catalogue = &self.catalogue;
-        let outcome = unit.detector.on_hit(state, hit, watermark, &|| canonical(event, catalogue));
-        self.state.recount(place);
+        let outcome = unit.detector.on_hit(state, hit, watermark, form);
+        self.state.recount(handle);
+        let place = Place { unit, detector: hit.detector, key: &hit.key, source };
         match outcome {
-            Ok(outcome) => {
-                if let Some(at) = outcome.timer {
-                    self.state.wake((&event.source, event.received_at), place, at);
-                }
-                self.settle(unit, hit.detector, &hit.key, outcome, effects);
-            }
+            Ok(outcome) => self.settle(&place, outcome, effects),
             Err(error) => {
                 let detail = Some(error.to_string());
                 effects.ledger(unit.id(), LedgerReason::ScriptFailed, hit.position, detail);
             }
         }
+        self.make_room(hit.detector, effects);
     }
 
-    fn settle(&mut self, unit: &Unit, detector: u32, key: &str, outcome: Outcome, effects: &mut Effects) {
+    fn settle(&mut self, place: &Place<'_>, outcome: Outcome, effects: &mut Effects) {
+        if let Some(at) = outcome.timer {
+            self.wake(place, at, false);
+        }
         if outcome.overflowed {
-            effects.ledger(unit.id(), LedgerReason::WindowFull, self.state.position, None);
+            effects.ledger(place.unit.id(), LedgerReason::WindowFull, self.state.position, None);
         }
         if let Some(completion) = outcome.completion {
-            self.conclude(unit, detector, key, completion, effects);
+            self.conclude(place, completion, effects);
         }
     }
 
-    /// From a completion to a finding and its alert.
-    fn conclude(
-        &mut self,
-        unit: &Unit,
-        detector: u32,
-        key: &str,
-        completion: Completion,
-        effects: &mut Effects,
-    ) {
-        let mut finding = Finding {
-            rule: Arc::clone(unit.id()),
-            key: unit.key(key),
-            time: completion.time,
-            position: completion.position,
-            value: completion.value,
-            reason: completion.reason,
-            evidence: completion.evidence.positions,
-            evidence_count: completion.evidence.count,
-            alert: None,
-        };
-        if !unit.is_silent {
-            let name = |index: usize| alert_id(&unit.rule.id, key, completion.position, index);
-            let is_first = |episode: &Episode| episode.findings <= 1;
-            let hold = |episodes: &mut Episodes| {
-                episodes.hold(&completion.held, unit.rule.suppress, completion.position, name)
-            };
-            for merge in self.with_episodes(unit, detector, key, hold) {
-                finding.alert = Some(merge.episode.alert.clone());
-                let alert = alert(unit, &finding, &merge.episode);
-                for absorbed in merge.absorbed {
-                    effects.absorb(absorbed.alert.clone(), &merge.episode.alert, alert.clone());
-                }
-                effects
-                    .alert(alert, is_first(&merge.episode) && merge.episode.position == completion.position);
-            }
-        }
-        effects.findings.push(finding);
-    }
-
-    /// Changes the open episodes of a key. A rule whose every match is an alert of its own does not keep them.
-    fn with_episodes<T>(
-        &mut self,
-        unit: &Unit,
-        detector: u32,
-        key: &str,
-        change: impl FnOnce(&mut Episodes) -> T,
-    ) -> T {
-        let place = if unit.detector.is_stateful() {
-            self.state.find(detector, key)
-        } else if unit.rule.suppress > Span::default() {
-            self.state.enter(detector, key, || None)
-        } else {
-            None
-        };
-        let Some((place, slot)) = place.and_then(|place| Some((place, self.state.slot_mut(place)?))) else {
-            return change(&mut Episodes::default());
-        };
-        let changed = change(slot.episodes.get_or_insert_default());
-        self.state.recount(place);
-        changed
+    /// Asks to come back once the watermark has passed a time.
+    pub(super) fn wake(&mut self, place: &Place<'_>, at: Timestamp, tells: bool) {
+        let (rank, detector) = (place.unit.rank, place.detector);
+        let hash = self.state.hash(detector, place.key);
+        self.state.wake(place.source, Timer { at, rank, tells, detector, hash });
     }
 
     fn advance_all(&mut self, effects: &mut Effects) {
@@ -299,48 +259,21 @@ impl Engine {
         let watermark = self.state.watermark(source, self.limits.lateness);
         let rules = Arc::clone(&self.rules);
         while let Some(timer) = self.state.due(source, watermark) {
-            let (due, detector, _) = timer;
-            let Some(unit) = rules.units().get(detector as usize) else { continue };
-            for place in self.state.woken(timer) {
-                let Some(slot) = self.state.slot_mut(place) else { continue };
-                let Some(state) = slot.state.as_mut() else { continue };
-                let outcome = unit.detector.on_timer(state, due);
+            let Some(unit) = rules.units().get(timer.detector as usize) else { continue };
+            for handle in self.state.woken(&timer) {
+                let Some(slot) = self.state.slot_mut(handle) else { continue };
                 let key = slot.key.clone();
-                self.state.recount(place);
-                self.settle(unit, detector, &key, outcome, effects);
+                let place = Place { unit, detector: timer.detector, key: &key, source };
+                if timer.tells {
+                    self.tell(&place, timer.at, effects);
+                    continue;
+                }
+                let Some(state) = slot.state.as_mut() else { continue };
+                let outcome = unit.detector.on_timer(state, timer.at);
+                self.state.recount(handle);
+                self.settle(&place, outcome, effects);
             }
         }
         self.sweep(self.state.slowest_watermark(self.limits.lateness));
-    }
-}
-
-/// 16 bytes of BLAKE3 over rule, key, completing event and the stretch's number, in hex.
-fn alert_id(rule: &str, key: &str, position: Position, index: usize) -> AlertId {
-    let mut hasher = blake3::Hasher::new();
-    for part in [rule.as_bytes(), key.as_bytes(), &position.to_le_bytes(), &index.to_le_bytes()] {
-        hasher.update(&(part.len() as u64).to_le_bytes());
-        hasher.update(part);
-    }
-    let hex = hasher.finalize().to_hex();
-    AlertId(hex.chars().take(32).collect())
-}
-
-fn alert(unit: &Unit, finding: &Finding, episode: &Episode) -> Alert {
-    Alert {
-        id: episode.alert.clone(),
-        rule: Arc::clone(unit.id()),
-        title: unit.rule.title.clone(),
-        level: unit.rule.level,
-        tags: unit.rule.tags.clone(),
-        key: finding.key.clone(),
-        started_at: episode.start,
-        last_at: episode.end,
-        position: episode.position,
-        findings: episode.findings,
-        value: finding.value,
-        reason: finding.reason.clone(),
-        evidence: finding.evidence.clone(),
-        evidence_count: finding.evidence_count,
-        merged_into: None,
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! `match` (in [`RuleSet::hits`]) is stateless and may run anywhere; `judge` (in [`Engine`]) owns the state.
 
+mod chain;
 mod compile;
+mod conclude;
 mod effects;
 mod ghosts;
 mod judge;
@@ -11,6 +13,7 @@ mod room;
 mod ruleset;
 mod slot;
 mod snapshot;
+mod specify;
 mod state;
 mod table;
 mod weave;

@@ -27,6 +27,29 @@ pub struct Unit {
     pub fingerprint: [u8; 16],
     /// Whether it only feeds correlations and alerts nobody by itself.
     pub is_silent: bool,
+    /// 0 for a rule over events; one more than the highest rank of the rules whose alerts it counts.
+    pub rank: u16,
+    /// The rules that count its alerts.
+    pub(super) followers: Vec<Follower>,
+}
+
+/// A rule that counts the alerts of another one.
+#[derive(Debug, Clone)]
+pub(super) struct Follower {
+    pub(super) detector: u32,
+    pub(super) role: u16,
+    /// Which fields of the other one's key make its key.
+    pub(super) keys: SmallVec<[usize; 2]>,
+    pub(super) value: Told,
+}
+
+/// The value that an alert carries to a follower.
+#[derive(Debug, Clone)]
+pub(super) enum Told {
+    /// These fields of its key; none: no value.
+    Fields(SmallVec<[usize; 1]>),
+    /// Its score, and the rule's id.
+    Score,
 }
 
 /// What a target's match is to a detector.
@@ -38,10 +61,25 @@ pub(super) struct Emit {
     pub(super) keys: SmallVec<[usize; 2]>,
     /// Field numbers of the value the detector looks at.
     pub(super) values: SmallVec<[usize; 1]>,
-    /// A fixed value in place of fields, for correlations that count rules.
+    /// How many of the last values may be missing; they are empty then.
+    pub(super) optional: usize,
+    /// Whether the value must be a number.
+    pub(super) number: Number,
+    /// A fixed value in place of fields, for risk.
     pub(super) fixed: Option<Box<str>>,
     /// What a missing key field does.
     pub(super) missing: Missing,
+}
+
+/// Which texts a value may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Number {
+    /// Any.
+    No,
+    /// A finite number.
+    Any,
+    /// A number that is not negative.
+    NotNegative,
 }
 
 /// What an event without a key field is to a detector.
@@ -153,8 +191,8 @@ impl RuleSet {
         for target in scratch.matched() {
             for emit in lane.emits.get(*target as usize).into_iter().flatten() {
                 match hit(emit, event, raw, scratch, time) {
-                    Some(hit) => out.hits.push(hit),
-                    None => out.misses.push((emit.detector, LedgerReason::MissingKey, None)),
+                    Ok(hit) => out.hits.push(hit),
+                    Err(reason) => out.misses.push((emit.detector, reason, None)),
                 }
             }
         }
@@ -182,26 +220,27 @@ impl Hits {
     }
 }
 
-fn hit(emit: &Emit, event: &Event, raw: &str, scratch: &Scratch, time: Timestamp) -> Option<Hit> {
+fn hit(
+    emit: &Emit,
+    event: &Event,
+    raw: &str,
+    scratch: &Scratch,
+    time: Timestamp,
+) -> Result<Hit, LedgerReason> {
     let mut key = String::with_capacity(16);
     for field in &emit.keys {
         match (scratch.text(*field, raw), emit.missing) {
             (Some(text), _) => key.push_str(text),
             (None, Missing::Group) => {}
-            (None, Missing::Ledger) => return None,
+            (None, Missing::Ledger) => return Err(LedgerReason::MissingKey),
         }
         key.push(Hit::SEPARATOR);
     }
-    let value = match (&emit.fixed, emit.values.as_slice()) {
-        (Some(fixed), _) => Some(fixed.clone()),
-        (None, []) => None,
-        (None, [field]) => Some(scratch.text(*field, raw)?.into()),
-        (None, fields) => {
-            let texts: Option<Vec<&str>> = fields.iter().map(|field| scratch.text(*field, raw)).collect();
-            Some(texts?.join("\u{1f}").into())
-        }
+    let value = match &emit.fixed {
+        Some(fixed) => Some(fixed.clone()),
+        None => value(emit, raw, scratch)?,
     };
-    Some(Hit {
+    Ok(Hit {
         detector: emit.detector,
         role: emit.role,
         key: key.into(),
@@ -209,6 +248,45 @@ fn hit(emit: &Emit, event: &Event, raw: &str, scratch: &Scratch, time: Timestamp
         time,
         position: event.position,
     })
+}
+
+/// The value the detector looks at, several joined by unit separators.
+fn value(emit: &Emit, raw: &str, scratch: &Scratch) -> Result<Option<Box<str>>, LedgerReason> {
+    let needed = emit.values.len() - emit.optional;
+    let mut joined: Option<String> = None;
+    for (index, field) in emit.values.iter().enumerate() {
+        let text = match scratch.text(*field, raw) {
+            Some(text) => text,
+            None if index >= needed => "",
+            None => return Err(LedgerReason::MissingKey),
+        };
+        match &mut joined {
+            None if emit.values.len() == 1 => {
+                return if emit.number.fits(text) {
+                    Ok(Some(text.into()))
+                } else {
+                    Err(LedgerReason::NotANumber)
+                };
+            }
+            None => joined = Some(text.to_owned()),
+            Some(joined) => {
+                joined.push(Hit::SEPARATOR);
+                joined.push_str(text);
+            }
+        }
+    }
+    Ok(joined.map(Into::into))
+}
+
+impl Number {
+    fn fits(self, text: &str) -> bool {
+        let number = || text.trim().parse::<f64>().ok().filter(|number| number.is_finite());
+        match self {
+            Self::No => true,
+            Self::Any => number().is_some(),
+            Self::NotNegative => number().is_some_and(|number| number >= 0.0),
+        }
+    }
 }
 
 impl Unit {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ghosts::Ghosts;
 use super::ruleset::RuleSet;
-use super::state::{Memory, Source, State};
+use super::state::{Memory, Source, State, Timer};
 use crate::event::Position;
 use crate::time::Timestamp;
 
@@ -96,7 +96,11 @@ pub(super) fn read(bytes: &[u8], rules: &RuleSet) -> Result<(State, Vec<u32>), S
     }
     for source in state.sources.values_mut() {
         let timers = std::mem::take(&mut source.timers).into_iter();
-        let renumbered = timers.filter_map(|(at, number, hash)| Some((at, *numbers.get(&number)?, hash)));
+        let renumbered = timers.filter_map(|timer| {
+            let detector = *numbers.get(&timer.detector)?;
+            let rank = rules.units().get(detector as usize)?.rank;
+            Some(Timer { detector, rank, ..timer })
+        });
         source.timers = renumbered.collect();
     }
     state.count_all();

@@ -24,9 +24,9 @@ pub(super) struct Memory {
     pub(super) sweep_at: Timestamp,
 }
 
-/// Where a key's slot is; good until a key of the same rule is put in or taken out.
+/// Where a key's slot is. Good until a key of the same rule is put in or taken out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct Handle {
     detector: u32,
     number: u32,
     hash: u64,
@@ -43,8 +43,19 @@ pub(super) struct Source {
     pub(super) timers: BTreeSet<Timer>,
 }
 
-/// A time at which a key of a detector, known by its hash, wants to be judged again.
-pub(super) type Timer = (Timestamp, u32, u64);
+/// A time at which something is to be done for a key of a detector. The order of the fields is the order of the
+/// doing: a rule over other rules is judged about a moment after they have told what they found then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Timer {
+    pub(super) at: Timestamp,
+    /// See [`super::ruleset::Unit::rank`].
+    pub(super) rank: u16,
+    /// Whether an episode that begins then is told to the rules that count it; else the key is judged again.
+    pub(super) tells: bool,
+    pub(super) detector: u32,
+    /// Of the key: half of what the key itself would take, and often less.
+    pub(super) hash: u64,
+}
 
 /// What a timer takes, in bytes: a tree's nodes are at least half full.
 pub(super) const TIMER_BYTES: usize = 2 * size_of::<Timer>();
@@ -108,6 +119,13 @@ impl State {
         speaking.map(|source| source.newest).min().map_or(Timestamp::MIN, |newest| newest.minus(lateness))
     }
 
+    /// An event of this source has arrived; a new source is noted.
+    pub(super) fn hear(&mut self, name: &str, received_at: Timestamp) {
+        if !self.sources.contains_key(name) {
+            self.source(name, received_at);
+        }
+    }
+
     /// The source of that name; a new one has heard nothing yet.
     pub(super) fn source(&mut self, name: &str, heard_at: Timestamp) -> &mut Source {
         if !self.sources.contains_key(name) {
@@ -123,62 +141,67 @@ impl State {
         detector: u32,
         key: &str,
         fresh: impl FnOnce() -> Option<KeyState>,
-    ) -> Option<Place> {
+    ) -> Option<Handle> {
         let keys = &mut self.memories.get_mut(detector as usize)?.keys;
         let hash = keys.hash(key);
         if let Some(number) = keys.find(hash, key) {
             keys.get_mut(number)?.visit();
-            return Some(Place { detector, number, hash });
+            return Some(Handle { detector, number, hash });
         }
         let queue = if self.ghosts.recall(hash) { Queue::Protected } else { Queue::Probation };
         let number = keys.push(hash, Slot::new(key, fresh(), queue));
-        let place = Place { detector, number, hash };
-        self.recount(place);
-        Some(place)
+        let handle = Handle { detector, number, hash };
+        self.recount(handle);
+        Some(handle)
     }
 
     /// The slot of a key that is there.
-    pub(super) fn find(&self, detector: u32, key: &str) -> Option<Place> {
+    pub(super) fn find(&self, detector: u32, key: &str) -> Option<Handle> {
         let keys = &self.memories.get(detector as usize)?.keys;
         let hash = keys.hash(key);
-        Some(Place { detector, number: keys.find(hash, key)?, hash })
+        Some(Handle { detector, number: keys.find(hash, key)?, hash })
     }
 
     /// The slots that a timer is for.
-    pub(super) fn woken(&self, (_, detector, hash): Timer) -> SmallVec<[Place; 2]> {
+    pub(super) fn woken(&self, timer: &Timer) -> SmallVec<[Handle; 2]> {
+        let (detector, hash) = (timer.detector, timer.hash);
         let Some(memory) = self.memories.get(detector as usize) else { return SmallVec::new() };
-        memory.keys.all(hash).into_iter().map(|number| Place { detector, number, hash }).collect()
+        memory.keys.all(hash).into_iter().map(|number| Handle { detector, number, hash }).collect()
     }
 
-    pub(super) fn slot(&self, place: Place) -> Option<&Slot> {
-        self.memories.get(place.detector as usize)?.keys.get(place.number)
+    pub(super) fn slot(&self, handle: Handle) -> Option<&Slot> {
+        self.memories.get(handle.detector as usize)?.keys.get(handle.number)
     }
 
-    pub(super) fn slot_mut(&mut self, place: Place) -> Option<&mut Slot> {
-        self.memories.get_mut(place.detector as usize)?.keys.get_mut(place.number)
+    pub(super) fn slot_mut(&mut self, handle: Handle) -> Option<&mut Slot> {
+        self.memories.get_mut(handle.detector as usize)?.keys.get_mut(handle.number)
     }
 
     /// Counts a slot anew after it changed.
-    pub(super) fn recount(&mut self, place: Place) {
-        let Some(memory) = self.memories.get_mut(place.detector as usize) else { return };
-        let Some(now) = memory.keys.get(place.number).map(Slot::weight) else { return };
-        let before = memory.keys.weigh(place.number, now).unwrap_or(now);
+    pub(super) fn recount(&mut self, handle: Handle) {
+        let Some(memory) = self.memories.get_mut(handle.detector as usize) else { return };
+        let Some(now) = memory.keys.get(handle.number).map(Slot::weight) else { return };
+        let before = memory.keys.weigh(handle.number, now).unwrap_or(now);
         self.bytes = self.bytes + now as usize - before as usize;
     }
 
-    /// A key wants to be judged again when this source's watermark has passed `at`.
-    pub(super) fn wake(&mut self, (source, heard_at): (&str, Timestamp), place: Place, at: Timestamp) {
-        let timer = (at, place.detector, place.hash);
-        if self.source(source, heard_at).timers.insert(timer) {
-            self.count_timer(place.detector, true);
+    /// A key asks to come back once this source's watermark has passed a time.
+    pub(super) fn wake(&mut self, source: &str, timer: Timer) {
+        if self.sources.get_mut(source).is_some_and(|source| source.timers.insert(timer)) {
+            self.count_timer(timer.detector, true);
         }
+    }
+
+    /// The hash of a key of a detector.
+    pub(super) fn hash(&self, detector: u32, key: &str) -> u64 {
+        self.memories.get(detector as usize).map_or(0, |memory| memory.keys.hash(key))
     }
 
     /// The next timer of a source that its watermark has passed.
     pub(super) fn due(&mut self, source: &str, watermark: Timestamp) -> Option<Timer> {
         let timers = &mut self.sources.get_mut(source)?.timers;
-        let timer = timers.first().is_some_and(|(due, ..)| *due < watermark).then(|| timers.pop_first())??;
-        self.count_timer(timer.1, false);
+        let timer = timers.first().is_some_and(|timer| timer.at < watermark).then(|| timers.pop_first())??;
+        self.count_timer(timer.detector, false);
         Some(timer)
     }
 
@@ -196,8 +219,8 @@ impl State {
     /// Counts everything anew, after memories or timers came from elsewhere.
     pub(super) fn count_all(&mut self) {
         self.memories.iter_mut().for_each(|memory| memory.timers = 0);
-        for (_, detector, _) in self.sources.values().flat_map(|source| &source.timers) {
-            if let Some(memory) = self.memories.get_mut(*detector as usize) {
+        for timer in self.sources.values().flat_map(|source| &source.timers) {
+            if let Some(memory) = self.memories.get_mut(timer.detector as usize) {
                 memory.timers += 1;
             }
         }
@@ -207,8 +230,9 @@ impl State {
     /// Drops the timers of keys that were forgotten.
     pub(super) fn purge_timers(&mut self) {
         let memories = &self.memories;
-        let is_alive = |(_, detector, hash): &Timer| {
-            memories.get(*detector as usize).is_some_and(|memory| !memory.keys.all(*hash).is_empty())
+        let is_alive = |timer: &Timer| {
+            let memory = memories.get(timer.detector as usize);
+            memory.is_some_and(|memory| !memory.keys.all(timer.hash).is_empty())
         };
         self.sources.values_mut().for_each(|source| source.timers.retain(is_alive));
         self.count_all();

@@ -6,12 +6,13 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::compile::{Environment, diagnostic};
-use super::ruleset::{Emit, Lane, Missing, Unit};
+use super::ruleset::{Emit, Lane, Missing, Number, Unit};
 use crate::event::Format;
 use crate::matcher::{BuildError, Builder, Expr, TargetId};
 use crate::rule::Diagnostic;
 use crate::rule::ast::{
-    Behavior, Body, Condition, Correlation, CorrelationKind, Detection, Filter, Kind, Node, Rule, Sequence,
+    Aggregate, Behavior, Body, Condition, Correlation, CorrelationKind, Detection, Filter, Kind, Node, Rule,
+    Sequence, Spike, SpikeOf,
 };
 
 /// The matcher of one format; none if it does not build, which is reported.
@@ -26,6 +27,7 @@ pub(super) fn lane(
         builder: Builder::new(format, Arc::clone(&environment.cage), Arc::clone(&environment.catalogue)),
         emits: Vec::new(),
         bases: FxHashMap::default(),
+        risks: super::chain::risks(units),
     };
     for (number, unit) in (0..).zip(units) {
         let sees = unit.rule.logsource.product.as_deref().is_none_or(|product| format.is_product(product));
@@ -49,10 +51,10 @@ pub(super) fn lane(
 }
 
 /// Rules and their numbers, by id and by name.
-type Called<'u> = FxHashMap<&'u str, (u32, &'u Unit)>;
+pub(super) type Called<'u> = FxHashMap<&'u str, (u32, &'u Unit)>;
 
 /// Where two have one name, the first one is called.
-fn by_name(units: &[Unit]) -> Called<'_> {
+pub(super) fn by_name(units: &[Unit]) -> Called<'_> {
     let mut called = Called::default();
     for (number, unit) in (0..).zip(units) {
         for name in [Some(&*unit.rule.id), unit.rule.name.as_deref()].into_iter().flatten() {
@@ -62,7 +64,7 @@ fn by_name(units: &[Unit]) -> Called<'_> {
     called
 }
 
-fn is_called(rule: &Rule, name: &str) -> bool {
+pub(super) fn is_called(rule: &Rule, name: &str) -> bool {
     &*rule.id == name || rule.name.as_deref() == Some(name)
 }
 
@@ -81,6 +83,8 @@ struct Weaver {
     emits: Vec<Vec<Emit>>,
     /// The target of each rule without behaviour, for correlations.
     bases: FxHashMap<u32, TargetId>,
+    /// The rules that add up scores, and their keys.
+    risks: Vec<(u32, Vec<String>)>,
 }
 
 impl Weaver {
@@ -98,12 +102,22 @@ impl Weaver {
                 let target = self.target(guarded(expr, &guards));
                 self.bases.insert(number, target);
                 self.emit(target, Emit { missing: Missing::Group, ..plain(number, keys) });
+                self.add_scores(target, unit);
             }
             Body::Behavior(detection, behavior) | Body::Script(detection, behavior, _) => {
                 self.behavior(number, detection, behavior, &guards)?;
             }
         }
         Ok(())
+    }
+
+    /// A match of a rule that has a score, and whose every match is an alert, adds to risks at once.
+    fn add_scores(&mut self, target: TargetId, unit: &Unit) {
+        let Some(value) = super::chain::score_at_once(unit) else { return };
+        for (number, by) in self.risks.clone() {
+            let keys = self.fields(&by);
+            self.emit(target, Emit { fixed: Some(value.clone()), ..plain(number, keys) });
+        }
     }
 
     fn behavior(
@@ -121,22 +135,67 @@ impl Weaver {
                 self.sequence((number, missing), detection, (behavior, sequence), guards)
             }
             Kind::Absence { of, after } => {
-                for (role, selection) in [(0, *of), (1, *after)] {
-                    if selection.is_none() && role == 1 {
-                        continue;
-                    }
-                    let expr = self.selected(detection, selection)?;
-                    let target = self.target(guarded(expr, guards));
-                    self.emit(target, Emit { role, ..base.clone() });
+                self.roles(detection, (base.clone(), *of, 0), guards)?;
+                match after {
+                    Some(_) => self.roles(detection, (base, *after, 1), guards),
+                    None => Ok(()),
                 }
-                Ok(())
             }
-            Kind::Count | Kind::Dormant(_) | Kind::Script => self.whole(detection, base, guards),
-            Kind::Distinct(fields) | Kind::FirstSeen { fields, .. } => {
-                let values = self.fields(fields).into_iter().collect();
-                self.whole(detection, Emit { values, ..base }, guards)
+            Kind::Ratio { of, to, .. } => {
+                self.roles(detection, (base.clone(), Some(*of), 0), guards)?;
+                self.roles(detection, (base, Some(*to), 1), guards)
+            }
+            Kind::Risk { .. } => Ok(()),
+            _ => {
+                let emit = self.measured(behavior, base);
+                self.whole(detection, emit, guards)
             }
         }
+    }
+
+    /// With the fields whose values the behaviour looks at.
+    fn measured(&mut self, behavior: &Behavior, base: Emit) -> Emit {
+        let values = |weaver: &mut Self, fields: &[String]| weaver.fields(fields).into_iter().collect();
+        let amount = |of: Aggregate| if of == Aggregate::Sum { Number::NotNegative } else { Number::Any };
+        match &behavior.kind {
+            Kind::Distinct(fields) | Kind::FirstSeen { fields, .. } | Kind::Change(fields) => {
+                Emit { values: values(self, fields), ..base }
+            }
+            Kind::Aggregate { of, field } => {
+                Emit { values: values(self, std::slice::from_ref(field)), number: amount(*of), ..base }
+            }
+            Kind::Rare { fields, peers, .. } => {
+                let of_whom: Vec<String> = behavior.by.iter().chain(fields).cloned().collect();
+                Emit { keys: self.fields(peers), values: values(self, &of_whom), ..base }
+            }
+            Kind::Spike(Spike { of: SpikeOf::Distinct(fields), .. }) => {
+                Emit { values: values(self, fields), ..base }
+            }
+            Kind::Spike(Spike { of: SpikeOf::Sum(field), .. }) => Emit {
+                values: values(self, std::slice::from_ref(field)),
+                number: Number::NotNegative,
+                ..base
+            },
+            Kind::Travel { field, .. } => {
+                let places = ["geo.latitude", "geo.longitude", "geo.accuracy_km"].map(str::to_owned);
+                let fields: Vec<String> = std::iter::once(field.clone()).chain(places).collect();
+                Emit { values: values(self, &fields), optional: 1, ..base }
+            }
+            _ => base,
+        }
+    }
+
+    /// One target for one part that a selection plays.
+    fn roles(
+        &mut self,
+        detection: &Detection,
+        (base, selection, role): (Emit, Option<usize>, u16),
+        guards: &[Expr],
+    ) -> Result<(), BuildError> {
+        let expr = self.selected(detection, selection)?;
+        let target = self.target(guarded(expr, guards));
+        self.emit(target, Emit { role, ..base });
+        Ok(())
     }
 
     /// One target for the whole condition.
@@ -207,15 +266,18 @@ impl Weaver {
                 alias.map_or_else(|| field.clone(), |(_, _, original)| original.clone())
             };
             let names: Vec<String> = correlation.by.iter().map(field_in_base).collect();
-            let values: Vec<String> = match correlation.kind {
-                CorrelationKind::ValueCount => correlation.fields.iter().map(field_in_base).collect(),
-                _ => Vec::new(),
+            let values: Vec<String> = correlation.fields.iter().map(field_in_base).collect();
+            let amount = match correlation.kind {
+                CorrelationKind::ValueSum => Number::NotNegative,
+                CorrelationKind::ValueAvg
+                | CorrelationKind::ValueMedian
+                | CorrelationKind::ValuePercentile(_) => Number::Any,
+                _ => Number::No,
             };
-            let is_temporal = correlation.kind == CorrelationKind::Temporal;
             let emit = Emit {
                 role,
                 values: self.fields(&values).into_iter().collect(),
-                fixed: is_temporal.then(|| role.to_string().into()),
+                number: amount,
                 ..plain(number, self.fields(&names))
             };
             self.emit(target, emit);
@@ -239,7 +301,16 @@ impl Weaver {
 }
 
 fn plain(detector: u32, keys: SmallVec<[usize; 2]>) -> Emit {
-    Emit { detector, role: 0, keys, values: SmallVec::new(), fixed: None, missing: Missing::Ledger }
+    Emit {
+        detector,
+        role: 0,
+        keys,
+        values: SmallVec::new(),
+        optional: 0,
+        number: Number::No,
+        fixed: None,
+        missing: Missing::Ledger,
+    }
 }
 
 fn guarded(expr: Expr, guards: &[Expr]) -> Expr {

@@ -34,6 +34,8 @@ pub struct Rule {
     pub body: Body,
     /// `suppress`: findings of one key no further apart than this belong to one alert.
     pub suppress: Span,
+    /// `score`: what an alert of this rule adds to the rules that measure `risk`; none: nothing.
+    pub score: Option<f64>,
     /// `respond`: names of configured actions.
     pub respond: Vec<String>,
     /// `tests`.
@@ -290,8 +292,136 @@ pub enum Kind {
     },
     /// The first event of a key after this much silence.
     Dormant(Span),
+    /// A figure of a field's numbers.
+    Aggregate {
+        /// Which figure.
+        of: Aggregate,
+        /// The field with the numbers.
+        field: String,
+    },
+    /// The share that the events of one selection have in those of another.
+    Ratio {
+        /// The selection whose share is measured.
+        of: usize,
+        /// The selection it is a share of.
+        to: usize,
+        /// With fewer events of `to` the share says nothing.
+        min_events: u64,
+    },
+    /// A value that hardly any of the peers shows.
+    Rare {
+        /// The fields whose values are looked at, as a tuple.
+        fields: Vec<String>,
+        /// The fields that peers have in common; empty: all are peers.
+        peers: Vec<String>,
+        /// How far back their events count.
+        history: Span,
+        /// A share under this is rare, 0 to 1.
+        below: f64,
+        /// With fewer events of the peers a share says nothing.
+        min_events: u64,
+    },
+    /// A value other than this key's last one; `within` is how long that one holds, zero: for ever.
+    Change(Vec<String>),
+    /// A stretch of time with far more, or far less, than this key's own past.
+    Spike(Spike),
+    /// An hour of the week at which this key practically never acts.
+    UnusualHour {
+        /// How long a key is watched before it may fire.
+        learn: Span,
+        /// Expected false alarms per key and year.
+        sensitivity: f64,
+    },
+    /// Two places too far apart for the time between.
+    Travel {
+        /// The field with the address.
+        field: String,
+        /// Faster than this nobody travels, in kilometres an hour.
+        max_kmh: f64,
+        /// Places nearer than this are one place, in kilometres.
+        min_km: f64,
+    },
+    /// A bucket that leaks, and overflows when events come faster.
+    Bucket {
+        /// How many events it holds; one more overflows.
+        capacity: u64,
+        /// How long one event takes to leak out.
+        leak: Span,
+    },
+    /// The sum of the scores of a key's alerts over all rules, each decaying.
+    Risk {
+        /// After how long a score counts half.
+        half_life: Span,
+    },
     /// The script decides; `within` is its window.
     Script,
+}
+
+/// A figure of the numbers in a window.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Aggregate {
+    /// Their sum; negative ones do not count.
+    Sum,
+    /// Their mean.
+    Avg,
+    /// The smallest.
+    Min,
+    /// The largest.
+    Max,
+    /// The number that this share of them, 0 to 100, does not exceed; the median is 50.
+    Percentile(f64),
+}
+
+/// A comparison of a key with its own past.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spike {
+    /// What is measured in each stretch.
+    pub of: SpikeOf,
+    /// The length of a stretch.
+    pub bucket: Span,
+    /// How far back the past goes.
+    pub history: Span,
+    /// Which rhythm the past has.
+    pub season: Season,
+    /// Expected false alarms per key and year.
+    pub sensitivity: f64,
+    /// Which side is worth a finding.
+    pub direction: Direction,
+    /// A stretch with less than this is no spike.
+    pub min: f64,
+}
+
+/// What a spike is measured in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SpikeOf {
+    /// Events.
+    Count,
+    /// Different values.
+    Distinct(Vec<String>),
+    /// The sum of a field's numbers.
+    Sum(String),
+}
+
+/// A rhythm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Season {
+    /// None.
+    None,
+    /// The hours of a day differ.
+    Day,
+    /// The hours of a week differ.
+    Week,
+}
+
+/// A side of what is usual.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// More.
+    Up,
+    /// Less.
+    Down,
+    /// Either.
+    Both,
 }
 
 /// The steps of a sequence.
@@ -352,14 +482,16 @@ pub struct Correlation {
     pub within: Span,
     /// `condition`; for the temporal types the number of different rules, all of them when absent.
     pub compare: Option<Compare>,
-    /// `condition.field` of `value_count`.
+    /// A boolean condition of a temporal type, over indexes into `rules`; none: as `compare` says.
+    pub expression: Option<Condition>,
+    /// `condition.field` of the types that look at values.
     pub fields: Vec<String>,
     /// Whether the referenced rules still alert by themselves.
     pub generate: bool,
 }
 
 /// The correlation types Watchfire evaluates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum CorrelationKind {
     /// Number of events.
     EventCount,
@@ -369,6 +501,14 @@ pub enum CorrelationKind {
     Temporal,
     /// All rules, in this order.
     TemporalOrdered,
+    /// The sum of a field's numbers.
+    ValueSum,
+    /// Their mean.
+    ValueAvg,
+    /// Their median.
+    ValueMedian,
+    /// A percentile of theirs, 0 to 100.
+    ValuePercentile(f64),
 }
 
 /// A Sigma filter: an exception to rules.

@@ -69,6 +69,7 @@ pub(super) fn correlation(
         aliases,
         within: within?,
         compare,
+        expression: None,
         fields,
         generate,
     };

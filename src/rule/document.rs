@@ -84,6 +84,10 @@ fn rule(
         }
         Shape::Detection((key, node)) => {
             refuse(entries, &["owner", "expires", "generate"], "a rule", context.report);
+            if measures_risk(entries) {
+                let message = "`risk` is over the alerts of other rules; it has no `detection`";
+                context.report.error("misplaced-key", key.place, message).help("remove it");
+            }
             header::check_logsource(entries, place, context.report);
             let draft = read::map(node, "`detection`", context.report)
                 .map(|inner| Draft::new(inner, &[], key.place, context.report));
@@ -138,7 +142,7 @@ fn shape<'a>(entries: Entries<'a>, place: Place, is_script: bool, report: &mut R
         (Some(detection), None, None) => Some(Shape::Detection(detection)),
         (None, Some(correlation), None) if !is_script => Some(Shape::Correlation(correlation)),
         (None, None, Some(filter)) if !is_script => Some(Shape::Filter(filter)),
-        (None, None, None) if is_script => Some(Shape::Bare),
+        (None, None, None) if is_script || measures_risk(entries) => Some(Shape::Bare),
         (None, None, None) if read::is_mistyped(entries, &["detection", "correlation", "filter"]) => None,
         (None, None, None) => {
             let help = "add `detection:` with selections and a condition, or `correlation:`, or `filter:`";
@@ -155,6 +159,12 @@ fn shape<'a>(entries: Entries<'a>, place: Place, is_script: bool, report: &mut R
             None
         }
     }
+}
+
+/// Risk is over the alerts of other rules, so it needs no events of its own.
+fn measures_risk(entries: Entries<'_>) -> bool {
+    let behavior = read::value(entries, "behavior").and_then(Yaml::entries);
+    behavior.is_some_and(|behavior| read::get(behavior, "risk").is_some())
 }
 
 fn refuse(entries: Entries<'_>, keys: &[&str], what: &str, report: &mut Report) {

@@ -63,9 +63,7 @@ pub(super) fn header(
     let suppress = read::value(entries, "suppress")
         .and_then(|node| read::span_or_zero(node, "`suppress`", report))
         .unwrap_or(Span(0));
-    if let Some(node) = read::value(entries, "score") {
-        read::number(node, "`score`", report);
-    }
+    let score = read::value(entries, "score").and_then(|node| score(node, report));
     let mut list = |key: &str| {
         let what = format!("`{key}`");
         read::value(entries, key).map(|node| read::names(node, &what, report)).unwrap_or_default()
@@ -92,10 +90,21 @@ pub(super) fn header(
         logsource,
         body: Body::Single(Detection::default()),
         suppress,
+        score,
         respond,
         tests: Vec::new(),
         origin,
     })
+}
+
+/// What an alert adds to `risk`: more than 0, and few enough thousandths for a whole number.
+fn score(node: &Yaml, report: &mut Report) -> Option<f64> {
+    let score = read::number(node, "`score`", report)?;
+    if !(0.001..=1_000_000.0).contains(&score) {
+        report.error("bad-value", node.place, "`score` must be 0.001 to 1000000");
+        return None;
+    }
+    Some(score)
 }
 
 /// Reports keys nobody knows: an error where one is a slip away from a known key or belongs elsewhere, else a
@@ -110,7 +119,7 @@ pub(super) fn check_keys(entries: Entries<'_>, report: &mut Report) {
         {
             continue;
         }
-        let inside = [("behavior", &super::behavior::KEYS[..]), ("correlation", &IN_CORRELATION[..])];
+        let inside = [("behavior", super::behavior::keys()), ("correlation", IN_CORRELATION.to_vec())];
         if let Some((parent, _)) = inside.iter().find(|(_, keys)| keys.contains(&text)) {
             let message = format!("`{text}` belongs inside `{parent}`");
             report.error("misplaced-key", key.place, message).help(format!("indent it below `{parent}:`"));

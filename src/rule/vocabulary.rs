@@ -12,7 +12,7 @@ pub(crate) fn document() -> Words {
 
 /// The keys of `behavior`.
 pub(crate) fn behavior() -> Words {
-    behavior::KEYS.to_vec()
+    behavior::keys()
 }
 
 /// The keys of `correlation`, its types, and the keys of its condition beside `field`.

@@ -7,12 +7,13 @@ use rusqlite::{Transaction, params};
 use super::{Store, StoreError};
 use crate::alert::{LedgerEntry, LedgerReason};
 
-const ALL: [LedgerReason; 5] = [
+const ALL: [LedgerReason; 6] = [
     LedgerReason::TooLate,
     LedgerReason::Evicted,
     LedgerReason::MissingKey,
     LedgerReason::ScriptFailed,
     LedgerReason::WindowFull,
+    LedgerReason::NotANumber,
 ];
 
 const fn name(reason: LedgerReason) -> &'static str {
@@ -22,6 +23,7 @@ const fn name(reason: LedgerReason) -> &'static str {
         LedgerReason::MissingKey => "missing_key",
         LedgerReason::ScriptFailed => "script_failed",
         LedgerReason::WindowFull => "window_full",
+        LedgerReason::NotANumber => "not_a_number",
     }
 }
 

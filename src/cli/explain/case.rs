@@ -194,8 +194,8 @@ impl<'a> Judge<'a, '_> {
         let summary = match &unit.detector {
             Detector::Window(spec) => {
                 let count = match spec.measure {
-                    Measure::Count => positions.len(),
                     Measure::Distinct => values.len(),
+                    _ => positions.len(),
                 };
                 format!("{count} {} within {}; it takes {}", spec.noun, spec.within, spec.compare.words())
             }
@@ -285,5 +285,18 @@ fn waiting(detector: &Detector) -> String {
         }
         Detector::Dormant(spec) => format!("the key was not silent for {} before it", spec.silence),
         Detector::Script(_) => "the script took it in and found nothing".to_owned(),
+        Detector::Change(spec) => format!("{} is what it was, or was not known before", spec.fields),
+        Detector::Bucket(spec) => format!("poured in; the bucket of {} does not overflow", spec.capacity),
+        Detector::Rare(spec) => {
+            format!("{} is common among the peers, or too few events are known", spec.fields)
+        }
+        Detector::Travel(_) => "the places known of this key can be reached in the time between".to_owned(),
+        Detector::Risk(spec) => format!("its score was added; it takes {}", spec.compare.words()),
+        Detector::Spike(_) => {
+            "counted; this stretch is like the key's past, or the past is too short".to_owned()
+        }
+        Detector::UnusualHour(_) => {
+            "the key acts at this hour of the week, or is still being learnt".to_owned()
+        }
     }
 }

@@ -84,8 +84,8 @@ fn fullest(spec: &WindowSpec, hits: &[&Hit]) -> usize {
             window.pop_front();
         }
         most = most.max(match spec.measure {
-            Measure::Count => window.len(),
             Measure::Distinct => values.len(),
+            _ => window.len(),
         });
     }
     most
