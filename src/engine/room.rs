@@ -41,7 +41,8 @@ impl Engine {
             }
             if memory.sweep_at <= watermark {
                 let reach = reach(unit, &self.limits);
-                self.state.bytes -= memory.keys.retain(|slot| !slot.is_over(&unit.detector, reach, watermark));
+                self.state.bytes -=
+                    memory.keys.retain(|slot| !slot.is_over(&unit.detector, reach, watermark));
                 let pause = Span(reach.0 / 4).max(Span::minutes(1));
                 memory.sweep_at = watermark.plus(pause);
             }

@@ -65,9 +65,8 @@ impl Slot {
             episodes.close(watermark, reach);
         }
         self.episodes.take_if(|episodes| episodes.is_empty());
-        let is_past = |state: &KeyState| {
-            detector.memory().is_some_and(|memory| state.last().plus(memory) < watermark)
-        };
+        let is_past =
+            |state: &KeyState| detector.memory().is_some_and(|memory| state.last().plus(memory) < watermark);
         self.episodes.is_none() && self.state.as_ref().is_none_or(is_past)
     }
 }

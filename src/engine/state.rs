@@ -200,7 +200,8 @@ impl State {
     /// The next timer of a source that its watermark has passed.
     pub(super) fn due(&mut self, source: &str, watermark: Timestamp) -> Option<Timer> {
         let timers = &mut self.sources.get_mut(source)?.timers;
-        let timer = timers.first().is_some_and(|timer| timer.at < watermark).then(|| timers.pop_first())??;
+        let timer =
+            timers.first().is_some_and(|timer| timer.at < watermark).then(|| timers.pop_first())??;
         self.count_timer(timer.detector, false);
         Some(timer)
     }

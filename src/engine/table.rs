@@ -341,3 +341,96 @@ impl<'de> Deserialize<'de> for Table {
         deserializer.deserialize_seq(Reading)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A table that is two lists of keys.
+    #[derive(Default)]
+    struct Naive([Vec<(u8, u32)>; 2]);
+
+    impl Naive {
+        fn place(&self, key: u8) -> Option<(usize, usize)> {
+            let find = |queue: usize| self.0[queue].iter().position(|(known, _)| *known == key);
+            (0..2).find_map(|queue| Some((queue, find(queue)?)))
+        }
+    }
+
+    const QUEUES: [Queue; 2] = [Queue::Probation, Queue::Protected];
+
+    fn check(table: &Table, naive: &Naive) {
+        let keys: Vec<String> = table.iter().map(|slot| slot.key.to_string()).collect();
+        let expected: Vec<String> = naive.0.iter().flatten().map(|(key, _)| key.to_string()).collect();
+        assert_eq!(keys, expected);
+        assert_eq!(table.len(), expected.len());
+        for (queue, list) in QUEUES.into_iter().zip(&naive.0) {
+            let bytes: u32 = list.iter().map(|(_, bytes)| bytes).sum();
+            assert_eq!(table.queue_bytes(queue), bytes as usize);
+        }
+        for key in expected {
+            let hash = table.hash(&key);
+            let number = table.find(hash, &key).unwrap();
+            assert_eq!(table.all(hash).as_slice(), [number]);
+            assert_eq!(*table.get(number).unwrap().key, *key);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_table_is_two_queues_of_keys(steps in prop::collection::vec((0u8..5, 0u8..30, 1u32..1000), 1..200)) {
+            let mut table = Table::new([7; 16]);
+            let mut naive = Naive::default();
+            for (step, key, bytes) in steps {
+                let text = key.to_string();
+                let hash = table.hash(&text);
+                let queue = bytes as usize % 2;
+                match (step, table.find(hash, &text), naive.place(key)) {
+                    (_, None, None) => {
+                        let number = table.push(hash, Slot::new(&text, None, QUEUES[queue]));
+                        table.weigh(number, bytes);
+                        naive.0[queue].push((key, bytes));
+                    }
+                    (0, Some(number), Some((of, place))) => {
+                        table.remove(number);
+                        naive.0[of].remove(place);
+                    }
+                    (1, Some(number), Some((of, place))) => {
+                        table.requeue(number, QUEUES[queue]);
+                        let moved = naive.0[of].remove(place);
+                        naive.0[queue].push(moved);
+                    }
+                    (2, Some(number), Some((of, place))) => {
+                        table.weigh(number, bytes);
+                        naive.0[of][place].1 = bytes;
+                    }
+                    (3, Some(_), Some(_)) => {
+                        let bytes = postcard::to_stdvec(&table).unwrap();
+                        table = postcard::from_bytes::<Table>(&bytes).unwrap().seeded([7; 16]);
+                        prop_assert_eq!(postcard::to_stdvec(&table).unwrap(), bytes);
+                    }
+                    (_, Some(_), Some(_)) => {}
+                    (_, found, expected) => prop_assert!(false, "{found:?}, but {expected:?}"),
+                }
+                check(&table, &naive);
+            }
+        }
+    }
+
+    #[test]
+    fn memory_is_given_back() {
+        let mut table = Table::new([7; 16]);
+        for number in 0..10_000 {
+            let key = number.to_string();
+            table.push(table.hash(&key), Slot::new(&key, None, Queue::Probation));
+        }
+        table.retain(|slot| slot.key.ends_with("77"));
+        assert_eq!(table.len(), 100);
+        assert!(table.slots.places() <= 2 * CHUNK, "{} places for 100 keys", table.slots.places());
+        let keys: Vec<u32> = table.iter().map(|slot| slot.key.parse().unwrap()).collect();
+        assert!(keys.is_sorted(), "the order of the queue stays");
+        assert!(table.find(table.hash("9977"), "9977").is_some());
+    }
+}
