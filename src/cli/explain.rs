@@ -1,7 +1,8 @@
 //! `watchfire explain`: why rules fire for an event, or why not.
 
 mod case;
-mod past;
+mod moment;
+pub(super) mod past;
 mod show;
 mod tree;
 mod words;
@@ -18,8 +19,9 @@ use crate::clock::Clock;
 use crate::daemon::Reading;
 use crate::event::{Catalogue, Event, Format, canonical};
 use crate::rule::closest;
-use crate::time::Span;
+use crate::time::{Span, Timestamp};
 use case::{Case, Judge};
+use moment::Moment;
 use past::Past;
 
 /// Options of `watchfire explain`.
@@ -33,7 +35,8 @@ to there. Otherwise it is a file with JSON objects, or `-`: the last one is expl
 
 Examples:
   watchfire explain --rules rules/gitlab --event event.json
-  watchfire explain --rules rules/gitlab --event 18c2b2e5 --data-dir D --rule gitlab-mass-clone")]
+  watchfire explain --rules rules/gitlab --event 18c2b2e5 --data-dir D --rule gitlab-mass-clone
+  watchfire explain --rules rules/gitlab --data-dir D --rule gitlab-mass-clone --key author_id=7 --at 2026-01-05T10:00:00Z")]
 pub struct ExplainArgs {
     /// Rule files or folders
     #[arg(long = "rules", value_name = "PATH", required = true)]
@@ -42,8 +45,20 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "DIR")]
     lists: Option<PathBuf>,
     /// A file with the event, `-` for standard input; with --data-dir an event's id, or `position:N`
-    #[arg(long, value_name = "FILE|ID")]
+    #[arg(
+        long,
+        value_name = "FILE|ID",
+        required_unless_present = "key",
+        default_value = "",
+        hide_default_value = true
+    )]
     event: String,
+    /// With --rule: why it fired, or not, for this key at --at; repeat it for a key of several fields
+    #[arg(long, value_name = "FIELD=VALUE", requires = "rule", value_parser = parse_pair)]
+    key: Vec<(String, String)>,
+    /// The moment that --key is asked about; the end of the history when absent
+    #[arg(long, value_name = "TIME", requires = "key", value_parser = parse_time)]
+    at: Option<Timestamp>,
     /// The daemon's data folder; the daemon may be running
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -67,6 +82,14 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
         Some(dir) => Past::stored(super::data::reader(dir)?),
         None => Past::file(&args.event, args.source)?,
     };
+    if let Some(unit) =
+        args.rule.as_deref().filter(|_| !args.key.is_empty()).and_then(|id| reading.rules.unit(id))
+    {
+        let (key, at) = (args.key.clone(), args.at.unwrap_or(now));
+        let moment = Moment { reading: &reading, unit, key, at, lateness: args.lateness };
+        super::print(&moment.tell(&mut past, Paint::stdout())?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let Some(event) = past.find(&args.event)? else {
         super::say(&format!("watchfire: there is no event `{}` in the log", args.event));
         return Ok(ExitCode::FAILURE);
@@ -76,6 +99,15 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     let all = reading.rules.units().len();
     super::print(&show::text(&shown, &cases, all, (Paint::stdout(), terminal::width())))?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn parse_pair(text: &str) -> Result<(String, String), String> {
+    let (field, value) = text.split_once('=').ok_or("write FIELD=VALUE, as author_id=7")?;
+    Ok((field.trim().to_owned(), value.trim().to_owned()))
+}
+
+fn parse_time(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse(text).map_err(|error| format!("{error}; write 2026-01-05T10:00:00Z"))
 }
 
 fn check_rule(id: Option<&str>, reading: &Reading) -> anyhow::Result<()> {

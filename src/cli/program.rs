@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::{
-    alerts, backtest, check, completions, demo, explain, generate, ledger, outbox, rejected, say, schema,
-    search, serve, test, verify,
+    alerts, backtest, check, completions, demo, draft, explain, generate, ledger, outbox, reference, rejected, say,
+    schema, search, serve, test, verify,
 };
 
 /// Watches the audit events of a software forge, finds what is out of order, tells people and blocks the account.
@@ -35,6 +35,8 @@ enum Command {
     Test(test::TestArgs),
     /// Try rules on events of the past
     Backtest(backtest::BacktestArgs),
+    /// Propose a rule from example events
+    Draft(draft::DraftArgs),
     /// Show why rules fire for an event, or why not
     Explain(explain::ExplainArgs),
     /// Find events in the daemon's log
@@ -53,6 +55,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Write made-up events of a GitLab organisation
     Generate(generate::GenerateArgs),
+    /// Explain the behaviours of rules and their options
+    Reference(reference::ReferenceArgs),
     /// Print a JSON Schema, for completion and checks in editors
     Schema(schema::SchemaArgs),
     /// Print a completion script for a shell
@@ -74,6 +78,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Test(args) => test::run(args),
         Command::Backtest(args) => backtest::run(args),
+        Command::Draft(args) => draft::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Search(args) => search::run(args),
         Command::Alerts(args) => alerts::list(args),
@@ -83,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Ledger(args) => ledger::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Generate(args) => generate::run(args),
+        Command::Reference(args) => reference::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Completions(args) => completions::run(args),
     };

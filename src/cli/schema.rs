@@ -1,5 +1,7 @@
 //! `watchfire schema`: what editors need for completion and checks.
 
+mod behavior;
+
 use std::process::ExitCode;
 
 use clap::Args;
@@ -34,11 +36,20 @@ const CONFIG: &str = include_str!("schema/config.json");
 
 /// Prints it.
 pub fn run(args: &SchemaArgs) -> anyhow::Result<ExitCode> {
-    super::print(match args.subject {
-        Subject::Rule => RULE,
-        Subject::Config => CONFIG,
-    })?;
+    match args.subject {
+        Subject::Rule => super::print(&format!("{:#}\n", rule()?))?,
+        Subject::Config => super::print(CONFIG)?,
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The schema of rule files; what the parser has a table of comes from there.
+fn rule() -> serde_json::Result<serde_json::Value> {
+    let mut schema: serde_json::Value = serde_json::from_str(RULE)?;
+    if let Some(place) = schema.pointer_mut("/$defs/behavior") {
+        *place = behavior::behavior();
+    }
+    Ok(schema)
 }
 
 #[cfg(test)]
@@ -66,7 +77,7 @@ mod tests {
 
     #[test]
     fn the_rule_schema_knows_every_word_of_the_parser() {
-        let schema = parsed(RULE);
+        let schema = rule().unwrap();
         let (mut document, own) = (keys(&schema, "/properties"), vocabulary::document());
         assert!(document.remove("custom"));
         same(&document, &own);

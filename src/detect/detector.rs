@@ -164,6 +164,14 @@ impl Detector {
         Completion::at(hit, 1.0, String::from("one matching event"), evidence)
     }
 
+    /// What a key knows at a moment, in sentences for people; nothing where its events say it all.
+    #[must_use]
+    pub fn known(&self, state: &KeyState, at: Timestamp) -> Vec<String> {
+        let _ = at;
+        let (events, last) = (state.positions().len(), state.last());
+        vec![format!("{events} events are remembered, the last one of {last}")]
+    }
+
     /// For how long after its last event a key must be remembered; none: as long as there is room.
     #[must_use]
     pub fn memory(&self) -> Option<Span> {

@@ -126,6 +126,14 @@ impl Engine {
         Some(self.state.slot(handle)?.state.as_ref()?.positions())
     }
 
+    /// What one key of a rule knows, in sentences, for `explain`.
+    #[must_use]
+    pub fn known(&self, rule: &str, key: &str, at: Timestamp) -> Option<Vec<String>> {
+        let number = self.rules.number(rule)?;
+        let slot = self.state.memories.get(number)?.keys.get(key)?;
+        Some(self.rules.units().get(number)?.detector.known(slot.state.as_ref()?, at))
+    }
+
     /// Judges one entry of the log. Entries come in order, each once.
     pub fn handle(&mut self, entry: &Entry, effects: &mut Effects) {
         match entry {

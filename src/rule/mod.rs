@@ -37,7 +37,8 @@ pub(crate) mod vocabulary;
 #[cfg(test)]
 mod tests;
 
-pub use behavior::{COMPARISONS, GROUP, KINDS, KindEntry, OPTIONS, OptionEntry};
+pub use behavior::{COMPARISONS, GROUP, KINDS, KindEntry, OPTIONS, OptionEntry, Shape};
+pub use behavior::keys as behavior_keys;
 pub use condition::print as print_condition;
 pub use diagnostic::{Diagnostic, Severity};
 pub use lint::{lint, lint_filter, locate};

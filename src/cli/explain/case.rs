@@ -268,7 +268,7 @@ fn not_judged(entry: &LedgerEntry, unit: &Unit) -> String {
 }
 
 /// Why an event that counts is not enough.
-fn waiting(detector: &Detector) -> String {
+pub(super) fn waiting(detector: &Detector) -> String {
     match detector {
         Detector::Single => "matches, but nothing came of it".to_owned(),
         Detector::Window(spec) if !spec.compare.is_monotone() => {

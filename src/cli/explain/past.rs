@@ -19,7 +19,7 @@ const READ: usize = 4096;
 const FILE_BYTES_MAX: u64 = 256 << 20;
 
 /// Where events come from.
-pub(super) enum Past {
+pub(in crate::cli) enum Past {
     /// Those of a file, in order; positions are their numbers from 1.
     Events(Vec<Event>),
     Log(Box<Reader>),
@@ -31,7 +31,7 @@ impl Past {
     }
 
     /// Reads all events of a file, or of standard input for `-`.
-    pub(super) fn file(path: &str, format: Option<Format>) -> anyhow::Result<Self> {
+    pub(in crate::cli) fn file(path: &str, format: Option<Format>) -> anyhow::Result<Self> {
         let mut text = String::new();
         if path == "-" {
             std::io::stdin().lock().take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;

@@ -9,5 +9,4 @@ mod table;
 mod tests;
 
 pub(super) use read::{behavior, of_script};
-pub(super) use table::keys;
-pub use table::{COMPARISONS, GROUP, KINDS, KindEntry, OPTIONS, OptionEntry};
+pub use table::{COMPARISONS, GROUP, KINDS, KindEntry, OPTIONS, OptionEntry, Shape, keys};
