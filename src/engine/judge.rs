@@ -130,8 +130,9 @@ impl Engine {
     #[must_use]
     pub fn known(&self, rule: &str, key: &str, at: Timestamp) -> Option<Vec<String>> {
         let number = self.rules.number(rule)?;
-        let slot = self.state.memories.get(number)?.keys.get(key)?;
-        Some(self.rules.units().get(number)?.detector.known(slot.state.as_ref()?, at))
+        let handle = self.state.find(u32::try_from(number).ok()?, key)?;
+        let state = self.state.slot(handle)?.state.as_ref()?;
+        Some(self.rules.units().get(number)?.detector.known(state, at))
     }
 
     /// Judges one entry of the log. Entries come in order, each once.
@@ -280,6 +281,7 @@ impl Engine {
                 let outcome = unit.detector.on_timer(state, timer.at);
                 self.state.recount(handle);
                 self.settle(&place, outcome, effects);
+                self.make_room(timer.detector, effects);
             }
         }
         self.sweep(self.state.slowest_watermark(self.limits.lateness));

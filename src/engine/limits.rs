@@ -4,9 +4,17 @@ use crate::time::Span;
 
 /// What detection may use.
 ///
-/// At a limit on memory the coldest keys are forgotten, and the ledger says how many ([`Engine`](super::Engine) has
-/// what that means for what is found). Limits are part of what a state is a function of: with others, other keys are
-/// forgotten.
+/// At a limit on memory keys are forgotten, and the ledger says how many:
+///
+/// * first those that did not come back, the oldest first; a fingerprint of each is kept, so that one that comes back
+///   after all is protected from then on, as long as not more than `state_bytes_max` / 16 others were forgotten
+///   meanwhile. What it did before it was recognised is lost.
+/// * Of those that came back, the oldest, when they take more than nine tenths; each time it came back since it
+///   was last looked at, at most three, earns it another round.
+///
+/// So a flood of keys that never come back hides nobody who does, and a flood of keys that do hides who comes back more
+/// rarely than the protected keys turn over. Limits are part of what a state is a function of: with others, other
+/// keys are forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// How late an event may come and still be judged by windows; later ones go to the ledger.
