@@ -80,8 +80,7 @@ impl Engine {
     fn shrink(&mut self, number: usize, bytes: usize, effects: &mut Effects) -> bool {
         let before = self.state.bytes;
         let watermark = self.state.slowest_watermark(self.limits.lateness);
-        let timers: usize = self.state.memories.iter().map(|memory| memory.timers).sum();
-        if timers as u64 > self.state.purge_at {
+        if self.state.timers > self.state.purge_at {
             self.state.purge_timers();
         }
         let rules = std::sync::Arc::clone(&self.rules);

@@ -75,7 +75,9 @@ pub(super) struct State {
     pub(super) bytes: usize,
     /// When the watermark passes this, some rule may have keys to put out.
     pub(super) sweep_at: Timestamp,
-    /// With so many timers, those that wait for forgotten keys are looked for.
+    /// How many timers wait, over all rules.
+    pub(super) timers: u64,
+    /// With so many of them, those that wait for forgotten keys are looked for.
     pub(super) purge_at: u64,
 }
 
@@ -210,9 +212,11 @@ impl State {
         let Some(memory) = self.memories.get_mut(detector as usize) else { return };
         if is_new {
             memory.timers += 1;
+            self.timers += 1;
             self.bytes += TIMER_BYTES;
         } else {
             memory.timers -= 1;
+            self.timers -= 1;
             self.bytes -= TIMER_BYTES;
         }
     }
@@ -225,6 +229,7 @@ impl State {
                 memory.timers += 1;
             }
         }
+        self.timers = self.memories.iter().map(|memory| memory.timers as u64).sum();
         self.bytes = self.ghosts.bytes() + self.memories.iter().map(Memory::bytes).sum::<usize>();
     }
 
@@ -237,8 +242,7 @@ impl State {
         };
         self.sources.values_mut().for_each(|source| source.timers.retain(is_alive));
         self.count_all();
-        let left: usize = self.memories.iter().map(|memory| memory.timers).sum();
-        self.purge_at = (left as u64 * 2).max(PURGE_MIN);
+        self.purge_at = (self.timers * 2).max(PURGE_MIN);
     }
 }
 
