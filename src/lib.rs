@@ -18,6 +18,7 @@ pub mod encode;
 // The edges: all that touches the world.
 pub mod clock;
 pub mod telemetry;
+pub mod pipeline;
 pub mod log;
 pub mod store;
 pub mod deliver;

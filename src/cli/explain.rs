@@ -4,7 +4,7 @@ mod case;
 mod moment;
 pub(super) mod past;
 mod show;
-mod tree;
+pub(super) mod tree;
 mod words;
 
 use std::path::PathBuf;
@@ -85,6 +85,12 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     if let Some(unit) =
         args.rule.as_deref().filter(|_| !args.key.is_empty()).and_then(|id| reading.rules.unit(id))
     {
+        if let Some((field, _)) = args.key.iter().find(|(field, _)| !unit.key_names.contains(field)) {
+            let names = unit.key_names.join(", ");
+            return Err(
+                super::Usage(format!("`{field}` is not part of the rule's key, which is {names}")).into()
+            );
+        }
         let (key, at) = (args.key.clone(), args.at.unwrap_or(now));
         let moment = Moment { reading: &reading, unit, key, at, lateness: args.lateness };
         super::print(&moment.tell(&mut past, Paint::stdout())?)?;

@@ -84,8 +84,8 @@ mod tests {
         same(&keys(&schema, "/$defs/behavior/properties"), &vocabulary::behavior());
         let (correlation, types, criteria) = vocabulary::correlation();
         same(&keys(&schema, "/$defs/correlation/properties"), &correlation);
-        let mut condition = keys(&schema, "/$defs/correlation/properties/condition/properties");
-        assert!(condition.remove("field"));
+        let mut condition = keys(&schema, "/$defs/correlation/properties/condition/oneOf/1/properties");
+        assert!(condition.remove("field") && condition.remove("percentile"));
         same(&condition, &criteria);
         assert_eq!(schema["$defs"]["correlation"]["properties"]["type"]["enum"], Value::from(types));
         let (test, series) = vocabulary::tests();

@@ -2,6 +2,7 @@
 
 mod alike;
 mod close;
+mod coverage;
 mod report;
 mod run;
 
@@ -14,6 +15,7 @@ use super::rules;
 use super::terminal::Paint;
 use crate::clock::Clock;
 use crate::time::Span;
+use coverage::Coverage;
 use report::Report;
 use run::Runner;
 
@@ -29,6 +31,7 @@ of its `reason`, another `rule`, or any field of the event that completed it.
 
 Examples:
   watchfire test rules
+  watchfire test rules --coverage
   watchfire test rules --lists lists --format junit > tests.xml")]
 pub struct TestArgs {
     /// Rule files or folders
@@ -43,6 +46,9 @@ pub struct TestArgs {
     /// How results are written
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+    /// Show which selections and tests of fields no test has seen match, or not match
+    #[arg(long)]
+    coverage: bool,
 }
 
 /// How results are written.
@@ -60,13 +66,21 @@ pub enum Format {
 pub fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
     let now = Clock::system().now();
     let reading = rules::read(&args.paths, args.lists.as_deref(), args.lateness, now)?;
-    let report = Report::new(&Runner::new(&reading.rules, args.lateness));
+    let runner = Runner::new(&reading.rules, args.lateness);
+    let report = Report::new(&runner);
     let paint = Paint::stdout();
     super::print(&match args.format {
         Format::Text => report.text(paint),
         Format::Json => report.json()?,
         Format::Junit => report.junit(),
     })?;
+    if args.coverage {
+        let coverage = Coverage::of(&runner, &reading)?;
+        super::print(&match args.format {
+            Format::Json => format!("{}\n", coverage.json()),
+            Format::Text | Format::Junit => coverage.text(),
+        })?;
+    }
     let is_good = report.failed() == 0 && !reading.has_errors();
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

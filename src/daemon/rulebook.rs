@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustc_hash::FxHashSet;
+
 use crate::engine::{Environment, RuleSet, compile};
 use crate::event::Catalogue;
 use crate::rule::ast::Filter;
@@ -181,8 +183,10 @@ fn rule_files(paths: &[PathBuf], diagnostics: &mut Vec<Diagnostic>) -> Vec<PathB
     for path in paths {
         files.extend(files_below(path, &["yml", "yaml", "rhai"], diagnostics));
     }
-    let mut seen = std::collections::BTreeSet::new();
-    files.retain(|file| seen.insert(file.clone()));
+    if paths.len() > 1 {
+        let mut seen = FxHashSet::default();
+        files.retain(|file| seen.insert(file.clone()));
+    }
     files
 }
 
@@ -214,7 +218,12 @@ fn files_below(path: &Path, endings: &[&str], diagnostics: &mut Vec<Diagnostic>)
             break;
         }
     }
-    files.sort_unstable();
+    // By folder, then by name; comparing paths part by part would take longer than reading the files.
+    let order = |path: &PathBuf| -> Vec<u8> {
+        let bytes = path.as_os_str().as_encoded_bytes().iter();
+        bytes.map(|byte| if std::path::is_separator(char::from(*byte)) { 0 } else { *byte }).collect()
+    };
+    files.sort_by_cached_key(order);
     files
 }
 

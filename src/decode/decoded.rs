@@ -118,10 +118,17 @@ fn event_time(format: Format, extracted: &Extracted, raw: &str) -> Result<Option
     Ok(None)
 }
 
-/// Numbers below 10^11 are seconds (until the year 5138), larger ones milliseconds.
-fn parse_time(text: &str) -> Option<Timestamp> {
+/// A time as events carry it: what [`Timestamp::parse`] reads, or seconds or milliseconds since 1970. Numbers below
+/// 10^11 are seconds (until the year 5138), larger ones milliseconds.
+#[must_use]
+pub fn parse_time(text: &str) -> Option<Timestamp> {
+    // What looks like a date is no number.
+    let is_dated = matches!(text.as_bytes(), [_, _, _, _, b'-', _, _, b'-', ..]);
+    if let Some(time) = is_dated.then(|| Timestamp::parse(text).ok()).flatten() {
+        return Some(time);
+    }
     if let Ok(number) = text.parse::<i64>() {
-        return Some(Timestamp(if number.abs() < 100_000_000_000 {
+        return Some(Timestamp(if number.unsigned_abs() < 100_000_000_000 {
             number.checked_mul(1000)?
         } else {
             number
@@ -147,5 +154,6 @@ fn bitbucket_time(raw: &str) -> Option<Timestamp> {
         nano: i64,
     }
     let stamped: Stamped = serde_json::from_str(raw).ok()?;
-    Some(Timestamp(stamped.timestamp.epoch_second.checked_mul(1000)? + stamped.timestamp.nano / 1_000_000))
+    let seconds = stamped.timestamp.epoch_second.checked_mul(1000)?;
+    Some(Timestamp(seconds.checked_add(stamped.timestamp.nano / 1_000_000)?))
 }

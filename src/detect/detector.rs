@@ -1,13 +1,13 @@
 //! The flat list of detectors: one variant per behaviour.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use super::absence::{AbsenceSpec, AbsenceState};
 use super::bucket::{BucketSpec, BucketState};
 use super::change::{ChangeSpec, ChangeState};
+use super::dormant::{DormantSpec, DormantState};
+use super::first_seen::{FirstSeenSpec, FirstSeenState};
 use super::hit::{Completion, Evidence, Hit, Outcome};
-use super::novelty::{DormantSpec, DormantState, FirstSeenSpec, FirstSeenState};
 use super::rare::{RareSpec, RareState};
 use super::risk::{RiskSpec, RiskState};
 use super::script::{ScriptKeyState, ScriptSpec};
@@ -18,7 +18,7 @@ use super::travel::{TravelSpec, TravelState};
 use super::unusual_hour::{UnusualHourSpec, UnusualHourState};
 use super::window::{WindowSpec, WindowState};
 use crate::event::Position;
-use crate::script::ScriptError;
+use crate::script::{EventValue, ScriptError};
 use crate::time::{Span, Timestamp};
 
 /// What a rule measures.
@@ -114,20 +114,20 @@ impl Detector {
         }
     }
 
-    /// Takes in an event that is not before the watermark; `event` gives its canonical form to those who ask.
+    /// Takes in an event that is not before the watermark; `event` gives what a script sees of it.
     pub fn on_hit(
         &self,
         state: &mut KeyState,
         hit: &Hit,
         watermark: Timestamp,
-        event: &dyn Fn() -> Map<String, Value>,
+        event: &dyn Fn() -> EventValue,
     ) -> Result<Outcome, ScriptError> {
         Ok(match (self, state) {
             (Self::Window(spec), KeyState::Window(state)) => spec.on_hit(state, hit, watermark),
             (Self::Sequence(spec), KeyState::Sequence(state)) => spec.on_hit(state, hit, watermark),
             (Self::Absence(spec), KeyState::Absence(state)) => spec.on_hit(state, hit),
-            (Self::FirstSeen(spec), KeyState::FirstSeen(state)) => spec.on_hit(state, hit),
-            (Self::Dormant(spec), KeyState::Dormant(state)) => spec.on_hit(state, hit),
+            (Self::FirstSeen(spec), KeyState::FirstSeen(state)) => spec.on_hit(state, hit, watermark),
+            (Self::Dormant(spec), KeyState::Dormant(state)) => spec.on_hit(state, hit, watermark),
             (Self::Script(spec), KeyState::Script(state)) => spec.on_hit(state, hit, &event())?,
             (Self::Change(spec), KeyState::Change(state)) => spec.on_hit(state, hit, watermark),
             (Self::Bucket(spec), KeyState::Bucket(state)) => spec.on_hit(state, hit, watermark),
@@ -146,11 +146,10 @@ impl Detector {
             (Self::Window(spec), KeyState::Window(state)) => spec.on_timer(state, at),
             (Self::Sequence(spec), KeyState::Sequence(state)) => spec.on_timer(state, at),
             (Self::Absence(spec), KeyState::Absence(state)) => spec.on_timer(state, at),
+            (Self::FirstSeen(spec), KeyState::FirstSeen(state)) => spec.on_timer(state, at),
+            (Self::Dormant(spec), KeyState::Dormant(state)) => spec.on_timer(state, at),
             (Self::Change(spec), KeyState::Change(state)) => spec.on_timer(state, at),
-            (Self::Bucket(spec), KeyState::Bucket(state)) => spec.on_timer(state, at),
             (Self::Rare(spec), KeyState::Rare(state)) => spec.on_timer(state, at),
-            (Self::Travel(spec), KeyState::Travel(state)) => spec.on_timer(state, at),
-            (Self::Risk(spec), KeyState::Risk(state)) => spec.on_timer(state, at),
             (Self::Spike(spec), KeyState::Spike(state)) => spec.on_timer(state, at),
             (Self::UnusualHour(spec), KeyState::UnusualHour(state)) => spec.on_timer(state, at),
             _ => Outcome::default(),
@@ -168,7 +167,7 @@ impl Detector {
     #[must_use]
     pub fn known(&self, state: &KeyState, at: Timestamp) -> Vec<String> {
         let _ = at;
-        let (events, last) = (state.positions().len(), state.last());
+        let (events, last) = (state.positions(self.within()).len(), state.last());
         vec![format!("{events} events are remembered, the last one of {last}")]
     }
 
@@ -177,7 +176,10 @@ impl Detector {
     pub fn memory(&self) -> Option<Span> {
         match self {
             Self::Single | Self::FirstSeen(_) | Self::Dormant(_) | Self::Script(_) => None,
-            Self::Rare(_) | Self::Change(_) | Self::Spike(_) | Self::UnusualHour(_) | Self::Travel(_) => None,
+            Self::Spike(_) | Self::UnusualHour(_) => None,
+            Self::Change(spec) => spec.memory(),
+            Self::Rare(spec) => Some(spec.memory()),
+            Self::Travel(spec) => Some(spec.memory()),
             Self::Bucket(spec) => Some(spec.memory()),
             Self::Risk(spec) => Some(spec.memory()),
             Self::Window(spec) => Some(spec.within),
@@ -189,7 +191,18 @@ impl Detector {
     /// For how long events may still change what was concluded about a moment.
     #[must_use]
     pub fn within(&self) -> Span {
-        self.memory().unwrap_or_default()
+        match self {
+            Self::Rare(_) | Self::Change(_) => Span::default(),
+            Self::Travel(_) => TravelSpec::JOURNEY,
+            _ => self.memory().unwrap_or_default(),
+        }
+    }
+
+    /// Whether what it finds are moments that a late event may move back to its own; a finding's stretch is then
+    /// the moment, and the one that it takes the place of.
+    #[must_use]
+    pub const fn is_movable(&self) -> bool {
+        matches!(self, Self::FirstSeen(_) | Self::Dormant(_))
     }
 }
 
@@ -215,7 +228,7 @@ impl KeyState {
     }
 
     /// What a state may take inline, in bytes: every key of every rule pays for it.
-    pub const INLINE_MAX: usize = 128;
+    pub const INLINE_MAX: usize = 48;
 
     /// What it takes on the heap, in bytes, beside its own size. Depends on the content alone.
     #[must_use]
@@ -225,7 +238,7 @@ impl KeyState {
             Self::Sequence(state) => boxed::<SequenceState>() + state.bytes(),
             Self::Absence(state) => boxed::<AbsenceState>() + state.bytes(),
             Self::FirstSeen(state) => boxed::<FirstSeenState>() + state.bytes(),
-            Self::Dormant(_) => boxed::<DormantState>(),
+            Self::Dormant(state) => boxed::<DormantState>() + state.bytes(),
             Self::Script(state) => boxed::<ScriptKeyState>() + state.bytes(),
             Self::Change(state) => boxed::<ChangeState>() + state.bytes(),
             Self::Bucket(state) => boxed::<BucketState>() + state.bytes(),
@@ -237,11 +250,11 @@ impl KeyState {
         }
     }
 
-    /// The events it remembers, for `explain`.
+    /// The events it remembers, for `explain`; of a window, those in the newest one of this length.
     #[must_use]
-    pub fn positions(&self) -> Vec<Position> {
+    pub fn positions(&self, within: Span) -> Vec<Position> {
         match self {
-            Self::Window(state) => state.positions(),
+            Self::Window(state) => state.positions(within),
             Self::Sequence(state) => state.positions(),
             Self::Absence(state) => state.positions(),
             Self::Script(state) => state.positions(),
@@ -252,7 +265,8 @@ impl KeyState {
             Self::Risk(state) => state.positions(),
             Self::Spike(state) => state.positions(),
             Self::UnusualHour(state) => state.positions(),
-            Self::FirstSeen(_) | Self::Dormant(_) => Vec::new(),
+            Self::FirstSeen(state) => state.positions(),
+            Self::Dormant(state) => state.positions(),
         }
     }
 }

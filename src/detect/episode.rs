@@ -34,7 +34,12 @@ pub struct Episode {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Episodes {
     open: Vec<Episode>,
+    /// Of what is found in moments that may still move: the moments that make up the open episodes, in order.
+    moments: Vec<Timestamp>,
 }
+
+/// How many moments of a key may still move; beyond it the oldest stay where they are.
+const MOMENTS_MAX: usize = 1024;
 
 /// What a stretch did to the episodes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +93,62 @@ impl Episodes {
         merges
     }
 
+    /// Takes in a moment that takes the place of a later one (or of itself, if it is new), as if the later one had
+    /// never been: an episode without its beginning is shorter, one without a bridge is two.
+    pub fn moment(
+        &mut self,
+        (at, instead_of): Held,
+        suppress: Span,
+        opened_by: (u64, u32),
+        alert: impl Fn(usize) -> AlertId,
+    ) -> Vec<Merge> {
+        let mut rest = if at == instead_of { Vec::new() } else { self.withdraw(instead_of, suppress) };
+        for (index, piece) in rest.iter_mut().enumerate().skip(1) {
+            (piece.alert, piece.position, piece.findings) = (alert(index), opened_by.0, 1);
+        }
+        if let [piece] = rest.as_mut_slice()
+            && piece.start > piece.end
+        {
+            (piece.start, piece.end) = (at, at);
+        }
+        self.open.extend(rest.iter().cloned());
+        let place = self.moments.partition_point(|moment| *moment <= at);
+        self.moments.insert(place, at);
+        if self.moments.len() > MOMENTS_MAX {
+            self.moments.remove(0);
+        }
+        let held = self.hold(&[(at, at)], suppress, opened_by, alert);
+        rest.retain(|piece| self.open.contains(piece));
+        let whole = rest.into_iter().map(|episode| Merge { episode, absorbed: Vec::new() });
+        whole.chain(held).collect()
+    }
+
+    /// Takes back a moment, and its episode with it; answers what is left of that, oldest first. If nothing is, one
+    /// that ends before it starts.
+    fn withdraw(&mut self, moment: Timestamp, suppress: Span) -> Vec<Episode> {
+        let is_it = |episode: &Episode| (episode.start..=episode.end).contains(&moment);
+        let Some(place) = self.open.iter().position(is_it) else { return Vec::new() };
+        let Ok(known) = self.moments.binary_search(&moment) else { return Vec::new() };
+        let episode = self.open.remove(place);
+        let own = |moment: &Timestamp| (episode.start..=episode.end).contains(moment);
+        // The oldest moments are not kept; the episode is taken to be unbroken up to the first that is.
+        let is_whole = self.moments.binary_search(&episode.start).is_ok();
+        self.moments.remove(known);
+        let first = (!is_whole).then_some(episode.start);
+        let mut pieces: Vec<Episode> = Vec::new();
+        for at in first.into_iter().chain(self.moments.iter().copied().filter(own)) {
+            match pieces.last_mut() {
+                Some(piece) if at <= piece.end.plus(suppress) || Some(piece.end) == first => piece.end = at,
+                _ => pieces.push(Episode { start: at, end: at, ..episode.clone() }),
+            }
+        }
+        if pieces.is_empty() {
+            let (start, end) = (episode.end, episode.end.minus(Span(1)));
+            pieces.push(Episode { start, end, ..episode });
+        }
+        pieces
+    }
+
     /// The episode that begins at this moment and that nobody was told of; it counts as told from now on.
     pub fn tell(&mut self, start: Timestamp) -> Option<Episode> {
         let episode = self.open.iter_mut().find(|episode| episode.start == start && !episode.told)?;
@@ -98,6 +159,8 @@ impl Episodes {
     /// Forgets the episodes that ended so long before the watermark that nothing can join them any more.
     pub fn close(&mut self, watermark: Timestamp, reach: Span) {
         self.open.retain(|episode| episode.end.plus(reach) >= watermark);
+        let oldest = self.open.iter().map(|episode| episode.start).min().unwrap_or(Timestamp::MAX);
+        self.moments.retain(|moment| *moment >= oldest);
     }
 
     /// Whether none is open.
@@ -110,7 +173,8 @@ impl Episodes {
     #[must_use]
     pub fn bytes(&self) -> usize {
         let ids: usize = self.open.iter().map(|episode| size::block(episode.alert.0.len())).sum();
-        size::boxed::<Self>() + size::list::<Episode>(self.open.len()) + ids
+        let moments = size::list::<Timestamp>(self.moments.len());
+        size::boxed::<Self>() + size::list::<Episode>(self.open.len()) + ids + moments
     }
 
     /// The open episodes.

@@ -36,6 +36,17 @@ impl Hit {
     }
 }
 
+/// A value for people: its parts joined by commas, cut where it gets long.
+pub(super) fn shown(value: &str) -> String {
+    let cut = value.char_indices().nth(SHOWN_MAX).map(|(end, _)| end);
+    let text = value.get(..cut.unwrap_or(value.len())).unwrap_or_default();
+    let more = if cut.is_some() { "…" } else { "" };
+    format!("{}{more}", text.replace(Hit::SEPARATOR, ", "))
+}
+
+/// How many characters of a value people are shown, and states keep.
+const SHOWN_MAX: usize = 200;
+
 /// 8 bytes of a text's BLAKE3 hash.
 pub(super) fn hash(text: &str) -> u64 {
     let digest = blake3::hash(text.as_bytes());

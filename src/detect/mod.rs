@@ -7,19 +7,24 @@ mod absence;
 mod bucket;
 mod change;
 mod detector;
+mod dormant;
 mod episode;
+mod first_seen;
 mod hit;
-mod novelty;
 mod rare;
 mod risk;
 mod script;
 mod sequence;
+mod showing;
 pub(crate) mod size;
 mod sorted;
 mod spike;
+mod stats;
 mod travel;
 mod unusual_hour;
 mod window;
+#[cfg(test)]
+mod shuffle;
 #[cfg(test)]
 mod tests;
 
@@ -27,9 +32,10 @@ pub use absence::AbsenceSpec;
 pub use bucket::BucketSpec;
 pub use change::ChangeSpec;
 pub use detector::{Detector, KeyState};
+pub use dormant::DormantSpec;
 pub use episode::{Episode, Episodes, Merge};
+pub use first_seen::FirstSeenSpec;
 pub use hit::{Completion, Evidence, Held, Hit, Outcome};
-pub use novelty::{DormantSpec, FirstSeenSpec};
 pub use rare::RareSpec;
 pub use risk::RiskSpec;
 pub use script::ScriptSpec;

@@ -3,6 +3,9 @@
 //! Different steps are different events; two events of the same millisecond may stand in either order. Without
 //! `unless` a sequence is judged when an event arrives; with it, when the watermark has passed the last step.
 
+mod chain;
+mod search;
+
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +15,8 @@ use super::hit::{Completion, Evidence, Held, Hit, Outcome, hash};
 use super::size;
 use crate::event::Position;
 use crate::time::{Span, Timestamp};
+use chain::{Search, ordered, unordered};
+use search::{TRIES_MAX, Trial};
 
 /// A sequence behaviour. A hit's role is its step; the role after the last step is the `unless` selection.
 #[derive(Debug, Clone)]
@@ -68,37 +73,44 @@ impl SequenceSpec {
             let ends_sequence = if self.ordered { role == last_step } else { role <= last_step };
             if ends_sequence { Outcome::timer(hit.time) } else { Outcome::default() }
         } else {
-            Outcome::completed(self.judge(state, event, role))
+            self.judge(state, event, role)
         };
-        outcome.overflowed = overflowed;
+        outcome.overflowed |= overflowed;
         outcome
     }
 
     /// Judges the sequences that end at `at`, once no event of that time can come any more.
     pub(super) fn on_timer(&self, state: &SequenceState, at: Timestamp) -> Outcome {
-        let ends = self.ends(state, at, at);
-        let chains = ends.iter().filter_map(|end| self.chain(state, *end));
-        let chain = chains.rev().find(|chain| !self.is_refuted(state, chain));
-        Outcome::completed(chain.map(|chain| self.completion(&chain, smallvec![stretch(&chain)])))
+        let mut tries = TRIES_MAX;
+        let mut ends = self.ends(state, at, at);
+        ends.reverse();
+        let chains = ends.into_iter().filter_map(|end| self.chain(state, end, &mut tries));
+        let mut chains = chains.filter(|chain| !self.is_refuted(state, chain));
+        // Of several that end together, the longest says most.
+        let chain = chains.by_ref().min_by_key(|chain| stretch(chain).0);
+        let completion = chain.map(|chain| self.completion(&chain, smallvec![stretch(&chain)]));
+        Outcome { overflowed: tries == 0, ..Outcome::completed(completion) }
     }
 
     /// Judges every sequence a new event may have completed: those that end between it and one window later.
-    fn judge(&self, state: &SequenceState, event: StepEvent, role: usize) -> Option<Completion> {
+    fn judge(&self, state: &SequenceState, event: StepEvent, role: usize) -> Outcome {
         let is_last = self.ordered && role == self.steps.len() - 1;
         let until = if is_last { event.time } else { event.time.plus(Span(self.within.0 - 1)) };
         let ends = if is_last { vec![event] } else { self.ends(state, event.time, until) };
         let mut held: SmallVec<[Held; 1]> = SmallVec::new();
         let mut completed = None;
+        let mut tries = TRIES_MAX;
         for end in ends {
             // A late step changes something only for the sequences that use it.
-            let chain = self.chain(state, end);
+            let chain = self.chain(state, end, &mut tries);
             let chain = chain.filter(|chain| chain.iter().any(|step| step.position == event.position));
             if let Some(chain) = chain {
                 held.push(stretch(&chain));
                 completed = Some(chain);
             }
         }
-        completed.map(|chain| self.completion_at(&chain, held, event.position))
+        let completion = completed.map(|chain| self.completion_at(&chain, held, event.position));
+        Outcome { overflowed: tries == 0, ..Outcome::completed(completion) }
     }
 
     /// The events that may end a sequence, with times in `[from, to]`.
@@ -113,98 +125,27 @@ impl SequenceSpec {
         ends
     }
 
-    /// The sequence that ends with this event, first step first. With `unless` it is the shortest, which is the
-    /// hardest to refute; else the one that began first, so that the stretch does not depend on the order of
+    /// The sequence that ends with this event, in the order of time. With `unless` it is the shortest, which is
+    /// the hardest to refute; else the one that began first, so that the stretch does not depend on the order of
     /// arrival.
-    fn chain(&self, state: &SequenceState, end: StepEvent) -> Option<Vec<StepEvent>> {
+    fn chain(&self, state: &SequenceState, end: StepEvent, tries: &mut u32) -> Option<Vec<StepEvent>> {
+        let steps = state.roles.get(..self.steps.len())?;
         let start = end.time.minus(self.within);
-        let mut chain = Vec::with_capacity(self.steps.len());
-        if self.ordered {
-            chain.push(end);
-            return self.extend(state, self.steps.len() - 1, start, &mut chain).then(|| {
-                chain.reverse();
-                chain
-            });
+        let search = Search { end, start, is_shortest: self.unless.is_some() };
+        let mut chain = if self.different {
+            let mut trial = Trial { steps, is_ordered: self.ordered, tries: *tries };
+            let chain = trial.chain(search);
+            *tries = trial.tries;
+            chain?
+        } else if self.ordered {
+            ordered(steps, search)?
+        } else {
+            unordered(steps, search)?
+        };
+        if !self.ordered {
+            chain.sort_unstable();
         }
-        let found = (0..self.steps.len()).any(|role| {
-            chain.clear();
-            let is_there = state.roles.get(role).is_some_and(|events| events.contains(&end));
-            chain.extend(is_there.then_some(end));
-            is_there && self.gather(state, 0, (role, start, end.time), &mut chain)
-        });
-        chain.sort_unstable();
-        found.then_some(chain)
-    }
-
-    /// Finds events for the steps before `step`, each before the one after it. Backtracks only over the bounded
-    /// number of events a step keeps.
-    fn extend(
-        &self,
-        state: &SequenceState,
-        step: usize,
-        start: Timestamp,
-        chain: &mut Vec<StepEvent>,
-    ) -> bool {
-        let Some(previous) = step.checked_sub(1) else { return true };
-        let Some(next) = chain.last().copied() else { return false };
-        let Some(events) = state.roles.get(previous) else { return false };
-        let from = events.partition_point(|event| event.time <= start);
-        let to = events.partition_point(|event| event.time <= next.time);
-        let mut candidates: Vec<&StepEvent> = events.range(from..to.max(from)).collect();
-        if previous > 0 || self.unless.is_some() {
-            candidates.reverse();
-        }
-        for event in candidates {
-            if !self.fits(chain, event) {
-                continue;
-            }
-            chain.push(*event);
-            if self.extend(state, previous, start, chain) {
-                return true;
-            }
-            chain.pop();
-        }
-        false
-    }
-
-    /// Finds events for the steps from `step` on, in any order, all in `(start, until]`; the step `fixed` has its
-    /// event already.
-    fn gather(
-        &self,
-        state: &SequenceState,
-        step: usize,
-        (fixed, start, until): (usize, Timestamp, Timestamp),
-        chain: &mut Vec<StepEvent>,
-    ) -> bool {
-        if step == self.steps.len() {
-            return true;
-        }
-        if step == fixed {
-            return self.gather(state, step + 1, (fixed, start, until), chain);
-        }
-        let Some(events) = state.roles.get(step) else { return false };
-        let from = events.partition_point(|event| event.time <= start);
-        let to = events.partition_point(|event| event.time <= until);
-        let mut candidates: Vec<&StepEvent> = events.range(from..to.max(from)).collect();
-        if self.unless.is_some() {
-            candidates.reverse();
-        }
-        for event in candidates {
-            if !self.fits(chain, event) {
-                continue;
-            }
-            chain.push(*event);
-            if self.gather(state, step + 1, (fixed, start, until), chain) {
-                return true;
-            }
-            chain.pop();
-        }
-        false
-    }
-
-    fn fits(&self, chain: &[StepEvent], event: &StepEvent) -> bool {
-        let differs = |known: &StepEvent| !self.different || known.value != event.value;
-        chain.iter().all(|known| known.position != event.position && differs(known))
+        Some(chain)
     }
 
     /// Whether the `unless` selection came between the first and the last step.
@@ -279,7 +220,8 @@ impl SequenceState {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        size::list::<VecDeque<StepEvent>>(self.roles.len()) + self.roles.iter().map(size::queue).sum::<usize>()
+        size::list::<VecDeque<StepEvent>>(self.roles.len())
+            + self.roles.iter().map(size::queue).sum::<usize>()
     }
 
     pub(super) fn positions(&self) -> Vec<Position> {

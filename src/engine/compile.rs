@@ -12,7 +12,7 @@ use crate::event::{Catalogue, Format};
 use crate::matcher::BuildError;
 use crate::rule::ast::{Body, Filter, Rule};
 use crate::rule::{Diagnostic, Severity};
-use crate::script::{Cage, ScriptError};
+use crate::script::Cage;
 use crate::time::{Span, Timestamp};
 
 /// What rules are compiled against.
@@ -104,19 +104,25 @@ fn is_current(filter: &Filter, today: Timestamp, diagnostics: &mut Vec<Diagnosti
 }
 
 pub(super) fn diagnostic(rule: &Rule, error: &BuildError) -> Diagnostic {
-    let line = match error {
-        BuildError::Script(ScriptError { line, .. }) if *line > 0 => *line,
-        _ => rule.origin.line,
-    };
-    Diagnostic {
+    let diagnostic = Diagnostic {
         severity: Severity::Error,
         code: "does-not-compile",
         message: format!("`{}`: {error}", rule.title),
         help: None,
         path: Arc::clone(&rule.origin.path),
-        line,
+        line: rule.origin.line,
         column: 1,
         width: 1,
+    };
+    let BuildError::Script(script) = error else { return diagnostic };
+    Diagnostic {
+        code: "script",
+        message: script.message.clone(),
+        help: script.help.clone(),
+        line: script.line,
+        column: script.column,
+        width: script.width,
+        ..diagnostic
     }
 }
 

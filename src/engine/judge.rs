@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
 
 use super::conclude::Place;
 use super::effects::Effects;
@@ -12,7 +11,8 @@ use super::snapshot::{self, SnapshotError};
 use super::state::{State, Timer};
 use crate::alert::LedgerReason;
 use crate::detect::{Detector, Hit, Outcome};
-use crate::event::{Catalogue, Entry, Event, Position, canonical};
+use crate::event::{Catalogue, Entry, Event, Position};
+use crate::script::EventValue;
 use crate::time::Timestamp;
 
 /// Detection: a pure function of the log and the rules.
@@ -123,7 +123,8 @@ impl Engine {
     pub fn remembered(&self, rule: &str, key: &str) -> Option<Vec<Position>> {
         let number = self.rules.number(rule)?;
         let handle = self.state.find(u32::try_from(number).ok()?, key)?;
-        Some(self.state.slot(handle)?.state.as_ref()?.positions())
+        let within = self.rules.units().get(number)?.detector.within();
+        Some(self.state.slot(handle)?.state.as_ref()?.positions(within))
     }
 
     /// What one key of a rule knows, in sentences, for `explain`.
@@ -161,7 +162,7 @@ impl Engine {
         let watermark = self.state.watermark(source, self.limits.lateness);
         let rules = Arc::clone(&self.rules);
         let catalogue = Arc::clone(&self.catalogue);
-        let form = || canonical(event, &catalogue);
+        let form = || EventValue::new(event, &catalogue);
         self.state.hear(source, event.received_at);
         for hit in &hits.hits {
             let Some(unit) = rules.units().get(hit.detector as usize) else { continue };
@@ -211,19 +212,23 @@ impl Engine {
         })
     }
 
-    /// Gives a hit to its key's state; `form` is the event in its canonical form, for those who ask.
+    /// Gives a hit to its key's state; `form` is what a script sees of the event.
     pub(super) fn feed(
         &mut self,
         unit: &Unit,
         hit: &Hit,
         (source, watermark): (&str, Timestamp),
-        form: &dyn Fn() -> Map<String, Value>,
+        form: &dyn Fn() -> EventValue,
         effects: &mut Effects,
     ) {
+        // What is let go must be past for every source that may still send events of this key.
+        let watermark = watermark.min(self.state.slowest_watermark(self.limits.lateness));
         let fresh = || unit.detector.fresh();
         let Some(handle) = self.state.enter(hit.detector, &hit.key, fresh) else { return };
-        let state = self.state.slot_mut(handle).and_then(|slot| slot.state.as_mut());
-        let Some(state) = state else { return };
+        let Some(slot) = self.state.slot_mut(handle) else { return };
+        // Where alerts have keys of their own, a slot may have been made for those.
+        slot.state = slot.state.take().or_else(fresh);
+        let Some(state) = &mut slot.state else { return };
         let outcome = unit.detector.on_hit(state, hit, watermark, form);
         self.state.recount(handle);
         let place = Place { unit, detector: hit.detector, key: &hit.key, source };

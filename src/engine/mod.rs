@@ -11,6 +11,8 @@ mod judge;
 mod limits;
 mod room;
 mod ruleset;
+#[cfg(test)]
+mod script_tests;
 mod slot;
 mod snapshot;
 mod specify;
@@ -18,11 +20,19 @@ mod state;
 mod table;
 mod weave;
 #[cfg(test)]
+mod sigma_story;
+#[cfg(test)]
+mod sigma_points;
+#[cfg(test)]
+mod sigma_modifiers;
+#[cfg(test)]
+mod sigma_correlations;
+#[cfg(test)]
 mod tests;
 
 pub use compile::{Compiled, Environment, compile};
 pub use effects::{Effects, OpenedAlert};
 pub use judge::Engine;
 pub use limits::Limits;
-pub use ruleset::{Hits, RuleSet, Unit};
+pub use ruleset::{Hits, Meaning, RuleSet, Unit};
 pub use snapshot::SnapshotError;

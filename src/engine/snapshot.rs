@@ -55,7 +55,7 @@ struct In {
 pub(super) fn write(state: &State, rules: &RuleSet) -> Result<Vec<u8>, SnapshotError> {
     let known = rules.units().iter().map(|unit| ((&**unit.id()).into(), unit.fingerprint)).collect();
     let units = (0..).zip(rules.units());
-    let remembering = units.zip(&state.memories).filter(|(_, memory)| !memory.keys.is_empty());
+    let remembering = units.zip(&state.memories).filter(|(_, memory)| !memory.is_untouched());
     let rules = remembering
         .map(|((number, unit), memory)| (&**unit.id(), unit.fingerprint, number, memory))
         .collect();

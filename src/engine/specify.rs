@@ -11,6 +11,7 @@ use crate::matcher::BuildError;
 use crate::rule::ast::{
     Aggregate, Behavior, Compare, Condition, Correlation, CorrelationKind, Detection, Kind, ScriptSource,
 };
+use crate::rule::print_condition;
 use crate::script::Program;
 
 /// The detector of a behaviour.
@@ -29,7 +30,7 @@ pub(super) fn behavior_detector(
         Kind::Distinct(fields) => window(Measure::Distinct, format!("different {}", fields.join(", "))),
         Kind::Aggregate { of, field } => aggregate(*of, field, window),
         Kind::Ratio { of, to, min_events } => {
-            let noun = format!("{} among {}", name(*of), name(*to));
+            let noun = WindowSpec::ratio_noun(&name(*of), &name(*to));
             window(Measure::Ratio { min_events: *min_events }, noun)
         }
         Kind::Sequence(sequence) => Detector::Sequence(SequenceSpec {
@@ -55,7 +56,8 @@ fn of_the_past(behavior: &Behavior, environment: &Environment) -> Detector {
     let lateness = environment.lateness;
     match &behavior.kind {
         Kind::FirstSeen { fields, learn, forget } => {
-            Detector::FirstSeen(FirstSeenSpec { fields: fields.join(", "), learn: *learn, forget: *forget })
+            let (learn, forget) = (*learn, *forget);
+            Detector::FirstSeen(FirstSeenSpec { fields: fields.join(", "), learn, forget, lateness })
         }
         Kind::Rare { fields, peers, history, below, min_events } => Detector::Rare(RareSpec {
             fields: fields.join(", "),
@@ -73,7 +75,7 @@ fn of_the_past(behavior: &Behavior, environment: &Environment) -> Detector {
         Kind::UnusualHour { learn, sensitivity } => {
             Detector::UnusualHour(UnusualHourSpec { learn: *learn, sensitivity: *sensitivity, lateness })
         }
-        Kind::Dormant(silence) => Detector::Dormant(DormantSpec { silence: *silence }),
+        Kind::Dormant(silence) => Detector::Dormant(DormantSpec { silence: *silence, lateness }),
         Kind::Travel { max_kmh, min_km, .. } => {
             Detector::Travel(TravelSpec { max_kmh: *max_kmh, min_km: *min_km, lateness })
         }
@@ -89,16 +91,14 @@ fn of_the_past(behavior: &Behavior, environment: &Environment) -> Detector {
 
 /// A window over a field's numbers.
 fn aggregate(of: Aggregate, field: &str, window: impl Fn(Measure, String) -> Detector) -> Detector {
-    match of {
-        Aggregate::Sum => window(Measure::Sum, format!("sum of {field}")),
-        Aggregate::Avg => window(Measure::Avg, format!("mean of {field}")),
-        Aggregate::Min => window(Measure::Min, format!("smallest {field}")),
-        Aggregate::Max => window(Measure::Max, format!("largest {field}")),
-        Aggregate::Percentile(p) if (p - 50.0).abs() < f64::EPSILON => {
-            window(Measure::Percentile(p), format!("median of {field}"))
-        }
-        Aggregate::Percentile(p) => window(Measure::Percentile(p), format!("percentile {p} of {field}")),
-    }
+    let measure = match of {
+        Aggregate::Sum => Measure::Sum,
+        Aggregate::Avg => Measure::Avg,
+        Aggregate::Min => Measure::Min,
+        Aggregate::Max => Measure::Max,
+        Aggregate::Percentile(p) => Measure::Percentile(p),
+    };
+    window(measure, field.to_owned())
 }
 
 /// The detector of a script.
@@ -136,7 +136,8 @@ pub(super) fn correlation_detector(correlation: &Correlation, environment: &Envi
             (expression, _) => {
                 let all = || Condition::And((0..correlation.rules.len()).map(Condition::Selection).collect());
                 let expression = expression.clone().unwrap_or_else(all);
-                let noun = correlation.rules.join(", ");
+                let names: Vec<&str> = correlation.rules.iter().map(String::as_str).collect();
+                let noun = print_condition(&expression, &names);
                 with(Measure::Rules(expression), noun, otherwise)
             }
         },

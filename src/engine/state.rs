@@ -255,6 +255,11 @@ impl Memory {
         Self { keys: Table::new(fingerprint), ..Self::default() }
     }
 
+    /// Whether it never held anything. (One that is empty again still knows when it is to be swept, and may have timers.)
+    pub(super) fn is_untouched(&self) -> bool {
+        self.keys.is_empty() && self.timers == 0 && self.sweep_at == Timestamp::default()
+    }
+
     /// What its keys and their timers take.
     pub(super) fn bytes(&self) -> usize {
         self.keys.bytes() + self.timers * TIMER_BYTES

@@ -71,7 +71,7 @@ pub(super) fn is_called(rule: &Rule, name: &str) -> bool {
 /// The filters that hold for a rule.
 pub(super) fn filters_of<'f>(rule: &Rule, filters: &[&'f Filter]) -> impl Iterator<Item = &'f Filter> {
     filters.iter().copied().filter(|filter| {
-        let fits = filter.logsource.product.is_none() || filter.logsource.product == rule.logsource.product;
+        let fits = crate::rule::fits(&filter.logsource, &rule.logsource);
         let names = filter.rules.is_empty() || filter.rules.iter().any(|name| is_called(rule, name));
         fits && names
     })

@@ -7,6 +7,7 @@ mod canonical;
 mod catalogue;
 mod extract;
 mod format;
+mod marks;
 mod plan;
 mod scan;
 mod shape;

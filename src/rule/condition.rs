@@ -7,16 +7,24 @@ use super::yaml::Yaml;
 /// Deepest nesting of parentheses and `not`.
 const DEPTH_MAX: usize = 50;
 
-/// Reads one condition over the selections of these names and marks those it uses. Nothing after a mistake,
-/// which is reported.
+/// What a condition is over.
+#[derive(Clone, Copy)]
+pub(super) struct Over<'n> {
+    /// The names, which become indexes.
+    pub(super) names: &'n [String],
+    /// What they are names of, for messages: `selection` or `rule`.
+    pub(super) noun: &'static str,
+}
+
+/// Reads one condition and marks the names it uses. Nothing after a mistake, which is reported.
 pub(super) fn parse(
     node: &Yaml,
-    names: &[String],
+    over: Over<'_>,
     used: &mut [bool],
     report: &mut Report,
 ) -> Option<Condition> {
     let text = super::read::name(node, "`condition`", report)?;
-    let mut parser = Parser { node, tokens: tokens(&text), at: 0, depth: 0, names, used, report };
+    let mut parser = Parser { node, tokens: tokens(&text), at: 0, depth: 0, over, used, report };
     let condition = parser.any()?;
     match parser.peek() {
         None => Some(condition),
@@ -26,6 +34,11 @@ pub(super) fn parse(
             parser.fail("two expressions stand side by side", "write `and` or `or` between them")
         }
     }
+}
+
+/// Whether a condition speaks of this name, so that it can be resolved before the condition is read.
+pub(super) fn has_word(text: &str, name: &str) -> bool {
+    tokens(text).iter().any(|token| token.kind == Kind::Word(name))
 }
 
 /// The condition in the notation it is read from.
@@ -107,7 +120,7 @@ struct Parser<'t, 'r> {
     tokens: Vec<Token<'t>>,
     at: usize,
     depth: usize,
-    names: &'r [String],
+    over: Over<'r>,
     used: &'r mut [bool],
     report: &'r mut Report,
 }
@@ -172,9 +185,14 @@ impl<'t> Parser<'t, '_> {
         Some(())
     }
 
+    fn name_one(&self) -> String {
+        format!("name a {}", self.over.noun)
+    }
+
     fn primary(&mut self) -> Option<Condition> {
+        let noun = self.over.noun;
         let Some(token) = self.peek() else {
-            return self.fail("the condition ends where a selection is expected", "name a selection");
+            return self.fail(format!("the condition ends where a {noun} is expected"), self.name_one());
         };
         match token.kind {
             Kind::Open => {
@@ -190,7 +208,7 @@ impl<'t> Parser<'t, '_> {
                 self.depth -= 1;
                 Some(inner)
             }
-            Kind::Close => self.fail("a selection is expected before this `)`", "name a selection"),
+            Kind::Close => self.fail(format!("a {noun} is expected before this `)`"), self.name_one()),
             Kind::Pipe => self.legacy(),
             Kind::Word(word) => self.word(word),
         }
@@ -201,20 +219,20 @@ impl<'t> Parser<'t, '_> {
         if is_quantifier {
             return self.quantifier(word);
         }
-        if let Some(index) = self.names.iter().position(|name| name == word) {
+        if let Some(index) = self.over.names.iter().position(|name| name == word) {
             self.at += 1;
             self.mark(index);
             return Some(Condition::Selection(index));
         }
         if ["and", "or", "not", "of"].iter().any(|keyword| word.eq_ignore_ascii_case(keyword)) {
-            return self.fail(format!("expected a selection, found `{word}`"), "name a selection");
+            return self.fail(format!("expected a {}, found `{word}`", self.over.noun), self.name_one());
         }
         let message = if word.eq_ignore_ascii_case("them") || word.contains('*') {
             format!("`{word}` needs `1 of` or `all of` before it")
         } else {
-            format!("there is no selection `{word}`")
+            format!("there is no {} `{word}`", self.over.noun)
         };
-        let names = self.names;
+        let names = self.over.names;
         let help = super::suggest::help(word, names.iter().map(String::as_str));
         let place = self.peek().map_or(self.node.place, |token| self.node.part(token.offset, token.width()));
         self.report.error("unknown-selection", place, message).maybe_help(help);
@@ -236,13 +254,19 @@ impl<'t> Parser<'t, '_> {
         };
         let is_all = pattern.eq_ignore_ascii_case("them") || pattern == "*";
         let fits = |name: &String| if is_all { !name.starts_with('_') } else { matches_glob(pattern, name) };
-        let found: Vec<usize> =
-            self.names.iter().enumerate().filter(|(_, name)| fits(name)).map(|(index, _)| index).collect();
+        let found: Vec<usize> = self
+            .over
+            .names
+            .iter()
+            .enumerate()
+            .filter(|(_, name)| fits(name))
+            .map(|(index, _)| index)
+            .collect();
         if found.is_empty() {
-            let known: Vec<&str> = self.names.iter().map(String::as_str).collect();
-            let help = super::suggest::help(pattern.trim_end_matches('*'), known)
-                .unwrap_or_else(|| "name a selection".to_owned());
-            return self.fail(format!("no selection matches `{pattern}`"), help);
+            let known: Vec<&str> = self.over.names.iter().map(String::as_str).collect();
+            let help =
+                super::suggest::help(pattern.trim_end_matches('*'), known).unwrap_or_else(|| self.name_one());
+            return self.fail(format!("no {} matches `{pattern}`", self.over.noun), help);
         }
         self.at += 1;
         for index in &found {
@@ -292,7 +316,8 @@ mod tests {
         let node = Yaml { content: yaml::Content::Scalar(scalar), place };
         let names: Vec<String> = NAMES.iter().map(|name| (*name).to_owned()).collect();
         let mut report = Report::new("a.yml".into());
-        let parsed = parse(&node, &names, &mut [false; 6], &mut report);
+        let over = Over { names: &names, noun: "selection" };
+        let parsed = parse(&node, over, &mut [false; 6], &mut report);
         let diagnostics = report.into_diagnostics();
         match diagnostics.first() {
             None => Ok(parsed.unwrap()),

@@ -1,30 +1,41 @@
 //! Sigma correlations.
 
-use super::ast::{Compare, Correlation, CorrelationKind};
+use super::ast::{Correlation, CorrelationKind};
+use super::criteria::{self, Criteria};
 use super::read::{self, Entries};
 use super::report::Report;
 use super::yaml::{Key, Place, Yaml};
 
 pub(super) const KEYS: [&str; 7] =
     ["type", "rules", "group-by", "timespan", "condition", "aliases", "generate"];
-pub(super) const TYPES: [(&str, CorrelationKind); 4] = [
+/// The types of Sigma 2.1; `value_median`, which other tools add; and the names that proposals gave to the temporal
+/// types with an expression.
+pub(super) const TYPES: [(&str, CorrelationKind); 10] = [
     ("event_count", CorrelationKind::EventCount),
     ("value_count", CorrelationKind::ValueCount),
     ("temporal", CorrelationKind::Temporal),
     ("temporal_ordered", CorrelationKind::TemporalOrdered),
+    ("value_sum", CorrelationKind::ValueSum),
+    ("value_avg", CorrelationKind::ValueAvg),
+    ("value_percentile", CorrelationKind::ValuePercentile(50.0)),
+    ("value_median", CorrelationKind::ValueMedian),
+    ("temporal_extended", CorrelationKind::Temporal),
+    ("temporal_ordered_extended", CorrelationKind::TemporalOrdered),
 ];
-const LATER: [&str; 6] = [
-    "value_sum",
-    "value_avg",
-    "value_percentile",
-    "value_median",
-    "temporal_extended",
-    "temporal_ordered_extended",
-];
-pub(super) const CRITERIA: [&str; 6] = ["gt", "gte", "lt", "lte", "eq", "neq"];
 
 /// Ids or names of rules, each where it is written.
 pub(super) type References = Vec<(String, Place)>;
+
+/// What a document says about other documents; it is checked when all are read.
+#[derive(Debug, Default)]
+pub(super) struct Links {
+    /// The rules it is over or for.
+    pub(super) rules: References,
+    /// Where each alias of a correlation names its rule.
+    pub(super) aliases: Vec<Place>,
+    /// A correlation's condition over its rules.
+    pub(super) condition: Option<Yaml>,
+}
 
 /// Reads `correlation`; `generate` may also stand beside it. Nothing after a mistake, which is reported.
 pub(super) fn correlation(
@@ -32,7 +43,7 @@ pub(super) fn correlation(
     node: &Yaml,
     beside: Option<&Yaml>,
     report: &mut Report,
-) -> Option<(Correlation, References)> {
+) -> Option<(Correlation, Links)> {
     let errors = report.errors();
     let entries = read::map(node, "`correlation`", report)?;
     read::only(entries, &KEYS, "`correlation`", report);
@@ -48,32 +59,32 @@ pub(super) fn correlation(
             None
         }
     };
-    let aliases = aliases(entries, &rules, report);
-    let (compare, fields) = match (kind, read::get(entries, "condition")) {
-        (Some(kind), Some((key, node))) => condition(kind, key, node, report),
-        (Some(kind), None) => without_condition(kind, key.place, report),
-        (None, _) => (None, Vec::new()),
+    let (aliases, places) = aliases(entries, report);
+    let condition = read::get(entries, "condition");
+    let criteria = match kind {
+        Some(kind) => criteria::criteria((kind, rules.len()), key, condition, report),
+        None => Criteria::default(),
     };
-    let generate = [read::value(entries, "generate"), beside];
-    let generate = generate
-        .into_iter()
-        .flatten()
-        .fold(false, |generate, node| generate | read::boolean(node, "`generate`", report).unwrap_or(false));
+    let generate = generate(entries, beside, report);
     if report.errors() > errors {
         return None;
     }
+    let kind = match (kind?, criteria.rank) {
+        (CorrelationKind::ValuePercentile(_), Some(rank)) => CorrelationKind::ValuePercentile(rank),
+        (kind, _) => kind,
+    };
     let correlation = Correlation {
-        kind: kind?,
+        kind,
         rules: rules.iter().map(|(name, _)| name.clone()).collect(),
         by: by.unwrap_or_default(),
         aliases,
         within: within?,
-        compare,
+        compare: criteria.compare,
+        fields: criteria.fields,
         expression: None,
-        fields,
         generate,
     };
-    Some((correlation, rules))
+    Some((correlation, Links { rules, aliases: places, condition: criteria.expression }))
 }
 
 fn kind(key: &Key, entries: Entries<'_>, report: &mut Report) -> Option<CorrelationKind> {
@@ -86,13 +97,8 @@ fn kind(key: &Key, entries: Entries<'_>, report: &mut Report) -> Option<Correlat
     let text = read::name(node, "`type`", report)?;
     let found = TYPES.iter().find(|(name, _)| *name == text);
     if found.is_none() {
-        if LATER.contains(&text.as_str()) {
-            let message = format!("the correlation type `{text}` is not available in this version");
-            report.error("unsupported", node.place, message).suggest("", TYPES.map(|(name, _)| name));
-        } else {
-            let message = format!("unknown correlation type `{text}`");
-            report.error("bad-value", node.place, message).suggest(&text, TYPES.map(|(name, _)| name));
-        }
+        let message = format!("unknown correlation type `{text}`");
+        report.error("bad-value", node.place, message).suggest(&text, TYPES.map(|(name, _)| name));
     }
     found.map(|(_, kind)| *kind)
 }
@@ -119,114 +125,31 @@ pub(super) fn references(key: &Key, entries: Entries<'_>, what: &str, report: &m
     references
 }
 
-fn aliases(entries: Entries<'_>, rules: &References, report: &mut Report) -> Vec<(String, String, String)> {
-    let mut aliases = Vec::new();
-    let Some(node) = read::value(entries, "aliases") else { return aliases };
+/// Alias, rule and that rule's field; and where each rule is named.
+fn aliases(entries: Entries<'_>, report: &mut Report) -> (Vec<(String, String, String)>, Vec<Place>) {
+    let (mut aliases, mut places) = (Vec::new(), Vec::new());
+    let Some(node) = read::value(entries, "aliases") else { return (aliases, places) };
     for (alias, fields) in read::map(node, "`aliases`", report).unwrap_or_default() {
         for (rule, field) in read::map(fields, "an alias", report).unwrap_or_default() {
-            if rules.iter().all(|(known, _)| *known != rule.text) {
-                let message = format!("`{}` is not among the `rules` of this correlation", rule.text);
-                let known = rules.iter().map(|(known, _)| known.as_str());
-                report.error("unknown-rule", rule.place, message).suggest(&rule.text, known);
-            }
             if let Some(field) = read::name(field, "a field's name", report) {
                 aliases.push((alias.text.clone(), rule.text.clone(), field));
+                places.push(rule.place);
             }
         }
     }
-    aliases
+    (aliases, places)
 }
 
-fn without_condition(
-    kind: CorrelationKind,
-    place: Place,
-    report: &mut Report,
-) -> (Option<Compare>, Vec<String>) {
-    if matches!(kind, CorrelationKind::EventCount | CorrelationKind::ValueCount) {
-        let noted = read::missing("condition", "`correlation`", place, report);
-        noted.help("add one, as `condition: {gte: 5}`");
+/// Inside `correlation`, where the specification's text has it, or beside it, where its examples do.
+fn generate(entries: Entries<'_>, beside: Option<&Yaml>, report: &mut Report) -> bool {
+    let inside = read::value(entries, "generate");
+    let mut read = |node: Option<&Yaml>| node.and_then(|node| read::boolean(node, "`generate`", report));
+    let (within, outside) = (read(inside), read(beside));
+    if let (Some(node), Some(within), Some(outside)) = (beside, within, outside)
+        && within != outside
+    {
+        let message = "`generate` says one thing inside `correlation` and another beside it";
+        report.error("two-answers", node.place, message).help("remove one of them");
     }
-    (None, Vec::new())
-}
-
-fn condition(
-    kind: CorrelationKind,
-    key: &Key,
-    node: &Yaml,
-    report: &mut Report,
-) -> (Option<Compare>, Vec<String>) {
-    let is_temporal = matches!(kind, CorrelationKind::Temporal | CorrelationKind::TemporalOrdered);
-    if is_temporal && node.scalar().is_some_and(|scalar| !scalar.text.is_empty()) {
-        let message = "a condition over rules is not available in this version";
-        report.error("unsupported", node.place, message).help("leave it out: all rules must match");
-        return (None, Vec::new());
-    }
-    let Some(entries) = read::map(node, "`condition`", report) else { return (None, Vec::new()) };
-    let takes_field = kind == CorrelationKind::ValueCount;
-    let known: Vec<&str> = CRITERIA.iter().copied().chain(takes_field.then_some("field")).collect();
-    read::only(entries, &known, "`condition` of a correlation", report);
-    let fields = match read::value(entries, "field") {
-        Some(node) if takes_field => read::names(node, "`field`", report),
-        _ => Vec::new(),
-    };
-    if takes_field && fields.is_empty() {
-        let noted = read::missing("field", "`condition` of a `value_count`", key.place, report);
-        noted.help("name the field whose values are counted");
-    }
-    let mut criteria = Vec::new();
-    for (key, value) in entries.iter().filter(|(key, _)| CRITERIA.contains(&key.text.as_str())) {
-        if let Some(number) = read::whole(value, &format!("`{}`", key.text), report) {
-            criteria.push((key, number));
-        }
-    }
-    let is_bare = entries.iter().all(|(key, _)| !CRITERIA.contains(&key.text.as_str()));
-    if is_bare && !is_temporal && !read::is_mistyped(entries, &CRITERIA) {
-        let help = format!("add one of {}", super::suggest::one_of(&CRITERIA));
-        read::missing("gte", "`condition`", key.place, report).help(help);
-    }
-    if kind == CorrelationKind::TemporalOrdered && !criteria.is_empty() {
-        let message = "a condition on `temporal_ordered` is not available in this version";
-        report
-            .error("unsupported", key.place, message)
-            .help("leave it out: all rules must match, in this order");
-    }
-    (compare(&criteria, report), fields)
-}
-
-fn compare(criteria: &[(&Key, f64)], report: &mut Report) -> Option<Compare> {
-    let mut found = criteria.iter().map(|(key, number)| match key.text.as_str() {
-        "gt" => Compare::MoreThan(*number),
-        "gte" => Compare::AtLeast(*number),
-        "lt" => Compare::FewerThan(*number),
-        "lte" => Compare::AtMost(*number),
-        "eq" => Compare::Exactly(*number),
-        _ => Compare::NotEqual(*number),
-    });
-    let (first, second) = (found.next()?, found.next());
-    let Some(second) = second else { return Some(first) };
-    let place = criteria.last().map_or(Place::FILE, |(key, _)| key.place);
-    // What is counted is whole, so an open bound is the next closed one.
-    let low = |compare: Compare| match compare {
-        Compare::AtLeast(low) => Some(low),
-        Compare::MoreThan(low) => Some(low + 1.0),
-        _ => None,
-    };
-    let high = |compare: Compare| match compare {
-        Compare::AtMost(high) => Some(high),
-        Compare::FewerThan(high) => Some(high - 1.0),
-        _ => None,
-    };
-    let range = low(first).zip(high(second)).or_else(|| low(second).zip(high(first)));
-    match range {
-        Some((low, high)) if low <= high && criteria.len() == 2 => Some(Compare::Between(low, high)),
-        Some(_) if criteria.len() == 2 => {
-            report.error("bad-value", place, "nothing can meet both bounds");
-            None
-        }
-        _ => {
-            let message = "these comparisons cannot be combined";
-            report.error("two-comparisons", place, message).help("give one, or a lower and an upper bound");
-            None
-        }
-    }
+    within.or(outside).unwrap_or(false)
 }

@@ -1,6 +1,7 @@
 //! `detection` (and the like part of `filter`): named selections and the condition over them.
 
 use super::ast::{Condition, Detection, Node, Selection};
+use super::condition::Over;
 use super::read::{Context, Entries};
 use super::report::Report;
 use super::suggest;
@@ -106,7 +107,8 @@ impl<'a> Draft<'a> {
         }
         let mut parts = Vec::with_capacity(nodes.len());
         for node in &nodes {
-            parts.push(super::condition::parse(node, &self.names, &mut self.used, report));
+            let over = Over { names: &self.names, noun: "selection" };
+            parts.push(super::condition::parse(node, over, &mut self.used, report));
         }
         let mut parts: Vec<Condition> = parts.into_iter().collect::<Option<_>>()?;
         if parts.len() == 1 { parts.pop() } else { Some(Condition::Or(parts)) }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::ast::{Body, Filter, Origin, Rule, ScriptSource};
-use super::correlation::References;
+use super::correlation::Links;
 use super::detection::Draft;
 use super::read::{self, Context, Entries};
 use super::report::Report;
@@ -13,10 +13,10 @@ use super::{behavior, correlation, example, filter, header};
 /// A document without mistakes of its own.
 #[derive(Debug)]
 pub(super) enum Checked {
-    /// The rule, where its id and name are written, and the rules a correlation is over.
-    Rule(Box<Rule>, Place, References),
+    /// The rule, where its id and name are written, and what a correlation says about others.
+    Rule(Box<Rule>, Place, Links),
     /// The filter and the rules it is for.
-    Filter(Box<Filter>, References),
+    Filter(Box<Filter>, Links),
 }
 
 /// What a document is, by its keys.
@@ -47,7 +47,7 @@ pub(super) fn document(
             header::check_logsource(entries, place, context.report);
             let logsource = header::logsource(entries, context.report);
             filter::filter((key, node), entries, logsource, origin, context)
-                .map(|(filter, rules)| Checked::Filter(Box::new(filter), rules))
+                .map(|(filter, links)| Checked::Filter(Box::new(filter), links))
         }
         shape => rule(entries, &shape, script, origin, context),
     };
@@ -71,14 +71,14 @@ fn rule(
 ) -> Option<Checked> {
     let place = Place { line: origin.line, column: 1, width: 1 };
     let header = header::header(entries, origin, place, context.report);
-    let mut references = References::new();
+    let mut links = Links::default();
     let body = match shape {
         Shape::Correlation((key, node)) => {
             refuse(entries, &["behavior", "owner", "expires"], "a correlation", context.report);
             let beside = read::value(entries, "generate");
             let read = correlation::correlation(key, node, beside, context.report);
-            read.map(|(correlation, rules)| {
-                references = rules;
+            read.map(|(correlation, found)| {
+                links = found;
                 Body::Correlation(correlation)
             })
         }
@@ -102,7 +102,7 @@ fn rule(
     let tests = read::value(entries, "tests").map(|node| example::examples(node, product, context.report));
     let id_place = ["id", "name", "title"].into_iter().find_map(|key| Some(read::get(entries, key)?.1.place));
     let rule = Rule { body: body?, tests: tests.unwrap_or_default(), ..header? };
-    Some(Checked::Rule(Box::new(rule), id_place.unwrap_or(place), references))
+    Some(Checked::Rule(Box::new(rule), id_place.unwrap_or(place), links))
 }
 
 /// The body of a rule over events: behaviour first, since it names selections.

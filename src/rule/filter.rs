@@ -1,11 +1,12 @@
 //! Sigma filters: exceptions to rules.
 
-use super::ast::{Filter, LogSource, Origin};
-use super::correlation::References;
+use super::ast::{Body, Filter, LogSource, Origin, Rule};
+use super::correlation::{Links, References};
 use super::detection::Draft;
 use super::read::{self, Context, Entries};
 use super::report::Report;
-use super::yaml::{Key, Yaml};
+use super::yaml::{Key, Place, Yaml};
+use crate::event::Format;
 use crate::time::{Span, Timestamp};
 
 /// Reads `filter`. `owner` and `expires` may stand inside it or beside it. Nothing after a mistake, which is
@@ -16,7 +17,7 @@ pub(super) fn filter(
     logsource: LogSource,
     origin: Origin,
     context: &mut Context<'_>,
-) -> Option<(Filter, References)> {
+) -> Option<(Filter, Links)> {
     let errors = context.report.errors();
     let entries = read::map(node, "`filter`", context.report)?;
     let rules = rules(key, entries, context.report);
@@ -39,7 +40,7 @@ pub(super) fn filter(
     let names = rules.iter().map(|(name, _)| name.clone()).collect();
     let filter =
         Filter { title: title?, logsource, rules: names, detection: detection?, owner, expires, origin };
-    Some((filter, rules))
+    Some((filter, Links { rules, ..Links::default() }))
 }
 
 /// `any` stands for every rule.
@@ -64,5 +65,34 @@ fn expiry(node: &Yaml, report: &mut Report) -> Option<Timestamp> {
             report.error("bad-value", node.place, format!("`expires`: {error}"));
             None
         }
+    }
+}
+
+/// Whether a filter is for rules of this log source: what it says of it must be true of the rule.
+#[must_use]
+pub fn fits(filter: &LogSource, rule: &LogSource) -> bool {
+    let is_same = |wanted: &Option<String>, there: &Option<String>| wanted.is_none() || wanted == there;
+    let format = |product: &str| Format::ALL.into_iter().find(|format| format.is_product(product));
+    let is_product = match (&filter.product, &rule.product) {
+        (Some(wanted), Some(there)) => wanted == there || format(wanted).is_some_and(|f| f.is_product(there)),
+        (wanted, _) => wanted.is_none(),
+    };
+    is_product && is_same(&filter.category, &rule.category) && is_same(&filter.service, &rule.service)
+}
+
+/// Warns where a filter names a rule that it cannot change.
+pub(super) fn check_reach(
+    logsource: &LogSource,
+    rule: &Rule,
+    (name, place): (&str, Place),
+    report: &mut Report,
+) {
+    if matches!(rule.body, Body::Correlation(_)) {
+        let message = format!("`{name}` is a correlation, which sees no events that could be excepted");
+        report.warning("filter-without-effect", place, message).help("name the rules it is over");
+    } else if !fits(logsource, &rule.logsource) {
+        let message = format!("the `logsource` of this filter does not fit the rule `{name}`");
+        let help = "say no more of it than the rule does; the filter does nothing here";
+        report.warning("filter-without-effect", place, message).help(help);
     }
 }

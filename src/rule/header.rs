@@ -140,9 +140,11 @@ pub(super) fn logsource(entries: Entries<'_>, report: &mut Report) -> LogSource 
     let known = ["product", "category", "service", "definition"];
     for (key, _) in entries {
         let text = key.text.as_str();
+        if known.contains(&text) {
+            continue;
+        }
         let message = format!("unknown key `{text}` in `logsource`");
         match suggest::closest(text, known) {
-            _ if known.contains(&text) => {}
             Some(near) => {
                 report.error("unknown-key", key.place, message).help(format!("did you mean `{near}`?"))
             }

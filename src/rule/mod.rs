@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`load()`] splits files into documents (`yaml`), each document becomes a rule or a filter
 //! (`document`, `header`, `detection`, `behavior`, `correlation`, `filter`, `example`), and what refers to other
-//! files is resolved last (`resolve`). Every mistake is collected in a `Report`; a document with an error is
+//! files is resolved last (`resolve`, `chain`, `link`). Every mistake is collected in a `Report`; a document with an error is
 //! left out, the others stay.
 
 pub mod ast;
@@ -21,6 +21,7 @@ mod condition;
 mod detection;
 mod behavior;
 mod sequence;
+mod criteria;
 mod correlation;
 mod filter;
 mod expression;
@@ -28,6 +29,8 @@ mod example;
 mod header;
 mod script_file;
 mod document;
+mod chain;
+mod link;
 mod resolve;
 mod load;
 mod render;
@@ -41,6 +44,7 @@ pub use behavior::{COMPARISONS, GROUP, KINDS, KindEntry, OPTIONS, OptionEntry, S
 pub use behavior::keys as behavior_keys;
 pub use condition::print as print_condition;
 pub use diagnostic::{Diagnostic, Severity};
+pub use filter::fits;
 pub use lint::{lint, lint_filter, locate};
 pub use list::{ListError, ListFormat, Lists};
 pub use load::{Loaded, RuleFile, load};

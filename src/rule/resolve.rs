@@ -3,11 +3,13 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::ast::{Body, Filter, Rule};
-use super::correlation::References;
+use super::chain::{self, CHAIN_MAX, Knot};
+use super::correlation::Links;
 use super::document::Checked;
 use super::report::Report;
 use super::suggest::closest;
 use super::yaml::Place;
+use super::{filter, link};
 
 /// Everything that was read, with the number of its file.
 pub(super) struct Read {
@@ -18,118 +20,182 @@ pub(super) struct Read {
 
 /// The rules and filters that stand, references turned into ids. One report for each file.
 pub(super) fn resolve(read: Read, reports: &mut [Report]) -> (Vec<Rule>, Vec<Filter>) {
-    let mut rules = Vec::new();
     let mut filters = Vec::new();
-    let mut names = Names { left_out: read.left_out, ..Names::default() };
+    let mut all = Documents { left_out: read.left_out, ..Documents::default() };
     for (file, checked) in read.documents {
+        let Some(report) = reports.get_mut(file) else { continue };
         match checked {
-            Checked::Filter(filter, references) => filters.push((file, filter, references)),
-            Checked::Rule(rule, place, references) => {
-                let Some(report) = reports.get_mut(file) else { continue };
-                if names.add(&rule, place, report) {
-                    rules.push((file, rule, references));
-                }
-            }
+            Checked::Filter(filter, links) => filters.push((file, filter, links)),
+            Checked::Rule(rule, place, links) => all.add((file, *rule, links), place, report),
         }
     }
-    rules.retain_mut(|(file, rule, references)| {
-        reports.get_mut(*file).is_some_and(|report| names.correlation(rule, references, report))
-    });
-    for (file, filter, references) in &mut filters {
+    all.correlations(reports);
+    for (file, filter, links) in &mut filters {
         if let Some(report) = reports.get_mut(*file) {
-            names.filter(filter, references, report);
+            all.filter(filter, links, report);
         }
     }
-    (
-        rules.into_iter().map(|(_, rule, _)| *rule).collect(),
-        filters.into_iter().map(|(_, filter, _)| *filter).collect(),
-    )
+    let rules = all.entries.into_iter().filter(|entry| !entry.is_broken).map(|entry| entry.rule);
+    (rules.collect(), filters.into_iter().map(|(_, filter, _)| *filter).collect())
 }
 
-/// Who may be referred to.
+/// The rules, and who may be referred to.
 #[derive(Default)]
-struct Names {
-    known: FxHashMap<String, Known>,
+struct Documents {
+    entries: Vec<Entry>,
+    /// Numbers of entries by id and by name.
+    known: FxHashMap<String, usize>,
     left_out: FxHashSet<String>,
 }
 
-struct Known {
-    id: String,
-    title: String,
-    at: String,
-    is_correlation: bool,
+struct Entry {
+    file: usize,
+    rule: Rule,
+    links: Links,
+    /// Whether an error was found only now.
+    is_broken: bool,
 }
 
-impl Names {
-    /// False for a rule whose id or name is taken.
-    fn add(&mut self, rule: &Rule, place: Place, report: &mut Report) -> bool {
+impl Documents {
+    /// A rule whose id or name is taken is left out.
+    fn add(&mut self, (file, rule, links): (usize, Rule, Links), place: Place, report: &mut Report) {
         let own = [Some(rule.id.as_ref()), rule.name.as_deref()];
         for name in own.into_iter().flatten() {
-            if let Some(other) = self.known.get(name) {
-                let message = format!("`{name}` is already the rule `{}` ({})", other.title, other.at);
+            if let Some(other) = self.known.get(name).and_then(|number| self.entries.get(*number)) {
+                let at = format!("{}:{}", other.rule.origin.path, other.rule.origin.line);
+                let message = format!("`{name}` is already the rule `{}` ({at})", other.rule.title);
                 report.error("duplicate-id", place, message).help("give one of them another `id`");
                 self.left_out.insert(name.to_owned());
-                return false;
+                return;
             }
         }
         for name in own.into_iter().flatten() {
-            let known = Known {
-                id: rule.id.to_string(),
-                title: rule.title.clone(),
-                at: format!("{}:{}", rule.origin.path, rule.origin.line),
-                is_correlation: matches!(rule.body, Body::Correlation(_)),
-            };
-            self.known.insert(name.to_owned(), known);
+            self.known.insert(name.to_owned(), self.entries.len());
         }
-        true
+        self.entries.push(Entry { file, rule, links, is_broken: false });
     }
 
-    /// False for a correlation over rules that are not there.
-    fn correlation(&self, rule: &mut Rule, references: &References, report: &mut Report) -> bool {
-        let Body::Correlation(correlation) = &mut rule.body else { return true };
+    /// Links correlations to their rules, inner ones first, and breaks those that cannot be.
+    fn correlations(&mut self, reports: &mut [Report]) {
+        let mut over = Vec::with_capacity(self.entries.len());
+        for number in 0..self.entries.len() {
+            over.push(self.references(number, reports));
+        }
+        let order = chain::order(&over);
+        for (number, knot) in order.knots {
+            self.knot(number, &knot, &over, reports);
+        }
+        for number in order.sorted {
+            let inner = over.get(number).map(Vec::as_slice).unwrap_or_default();
+            self.link(number, inner, reports);
+        }
+    }
+
+    /// The entries that a correlation is over; it is broken if one is not there.
+    fn references(&mut self, number: usize, reports: &mut [Report]) -> Vec<usize> {
+        let Some(entry) = self.entries.get(number) else { return Vec::new() };
+        let Some(report) = reports.get_mut(entry.file) else { return Vec::new() };
+        if !matches!(entry.rule.body, Body::Correlation(_)) {
+            return Vec::new();
+        }
+        let mut found = Vec::new();
         let errors = report.errors();
-        for (name, place) in references {
+        for (name, place) in &entry.links.rules {
             match self.known.get(name) {
-                None if self.left_out.contains(name) => {
-                    let message = format!("the rule `{name}` is left out because of its own errors");
-                    report.error("unknown-rule", *place, message).help("correct them first");
+                Some(number) if found.contains(number) => {
+                    let message = format!("`{name}` is a rule that stands in `rules` already");
+                    report
+                        .error("duplicate-rule", *place, message)
+                        .help("name it once, by its id or its name");
                 }
+                Some(number) => found.push(*number),
+                None if self.left_out.contains(name) => left_out(name, *place, report),
                 None => {
                     let message = format!("there is no rule with the id or name `{name}`");
                     report.error("unknown-rule", *place, message).maybe_help(self.near(name));
                 }
-                Some(known) if known.is_correlation => {
-                    let message = format!("`{name}` is itself a correlation");
-                    let help = "correlations over correlations are not available in this version";
-                    report.error("unsupported", *place, message).help(help);
-                }
-                Some(_) => {}
             }
         }
-        for name in
-            correlation.rules.iter_mut().chain(correlation.aliases.iter_mut().map(|alias| &mut alias.1))
-        {
-            self.to_id(name);
+        let is_broken = report.errors() > errors;
+        if let Some(entry) = self.entries.get_mut(number) {
+            entry.is_broken = is_broken;
         }
-        report.errors() == errors
+        if is_broken { Vec::new() } else { found }
+    }
+
+    fn knot(&mut self, number: usize, knot: &Knot, over: &[Vec<usize>], reports: &mut [Report]) {
+        let Some(entry) = self.entries.get(number) else { return };
+        let Some(report) = reports.get_mut(entry.file) else { return };
+        let inner = over.get(number).map(Vec::as_slice).unwrap_or_default();
+        let written = |wanted: Option<usize>| {
+            let place = inner.iter().position(|inner| Some(*inner) == wanted).unwrap_or_default();
+            entry.links.rules.get(place)
+        };
+        match knot {
+            Knot::Circle(circle) => {
+                let place = written(circle.get(1).or(circle.first()).copied());
+                let id = |number: usize| self.entries.get(number).map_or("?", |entry| entry.rule.id.as_ref());
+                let message = format!("correlations in a circle: {}", chain::shown(circle, id));
+                report
+                    .error("circle", place.map_or(Place::FILE, |(_, place)| *place), message)
+                    .help("take one of them out of the `rules` of another");
+            }
+            Knot::TooDeep => {
+                let place = entry.links.rules.first().map_or(Place::FILE, |(_, place)| *place);
+                let message = format!("more than {CHAIN_MAX} correlations stand on top of each other");
+                report.error("chain-too-deep", place, message);
+            }
+            Knot::Behind => {
+                let is_knot = |number: &usize| !over.get(*number).is_none_or(Vec::is_empty);
+                if let Some((name, place)) = written(inner.iter().copied().find(is_knot)) {
+                    left_out(name, *place, report);
+                }
+            }
+        }
+        if let Some(entry) = self.entries.get_mut(number) {
+            entry.is_broken = true;
+        }
+    }
+
+    /// Turns names into ids; all that it is over are linked already.
+    fn link(&mut self, number: usize, inner: &[usize], reports: &mut [Report]) {
+        let Some(entry) = self.entries.get(number) else { return };
+        let Some(report) = reports.get_mut(entry.file) else { return };
+        let Body::Correlation(correlation) = &entry.rule.body else { return };
+        let entries: Vec<&Entry> = inner.iter().filter_map(|inner| self.entries.get(*inner)).collect();
+        let broken = entries.iter().zip(&entry.links.rules).find(|(inner, _)| inner.is_broken);
+        let linked = match broken {
+            Some((_, (name, place))) => {
+                left_out(name, *place, report);
+                None
+            }
+            None => {
+                let rules: Vec<&Rule> = entries.iter().map(|entry| &entry.rule).collect();
+                link::link(correlation, &entry.links, &rules, report)
+            }
+        };
+        let Some(entry) = self.entries.get_mut(number) else { return };
+        match linked {
+            Some(linked) => entry.rule.body = Body::Correlation(linked),
+            None => entry.is_broken = true,
+        }
     }
 
     /// Filters are often shared for more rules than are loaded, so an unknown one is only a warning.
-    fn filter(&self, filter: &mut Filter, references: &References, report: &mut Report) {
-        for (name, place) in references {
-            if !self.known.contains_key(name) && !self.left_out.contains(name) {
-                let message = format!("there is no rule with the id or name `{name}`");
-                report.warning("unknown-rule", *place, message).maybe_help(self.near(name));
+    fn filter(&self, filter: &mut Filter, links: &Links, report: &mut Report) {
+        for ((name, place), written) in links.rules.iter().zip(&mut filter.rules) {
+            match self.known.get(name).and_then(|number| self.entries.get(*number)) {
+                Some(entry) => {
+                    filter::check_reach(&filter.logsource, &entry.rule, (name, *place), report);
+                    written.clear();
+                    written.push_str(&entry.rule.id);
+                }
+                None if self.left_out.contains(name) => {}
+                None => {
+                    let message = format!("there is no rule with the id or name `{name}`");
+                    report.warning("unknown-rule", *place, message).maybe_help(self.near(name));
+                }
             }
-        }
-        for name in &mut filter.rules {
-            self.to_id(name);
-        }
-    }
-
-    fn to_id(&self, name: &mut String) {
-        if let Some(known) = self.known.get(name) {
-            name.clone_from(&known.id);
         }
     }
 
@@ -138,4 +204,9 @@ impl Names {
         names.sort_unstable();
         closest(name, names).map(|near| format!("did you mean `{near}`?"))
     }
+}
+
+fn left_out(name: &str, place: Place, report: &mut Report) {
+    let message = format!("the rule `{name}` is left out because of its own errors");
+    report.error("unknown-rule", place, message).help("correct them first");
 }

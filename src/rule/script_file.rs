@@ -52,7 +52,7 @@ pub(super) fn split(text: &str, report: &mut Report) -> Option<ScriptFile> {
     let line = u32::try_from(lines_through + skipped + 1).unwrap_or(u32::MAX);
     Some(ScriptFile {
         header: format!("{}{yaml}", "\n".repeat(lines_before)),
-        script: ScriptSource { source: source.to_owned(), line },
+        script: ScriptSource { source: source.to_owned(), line, column: 1 },
     })
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use insta::assert_snapshot;
 use proptest::prelude::*;
 
-use super::ast::{Body, Compare, CorrelationKind, Kind, Node, Rule};
+use super::ast::{Body, Compare, Correlation, CorrelationKind, Kind, LogSource, Node, Rule};
 use super::*;
 use crate::alert::Level;
 use crate::time::{Span, Timestamp};
@@ -200,9 +200,6 @@ fn temporal_correlations_need_no_condition_and_value_counts_a_field() {
         load_one(&PAIR.replace("event_count", "value_count").replace("gte: 100", "gte: 5, field: [a, b]"));
     let Body::Correlation(correlation) = &loaded.rules[1].body else { panic!() };
     assert_eq!(correlation.fields, ["a", "b"]);
-    for kind in ["value_sum", "value_avg", "value_percentile", "value_median"] {
-        assert_eq!(load_one(&PAIR.replace("event_count", kind)).diagnostics[0].code, "unsupported");
-    }
 }
 
 #[test]
@@ -223,12 +220,229 @@ fn references_are_resolved_over_all_files() {
 
     let chain = file("c.yml", &over.text.replace("[failed]", "[many-failed]").replace("Many", "More"));
     let loaded = load(&[base.clone(), over, chain], &Lists::new());
-    assert_eq!((loaded.diagnostics[0].code, loaded.rules.len()), ("unsupported", 2));
+    assert_eq!(loaded.diagnostics, []);
+    assert_eq!(loaded.rules.len(), 3);
 
     let twice = file("d.yml", &base.text.replace("name: failed\n", ""));
     let loaded = load(&[base, twice], &Lists::new());
     assert_eq!((loaded.diagnostics[0].code, loaded.rules.len()), ("duplicate-id", 1));
     assert_eq!(loaded.diagnostics[0].path.as_ref(), "d.yml");
+}
+
+/// The correlation of [`PAIR`] with other words in it, or the first diagnostic.
+fn correlation_of(changes: &[(&str, &str)]) -> Result<Correlation, Diagnostic> {
+    let text = changes.iter().fold(PAIR.to_owned(), |text, (old, new)| {
+        assert!(text.contains(old), "{old}");
+        text.replace(old, new)
+    });
+    let mut loaded = load_one(&text);
+    match (loaded.diagnostics.pop(), loaded.rules.pop().map(|rule| rule.body)) {
+        (None, Some(Body::Correlation(correlation))) => Ok(correlation),
+        (Some(diagnostic), _) => Err(diagnostic),
+        (None, body) => panic!("{body:?}"),
+    }
+}
+
+#[test]
+fn correlations_over_numbers_take_real_thresholds_and_one_field() {
+    for (kind, condition, expected, compare) in [
+        ("value_sum", "field: n, gte: 1.5", CorrelationKind::ValueSum, Compare::AtLeast(1.5)),
+        ("value_avg", "field: n, lt: -2", CorrelationKind::ValueAvg, Compare::FewerThan(-2.0)),
+        ("value_median", "field: [n], neq: 0.1", CorrelationKind::ValueMedian, Compare::NotEqual(0.1)),
+        ("value_sum", "field: n, gte: 1, lte: 2.5", CorrelationKind::ValueSum, Compare::Between(1.0, 2.5)),
+        (
+            "value_percentile",
+            "field: n, percentile: 99.9, gt: 3",
+            CorrelationKind::ValuePercentile(99.9),
+            Compare::MoreThan(3.0),
+        ),
+    ] {
+        let correlation = correlation_of(&[("event_count", kind), ("gte: 100", condition)]).unwrap();
+        assert_eq!((correlation.kind, correlation.compare), (expected, Some(compare)), "{condition}");
+        assert_eq!(correlation.fields, ["n"]);
+    }
+    let open =
+        correlation_of(&[("event_count", "value_avg"), ("gte: 100", "field: n, gt: 1, lt: 2")]).unwrap();
+    let Some(Compare::Between(low, high)) = open.compare else { panic!("{open:?}") };
+    assert!(1.0 < low && low < 1.000_001 && 1.999_999 < high && high < 2.0);
+}
+
+#[test]
+fn mistakes_in_correlations_are_told() {
+    for (kind, condition, expected) in [
+        ("value_sum", "gte: 1", "`condition` of a correlation over values has no `field`"),
+        ("value_sum", "field: [a, b], gte: 1", "only one field can be computed with"),
+        (
+            "value_sum",
+            "field: a, percentile: 5, gte: 1",
+            "unknown key `percentile` in `condition` of a correlation",
+        ),
+        ("value_percentile", "field: a, percentile: 101, gte: 1", "`percentile` must lie between 0 and 100"),
+        (
+            "value_percentile",
+            "field: a, gte: 1",
+            "no `percentile` says which one is meant: 50 is taken, the median",
+        ),
+        ("value_count", "field: a, gte: 1.5", "`gte` must be a whole number, not negative"),
+        ("value_median", "field: a", "`condition` has no `gte`"),
+        ("value_mean", "field: a, gte: 1", "unknown correlation type `value_mean`"),
+        (
+            "event_count",
+            "lt: 1",
+            "this can never hold: it is judged when something has happened, so there is at least one",
+        ),
+        ("temporal", "gte: 2", "this can never hold: there are only 1 rules"),
+        ("temporal", "failed and other", "there is no rule `other`"),
+    ] {
+        let written = if condition.contains(':') { format!("{{{condition}}}") } else { condition.to_owned() };
+        let found = correlation_of(&[("event_count", kind), ("{gte: 100}", &written)]).unwrap_err();
+        assert_eq!(found.message, expected, "{kind} {condition}");
+    }
+    let generate = "  generate: true\ngenerate: false\nlevel";
+    assert_eq!(correlation_of(&[("level", generate)]).unwrap_err().code, "two-answers");
+    assert!(correlation_of(&[("level", "generate: true\nlevel")]).unwrap().generate);
+}
+
+/// Three rules and a correlation of this type, with this condition, over them.
+fn temporal(kind: &str, condition: &str) -> Loaded {
+    let rule = |name: &str| {
+        format!(
+            "title: {name} rule\nname: {name}\nid: id-{name}\nlogsource: {{product: a}}\ndetection: {{s: {{f: 1}}, condition: s}}\n---\n"
+        )
+    };
+    load_one(&format!(
+        "{}{}{}title: T\ncorrelation:\n  type: {kind}\n  rules: [a, id-b, c]\n  timespan: 1h\n  condition: {condition}\n",
+        rule("a"),
+        rule("b"),
+        rule("c")
+    ))
+}
+
+#[test]
+fn temporal_rules_take_conditions_over_rules() {
+    for (kind, condition, expected) in [
+        ("temporal", "a and (id-b or not c)", "0 and (1 or not 2)"),
+        // Each rule may be called by its other name.
+        ("temporal_extended", "id-a and (b or not id-c)", "0 and (1 or not 2)"),
+        ("temporal", "1 of them", "0 or 1 or 2"),
+        ("temporal", "a and b and c", "all"),
+        ("temporal", "all of them", "all"),
+        ("temporal_ordered", "a and id-b and c", "all"),
+        ("temporal_ordered_extended", "all of them", "all"),
+        ("temporal", "a and id-b", "unused-rule"),
+        ("temporal", "not a and not b and not c", "holds-of-nothing"),
+        ("temporal", "a or not (b and c)", "holds-of-nothing"),
+        ("temporal_ordered", "a and (b or c)", "ordered-condition"),
+        ("temporal_ordered", "{eq: 3}", "all"),
+        ("temporal_ordered", "{gte: 3}", "all"),
+        ("temporal_ordered", "{gte: 2}", "ordered-condition"),
+        ("temporal", "a and d", "unknown-selection"),
+    ] {
+        let loaded = temporal(kind, condition);
+        let shown = match (loaded.diagnostics.first(), loaded.rules.get(3).map(|rule| &rule.body)) {
+            (Some(first), _) => first.code.to_owned(),
+            (None, Some(Body::Correlation(correlation))) => {
+                assert_eq!(correlation.rules, ["id-a", "id-b", "id-c"]);
+                let expression = correlation.expression.as_ref();
+                expression.map_or("all".to_owned(), |found| print_condition(found, &["0", "1", "2"]))
+            }
+            (None, body) => panic!("{body:?}"),
+        };
+        assert_eq!(shown, expected, "{kind} {condition}");
+    }
+}
+
+#[test]
+fn chains_know_what_the_inner_rule_can_give() {
+    let chain = |inner: &str, outer: &str| {
+        load_one(&format!(
+            "{PAIR}---\ntitle: Loud\nname: loud\nlogsource: {{product: a}}\ndetection: {{s: {{f: 1}}, condition: s}}\n\
+             behavior: {{by: ip_address, within: 1h, at_least: 3}}\n---\n\
+             title: Outer\nid: outer\ncorrelation:\n  type: temporal\n  rules: [{inner}]\n  timespan: 1d\n{outer}"
+        ))
+    };
+    for (inner, outer, expected) in [
+        ("many-failed", "  group-by: [author_id]\n", ""),
+        ("many-failed", "", ""),
+        (
+            "loud, many-failed",
+            "  group-by: [who]\n  aliases: {who: {loud: ip_address, many-failed: author_id}}\n",
+            "",
+        ),
+        ("failed, loud", "  group-by: [ip_address]\n", ""),
+        (
+            "many-failed",
+            "  group-by: [ip_address]\n",
+            "what `many-failed` finds has no `ip_address`: its key is `author_id`",
+        ),
+        (
+            "loud",
+            "  group-by: [author_id]\n",
+            "what `loud` finds has no `author_id`: its key is `ip_address`",
+        ),
+        (
+            "many-failed",
+            "  group-by: [who]\n  aliases: {who: {many-failed: ip_address}}\n",
+            "what `many-failed` finds has no `ip_address`: its key is `author_id`",
+        ),
+    ] {
+        let found = chain(inner, outer);
+        let messages: Vec<&str> = found.diagnostics.iter().map(|found| found.message.as_str()).collect();
+        assert_eq!(messages.join("; "), expected, "{inner} {outer}");
+        assert_eq!(found.rules.len(), if expected.is_empty() { 4 } else { 3 });
+    }
+}
+
+#[test]
+fn correlations_in_a_circle_are_shown() {
+    let over = |id: &str, rules: &str| {
+        format!(
+            "title: {id}\nid: {id}\ncorrelation: {{type: event_count, rules: [{rules}], timespan: 1h, condition: {{gte: 2}}}}\n---\n"
+        )
+    };
+    let text = [over("a", "b"), over("b", "c"), over("c", "a"), over("d", "a"), over("e", "e")].concat();
+    let loaded = load_one(&text);
+    let messages: Vec<(u32, &str)> =
+        loaded.diagnostics.iter().map(|found| (found.line, found.message.as_str())).collect();
+    let expected = [
+        (3, "correlations in a circle: `a` → `b` → `c` → `a`"),
+        (7, "correlations in a circle: `b` → `c` → `a` → `b`"),
+        (11, "correlations in a circle: `c` → `a` → `b` → `c`"),
+        (15, "the rule `a` is left out because of its own errors"),
+        (19, "correlations in a circle: `e` → `e`"),
+    ];
+    assert_eq!(messages, expected);
+    assert!(loaded.rules.is_empty());
+    let deep: String = (0..20).map(|level| over(&format!("r{level}"), &format!("r{}", level - 1))).collect();
+    let base = "title: base\nid: r-1\nlogsource: {product: a}\ndetection: {s: {f: 1}, condition: s}\n---\n";
+    let loaded = load_one(&format!("{base}{deep}"));
+    assert_eq!((loaded.rules.len(), loaded.diagnostics[0].code), (17, "chain-too-deep"));
+}
+
+#[test]
+fn aliases_are_checked() {
+    let with = |aliases: &str| {
+        correlation_of(&[("group-by: [author_id]", &format!("group-by: [who]\n  aliases: {aliases}"))])
+    };
+    let linked = with("{who: {5638f7c0-ac70-491d-8465-2a65075e0d86: author_id}}").unwrap();
+    assert_eq!(linked.aliases[0].1, linked.rules[0]);
+    for (aliases, code) in [
+        ("{who: {faild: x}}", "unknown-rule"),
+        ("{who: {failed: a}, other: {failed: b}}", "unused-alias"),
+        ("{who: {failed: a, 5638f7c0-ac70-491d-8465-2a65075e0d86: b}}", "duplicate-alias"),
+        ("{who: {}}", ""),
+    ] {
+        let found = with(aliases).map_or_else(|found| found.code, |_| "");
+        assert_eq!(found, code, "{aliases}");
+    }
+    let second = PAIR
+        .replace("name: failed\nid: 5638f7c0-ac70-491d-8465-2a65075e0d86", "name: other")
+        .replace("rules: [failed]", "rules: [failed, other]");
+    let second =
+        second.replace("group-by: [author_id]", "group-by: [who]\n  aliases: {who: {failed: author_id}}");
+    let text = format!("{}---\n{second}", PAIR.split("---\n").next().unwrap());
+    let loaded = load_one(&text);
+    assert_eq!(loaded.diagnostics[0].code, "alias-gap");
 }
 
 #[test]
@@ -255,6 +469,40 @@ expires: 2026-03-31
         (loaded.diagnostics[0].severity, loaded.diagnostics[0].code),
         (Severity::Warning, "unknown-rule")
     );
+}
+
+#[test]
+fn filters_that_cannot_work_are_warned_about() {
+    let filter = |rules: &str, logsource: &str| {
+        format!(
+            "{PAIR}---\ntitle: F\nlogsource: {logsource}\nfilter: {{rules: {rules}, s: {{f: 1}}, condition: s}}\n"
+        )
+    };
+    for (rules, logsource, expected) in [
+        ("[failed]", "{product: gitlab}", None),
+        (
+            "[failed]",
+            "{product: github}",
+            Some("the `logsource` of this filter does not fit the rule `failed`"),
+        ),
+        (
+            "[failed]",
+            "{product: gitlab, service: audit}",
+            Some("the `logsource` of this filter does not fit the rule `failed`"),
+        ),
+        (
+            "[many-failed]",
+            "{product: gitlab}",
+            Some("`many-failed` is a correlation, which sees no events that could be excepted"),
+        ),
+    ] {
+        let loaded = load_one(&filter(rules, logsource));
+        assert_eq!(loaded.diagnostics.first().map(|found| found.message.as_str()), expected);
+        assert_eq!(loaded.filters.len(), 1);
+    }
+    let azure = |product: &str| LogSource { product: Some(product.to_owned()), ..LogSource::default() };
+    assert!(fits(&azure("azuredevops"), &azure("azure_devops")));
+    assert!(fits(&LogSource::default(), &azure("gitlab")) && !fits(&azure("gitlab"), &LogSource::default()));
 }
 
 #[test]
@@ -459,15 +707,14 @@ error[missing-key]: this rule has no `detection`
     assert!(render(&diagnostics, &|_| None, true).contains('\u{1b}'));
 }
 
-#[test]
-fn published_sigma_rules_load_without_an_error() {
-    // `../shared/sigma` beside a checkout, or one folder higher beside a worktree.
+/// The files below a folder of `../shared` beside a checkout, or one folder higher beside a worktree.
+fn shared_files(folder: &str) -> Vec<std::path::PathBuf> {
     let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut paths = Vec::new();
     let mut folders: Vec<_> = here
         .ancestors()
         .skip(1)
-        .map(|above| above.join("shared/sigma/rules"))
+        .map(|above| above.join("shared").join(folder))
         .filter(|it| it.is_dir())
         .collect();
     while let Some(folder) = folders.pop() {
@@ -478,6 +725,34 @@ fn published_sigma_rules_load_without_an_error() {
             }
         }
     }
+    paths
+}
+
+/// The documents by which the specification tests its schemas. The rules they are over are not among them.
+#[test]
+fn the_specification_s_own_documents_load_without_an_error() {
+    for path in shared_files("sigma/tests") {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let unknown: Vec<String> = load_one(&text)
+            .diagnostics
+            .iter()
+            .filter_map(|found| found.message.strip_prefix("there is no rule with the id or name `"))
+            .map(|rest| rest.trim_end_matches('`').to_owned())
+            .collect();
+        let rule = |name: &String| {
+            format!(
+                "---\ntitle: x {name}\nname: {name}\nlogsource: {{product: windows}}\ndetection: {{s: {{f: 1}}, condition: s}}\n"
+            )
+        };
+        let loaded = load_one(&format!("{text}\n{}", unknown.iter().map(rule).collect::<String>()));
+        assert!(!loaded.has_errors(), "{}: {:?}", path.display(), loaded.diagnostics);
+        assert_eq!(loaded.rules.len() + loaded.filters.len(), unknown.len() + 1, "{}", path.display());
+    }
+}
+
+#[test]
+fn published_sigma_rules_load_without_an_error() {
+    let mut paths = shared_files("sigma/rules");
     if paths.is_empty() {
         println!("skipped: there are no rules in ../shared/sigma");
         return;

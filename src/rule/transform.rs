@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::ast::Glob;
 use super::pattern::{self, Pattern};
 
-/// What `windash` takes for a dash: hyphen, slash, en dash, em dash, horizontal bar.
+/// What `windash` takes for a dash, and puts in its place: hyphen, slash, en dash, em dash, horizontal bar.
 const DASHES: [char; 5] = ['-', '/', '\u{2013}', '\u{2014}', '\u{2015}'];
 /// More dashes than this in one value would give more than 625 variants.
 pub(super) const DASHES_MAX: usize = 4;
@@ -118,7 +118,7 @@ fn dash_places(piece: &Glob) -> Vec<usize> {
     let mut places = Vec::new();
     for (offset, c) in text.char_indices() {
         let after = text.get(offset + c.len_utf8()..).and_then(|rest| rest.chars().next());
-        if matches!(c, '-' | '/') && !before.is_some_and(is_word) && after.is_some_and(is_word) {
+        if DASHES.contains(&c) && !before.is_some_and(is_word) && after.is_some_and(is_word) {
             places.push(offset);
         }
         before = Some(c);
@@ -135,7 +135,7 @@ fn dash_variants(text: &str, places: &[usize]) -> Vec<String> {
             .iter()
             .flat_map(|start| DASHES.iter().map(move |dash| format!("{start}{between}{dash}")))
             .collect();
-        from = place + 1;
+        from = place + text.get(*place..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8);
     }
     let rest = text.get(from..).unwrap_or_default();
     for variant in &mut variants {
@@ -213,6 +213,7 @@ mod tests {
             run(&[Transform::Windash], " -f"),
             [" -f", " /f", " \u{2013}f", " \u{2014}f", " \u{2015}f"]
         );
+        assert_eq!(run(&[Transform::Windash], "\u{2014}f\u{2013}"), run(&[Transform::Windash], "-f\u{2013}"));
         assert_eq!(run(&[Transform::Windash], "-a -b").len(), 25);
         assert_eq!(run(&[Transform::Windash], "-a -b")[6], "/a /b");
         let many = pattern::parse("-a -b -c -d -e");

@@ -153,13 +153,16 @@ fn text_operations(
     if scalar.kind == ScalarKind::Null {
         return null_operation(field, chain, node, report).map(|op| vec![op]);
     }
-    let variants = match transform::apply(&chain.transforms, plain_pattern(scalar)) {
+    let mut variants = match transform::apply(&chain.transforms, plain_pattern(scalar)) {
         Ok(variants) => variants,
         Err(error) => {
             report_transform(&error, node, report);
             return None;
         }
     };
+    if chain.affix.is_none() && chain.transforms.is_empty() {
+        variants.extend(shortest(scalar));
+    }
     let (before, after) = match chain.affix {
         None if field.is_none() => (true, true),
         None => (false, false),
@@ -191,6 +194,14 @@ fn plain_pattern(scalar: &Scalar) -> Pattern {
         ScalarKind::Int | ScalarKind::Float | ScalarKind::Null => scalar.text.clone(),
     };
     pattern::wrap(vec![super::ast::Glob::Literal(text)], false, false)
+}
+
+/// The text by which events carry a number with a fraction, where the rule writes it otherwise: `1` for `1.0`.
+fn shortest(scalar: &Scalar) -> Option<Pattern> {
+    let number = number_of(&scalar.text).filter(|_| scalar.kind == ScalarKind::Float)?;
+    let text = serde_json::Number::from_f64(number)?.to_string();
+    let text = text.strip_suffix(".0").unwrap_or(&text);
+    (text != scalar.text).then(|| vec![super::ast::Glob::Literal(text.to_owned())])
 }
 
 fn report_transform(error: &TransformError, node: &Yaml, report: &mut Report) {
@@ -407,10 +418,14 @@ mod tests {
             ("f: abc", r#"f Exact("abc")"#),
             ("f: 'a*'", r#"f StartsWith("a")"#),
             (
-                "f: [a, 7, true, 1.0]",
-                r#"(f Exact("a") or f Exact("7") or f Exact("true") or f Exact("1.0"))"#,
+                "f: [a, 7, true, 1.5]",
+                r#"(f Exact("a") or f Exact("7") or f Exact("true") or f Exact("1.5"))"#,
             ),
             ("f: True", r#"f Exact("true")"#),
+            ("f: 1.0", r#"(f Exact("1.0") or f Exact("1"))"#),
+            ("f|neq: 1.50", r#"not (f Exact("1.50") or f Exact("1.5"))"#),
+            ("f|contains: 1.0", r#"f Contains("1.0")"#),
+            ("f: '1.0'", r#"f Exact("1.0")"#),
             ("f: 0x10", r#"f Exact("16")"#),
             ("f: 0123", r#"f Exact("0123")"#),
             ("f:", "f Null"),

@@ -1,6 +1,6 @@
 //! The words the parser knows, for tests that compare them with what is written elsewhere.
 
-use super::{behavior, correlation, example, header, modifier};
+use super::{behavior, correlation, criteria, example, header, modifier};
 
 /// The keys of a part of a rule file.
 pub(crate) type Words = Vec<&'static str>;
@@ -15,10 +15,10 @@ pub(crate) fn behavior() -> Words {
     behavior::keys()
 }
 
-/// The keys of `correlation`, its types, and the keys of its condition beside `field`.
+/// The keys of `correlation`, its types, and the keys of its condition beside `field` and `percentile`.
 pub(crate) fn correlation() -> (Words, Words, Words) {
     let types = correlation::TYPES.iter().map(|(name, _)| *name).collect();
-    (correlation::KEYS.to_vec(), types, correlation::CRITERIA.to_vec())
+    (correlation::KEYS.to_vec(), types, criteria::CRITERIA.to_vec())
 }
 
 /// The keys of a test, and of a series of events in it.

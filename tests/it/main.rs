@@ -27,6 +27,13 @@ mod sources;
 #[cfg(test)]
 mod determinism;
 #[cfg(test)]
+mod threads;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod demo;
+#[cfg(test)]
+mod corpus;
+#[cfg(test)]
+#[path = "../../fuzz/checks.rs"]
+mod fuzz_checks;

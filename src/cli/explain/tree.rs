@@ -12,25 +12,25 @@ use crate::rule::ast::{Condition, Detection, Node};
 
 /// A part of a condition and how it came out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Tree {
-    pub(super) holds: bool,
+pub(in crate::cli) struct Tree {
+    pub(in crate::cli) holds: bool,
     /// A selection's name, a test in words, or how the parts are joined.
-    pub(super) label: String,
+    pub(in crate::cli) label: String,
     /// What the event has there.
-    pub(super) found: Option<String>,
-    pub(super) parts: Vec<Self>,
+    pub(in crate::cli) found: Option<String>,
+    pub(in crate::cli) parts: Vec<Self>,
 }
 
 /// A detection's selections and its condition, evaluated.
 #[derive(Debug)]
-pub(super) struct Evaluated {
+pub(in crate::cli) struct Evaluated {
     /// In the order of the file.
-    pub(super) selections: Vec<Tree>,
-    pub(super) condition: Tree,
+    pub(in crate::cli) selections: Vec<Tree>,
+    pub(in crate::cli) condition: Tree,
 }
 
 /// Evaluates a detection on an event.
-pub(super) fn evaluate(
+pub(in crate::cli) fn evaluate(
     detection: &Detection,
     event: &Event,
     (reading, catalogue): (&Reading, &Arc<Catalogue>),

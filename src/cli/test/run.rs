@@ -88,7 +88,7 @@ impl<'a> Runner<'a> {
     }
 
     /// The test's events as the daemon would log them: decoded, duplicates left out, arrived as they happened.
-    fn events(&self, rule: &Rule, test: &RuleTest) -> Result<Vec<Event>, (usize, String)> {
+    pub(super) fn events(&self, rule: &Rule, test: &RuleTest) -> Result<Vec<Event>, (usize, String)> {
         let format = self.format(rule);
         let source: Arc<str> = format.name().into();
         let mut seen = BTreeSet::new();

@@ -27,6 +27,14 @@ pub(in crate::rule) fn parse(text: &str, report: &mut Report) -> Vec<Document> {
         return Vec::new();
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if let Some(place) = lone_return(text) {
+        let message =
+            "a carriage return without a line feed: YAML begins a new line here, and editors do not";
+        report
+            .error("yaml-syntax", place, message)
+            .help("save the file with line feeds at the ends of lines");
+        return Vec::new();
+    }
     let mut options = granit_parser::Options::default();
     options.set_emit_comments(false);
     options.block_nesting_limit = DEPTH_MAX;
@@ -50,6 +58,17 @@ pub(in crate::rule) fn parse(text: &str, report: &mut Report) -> Vec<Document> {
         }
     }
     reader.documents
+}
+
+/// Where the file has a `\r` that is not part of `\r\n`. Behind it lines would be counted in two ways.
+fn lone_return(text: &str) -> Option<Place> {
+    let is_lone = |at: &usize| text.as_bytes().get(at + 1) != Some(&b'\n');
+    let at = text.match_indices('\r').map(|(at, _)| at).find(is_lone)?;
+    let before = text.get(..at)?;
+    let last = before.rsplit_once('\n').map_or(before, |(_, last)| last);
+    let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let line = small(before.matches('\n').count() + 1);
+    Some(Place { line, column: small(last.chars().count() + 1), width: 1 })
 }
 
 struct Reader<'r> {
@@ -363,6 +382,13 @@ mod tests {
             "{b=[Str(\"10\")@5:5+4 Int(\"0123\")@6:5+4] c={d=Str(\"yes\")@7:8+3 e=Null(\"\")@7:14+1} \
              f=Str(\"x\\n\")@9:3+1}"
         );
+    }
+
+    #[test]
+    fn a_carriage_return_is_only_half_an_end_of_a_line() {
+        assert_eq!(read("a: 1\r\nb: 2\r\n").1, Vec::<String>::new());
+        assert_eq!(read("a: 1\r\nb:\rc: 3\n").1, ["2:3 yaml-syntax"]);
+        assert_eq!(read("a: 1\r").1, ["1:5 yaml-syntax"]);
     }
 
     #[test]

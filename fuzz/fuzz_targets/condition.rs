@@ -1,0 +1,8 @@
+//! The condition of a detection or of a temporal correlation.
+#![no_main]
+
+#[allow(dead_code, reason = "one of its functions is used here")]
+#[path = "../checks.rs"]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| checks::condition(data));
