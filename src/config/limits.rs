@@ -8,7 +8,7 @@ use crate::log::LogOptions;
 use crate::source::{BodyLimits, InFlight};
 use crate::time::Span;
 
-/// Every bound on what senders can make the daemon hold.
+/// Every bound on what senders can make the daemon hold and remember.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
@@ -34,6 +34,10 @@ pub struct Limits {
     pub queue: Size,
     /// How long a duplicate is recognised.
     pub dedupe_horizon: Length,
+    /// What all rules may remember.
+    pub state: Size,
+    /// What one rule may remember; more than `state` is no further limit.
+    pub state_per_rule: Size,
 }
 
 impl Default for Limits {
@@ -50,6 +54,8 @@ impl Default for Limits {
             stop_time: Length(Span::seconds(30)),
             queue: Size::mib(64),
             dedupe_horizon: Length(Span::days(1)),
+            state: Size::mib(256),
+            state_per_rule: Size::mib(128),
         }
     }
 }
@@ -63,6 +69,8 @@ impl Limits {
             ("events", self.events as u64, 1),
             ("connections", self.connections as u64, 1),
             ("header", self.header.0, 1 << 10),
+            ("state", self.state.0, 1 << 20),
+            ("state_per_rule", self.state_per_rule.0, 1 << 20),
             ("queue", self.queue.0, self.body.0),
             ("in_flight", self.in_flight.0, self.body.0.saturating_add(self.decompressed.0)),
         ];
@@ -106,6 +114,16 @@ impl Limits {
             header: self.header.in_memory(),
             header_time: self.header_time.0,
             stop_time: self.stop_time.0,
+        }
+    }
+
+    /// For detection.
+    #[must_use]
+    pub fn detection(&self, lateness: Span) -> crate::engine::Limits {
+        crate::engine::Limits {
+            lateness,
+            state_bytes_max: self.state.in_memory(),
+            rule_bytes_max: self.state_per_rule.in_memory(),
         }
     }
 

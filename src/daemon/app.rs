@@ -116,7 +116,7 @@ impl App {
         let reading = rulebook.read(base.clock.now());
         tell(&reading, &base.metrics);
         let plan = Plan::new(config.routes.clone(), Arc::clone(&actions), &reading.rules);
-        let (context, stage) = base.detection_context(plan, config.lateness)?;
+        let (context, stage) = base.detection_context(plan, config.limits.detection(config.lateness))?;
         let (detection, detection_thread) = start_detection(context, Arc::clone(&reading.rules)).await?;
         let (rules, rules_in) = watch::channel(reading.rules);
         let (actions, actions_in) = watch::channel(actions);

@@ -18,7 +18,6 @@ use crate::log::Log;
 use crate::source::{Context as SourceContext, Sink, SourceMetrics, endpoints};
 use crate::store::Store;
 use crate::telemetry;
-use crate::time::Span;
 
 /// Log, store, clock, counters.
 pub(super) struct Foundation {
@@ -64,7 +63,7 @@ impl Foundation {
     pub(super) fn detection_context(
         &self,
         plan: Plan,
-        lateness: Span,
+        limits: Limits,
     ) -> Result<(DetectionContext, watch::Receiver<Stage>), StartError> {
         let (stage, stage_in) = watch::channel(Stage::Starting);
         let context = DetectionContext {
@@ -72,7 +71,7 @@ impl Foundation {
             store: self.store.clone(),
             sink: self.context.sink.clone(),
             clock: self.clock.clone(),
-            limits: Limits { lateness, ..Limits::default() },
+            limits,
             plan,
             metrics: self.metrics.clone(),
             stage,

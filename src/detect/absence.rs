@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::smallvec;
 
 use super::hit::{Completion, Evidence, Hit, Outcome};
+use super::size;
 use crate::event::Position;
 use crate::time::{Span, Timestamp};
 
@@ -107,7 +108,7 @@ impl AbsenceState {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        (self.open.capacity() + self.answers.capacity()) * size_of::<(Timestamp, Position)>()
+        size::queue(&self.open) + size::queue(&self.answers)
     }
 
     pub(super) fn positions(&self) -> Vec<Position> {

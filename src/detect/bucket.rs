@@ -175,7 +175,7 @@ impl BucketState {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.drops.len() * size_of::<Drop>()
+        super::size::queue(&self.drops)
     }
 
     /// The events last poured in, for `explain`.

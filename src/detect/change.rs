@@ -160,7 +160,7 @@ impl ChangeState {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.events.len() * size_of::<Shown>() + self.text_bytes
+        super::size::queue(&self.events) + self.text_bytes * 2
     }
 
     /// The last event, and those that wait, for `explain`.

@@ -12,6 +12,7 @@ use super::rare::{RareSpec, RareState};
 use super::risk::{RiskSpec, RiskState};
 use super::script::{ScriptKeyState, ScriptSpec};
 use super::sequence::{SequenceSpec, SequenceState};
+use super::size::boxed;
 use super::spike::{SpikeSpec, SpikeState};
 use super::travel::{TravelSpec, TravelState};
 use super::unusual_hour::{UnusualHourSpec, UnusualHourState};
@@ -53,35 +54,36 @@ pub enum Detector {
     UnusualHour(UnusualHourSpec),
 }
 
-/// What is remembered of one key.
+/// What is remembered of one key. There may be millions: what most rules have, a window, is inline, and kept small
+/// ([`INLINE_MAX`](Self::INLINE_MAX)); all else stands in a box.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum KeyState {
     /// Of a window.
     Window(WindowState),
     /// Of a sequence.
-    Sequence(SequenceState),
+    Sequence(Box<SequenceState>),
     /// Of an absence.
-    Absence(AbsenceState),
+    Absence(Box<AbsenceState>),
     /// Of a first-seen.
-    FirstSeen(FirstSeenState),
+    FirstSeen(Box<FirstSeenState>),
     /// Of a dormant.
-    Dormant(DormantState),
+    Dormant(Box<DormantState>),
     /// Of a script.
-    Script(ScriptKeyState),
+    Script(Box<ScriptKeyState>),
     /// Of a change.
-    Change(ChangeState),
+    Change(Box<ChangeState>),
     /// Of a bucket.
-    Bucket(BucketState),
+    Bucket(Box<BucketState>),
     /// Of a group of peers.
-    Rare(RareState),
+    Rare(Box<RareState>),
     /// Of a traveller.
-    Travel(TravelState),
+    Travel(Box<TravelState>),
     /// Of a risk.
-    Risk(RiskState),
+    Risk(Box<RiskState>),
     /// Of a spike.
-    Spike(SpikeState),
+    Spike(Box<SpikeState>),
     /// Of an unusual hour.
-    UnusualHour(UnusualHourState),
+    UnusualHour(Box<UnusualHourState>),
 }
 
 impl Detector {
@@ -97,18 +99,18 @@ impl Detector {
         match self {
             Self::Single => None,
             Self::Window(_) => Some(KeyState::Window(WindowState::default())),
-            Self::Sequence(_) => Some(KeyState::Sequence(SequenceState::default())),
-            Self::Absence(_) => Some(KeyState::Absence(AbsenceState::default())),
-            Self::FirstSeen(_) => Some(KeyState::FirstSeen(FirstSeenState::default())),
-            Self::Dormant(_) => Some(KeyState::Dormant(DormantState::default())),
-            Self::Script(_) => Some(KeyState::Script(ScriptKeyState::default())),
-            Self::Change(_) => Some(KeyState::Change(ChangeState::default())),
-            Self::Bucket(_) => Some(KeyState::Bucket(BucketState::default())),
-            Self::Rare(_) => Some(KeyState::Rare(RareState::default())),
-            Self::Travel(_) => Some(KeyState::Travel(TravelState::default())),
-            Self::Risk(_) => Some(KeyState::Risk(RiskState::default())),
-            Self::Spike(_) => Some(KeyState::Spike(SpikeState::default())),
-            Self::UnusualHour(_) => Some(KeyState::UnusualHour(UnusualHourState::default())),
+            Self::Sequence(_) => Some(KeyState::Sequence(Box::default())),
+            Self::Absence(_) => Some(KeyState::Absence(Box::default())),
+            Self::FirstSeen(_) => Some(KeyState::FirstSeen(Box::default())),
+            Self::Dormant(_) => Some(KeyState::Dormant(Box::default())),
+            Self::Script(_) => Some(KeyState::Script(Box::default())),
+            Self::Change(_) => Some(KeyState::Change(Box::default())),
+            Self::Bucket(_) => Some(KeyState::Bucket(Box::default())),
+            Self::Rare(_) => Some(KeyState::Rare(Box::default())),
+            Self::Travel(_) => Some(KeyState::Travel(Box::default())),
+            Self::Risk(_) => Some(KeyState::Risk(Box::default())),
+            Self::Spike(_) => Some(KeyState::Spike(Box::default())),
+            Self::UnusualHour(_) => Some(KeyState::UnusualHour(Box::default())),
         }
     }
 
@@ -225,25 +227,27 @@ impl KeyState {
         }
     }
 
-    /// What it takes in memory, in bytes, without its key.
+    /// What a state may take inline, in bytes: every key of every rule pays for it.
+    pub const INLINE_MAX: usize = 48;
+
+    /// What it takes on the heap, in bytes, beside its own size. Depends on the content alone.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        size_of::<Self>()
-            + match self {
-                Self::Window(state) => state.bytes(),
-                Self::Sequence(state) => state.bytes(),
-                Self::Absence(state) => state.bytes(),
-                Self::FirstSeen(state) => state.bytes(),
-                Self::Dormant(state) => state.bytes(),
-                Self::Script(state) => state.bytes(),
-                Self::Change(state) => state.bytes(),
-                Self::Bucket(state) => state.bytes(),
-                Self::Rare(state) => state.bytes(),
-                Self::Travel(state) => state.bytes(),
-                Self::Risk(state) => state.bytes(),
-                Self::Spike(state) => state.bytes(),
-                Self::UnusualHour(state) => state.bytes(),
-            }
+        match self {
+            Self::Window(state) => state.bytes(),
+            Self::Sequence(state) => boxed::<SequenceState>() + state.bytes(),
+            Self::Absence(state) => boxed::<AbsenceState>() + state.bytes(),
+            Self::FirstSeen(state) => boxed::<FirstSeenState>() + state.bytes(),
+            Self::Dormant(state) => boxed::<DormantState>() + state.bytes(),
+            Self::Script(state) => boxed::<ScriptKeyState>() + state.bytes(),
+            Self::Change(state) => boxed::<ChangeState>() + state.bytes(),
+            Self::Bucket(state) => boxed::<BucketState>() + state.bytes(),
+            Self::Rare(state) => boxed::<RareState>() + state.bytes(),
+            Self::Travel(state) => boxed::<TravelState>() + state.bytes(),
+            Self::Risk(state) => boxed::<RiskState>() + state.bytes(),
+            Self::Spike(state) => boxed::<SpikeState>() + state.bytes(),
+            Self::UnusualHour(state) => boxed::<UnusualHourState>() + state.bytes(),
+        }
     }
 
     /// The events it remembers, for `explain`; of a window, those in the newest one of this length.
@@ -266,3 +270,5 @@ impl KeyState {
         }
     }
 }
+
+const _: () = assert!(size_of::<KeyState>() <= KeyState::INLINE_MAX);

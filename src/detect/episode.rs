@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::hit::Held;
+use super::size;
 use crate::alert::AlertId;
 use crate::time::{Span, Timestamp};
 
@@ -29,10 +30,10 @@ pub struct Episode {
     pub told: bool,
 }
 
-/// The open episodes of one key.
+/// The open episodes of one key. Most keys never have any: who holds this holds it in a box.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Episodes {
-    open: SmallVec<[Episode; 1]>,
+    open: Vec<Episode>,
     /// Of what is found in moments that may still move: the moments that make up the open episodes, in order.
     moments: Vec<Timestamp>,
 }
@@ -65,7 +66,7 @@ impl Episodes {
             let mut merged =
                 Episode { alert: alert(index), start, end, position, findings: 0, score, told: false };
             let mut touched: SmallVec<[Episode; 2]> = SmallVec::new();
-            let mut rest = SmallVec::new();
+            let mut rest = Vec::with_capacity(self.open.len() + 1);
             for episode in self.open.drain(..) {
                 let is_near = episode.start <= end.plus(suppress) && start <= episode.end.plus(suppress);
                 if is_near { touched.push(episode) } else { rest.push(episode) }
@@ -166,6 +167,14 @@ impl Episodes {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()
+    }
+
+    /// What they take on the heap in bytes, the box they stand in included.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let ids: usize = self.open.iter().map(|episode| size::block(episode.alert.0.len())).sum();
+        let moments = size::list::<Timestamp>(self.moments.len());
+        size::boxed::<Self>() + size::list::<Episode>(self.open.len()) + ids + moments
     }
 
     /// The open episodes.

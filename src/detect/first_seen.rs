@@ -10,6 +10,7 @@ use smallvec::smallvec;
 
 use super::hit::{Completion, Evidence, Hit, Outcome, shown};
 use super::showing::{New, Newness, Showings, Taken};
+use super::{size, sorted};
 use crate::event::Position;
 use crate::time::{Span, Timestamp};
 
@@ -32,9 +33,11 @@ pub struct FirstSeenState {
     first: Option<Timestamp>,
     last: Option<Timestamp>,
     /// When each value was last shown, by its hash: 16 bytes each. Without what late events may still come before.
+    #[serde(with = "sorted")]
     values: FxHashMap<u64, Timestamp>,
     showings: Showings,
     /// How those values read that are judged later.
+    #[serde(with = "sorted")]
     texts: FxHashMap<u64, Box<str>>,
 }
 
@@ -152,8 +155,9 @@ impl FirstSeenState {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let texts = self.texts.values().map(|text| text.len() + 32).sum::<usize>();
-        self.values.len() * (size_of::<(u64, Timestamp)>() + 1) + self.showings.bytes() + texts
+        let texts = size::map::<u64, Box<str>>(self.texts.len())
+            + self.texts.values().map(|text| size::block(text.len())).sum::<usize>();
+        size::map::<u64, Timestamp>(self.values.len()) + self.showings.bytes() + texts
     }
 
     /// The latest showings, for `explain`.

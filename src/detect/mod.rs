@@ -16,6 +16,8 @@ mod risk;
 mod script;
 mod sequence;
 mod showing;
+pub(crate) mod size;
+mod sorted;
 mod spike;
 mod stats;
 mod travel;

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::smallvec;
 
 use super::hit::{Completion, Evidence, Hit, Outcome, hash, shown};
+use super::{size, sorted};
 use crate::event::Position;
 use crate::time::{Span, Timestamp};
 
@@ -69,6 +70,7 @@ struct Slot {
     number: i64,
     events: u64,
     /// Without the values that became others.
+    #[serde(with = "sorted")]
     values: FxHashMap<u64, u64>,
 }
 
@@ -81,6 +83,7 @@ pub struct RareState {
     /// Of the history, oldest first.
     slots: VecDeque<Slot>,
     /// Over all slots.
+    #[serde(with = "sorted")]
     values: FxHashMap<u64, u64>,
     events: u64,
     /// What the keys and texts of what waits take.
@@ -247,11 +250,9 @@ impl RareState {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let counted = self.values.len() + self.slots.iter().map(|slot| slot.values.len()).sum::<usize>();
-        self.pending.len() * size_of::<Pending>()
-            + self.texts
-            + self.slots.len() * size_of::<Slot>()
-            + counted * (size_of::<(u64, u64)>() + 1)
+        let map = |values: &FxHashMap<u64, u64>| size::map::<u64, u64>(values.len());
+        let counted = map(&self.values) + self.slots.iter().map(|slot| map(&slot.values)).sum::<usize>();
+        size::queue(&self.pending) + self.texts + size::queue(&self.slots) + counted
     }
 
     /// The events that wait to be judged, for `explain`.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::hit::{Completion, Evidence, Held, Hit, Outcome};
+use super::size;
 use crate::event::Position;
 use crate::rule::ast::Compare;
 use crate::time::{Span, Timestamp};
@@ -212,8 +213,8 @@ impl RiskState {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let rules = self.scores.iter().map(|score| score.rule.len());
-        self.scores.len() * size_of::<Score>() + rules.sum::<usize>()
+        let rules = self.scores.iter().map(|score| size::block(score.rule.len()));
+        size::queue(&self.scores) + rules.sum::<usize>()
     }
 
     /// The events that opened the alerts, for `explain`.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::{SmallVec, smallvec};
 
 use super::hit::{Completion, Evidence, Held, Hit, Outcome, hash};
+use super::size;
 use crate::event::Position;
 use crate::time::{Span, Timestamp};
 use chain::{Search, ordered, unordered};
@@ -222,8 +223,8 @@ impl SequenceState {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let events: usize = self.roles.iter().map(VecDeque::capacity).sum();
-        self.roles.capacity() * size_of::<VecDeque<StepEvent>>() + events * size_of::<StepEvent>()
+        size::list::<VecDeque<StepEvent>>(self.roles.len())
+            + self.roles.iter().map(size::queue).sum::<usize>()
     }
 
     pub(super) fn positions(&self) -> Vec<Position> {

@@ -198,7 +198,7 @@ impl Showings {
 
     /// What they take, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.recent.len() * size_of::<Showing>()
+        super::size::list::<Showing>(self.recent.len())
     }
 
     /// Their events, oldest first.

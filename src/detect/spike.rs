@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::smallvec;
 
 use super::hit::{Completion, Evidence, Hit, Outcome};
+use super::size;
 use super::stats::{Baseline, Calendar, Past, Series, lower_limit, upper_limit};
 use crate::alert::Finding;
 use crate::event::Position;
@@ -376,14 +377,14 @@ impl SpikeState {
 
     pub(super) fn bytes(&self) -> usize {
         let rows = [&self.past, &self.events].into_iter().flatten().map(Series::bytes).sum::<usize>();
-        let plans: usize = self.plans.iter().map(|plan| plan.limits.capacity() * size_of::<Limit>()).sum();
+        let plans: usize = self.plans.iter().map(|plan| size::list::<Limit>(plan.limits.len())).sum();
         // A node of a B-tree is at least half full.
-        let open = self.open.iter().map(|open| open.seen.len() * 16 + open.positions.capacity() * 8);
+        let open = self.open.iter().map(|open| open.seen.len() * 16 + size::list::<Position>(open.positions.len()));
         rows + plans
             + open.sum::<usize>()
-            + self.open.capacity() * size_of::<Open>()
-            + self.plans.capacity() * size_of::<Plan>()
-            + self.caps.capacity() * size_of::<(i64, f64)>()
+            + size::list::<Open>(self.open.len())
+            + size::list::<Plan>(self.plans.len())
+            + size::list::<(i64, f64)>(self.caps.len())
     }
 
     /// The events of the buckets that may still change, for `explain`.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::hit::{Completion, Evidence, Held, Hit, Outcome};
+use super::size;
 use crate::event::Position;
 use crate::time::{Span, Timestamp};
 
@@ -272,8 +273,9 @@ impl TravelState {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let place = |place: &Place| size_of::<Place>() + place.address.len() + place.events.len() * 16;
-        self.places.iter().map(place).sum::<usize>() + self.found.len() * 8
+        let place = |place: &Place| size::block(place.address.len()) + size::queue(&place.events);
+        let places = size::list::<Place>(self.places.len()) + self.places.iter().map(place).sum::<usize>();
+        places + size::queue(&self.found)
     }
 
     /// The last events of each place, for `explain`.

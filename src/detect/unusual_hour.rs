@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::smallvec;
 
 use super::hit::{Completion, Evidence, Hit, Outcome};
+use super::size;
 use super::spike::how_often;
 use super::stats::{Rhythm, WeekHour};
 use crate::event::Position;
@@ -202,8 +203,7 @@ impl UnusualHourState {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.days.capacity() * size_of::<(i64, u32)>()
-            + (self.odd.capacity() + self.positions.capacity()) * size_of::<i64>()
+        size::queue(&self.days) + size::queue(&self.odd) + size::list::<Position>(self.positions.len())
     }
 
     pub(super) fn positions(&self) -> Vec<Position> {

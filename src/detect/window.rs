@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::{SmallVec, smallvec};
 
 use super::hit::{Completion, Evidence, Held, Hit, Outcome};
+use super::size;
 use crate::alert::Finding;
 use crate::event::Position;
 use crate::rule::ast::Compare;
@@ -288,12 +289,12 @@ impl WindowState {
         last.unwrap_or(Timestamp::MIN)
     }
 
-    /// What it takes in memory beyond its own 40 bytes: the room that is kept, not only what is in it.
+    /// What it takes in memory beyond its own 40 bytes. Depends on the content alone: capacities differ after a restart.
     pub(super) fn bytes(&self) -> usize {
         match &self.store {
             Store::Flat(flat) => flat.bytes(),
-            Store::Deep(deep) => size_of::<Deep>() + deep.bytes(),
-            Store::Waiting(waiting) => size_of::<Waiting>() + waiting.bytes(),
+            Store::Deep(deep) => size::boxed::<Deep>() + deep.bytes(),
+            Store::Waiting(waiting) => size::boxed::<Waiting>() + waiting.bytes(),
         }
     }
 

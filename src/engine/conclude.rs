@@ -37,18 +37,15 @@ impl Engine {
             alert: None,
         };
         if !unit.is_silent || !unit.followers.is_empty() {
-            let name =
-                |index: usize| alert_id((&unit.rule.id, key), (completion.position, completion.time), index);
-            let mut untracked = Episodes::default();
-            let episodes = self.episodes(&place).unwrap_or(&mut untracked);
+            let name = |index: usize| alert_id((&unit.rule.id, key), (completion.position, completion.time), index);
             let opened_by = (completion.position, thousandths(completion.score));
-            let merges = match completion.held.as_slice() {
+            let hold = |episodes: &mut Episodes| match completion.held.as_slice() {
                 [moment] if unit.detector.is_movable() => {
                     episodes.moment(*moment, unit.rule.suppress, opened_by, name)
                 }
                 held => episodes.hold(held, unit.rule.suppress, opened_by, name),
             };
-            for merge in merges {
+            for merge in self.with_episodes(&place, hold) {
                 if !unit.followers.is_empty() && !merge.episode.told {
                     self.wake(&place, merge.episode.start, true);
                 }
@@ -60,26 +57,30 @@ impl Engine {
         effects.findings.push(finding);
     }
 
-    /// The open episodes of a key; none for a rule whose every match is an alert of its own.
-    fn episodes(&mut self, place: &Place<'_>) -> Option<&mut Episodes> {
-        if !place.unit.detector.is_stateful() && place.unit.rule.suppress == Span::default() {
-            return None;
-        }
-        let memory = self.state.memories.get_mut(place.detector as usize)?;
-        if !memory.keys.contains_key(place.key) {
-            memory.keys.insert(place.key.into(), Default::default());
-            self.state.recount(place.detector, place.key);
-        }
-        let memory = self.state.memories.get_mut(place.detector as usize)?;
-        memory.keys.get_mut(place.key).map(|slot| &mut slot.episodes)
+    /// Changes the open episodes of a key. A rule whose every match is an alert of its own does not keep them.
+    fn with_episodes<T>(&mut self, place: &Place<'_>, change: impl FnOnce(&mut Episodes) -> T) -> T {
+        let (detector, key) = (place.detector, place.key);
+        let handle = if place.unit.detector.is_stateful() {
+            self.state.find(detector, key).or_else(|| self.state.enter(detector, key, || None))
+        } else if place.unit.rule.suppress > Span::default() {
+            self.state.enter(detector, key, || None)
+        } else {
+            None
+        };
+        let slot = handle.and_then(|handle| Some((handle, self.state.slot_mut(handle)?)));
+        let Some((handle, slot)) = slot else { return change(&mut Episodes::default()) };
+        let changed = change(slot.episodes.get_or_insert_default());
+        self.state.recount(handle);
+        changed
     }
 
     /// Tells the rules that count this one's alerts of the one that began at `at`: nothing can move its beginning
     /// any more.
     pub(super) fn tell(&mut self, place: &Place<'_>, at: Timestamp, effects: &mut Effects) {
-        let memory = self.state.memories.get_mut(place.detector as usize);
-        let slot = memory.and_then(|memory| memory.keys.get_mut(place.key));
-        let Some(episode) = slot.and_then(|slot| slot.episodes.tell(at)) else { return };
+        let handle = self.state.find(place.detector, place.key);
+        let slot = handle.and_then(|handle| self.state.slot_mut(handle));
+        let episodes = slot.and_then(|slot| slot.episodes.as_mut());
+        let Some(episode) = episodes.and_then(|episodes| episodes.tell(at)) else { return };
         let rules = Arc::clone(&self.rules);
         for follower in &place.unit.followers {
             let Some(unit) = rules.units().get(follower.detector as usize) else { continue };

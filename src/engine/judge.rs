@@ -8,9 +8,9 @@ use super::effects::Effects;
 use super::limits::Limits;
 use super::ruleset::{Hits, RuleSet, Unit};
 use super::snapshot::{self, SnapshotError};
-use super::state::{Memory, Slot, State, Timer};
+use super::state::{State, Timer};
 use crate::alert::LedgerReason;
-use crate::detect::{Detector, Episodes, Hit, Outcome};
+use crate::detect::{Detector, Hit, Outcome};
 use crate::event::{Catalogue, Entry, Event, Position};
 use crate::script::EventValue;
 use crate::time::Timestamp;
@@ -30,8 +30,7 @@ impl Engine {
     /// An engine that has seen nothing.
     #[must_use]
     pub fn new(rules: Arc<RuleSet>, catalogue: Arc<Catalogue>, limits: Limits) -> Self {
-        let mut state = State::default();
-        state.memories.resize_with(rules.units().len(), Memory::default);
+        let state = State::new(&rules);
         Self { rules, catalogue, limits, state, hits: Hits::default(), newcomers: Vec::new() }
     }
 
@@ -79,10 +78,10 @@ impl Engine {
             let learnt = learner.state.memories.get_mut(*number as usize).map(std::mem::take);
             if let (Some(mut learnt), Some(memory)) = (learnt, self.state.memories.get_mut(*number as usize))
             {
-                for slot in learnt.keys.values_mut() {
-                    slot.episodes = Episodes::default();
-                }
-                self.state.bytes = self.state.bytes - memory.bytes + learnt.bytes;
+                learnt.keys.retain(|slot| {
+                    slot.episodes = None;
+                    true
+                });
                 *memory = learnt;
             }
         }
@@ -91,6 +90,8 @@ impl Engine {
             let own = self.state.source(name, learnt.heard_at);
             own.timers.extend(timers.filter(|timer| newcomers.contains(&timer.detector)));
         }
+        self.state.ghosts.absorb(&learner.state.ghosts);
+        self.state.count_all();
         self.newcomers.clear();
     }
 
@@ -122,16 +123,18 @@ impl Engine {
     #[must_use]
     pub fn remembered(&self, rule: &str, key: &str) -> Option<Vec<Position>> {
         let number = self.rules.number(rule)?;
-        let slot = self.state.memories.get(number)?.keys.get(key)?;
-        Some(slot.state.as_ref()?.positions(self.rules.units().get(number)?.detector.within()))
+        let handle = self.state.find(u32::try_from(number).ok()?, key)?;
+        let within = self.rules.units().get(number)?.detector.within();
+        Some(self.state.slot(handle)?.state.as_ref()?.positions(within))
     }
 
     /// What one key of a rule knows, in sentences, for `explain`.
     #[must_use]
     pub fn known(&self, rule: &str, key: &str, at: Timestamp) -> Option<Vec<String>> {
         let number = self.rules.number(rule)?;
-        let slot = self.state.memories.get(number)?.keys.get(key)?;
-        Some(self.rules.units().get(number)?.detector.known(slot.state.as_ref()?, at))
+        let handle = self.state.find(u32::try_from(number).ok()?, key)?;
+        let state = self.state.slot(handle)?.state.as_ref()?;
+        Some(self.rules.units().get(number)?.detector.known(state, at))
     }
 
     /// Judges one entry of the log. Entries come in order, each once.
@@ -168,6 +171,7 @@ impl Engine {
                 Detector::Single => {
                     let place = Place { unit, detector: hit.detector, key: &hit.key, source };
                     self.conclude(&place, Detector::single(hit), effects);
+                    self.make_room(hit.detector, effects);
                 }
                 _ if time < watermark => {
                     effects.ledger(unit.id(), LedgerReason::TooLate, event.position, None);
@@ -220,16 +224,14 @@ impl Engine {
     ) {
         // What is let go must be past for every source that may still send events of this key.
         let watermark = watermark.min(self.state.slowest_watermark(self.limits.lateness));
-        let Some(memory) = self.state.memories.get_mut(hit.detector as usize) else { return };
-        if !memory.keys.contains_key(&hit.key) {
-            memory.keys.insert(hit.key.clone(), Slot::default());
-        }
-        let Some(slot) = memory.keys.get_mut(&hit.key) else { return };
+        let fresh = || unit.detector.fresh();
+        let Some(handle) = self.state.enter(hit.detector, &hit.key, fresh) else { return };
+        let Some(slot) = self.state.slot_mut(handle) else { return };
         // Where alerts have keys of their own, a slot may have been made for those.
-        slot.state = slot.state.take().or_else(|| unit.detector.fresh());
+        slot.state = slot.state.take().or_else(fresh);
         let Some(state) = &mut slot.state else { return };
         let outcome = unit.detector.on_hit(state, hit, watermark, form);
-        self.state.recount(hit.detector, &hit.key);
+        self.state.recount(handle);
         let place = Place { unit, detector: hit.detector, key: &hit.key, source };
         match outcome {
             Ok(outcome) => self.settle(&place, outcome, effects),
@@ -238,7 +240,7 @@ impl Engine {
                 effects.ledger(unit.id(), LedgerReason::ScriptFailed, hit.position, detail);
             }
         }
-        self.make_room(effects);
+        self.make_room(hit.detector, effects);
     }
 
     fn settle(&mut self, place: &Place<'_>, outcome: Outcome, effects: &mut Effects) {
@@ -255,10 +257,9 @@ impl Engine {
 
     /// Asks to come back once the watermark has passed a time.
     pub(super) fn wake(&mut self, place: &Place<'_>, at: Timestamp, tells: bool) {
-        let (rank, detector, key) = (place.unit.rank, place.detector, place.key.into());
-        if let Some(source) = self.state.sources.get_mut(place.source) {
-            source.timers.insert(Timer { at, rank, tells, detector, key });
-        }
+        let (rank, detector) = (place.unit.rank, place.detector);
+        let hash = self.state.hash(detector, place.key);
+        self.state.wake(place.source, Timer { at, rank, tells, detector, hash });
     }
 
     fn advance_all(&mut self, effects: &mut Effects) {
@@ -272,26 +273,23 @@ impl Engine {
     fn advance(&mut self, source: &str, effects: &mut Effects) {
         let watermark = self.state.watermark(source, self.limits.lateness);
         let rules = Arc::clone(&self.rules);
-        while let Some(timer) = self.due(source, watermark) {
+        while let Some(timer) = self.state.due(source, watermark) {
             let Some(unit) = rules.units().get(timer.detector as usize) else { continue };
-            let place = Place { unit, detector: timer.detector, key: &timer.key, source };
-            if timer.tells {
-                self.tell(&place, timer.at, effects);
-                continue;
+            for handle in self.state.woken(&timer) {
+                let Some(slot) = self.state.slot_mut(handle) else { continue };
+                let key = slot.key.clone();
+                let place = Place { unit, detector: timer.detector, key: &key, source };
+                if timer.tells {
+                    self.tell(&place, timer.at, effects);
+                    continue;
+                }
+                let Some(state) = slot.state.as_mut() else { continue };
+                let outcome = unit.detector.on_timer(state, timer.at);
+                self.state.recount(handle);
+                self.settle(&place, outcome, effects);
+                self.make_room(timer.detector, effects);
             }
-            let memory = self.state.memories.get_mut(timer.detector as usize);
-            let slot = memory.and_then(|memory| memory.keys.get_mut(&timer.key));
-            let Some(state) = slot.and_then(|slot| slot.state.as_mut()) else { continue };
-            let outcome = unit.detector.on_timer(state, timer.at);
-            self.state.recount(timer.detector, &timer.key);
-            self.settle(&place, outcome, effects);
         }
         self.sweep(self.state.slowest_watermark(self.limits.lateness));
-    }
-
-    /// The next timer of a source that its watermark has passed.
-    fn due(&mut self, source: &str, watermark: Timestamp) -> Option<Timer> {
-        let timers = &mut self.state.sources.get_mut(source)?.timers;
-        timers.first().is_some_and(|timer| timer.at < watermark).then(|| timers.pop_first())?
     }
 }

@@ -6,15 +6,18 @@ mod chain;
 mod compile;
 mod conclude;
 mod effects;
+mod ghosts;
 mod judge;
 mod limits;
 mod room;
 mod ruleset;
 #[cfg(test)]
 mod script_tests;
+mod slot;
 mod snapshot;
 mod specify;
 mod state;
+mod table;
 mod weave;
 #[cfg(test)]
 mod sigma_story;
@@ -24,6 +27,8 @@ mod sigma_points;
 mod sigma_modifiers;
 #[cfg(test)]
 mod sigma_correlations;
+#[cfg(test)]
+mod tests;
 
 pub use compile::{Compiled, Environment, compile};
 pub use effects::{Effects, OpenedAlert};

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::ghosts::Ghosts;
 use super::ruleset::RuleSet;
 use super::state::{Memory, Source, State, Timer};
 use crate::event::Position;
@@ -32,6 +33,8 @@ struct Out<'a> {
     version: u32,
     position: Position,
     sweep_at: Timestamp,
+    purge_at: u64,
+    ghosts: &'a Ghosts,
     sources: &'a BTreeMap<String, Source>,
     known: Vec<Identity<'a>>,
     rules: Vec<(&'a str, [u8; 16], u32, &'a Memory)>,
@@ -41,6 +44,8 @@ struct Out<'a> {
 struct In {
     position: Position,
     sweep_at: Timestamp,
+    purge_at: u64,
+    ghosts: Ghosts,
     sources: BTreeMap<String, Source>,
     known: Vec<Identity<'static>>,
     rules: Vec<(String, [u8; 16], u32, Memory)>,
@@ -50,7 +55,7 @@ struct In {
 pub(super) fn write(state: &State, rules: &RuleSet) -> Result<Vec<u8>, SnapshotError> {
     let known = rules.units().iter().map(|unit| ((&**unit.id()).into(), unit.fingerprint)).collect();
     let units = (0..).zip(rules.units());
-    let remembering = units.zip(&state.memories).filter(|(_, memory)| !memory.keys.is_empty());
+    let remembering = units.zip(&state.memories).filter(|(_, memory)| !memory.is_untouched());
     let rules = remembering
         .map(|((number, unit), memory)| (&**unit.id(), unit.fingerprint, number, memory))
         .collect();
@@ -58,11 +63,15 @@ pub(super) fn write(state: &State, rules: &RuleSet) -> Result<Vec<u8>, SnapshotE
         version: VERSION,
         position: state.position,
         sweep_at: state.sweep_at,
+        purge_at: state.purge_at,
+        ghosts: &state.ghosts,
         sources: &state.sources,
         known,
         rules,
     };
-    Ok(postcard::to_stdvec(&out)?)
+    // About a fifth of what it takes in memory; growing in steps would copy it again and again.
+    let room = state.bytes / 4 + state.ghosts.bytes();
+    Ok(postcard::to_extend(&out, Vec::with_capacity(room))?)
 }
 
 /// Reads a state back for a rule set; rules are known by id and fingerprint, whatever their order now. Also
@@ -73,16 +82,15 @@ pub(super) fn read(bytes: &[u8], rules: &RuleSet) -> Result<(State, Vec<u32>), S
         return Err(SnapshotError::Version(version));
     }
     let found: In = postcard::from_bytes(rest)?;
-    let (position, sweep_at) = (found.position, found.sweep_at);
-    let mut state = State { position, sweep_at, sources: found.sources, ..State::default() };
-    state.memories.resize_with(rules.units().len(), Memory::default);
+    let mut state = State::new(rules);
+    (state.position, state.sources) = (found.position, found.sources);
+    (state.sweep_at, state.purge_at, state.ghosts) = (found.sweep_at, found.purge_at, found.ghosts);
     let mut numbers = BTreeMap::new();
     for (id, fingerprint, number, memory) in found.rules {
         let unit = rules.number(&id).and_then(|place| Some((place, rules.units().get(place)?)));
         let place = unit.filter(|(_, unit)| unit.fingerprint == fingerprint).map(|(place, _)| place);
         if let Some((place, kept)) = place.and_then(|place| Some((place, state.memories.get_mut(place)?))) {
-            state.bytes += memory.bytes;
-            *kept = memory;
+            *kept = Memory { keys: memory.keys.seeded(fingerprint), ..memory };
             numbers.insert(number, u32::try_from(place).unwrap_or(u32::MAX));
         }
     }
@@ -95,6 +103,7 @@ pub(super) fn read(bytes: &[u8], rules: &RuleSet) -> Result<(State, Vec<u32>), S
         });
         source.timers = renumbered.collect();
     }
+    state.count_all();
     let known: rustc_hash::FxHashSet<Identity<'_>> = found.known.into_iter().collect();
     let units = (0..).zip(rules.units()).filter(|(_, unit)| unit.detector.is_stateful());
     let is_new = |unit: &super::ruleset::Unit| !known.contains(&((&**unit.id()).into(), unit.fingerprint));

@@ -133,7 +133,7 @@ impl Window {
     /// What it takes in memory, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.bytes + self.seen.capacity() * size_of::<Seen>()
+        self.bytes + self.seen.len().next_power_of_two() * size_of::<Seen>()
     }
 }
 

@@ -100,7 +100,7 @@ impl Series {
 
     /// What it takes in memory beyond itself.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes.capacity()
+        super::super::size::list::<u8>(self.bytes.len())
     }
 
     fn rewrite(&mut self, from: i64, change: impl Fn(i64, u64) -> u64) {

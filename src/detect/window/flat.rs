@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::super::hit::Held;
+use super::super::size;
 use super::WindowSpec;
 use super::measure::{Adds, Entry, Gauge};
 use super::tally::{Reading, read};
@@ -128,10 +129,15 @@ impl Flat {
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Few(..) => 0,
-            Self::Stamps(stamps) => stamps.capacity() * size_of::<Stamp>(),
-            Self::Entries(entries) => entries.capacity() * size_of::<Entry>(),
+            Self::Stamps(stamps) => room::<Stamp>(stamps.len()),
+            Self::Entries(entries) => room::<Entry>(entries.len()),
         }
     }
+}
+
+/// What a list takes that [`put`] filled. (Not its capacity, which is another after a restart.)
+const fn room<T>(len: usize) -> usize {
+    size::block((len + len / 2) * size_of::<T>())
 }
 
 /// Inserts, with little room to spare.

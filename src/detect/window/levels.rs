@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use super::super::size;
 use super::sorted::RUN_MAX;
 use crate::time::{Span, Timestamp};
 
@@ -237,9 +238,9 @@ impl Levels {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let full = self.runs.len().saturating_sub(1) * RUN_MAX;
-        let last = self.runs.back().map_or(0, |run| run.moments.capacity());
-        (full + last) * size_of::<Moment>() + self.runs.capacity() * size_of::<Run>()
+        let full = self.runs.len().saturating_sub(1) * size::block(RUN_MAX * size_of::<Moment>());
+        let last = self.runs.back().map_or(0, |run| size::list::<Moment>(run.moments.len()));
+        full + last + size::queue(&self.runs)
     }
 }
 

@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use super::super::size;
+
 /// The longest run.
 pub(super) const RUN_MAX: usize = if cfg!(test) { 6 } else { 256 };
 
@@ -29,9 +31,9 @@ impl<T: Copy + Ord> Sorted<T> {
 
     pub(super) fn bytes(&self) -> usize {
         // The last run, and those that were split, have room left: a quarter at most on average.
-        let full = self.runs.len().saturating_sub(1) * RUN_MAX;
-        let last = self.runs.back().map_or(0, Vec::capacity);
-        (full + last) * size_of::<T>() + self.runs.capacity() * size_of::<Vec<T>>()
+        let full = self.runs.len().saturating_sub(1) * size::block(RUN_MAX * size_of::<T>());
+        let last = self.runs.back().map_or(0, |run| size::list::<T>(run.len()));
+        full + last + size::queue(&self.runs)
     }
 
     pub(super) fn first(&self) -> Option<T> {

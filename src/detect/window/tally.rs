@@ -4,6 +4,7 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
+use super::super::{size, sorted};
 use super::measure::{Entry, Measure, UNIT, is_true};
 use super::sorted::Sorted;
 
@@ -47,6 +48,7 @@ pub(super) struct Tally {
     count: u64,
     sum: i128,
     /// How often each value or role stands in the window.
+    #[serde(with = "sorted")]
     values: FxHashMap<i64, u32>,
     amounts: Sorted<i64>,
 }
@@ -109,7 +111,7 @@ impl Tally {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.amounts.bytes() + self.values.capacity() * (size_of::<(i64, u32)>() + 1)
+        self.amounts.bytes() + size::map::<i64, u32>(self.values.len())
     }
 }
 
