@@ -15,7 +15,10 @@ use watchfire::event::{Catalogue, Entry, Event, Format};
 use watchfire::time::{Span, Timestamp};
 
 use crate::harness::{START, deed};
-use crate::stream::{Dice, closing, deleted_rule, prompt_rules, stream, waiting_rules};
+use crate::stream::{
+    Dice, chained_rules, closing, deleted_rule, learning_rules, measuring_rules, prompt_rules, stream,
+    waiting_rules, weeks,
+};
 
 const LATENESS: Span = Span::minutes(5);
 
@@ -153,14 +156,24 @@ fn a_whole_week_is_judged_the_same_however_it_is_cut() {
 
 #[test]
 fn a_busy_stream_is_judged_the_same_however_it_is_cut() {
-    let files = [prompt_rules(), waiting_rules(), vec![deleted_rule()]].concat();
-    let rules = rules(&files);
-    for seed in 0..4 {
-        let mut events = stream(seed, 3000);
+    let deleted = vec![deleted_rule()];
+    let files = [prompt_rules(), waiting_rules(), measuring_rules(), deleted, vec![chained_rules()]].concat();
+    judged_the_same(&files, 4, |seed| stream(seed, 3000));
+}
+
+#[test]
+fn what_is_learnt_over_weeks_is_judged_the_same_however_it_is_cut() {
+    judged_the_same(&learning_rules(), 2, weeks);
+}
+
+fn judged_the_same(files: &[(String, String)], seeds: u64, made: Made) {
+    let rules = rules(files);
+    for seed in 0..seeds {
+        let mut events = made(seed);
         events.push(closing(&events));
         let log = log(bodies(&events));
         let live = live(&rules, &log);
-        for (name, _) in &files {
+        for (name, _) in files {
             assert!(live.count_of(name.trim_end_matches(".yml")) > 0, "{name} never fires with seed {seed}");
         }
         let other = interrupted(&rules, &log, seed + 100, 60);
@@ -180,35 +193,50 @@ fn delayed(events: &[(Timestamp, Value)], late: Span, dice: &mut Dice) -> Vec<(T
     arrivals
 }
 
+/// How a stream is made from a seed.
+type Made = fn(u64) -> Vec<(Timestamp, Value)>;
+
 #[test]
 fn any_order_within_the_lateness_gives_the_same_alerts() {
-    for file in [prompt_rules(), waiting_rules()].concat() {
-        let rules = rules(std::slice::from_ref(&file));
-        for seed in 0..4 {
-            let mut dice = Dice::new(seed);
-            let events = stream(seed, 1500);
-            let last = closing(&events);
-            let in_order = {
-                let mut events = events.clone();
-                events.push(last.clone());
-                live(&rules, &log(bodies(&events)))
-            };
-            for round in 0..2 {
-                let mut arrivals = delayed(&events, LATENESS, &mut dice);
-                arrivals.push((last.0, last.1.to_string().into_bytes()));
-                let late = live(&rules, &log(arrivals));
-                assert_eq!(late.ledger, in_order.ledger, "{} seed {seed} round {round}", file.0);
-                let (found, expected) = (late.episodes(), in_order.episodes());
-                let missing: Vec<_> = expected.difference(&found).collect();
-                let surplus: Vec<_> = found.difference(&expected).collect();
-                assert!(
-                    missing.is_empty() && surplus.is_empty(),
-                    "{} seed {seed} round {round}:\nmissing {missing:#?}\nsurplus {surplus:#?}",
-                    file.0
-                );
-            }
+    let short: Made = |seed| stream(seed, 1500);
+    let files = [prompt_rules(), waiting_rules(), measuring_rules(), vec![chained_rules()]].concat();
+    for file in &files {
+        order_makes_no_difference(file, 4, short);
+    }
+    for file in &learning_rules() {
+        order_makes_no_difference(file, 2, weeks);
+    }
+}
+
+fn order_makes_no_difference(file: &(String, String), seeds: u64, made: Made) {
+    let rules = rules(std::slice::from_ref(file));
+    let mut alerts = 0;
+    for seed in 0..seeds {
+        let mut dice = Dice::new(seed);
+        let events = made(seed);
+        let last = closing(&events);
+        let in_order = {
+            let mut events = events.clone();
+            events.push(last.clone());
+            live(&rules, &log(bodies(&events)))
+        };
+        alerts += in_order.alerts.len();
+        for round in 0..2 {
+            let mut arrivals = delayed(&events, LATENESS, &mut dice);
+            arrivals.push((last.0, last.1.to_string().into_bytes()));
+            let late = live(&rules, &log(arrivals));
+            assert_eq!(late.ledger, in_order.ledger, "{} seed {seed} round {round}", file.0);
+            let (found, expected) = (late.episodes(), in_order.episodes());
+            let missing: Vec<_> = expected.difference(&found).collect();
+            let surplus: Vec<_> = found.difference(&expected).collect();
+            assert!(
+                missing.is_empty() && surplus.is_empty(),
+                "{} seed {seed} round {round}:\nmissing {missing:#?}\nsurplus {surplus:#?}",
+                file.0
+            );
         }
     }
+    assert!(alerts > 0, "{} never fires", file.0);
 }
 
 #[test]
