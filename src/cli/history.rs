@@ -159,7 +159,8 @@ impl Lines {
 }
 
 impl Block {
-    fn text(&self) -> &[u8] {
+    /// All of it.
+    pub(super) fn text(&self) -> &[u8] {
         self.bytes.get(..self.end).unwrap_or_default()
     }
 

@@ -16,7 +16,7 @@ use crate::alert::{Alert, LedgerReason};
 use crate::api::Detection as Stage;
 use crate::clock::Clock;
 use crate::engine::{Effects, Engine, Limits, RuleSet, SnapshotError};
-use crate::event::{Catalogue, Position};
+use crate::event::Position;
 use crate::log::{LogError, Reader};
 use crate::pipeline::PipelineError;
 use crate::source::Sink;
@@ -43,7 +43,6 @@ pub(super) struct Context {
     pub(super) store: Store,
     pub(super) sink: Sink,
     pub(super) clock: Clock,
-    pub(super) catalogue: Arc<Catalogue>,
     pub(super) limits: Limits,
     pub(super) plan: Plan,
     pub(super) metrics: DetectionMetrics,
@@ -98,7 +97,7 @@ impl Detection {
         let Progress { position, snapshot } = context.store.progress()?;
         let mut engine = match &snapshot {
             Some(snapshot) => restore(&context, &rules, &snapshot.bytes),
-            None => Engine::new(Arc::clone(&rules), Arc::clone(&context.catalogue), context.limits),
+            None => Engine::new(Arc::clone(&rules), Arc::clone(rules.catalogue()), context.limits),
         };
         let snapshot_position = engine.position();
         let (mut effects, mut matching) = (Effects::default(), Matching::default());
@@ -207,7 +206,8 @@ impl Detection {
         }
         tracing::info!(rules = newcomers.len(), entries = position, "new rules learn from the stored log");
         let rules = Arc::clone(self.engine.rules());
-        let mut learner = Engine::new(rules, Arc::clone(&self.context.catalogue), self.context.limits);
+        let catalogue = Arc::clone(rules.catalogue());
+        let mut learner = Engine::new(rules, catalogue, self.context.limits);
         let mut ignored = Effects::default();
         let source = (&mut self.context.reader, &mut self.matching);
         replay(source, &mut learner, position, &mut ignored)?;
@@ -313,7 +313,7 @@ impl Drop for Farewell {
 
 /// A snapshot that cannot be read is no disaster: the log is judged again from its beginning.
 fn restore(context: &Context, rules: &Arc<RuleSet>, bytes: &[u8]) -> Engine {
-    let catalogue = || Arc::clone(&context.catalogue);
+    let catalogue = || Arc::clone(rules.catalogue());
     match Engine::restore(Arc::clone(rules), catalogue(), context.limits, bytes) {
         Ok(engine) => engine,
         Err(error) => {

@@ -71,7 +71,6 @@ impl Foundation {
             store: self.store.clone(),
             sink: self.context.sink.clone(),
             clock: self.clock.clone(),
-            catalogue: Arc::clone(&self.catalogue),
             limits,
             plan,
             metrics: self.metrics.clone(),

@@ -7,6 +7,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::computed::Memo;
 use super::marks::Marks;
 use super::plan::{Field, Own, Plan};
 use super::shape::Shape;
@@ -51,6 +52,9 @@ pub struct Extracted {
     pub(super) all: Vec<Held>,
     scratch: String,
     pub(super) shape: Shape,
+    pub(super) memo: Memo,
+    /// Room for what a table is asked.
+    pub(super) key: String,
     pub(super) marks: Marks,
 }
 
@@ -184,6 +188,7 @@ impl Extracted {
                     let (start, end) = self.keep(&event.received_at.to_string());
                     Err(Piece::only(Held::Scratch(start, end)))
                 }
+                Own::Computed => Err(EMPTY.first),
             };
             let piece = made.map_or_else(
                 |found| found,
@@ -193,6 +198,27 @@ impl Extracted {
                 },
             );
             self.own.push(piece);
+        }
+        if !plan.steps.is_empty() {
+            self.compute(plan, raw);
+        }
+    }
+
+    /// Gives a field the value that was worked out for it.
+    pub(super) fn set(&mut self, field: usize, held: Held) {
+        self.put(field, Piece::only(held));
+    }
+
+    /// Gives a field what the event itself has there.
+    pub(super) fn set_sent(&mut self, field: usize, slots: &[u16]) {
+        let sent = self.first(slots);
+        self.put(field, sent);
+    }
+
+    fn put(&mut self, field: usize, piece: Piece) {
+        let Some(Field::Own(index)) = self.fields.get(field) else { return };
+        if let Some(own) = self.own.get_mut(usize::from(*index)) {
+            *own = piece;
         }
     }
 
@@ -300,4 +326,11 @@ impl<'a> Iterator for Values<'a> {
 /// Texts are kept as 32-bit ranges: an event is far below 4 GiB.
 pub(super) fn narrow(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+/// A number as JSON has it: whole ones without a fraction.
+pub(super) fn json_number(number: f64) -> serde_json::Value {
+    #[expect(clippy::cast_possible_truncation, reason = "only where it is whole and small")]
+    let whole = (number.fract() == 0.0 && number.abs() < 1e15).then_some(number as i64);
+    whole.map_or_else(|| number.into(), Into::into)
 }

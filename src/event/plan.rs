@@ -7,10 +7,13 @@ use rustc_hash::FxBuildHasher;
 use serde::de::DeserializeSeed;
 use smallvec::SmallVec;
 
+use super::computed::Step;
 use super::extract::{ExtractError, Extracted};
+use super::mend::mended;
 use super::scan;
 use super::walk::{Root, Walk};
 use super::{Catalogue, Event, Format};
+use crate::enrich::Enrichment;
 
 /// Which fields to take out of events of one format.
 #[derive(Debug, Clone)]
@@ -23,6 +26,8 @@ pub struct Plan {
     pub(super) type_slots: Vec<u16>,
     pub(super) slots: usize,
     pub(super) takes_all: bool,
+    /// Works out the fields that are `Computed`.
+    pub(super) steps: Vec<Step>,
     /// Equal plans have equal fingerprints.
     pub(super) fingerprint: u64,
 }
@@ -64,6 +69,8 @@ pub(super) enum Own {
     Tier(u16),
     ReceivedFrom,
     ReceivedAt,
+    /// Filled in by a step.
+    Computed,
 }
 
 /// The wanted keys of one object and the nodes they lead to. A key is found by its length and first eight
@@ -119,21 +126,24 @@ impl Plan {
     /// gives by index; with `takes_all` also every scalar of the event, for keywords.
     #[must_use]
     pub fn new(format: Format, fields: &[String], takes_all: bool) -> Self {
-        let fingerprint = FxBuildHasher.hash_one((format, fields, takes_all));
-        let mut plan = Self {
+        Self::enriched(format, fields, takes_all, &Enrichment::default())
+    }
+
+    /// A plan for these fields in which none has a source yet.
+    pub(super) fn empty(format: Format, fields: &[String], takes_all: bool) -> Self {
+        Self {
             nodes: vec![Branch::default()],
             fields: Arc::default(),
             own: Vec::new(),
             type_slots: Vec::new(),
             slots: 0,
             takes_all,
-            fingerprint,
-        };
-        plan.fields = fields.iter().map(|field| plan.field(format, field)).collect();
-        plan
+            steps: Vec::new(),
+            fingerprint: FxBuildHasher.hash_one((format, fields, takes_all)),
+        }
     }
 
-    fn field(&mut self, format: Format, field: &str) -> Field {
+    pub(super) fn field(&mut self, format: Format, field: &str) -> Field {
         let own = match field {
             "event_type" => Own::EventType,
             "category" => Own::Category(self.slot(field)),
@@ -146,6 +156,11 @@ impl Plan {
             let paths = format.paths("event_type").unwrap_or_default();
             self.type_slots = paths.iter().map(|path| self.slot(path)).collect();
         }
+        self.made(own)
+    }
+
+    /// A field whose value is made.
+    pub(super) fn made(&mut self, own: Own) -> Field {
         self.own.push(own);
         Field::Own(u16::try_from(self.own.len() - 1).unwrap_or(u16::MAX))
     }
@@ -160,7 +175,7 @@ impl Plan {
     }
 
     /// The slot of a path, entered into the tree; a dotted name is also looked for as one key of the top level.
-    fn slot(&mut self, path: &str) -> u16 {
+    pub(super) fn slot(&mut self, path: &str) -> u16 {
         let mut node = 0;
         for part in path.split('.') {
             node = self.child(node, part);
@@ -200,7 +215,11 @@ impl Plan {
         // The scanner gives up on what it does not know; the parser then decides, and words the error.
         if !scan::scan(self, raw, out) {
             out.clear();
-            self.parse(raw, out)?;
+            if let Err(error) = self.parse(raw, out) {
+                let mended = mended(raw).ok_or(error)?;
+                out.clear();
+                self.parse(&mended, out)?;
+            }
         }
         out.resolve(self, event, raw, catalogue);
         Ok(())

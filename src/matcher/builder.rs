@@ -160,7 +160,8 @@ impl Builder {
         let (gate, open) = Sorter::new(&known, &self.targets).sort()?;
         let predicates: Vec<Predicate> = self.tests.into_iter().map(|(_, predicate)| predicate).collect();
         let has_keywords = predicates.iter().any(|predicate| predicate.field.is_none());
-        let plan = Plan::new(self.format, &self.fields, has_keywords);
+        let enrichment = self.catalogue.enrichment();
+        let plan = Plan::enriched(self.format, &self.fields, has_keywords, enrichment);
         Ok(Matcher {
             format: self.format,
             catalogue: self.catalogue,

@@ -35,7 +35,8 @@ pub(super) const SIGMA: [&str; 23] = [
     "simulation",
 ];
 /// The keys Watchfire adds.
-pub(super) const OWN: [&str; 7] = ["behavior", "suppress", "respond", "score", "tests", "owner", "expires"];
+pub(super) const OWN: [&str; 9] =
+    ["behavior", "suppress", "respond", "score", "tests", "owner", "expires", "vars", "import"];
 /// The keys of `correlation`, for what stands outside of it.
 const IN_CORRELATION: [&str; 3] = ["group-by", "timespan", "aliases"];
 const STATUS: [&str; 5] = ["stable", "test", "experimental", "deprecated", "unsupported"];

@@ -29,6 +29,8 @@ mod determinism;
 #[cfg(test)]
 mod threads;
 #[cfg(test)]
+mod enrichment;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod demo;

@@ -1,6 +1,7 @@
 //! Rules over rules, from their texts to their alerts, in any order of arrival within the lateness.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -140,6 +141,10 @@ level: high
 correlation: {type: temporal_ordered, rules: [new, burst, destroyed], group-by: [author_id], timespan: 30m, generate: true}
 ";
 
+/// All of them, compiled once.
+static ALL: LazyLock<Arc<RuleSet>> =
+    LazyLock::new(|| rules(&[DESTROYED, BURST, NEW, RISK, BURSTS, BOTH, ORDERED]));
+
 fn deeds() -> impl Strategy<Value = (Vec<Deed>, Vec<Deed>)> {
     let kind = prop_oneof![
         6 => Just("repository_git_operation"), 2 => Just("user_sign_in"), 1 => Just("project_destroyed"),
@@ -156,18 +161,16 @@ fn deeds() -> impl Strategy<Value = (Vec<Deed>, Vec<Deed>)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn chains_do_not_depend_on_the_order_of_arrival((in_order, late) in deeds()) {
-        let rules = rules(&[DESTROYED, BURST, NEW, RISK, BURSTS, BOTH, ORDERED]);
-        prop_assert_eq!(episodes(&rules, &late), episodes(&rules, &in_order));
+        prop_assert_eq!(episodes(&ALL, &late), episodes(&ALL, &in_order));
     }
 
     #[test]
     fn a_restart_changes_nothing((_, late) in deeds(), every in 1usize..20) {
-        let rules = rules(&[DESTROYED, BURST, NEW, RISK, BURSTS, BOTH, ORDERED]);
-        prop_assert_eq!(alerts(&rules, &late, every), alerts(&rules, &late, usize::MAX));
+        prop_assert_eq!(alerts(&ALL, &late, every), alerts(&ALL, &late, usize::MAX));
     }
 }
 
