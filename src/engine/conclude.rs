@@ -37,7 +37,8 @@ impl Engine {
             alert: None,
         };
         if !unit.is_silent || !unit.followers.is_empty() {
-            let name = |index: usize| alert_id((&unit.rule.id, key), (completion.position, completion.time), index);
+            let name =
+                |index: usize| alert_id((&unit.rule.id, key), (completion.position, completion.time), index);
             let opened_by = (completion.position, thousandths(completion.score));
             let hold = |episodes: &mut Episodes| match completion.held.as_slice() {
                 [moment] if unit.detector.is_movable() => {
