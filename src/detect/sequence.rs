@@ -132,6 +132,13 @@ impl SequenceSpec {
         if steps.iter().any(VecDeque::is_empty) {
             return None;
         }
+        // What finding one costs: in order a bisection for each step, else a look at what may be all events.
+        let events: usize = steps.iter().map(VecDeque::len).sum();
+        let cost = if self.ordered && !self.different { steps.len() } else { 1 + events / 8 };
+        *tries = tries.saturating_sub(u32::try_from(cost).unwrap_or(u32::MAX));
+        if *tries == 0 {
+            return None;
+        }
         let start = end.time.minus(self.within);
         let search = Search { end, start, is_shortest: self.unless.is_some() };
         let mut chain = if self.different {

@@ -149,7 +149,8 @@ fn hostile_sequences_end() {
         for position in 1..=270i64 {
             for role in 0..6u16 {
                 // The fourth step comes once, last of all and with the fifth, or there are too few values.
-                if role == 3 && !different && ordered && position < 270 || role == 4 && !ordered && !different {
+                if role == 3 && !different && ordered && position < 270 || role == 4 && !ordered && !different
+                {
                     continue;
                 }
                 let value = (position % 5).to_string();
