@@ -104,7 +104,9 @@ impl SequenceSpec {
             let chain = self.chain(state, end, &mut tries);
             let chain = chain.filter(|chain| chain.iter().any(|step| step.position == event.position));
             if let Some(chain) = chain {
-                held.push(stretch(&chain));
+                if held.last() != Some(&stretch(&chain)) {
+                    held.push(stretch(&chain));
+                }
                 completed = Some(chain);
             }
         }
