@@ -105,7 +105,9 @@ impl SequenceSpec {
             let chain = self.chain(state, end, &mut tries);
             let chain = chain.filter(|chain| chain.iter().any(|step| step.position == event.position));
             if let Some(chain) = chain {
-                held.push(stretch(&chain));
+                if held.last() != Some(&stretch(&chain)) {
+                    held.push(stretch(&chain));
+                }
                 completed = Some(chain);
             }
         }
@@ -131,6 +133,13 @@ impl SequenceSpec {
     fn chain(&self, state: &SequenceState, end: StepEvent, tries: &mut u32) -> Option<Vec<StepEvent>> {
         let steps = state.roles.get(..self.steps.len())?;
         if steps.iter().any(VecDeque::is_empty) {
+            return None;
+        }
+        // What finding one costs: in order a bisection for each step, else a look at what may be all events.
+        let events: usize = steps.iter().map(VecDeque::len).sum();
+        let cost = if self.ordered && !self.different { steps.len() } else { 1 + events / 8 };
+        *tries = tries.saturating_sub(u32::try_from(cost).unwrap_or(u32::MAX));
+        if *tries == 0 {
             return None;
         }
         let start = end.time.minus(self.within);

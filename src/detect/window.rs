@@ -11,6 +11,7 @@ mod deep;
 mod flat;
 mod levels;
 mod measure;
+mod occurrences;
 mod sorted;
 mod tally;
 mod waiting;
@@ -27,8 +28,9 @@ use crate::rule::ast::Compare;
 use crate::time::{Span, Timestamp};
 use deep::{Deep, News, Terms};
 use flat::{Entries, FLAT_MAX, Flat, between};
+use levels::Level;
 pub use measure::Measure;
-use measure::{Entry, Gauge};
+use measure::{Adds, Entry, Gauge};
 use sorted::{RUN_MAX, Sorted};
 use tally::Reading;
 use waiting::Waiting;
@@ -61,7 +63,9 @@ pub struct WindowState {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 enum Store {
     Flat(Flat),
-    Deep(Box<Deep>),
+    Deep(Box<Deep<i64>>),
+    /// The same with sums, which need more room.
+    Sum(Box<Deep<i128>>),
     Waiting(Box<Waiting>),
 }
 
@@ -92,8 +96,10 @@ impl WindowSpec {
                 terms.and_then(|_| self.judge(&entries, entry))
             }
             (Store::Deep(deep), Some(terms)) if !deep.entries.contains(&entry) => {
-                let news = deep.take(terms, entry);
-                news.map(|news| self.completion(&deep.entries, entry, news))
+                self.take(deep, terms, entry)
+            }
+            (Store::Sum(deep), Some(terms)) if !deep.entries.contains(&entry) => {
+                self.take(deep, terms, entry)
             }
             (Store::Waiting(waiting), None) if !waiting.entries.contains(&entry) => {
                 waiting.insert(self, entry);
@@ -123,9 +129,14 @@ impl WindowSpec {
                     Some(self.completion(&waiting.entries, completing, news))
                 })
             }
-            Store::Deep(_) => None,
+            Store::Deep(_) | Store::Sum(_) => None,
         };
         Outcome::completed(completion)
+    }
+
+    fn take<N: Level>(&self, deep: &mut Deep<N>, terms: Terms<'_>, entry: Entry) -> Option<Completion> {
+        let news = deep.take(terms, entry)?;
+        Some(self.completion(&deep.entries, entry, news))
     }
 
     /// Judges every moment whose window a new event among few changed.
@@ -216,13 +227,8 @@ impl WindowSpec {
                     flat.forget(gone, self.measure.has_values());
                 }
             }
-            (Store::Deep(deep), Some(terms)) => {
-                deep.forget(terms, start, moments);
-                overflowed = deep.entries.len() > ENTRIES_MAX;
-                if overflowed {
-                    deep.give_up(terms);
-                }
-            }
+            (Store::Deep(deep), Some(terms)) => overflowed = deep.trim(terms, start, moments),
+            (Store::Sum(deep), Some(terms)) => overflowed = deep.trim(terms, start, moments),
             (Store::Waiting(waiting), _) => {
                 let last = waiting.entries.back(|entry| entry.time < moments).next();
                 let horizon = before(last.map(|entry| entry.time));
@@ -232,7 +238,7 @@ impl WindowSpec {
                     waiting.give_up(self);
                 }
             }
-            (Store::Flat(_) | Store::Deep(_), _) => {}
+            (Store::Flat(_) | Store::Deep(_) | Store::Sum(_), _) => {}
         }
         self.reshape(state, start.minus(self.within));
         overflowed
@@ -247,11 +253,10 @@ impl WindowSpec {
                 }
                 let entries = flat.entries();
                 state.store = match self.terms() {
-                    Some(terms) => {
-                        let mut deep = Box::<Deep>::default();
-                        entries.iter().for_each(|entry| drop(deep.take(terms, *entry)));
-                        Store::Deep(deep)
+                    Some(terms) if matches!(terms.gauge.adds, Adds::Amount) => {
+                        Store::Sum(Box::new(Deep::of(terms, &entries)))
                     }
+                    Some(terms) => Store::Deep(Box::new(Deep::of(terms, &entries))),
                     None => {
                         let mut waiting = Box::<Waiting>::default();
                         entries.iter().for_each(|entry| waiting.insert(self, *entry));
@@ -259,7 +264,7 @@ impl WindowSpec {
                     }
                 };
             }
-            Store::Deep(_) | Store::Waiting(_) => {
+            _ => {
                 let Some(entries) = state.sorted().filter(|entries| entries.len() <= RUN_MAX) else { return };
                 let living = entries.len() - entries.rank(|entry| entry.time < horizon);
                 if living <= FLAT_MAX / 2 {
@@ -276,6 +281,7 @@ impl WindowState {
         match &self.store {
             Store::Flat(_) => None,
             Store::Deep(deep) => Some(&deep.entries),
+            Store::Sum(deep) => Some(&deep.entries),
             Store::Waiting(waiting) => Some(&waiting.entries),
         }
     }
@@ -284,6 +290,7 @@ impl WindowState {
         let last = match &self.store {
             Store::Flat(flat) => flat.ends().map(|(_, last)| last),
             Store::Deep(deep) => deep.entries.last().map(|entry| entry.time),
+            Store::Sum(deep) => deep.entries.last().map(|entry| entry.time),
             Store::Waiting(waiting) => waiting.entries.last().map(|entry| entry.time),
         };
         last.unwrap_or(Timestamp::MIN)
@@ -293,7 +300,8 @@ impl WindowState {
     pub(super) fn bytes(&self) -> usize {
         match &self.store {
             Store::Flat(flat) => flat.bytes(),
-            Store::Deep(deep) => size::boxed::<Deep>() + deep.bytes(),
+            Store::Deep(deep) => size::boxed::<Deep<i64>>() + deep.bytes(),
+            Store::Sum(deep) => size::boxed::<Deep<i128>>() + deep.bytes(),
             Store::Waiting(waiting) => size::boxed::<Waiting>() + waiting.bytes(),
         }
     }

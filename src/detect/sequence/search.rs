@@ -9,8 +9,11 @@ use super::StepEvent;
 use super::chain::{Search, Steps, among, roles};
 use crate::time::{Span, Timestamp};
 
-/// How many times an event may be tried for one arrival; then the search is given up and the ledger says so.
-pub(super) const TRIES_MAX: u32 = 4_000;
+/// How much may be looked at for one arrival; then the search is given up and the ledger says so.
+pub(super) const TRIES_MAX: u32 = 20_000;
+
+/// What trying an event costs.
+const TRY: u32 = 4;
 
 /// A search that may be given up.
 #[derive(Debug)]
@@ -92,7 +95,7 @@ impl Trial<'_> {
             if !fits || !tried.insert(event.value) {
                 continue;
             }
-            self.tries = self.tries.saturating_sub(1);
+            self.tries = self.tries.saturating_sub(TRY);
             if self.tries == 0 {
                 return false;
             }

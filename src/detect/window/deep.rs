@@ -6,30 +6,26 @@
 //! different values only those without another event of its value, from the window's length after the one before
 //! it to the one after it. What crosses the limit is news; the rest was said before.
 
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::super::hit::Held;
-use super::WindowSpec;
-use super::levels::{Levels, Moment, Side, reach_of};
+use super::levels::{Level, Levels, Moment, Side, reach_of};
 use super::measure::{Adds, Entry, Gauge, Measure, is_true};
+use super::occurrences::Occurrences;
 use super::sorted::Sorted;
 use super::tally::{Reading, wholes};
+use super::{ENTRIES_MAX, WindowSpec};
 use crate::rule::ast::Condition;
 use crate::time::{Span, Timestamp};
 
-/// Value, time and tag of an event, for finding the nearest events of one value or role.
-type Occurrence = (i64, Timestamp, u64);
-
 /// One busy key's window.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(super) struct Deep {
+pub(super) struct Deep<N> {
     pub(super) entries: Sorted<Entry>,
-    levels: Levels,
+    levels: Levels<N>,
     /// Of different values and of roles only.
-    occurrences: BTreeSet<Occurrence>,
+    occurrences: Occurrences,
     /// The amounts in the newest window, of smallest and largest only.
     amounts: Sorted<i64>,
 }
@@ -65,7 +61,16 @@ impl Terms<'_> {
     }
 }
 
-impl Deep {
+impl<N: Level> Deep<N> {
+    /// What these events, in order, come to.
+    pub(super) fn of(terms: Terms<'_>, entries: &[Entry]) -> Self {
+        let mut deep = Self::default();
+        for entry in entries {
+            deep.take(terms, *entry);
+        }
+        deep
+    }
+
     /// Takes in an event that is not known yet, and answers what that made known.
     pub(super) fn take(&mut self, terms: Terms<'_>, entry: Entry) -> Option<News> {
         let mut crossed = Vec::new();
@@ -80,16 +85,16 @@ impl Deep {
     }
 
     /// An event after all others.
-    fn append(&mut self, terms: Terms<'_>, entry: Entry, newest: Option<Moment>) {
-        let (mut valley, mut peak) = (0, 0);
+    fn append(&mut self, terms: Terms<'_>, entry: Entry, newest: Option<Moment<N>>) {
+        let (mut valley, mut peak) = (N::default(), N::default());
         if let Some(newest) = newest {
             let (old, start) = (newest.time.minus(terms.within()), entry.time.minus(terms.within()));
             (valley, peak) = (newest.peak, newest.peak);
             for left in self.entries.from(|known| known.time <= old).take_while(|left| left.time <= start) {
-                let share = self.share(terms, &left, newest.time);
-                peak -= share;
+                let share = N::from(self.share(terms, &left, newest.time));
+                peak = peak - share;
                 if left.time < start {
-                    valley -= share;
+                    valley = valley - share;
                 }
                 if terms.has_amounts() {
                     self.amounts.remove(&left.value);
@@ -98,18 +103,18 @@ impl Deep {
         }
         let (start, _) = self.reach(terms, &entry);
         if start <= entry.time {
-            peak += terms.gauge.weight(&entry);
+            peak += N::from(terms.gauge.weight(&entry));
         }
         self.keep(terms, entry, true);
         if let Adds::Rules(condition) = terms.gauge.adds {
             (valley, peak) = self.truths(terms, condition, entry.time);
         }
-        self.levels.insert(Moment { time: entry.time, peak, valley }, terms.gauge.limit);
+        self.levels.insert(Moment { time: entry.time, peak, valley }, N::limit(terms.gauge.limit));
     }
 
     /// An event of the newest moment, or of an earlier one.
     fn insert(&mut self, terms: Terms<'_>, entry: Entry, newest: Timestamp, crossed: &mut Vec<Timestamp>) {
-        let limit = terms.gauge.limit;
+        let limit = N::limit(terms.gauge.limit);
         let reach = self.reach(terms, &entry);
         let next = self.levels.at_or_after(entry.time).filter(|next| next.time > entry.time);
         let unknown = next.map(|next| self.between(terms, entry.time, next));
@@ -128,21 +133,21 @@ impl Deep {
                     let is_reached = |at| is_met(&self.occurrences, condition, side, (at, within));
                     self.levels.reach((side, limit), range, crossed, is_reached);
                 }
-                _ => self.levels.raise((side, limit), range, terms.gauge.weight(&entry), crossed),
+                _ => self.levels.raise((side, limit), range, N::from(terms.gauge.weight(&entry)), crossed),
             }
         }
     }
 
     /// The levels of a time without events, from those of the next moment: the window before it reaches further
     /// back, and ends where that one's began its last descent.
-    fn between(&self, terms: Terms<'_>, time: Timestamp, next: Moment) -> Moment {
+    fn between(&self, terms: Terms<'_>, time: Timestamp, next: Moment<N>) -> Moment<N> {
         let (start, end) = (time.minus(terms.within()), next.time.minus(terms.within()));
         let (mut valley, mut peak) = (next.valley, next.valley);
         if matches!(terms.gauge.adds, Adds::Rules(_)) {
             return Moment { time, peak, valley };
         }
         for back in self.entries.from(|known| known.time < start).take_while(|back| back.time < end) {
-            let share = self.share(terms, &back, time.minus(Span(1)));
+            let share = N::from(self.share(terms, &back, time.minus(Span(1))));
             valley += share;
             if back.time > start {
                 peak += share;
@@ -152,19 +157,12 @@ impl Deep {
     }
 
     /// What an event adds to a window of which it is the oldest and that ends at `until`.
-    fn share(&self, terms: Terms<'_>, entry: &Entry, until: Timestamp) -> i128 {
+    fn share(&self, terms: Terms<'_>, entry: &Entry, until: Timestamp) -> i64 {
         if !matches!(terms.gauge.adds, Adds::Distinct) {
             return terms.gauge.weight(entry);
         }
-        let next = self.after((entry.value, entry.time, entry.tag));
-        i128::from(next.is_none_or(|next| next > until))
-    }
-
-    /// The time of the next event with the same value.
-    fn after(&self, occurrence: Occurrence) -> Option<Timestamp> {
-        let last = (occurrence.0, Timestamp::MAX, u64::MAX);
-        let first = (std::ops::Bound::Excluded(occurrence), std::ops::Bound::Included(last));
-        self.occurrences.range(first).next().map(|(_, time, _)| *time)
+        let (_, next) = self.occurrences.around(entry);
+        i64::from(next.is_none_or(|next| next > until))
     }
 
     /// The moments whose windows an event changes: from the first up to, not including, the second.
@@ -173,17 +171,15 @@ impl Deep {
         if !terms.has_occurrences() {
             return (entry.time, end);
         }
-        let occurrence = (entry.value, entry.time, entry.tag);
-        let first = (entry.value, Timestamp::MIN, 0);
-        let before = self.occurrences.range(first..occurrence).next_back().map(|(_, time, _)| *time);
+        let (before, after) = self.occurrences.around(entry);
         let start = before.map_or(entry.time, |before| entry.time.max(before.plus(terms.within())));
-        (start, self.after(occurrence).map_or(end, |after| after.min(end)))
+        (start, after.map_or(end, |after| after.min(end)))
     }
 
     fn keep(&mut self, terms: Terms<'_>, entry: Entry, is_in_newest: bool) {
         self.entries.insert(entry);
         if terms.has_occurrences() {
-            self.occurrences.insert((entry.value, entry.time, entry.tag));
+            self.occurrences.insert(&entry);
         }
         if is_in_newest && terms.has_amounts() {
             self.amounts.insert(entry.value);
@@ -191,15 +187,16 @@ impl Deep {
     }
 
     /// Whether the condition holds just before a moment, and at it.
-    fn truths(&self, terms: Terms<'_>, condition: &Condition, at: Timestamp) -> (i128, i128) {
-        let truth = |side| i128::from(is_met(&self.occurrences, condition, side, (at, terms.within())));
+    fn truths(&self, terms: Terms<'_>, condition: &Condition, at: Timestamp) -> (N, N) {
+        let truth =
+            |side| N::from(i64::from(is_met(&self.occurrences, condition, side, (at, terms.within()))));
         (truth(Side::Valley), truth(Side::Peak))
     }
 
     /// What is known of these moments that is worth saying: those that hold, each joined to the one before it
     /// if the behaviour held in between.
     fn news(&self, terms: Terms<'_>, moments: &[Timestamp]) -> Option<News> {
-        let limit = terms.gauge.limit;
+        let limit = N::limit(terms.gauge.limit);
         let mut held: SmallVec<[Held; 1]> = SmallVec::new();
         let mut last = None;
         for time in moments {
@@ -216,7 +213,7 @@ impl Deep {
         Some(News { moment: last.time, reading: self.reading(terms, &last), held })
     }
 
-    fn reading(&self, terms: Terms<'_>, at: &Moment) -> Reading {
+    fn reading(&self, terms: Terms<'_>, at: &Moment<N>) -> Reading {
         let whole = |amount: Option<i64>| {
             amount.map_or(Reading::default(), |amount| Reading::of(wholes(i128::from(amount), 1)))
         };
@@ -235,29 +232,39 @@ impl Deep {
             Measure::Sum if matches!(terms.gauge.adds, Adds::One) => {
                 Reading::of(wholes(window().map(i128::from).sum(), 1))
             }
-            Measure::Sum => Reading::of(wholes(at.peak, 1)),
-            _ => Reading::of(at.peak as f64),
+            Measure::Sum => Reading::of(wholes(at.peak.into(), 1)),
+            _ => Reading::of(at.peak.into() as f64),
         }
     }
 
     /// Lets go of what lies before `horizon`, a run at a time, and of moments before `moments`.
-    pub(super) fn forget(&mut self, terms: Terms<'_>, horizon: Timestamp, moments: Timestamp) {
+    fn forget(&mut self, terms: Terms<'_>, horizon: Timestamp, moments: Timestamp) {
         while let Some(run) = self.entries.pop_run(|entry| entry.time < horizon) {
             if terms.has_occurrences() {
                 for entry in run {
-                    self.occurrences.remove(&(entry.value, entry.time, entry.tag));
+                    self.occurrences.remove(&entry);
                 }
             }
         }
         self.levels.forget(moments);
     }
 
+    /// Lets go of what can matter no more, and of the oldest event, which is said, where there are too many.
+    pub(super) fn trim(&mut self, terms: Terms<'_>, horizon: Timestamp, moments: Timestamp) -> bool {
+        self.forget(terms, horizon, moments);
+        let overflows = self.entries.len() > ENTRIES_MAX;
+        if overflows {
+            self.give_up(terms);
+        }
+        overflows
+    }
+
     /// Gives up the oldest event, as if it had never been.
-    pub(super) fn give_up(&mut self, terms: Terms<'_>) {
+    fn give_up(&mut self, terms: Terms<'_>) {
         let Some(oldest) = self.entries.first() else { return };
         self.entries.remove(&oldest);
         if terms.has_occurrences() {
-            self.occurrences.remove(&(oldest.value, oldest.time, oldest.tag));
+            self.occurrences.remove(&oldest);
         }
         let start = self.levels.newest().map_or(Timestamp::MIN, |newest| newest.time).minus(terms.within());
         if terms.has_amounts() && oldest.time > start {
@@ -271,21 +278,21 @@ impl Deep {
         for side in [Side::Peak, Side::Valley] {
             if let Some(range) = reach_of(reach, side) {
                 let weight = terms.gauge.weight(&oldest);
-                self.levels.raise((side, terms.gauge.limit), range, -weight, &mut Vec::new());
+                let limit = N::limit(terms.gauge.limit);
+                self.levels.raise((side, limit), range, N::from(-weight), &mut Vec::new());
             }
         }
     }
 
     pub(super) fn bytes(&self) -> usize {
-        // A B-tree's nodes are two thirds full on average, and have links.
-        let occurrences = self.occurrences.len() * (size_of::<Occurrence>() + 4) * 3 / 2;
+        let occurrences = self.occurrences.bytes(self.entries.len());
         self.entries.bytes() + self.levels.bytes() + self.amounts.bytes() + occurrences
     }
 }
 
 /// Whether the condition holds of the roles in the window that ends at, or just before, a moment.
 fn is_met(
-    occurrences: &BTreeSet<Occurrence>,
+    occurrences: &Occurrences,
     condition: &Condition,
     side: Side,
     (at, within): (Timestamp, Span),
@@ -295,9 +302,6 @@ fn is_met(
         Side::Peak => (start.plus(Span(1)), at),
         Side::Valley => (start, at.minus(Span(1))),
     };
-    let occurs = |role: usize| {
-        let role = role as i64;
-        from <= to && occurrences.range((role, from, 0)..=(role, to, u64::MAX)).next().is_some()
-    };
+    let occurs = |role: usize| occurrences.is_any(role as i64, from, to);
     is_true(condition, &occurs)
 }

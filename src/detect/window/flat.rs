@@ -160,7 +160,7 @@ impl WindowSpec {
         match Gauge::of(&self.measure, self.compare) {
             _ if window.is_empty() => false,
             Some(gauge) if !matches!(gauge.adds, Adds::Distinct | Adds::Rules(_)) => {
-                window.iter().map(|entry| gauge.weight(entry)).sum::<i128>() >= gauge.limit
+                window.iter().map(|entry| i128::from(gauge.weight(entry))).sum::<i128>() >= gauge.limit
             }
             _ => self.read(window).value.is_some_and(|value| self.compare.holds(value)),
         }

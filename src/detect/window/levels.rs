@@ -5,21 +5,55 @@
 //! crosses the limit; each moment crosses once, so that a late event costs the number of runs plus one run.
 
 use std::collections::VecDeque;
+use std::ops::{Add, AddAssign, Sub};
 
 use serde::{Deserialize, Serialize};
 
 use super::super::size;
-use super::sorted::RUN_MAX;
 use crate::time::{Span, Timestamp};
+
+/// The longest run.
+const RUN_MAX: usize = if cfg!(test) { 6 } else { 128 };
+
+/// The number a level is: 64 bits for counts, 128 for sums of amounts.
+pub(super) trait Level:
+    Copy + Ord + Default + From<i64> + Into<i128> + Add<Output = Self> + Sub<Output = Self> + AddAssign
+{
+    /// No level is this low.
+    const LOW: Self;
+    /// No level is this high.
+    const HIGH: Self;
+
+    /// A limit, or one out of reach if it is beyond what a level can be.
+    fn limit(limit: i128) -> Self;
+}
+
+impl Level for i64 {
+    const LOW: Self = Self::MIN / 4;
+    const HIGH: Self = Self::MAX / 4;
+
+    fn limit(limit: i128) -> Self {
+        Self::try_from(limit).map_or(Self::HIGH, |limit| limit.min(Self::HIGH))
+    }
+}
+
+impl Level for i128 {
+    const LOW: Self = Self::MIN / 4;
+    const HIGH: Self = Self::MAX / 4;
+
+    fn limit(limit: i128) -> Self {
+        limit.min(Self::HIGH)
+    }
+}
 
 /// A moment at which an event happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Moment {
+pub(super) struct Moment<N> {
     pub(super) time: Timestamp,
     /// The level of the window that ends here, `(time - within, time]`.
-    pub(super) peak: i128,
+    pub(super) peak: N,
     /// The level just before, of `[time - within, time)`: the lowest since the moment before this one.
-    pub(super) valley: i128,
+    pub(super) valley: N,
 }
 
 /// Which of a moment's two levels.
@@ -31,37 +65,34 @@ pub(super) enum Side {
 
 /// One of the two levels, over a run.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Track {
+struct Track<N> {
     /// To be added to the level of every moment.
-    add: i128,
+    add: N,
     /// The highest level below the limit, without `add`.
-    low: i128,
+    low: N,
     /// The lowest level not below the limit, without `add`.
-    high: i128,
+    high: N,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Run {
-    moments: Vec<Moment>,
-    peak: Track,
-    valley: Track,
+struct Run<N> {
+    moments: Vec<Moment<N>>,
+    peak: Track<N>,
+    valley: Track<N>,
 }
 
 /// The moments of one key's window, by time.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(super) struct Levels {
-    runs: VecDeque<Run>,
+pub(super) struct Levels<N> {
+    runs: VecDeque<Run<N>>,
 }
 
-/// No level is this low.
-const LOW: i128 = i128::MIN / 4;
-/// No level is this high.
-const HIGH: i128 = i128::MAX / 4;
+impl<N: Level> Track<N> {
+    fn new() -> Self {
+        Self { add: N::default(), low: N::LOW, high: N::HIGH }
+    }
 
-impl Track {
-    const NEW: Self = Self { add: 0, low: LOW, high: HIGH };
-
-    fn note(&mut self, level: i128, limit: i128) {
+    fn note(&mut self, level: N, limit: N) {
         if level < limit {
             self.low = self.low.max(level);
         } else {
@@ -70,23 +101,23 @@ impl Track {
     }
 
     /// Whether all levels can change by this much without one that crosses the limit.
-    fn is_clear(&self, delta: i128, limit: i128) -> bool {
+    fn is_clear(&self, delta: N, limit: N) -> bool {
         let (low, high) = (self.low + self.add + delta, self.high + self.add + delta);
-        (self.low == LOW || low < limit) && (self.high == HIGH || high >= limit)
+        (self.low == N::LOW || low < limit) && (self.high == N::HIGH || high >= limit)
     }
 }
 
-impl Run {
-    fn new(moments: Vec<Moment>, limit: i128) -> Self {
-        let mut run = Self { moments, peak: Track::NEW, valley: Track::NEW };
+impl<N: Level> Run<N> {
+    fn new(moments: Vec<Moment<N>>, limit: N) -> Self {
+        let mut run = Self { moments, peak: Track::new(), valley: Track::new() };
         run.settle(limit);
         run
     }
 
     /// Adds what is noted beside the run to its moments.
-    fn settle(&mut self, limit: i128) {
+    fn settle(&mut self, limit: N) {
         let (peak, valley) = (self.peak.add, self.valley.add);
-        (self.peak, self.valley) = (Track::NEW, Track::NEW);
+        (self.peak, self.valley) = (Track::new(), Track::new());
         for moment in &mut self.moments {
             moment.peak += peak;
             moment.valley += valley;
@@ -95,13 +126,13 @@ impl Run {
         }
     }
 
-    fn get(&self, index: usize) -> Option<Moment> {
+    fn get(&self, index: usize) -> Option<Moment<N>> {
         let found = self.moments.get(index)?;
         let (peak, valley) = (found.peak + self.peak.add, found.valley + self.valley.add);
         Some(Moment { time: found.time, peak, valley })
     }
 
-    const fn track(&mut self, side: Side) -> &mut Track {
+    fn track(&mut self, side: Side) -> &mut Track<N> {
         match side {
             Side::Peak => &mut self.peak,
             Side::Valley => &mut self.valley,
@@ -117,8 +148,8 @@ impl Run {
     }
 }
 
-impl Moment {
-    const fn level(&mut self, side: Side) -> &mut i128 {
+impl<N> Moment<N> {
+    const fn level(&mut self, side: Side) -> &mut N {
         match side {
             Side::Peak => &mut self.peak,
             Side::Valley => &mut self.valley,
@@ -126,19 +157,19 @@ impl Moment {
     }
 }
 
-impl Levels {
-    pub(super) fn newest(&self) -> Option<Moment> {
+impl<N: Level> Levels<N> {
+    pub(super) fn newest(&self) -> Option<Moment<N>> {
         let run = self.runs.back()?;
         run.get(run.moments.len().checked_sub(1)?)
     }
 
     /// The first moment not before this time.
-    pub(super) fn at_or_after(&self, time: Timestamp) -> Option<Moment> {
+    pub(super) fn at_or_after(&self, time: Timestamp) -> Option<Moment<N>> {
         let run = self.runs.get(self.run_of(time))?;
         run.get(run.moments.partition_point(|moment| moment.time < time))
     }
 
-    pub(super) fn get(&self, time: Timestamp) -> Option<Moment> {
+    pub(super) fn get(&self, time: Timestamp) -> Option<Moment<N>> {
         self.at_or_after(time).filter(|moment| moment.time == time)
     }
 
@@ -148,15 +179,15 @@ impl Levels {
     }
 
     /// Takes in a moment that is not known yet.
-    pub(super) fn insert(&mut self, mut moment: Moment, limit: i128) {
+    pub(super) fn insert(&mut self, mut moment: Moment<N>, limit: N) {
         let place = self.run_of(moment.time);
         if place == self.runs.len() {
             match self.runs.back_mut() {
                 Some(last) if last.moments.len() < RUN_MAX => {
                     last.peak.note(moment.peak - last.peak.add, limit - last.peak.add);
                     last.valley.note(moment.valley - last.valley.add, limit - last.valley.add);
-                    moment.peak -= last.peak.add;
-                    moment.valley -= last.valley.add;
+                    moment.peak = moment.peak - last.peak.add;
+                    moment.valley = moment.valley - last.valley.add;
                     last.moments.push(moment);
                 }
                 _ => self.runs.push_back(Run::new(vec![moment], limit)),
@@ -178,9 +209,9 @@ impl Levels {
     /// the limit.
     pub(super) fn raise(
         &mut self,
-        (side, limit): (Side, i128),
+        (side, limit): (Side, N),
         (from, to): (Timestamp, Timestamp),
-        delta: i128,
+        delta: N,
         crossed: &mut Vec<Timestamp>,
     ) {
         let first = self.run_of(from);
@@ -191,7 +222,7 @@ impl Levels {
                 continue;
             }
             run.settle(limit);
-            let mut track = Track::NEW;
+            let mut track = Track::new();
             for moment in &mut run.moments {
                 let time = moment.time;
                 let level = moment.level(side);
@@ -208,14 +239,14 @@ impl Levels {
     /// Sets one level to the limit at every moment in `[from, to]` that is below it and where `is_reached`.
     pub(super) fn reach(
         &mut self,
-        (side, limit): (Side, i128),
+        (side, limit): (Side, N),
         (from, to): (Timestamp, Timestamp),
         crossed: &mut Vec<Timestamp>,
         is_reached: impl Fn(Timestamp) -> bool,
     ) {
         let first = self.run_of(from);
         for run in self.runs.range_mut(first..).take_while(|run| run.first_time() <= to) {
-            if run.track(side).low == LOW {
+            if run.track(side).low == N::LOW {
                 continue;
             }
             for moment in &mut run.moments {
@@ -238,9 +269,7 @@ impl Levels {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let full = self.runs.len().saturating_sub(1) * size::block(RUN_MAX * size_of::<Moment>());
-        let last = self.runs.back().map_or(0, |run| size::list::<Moment>(run.moments.len()));
-        full + last + size::queue(&self.runs)
+use super::super::size;
     }
 }
 

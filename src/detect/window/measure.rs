@@ -151,12 +151,12 @@ impl<'a> Gauge<'a> {
     }
 
     /// What an event adds, whatever else is in the window.
-    pub(super) fn weight(&self, entry: &Entry) -> i128 {
+    pub(super) fn weight(&self, entry: &Entry) -> i64 {
         match self.adds {
             Adds::One | Adds::Distinct | Adds::Rules(_) => 1,
-            Adds::Amount => i128::from(entry.value),
-            Adds::AtLeast(line) => i128::from(entry.value >= line),
-            Adds::AtMost(line) => i128::from(entry.value <= line),
+            Adds::Amount => entry.value,
+            Adds::AtLeast(line) => i64::from(entry.value >= line),
+            Adds::AtMost(line) => i64::from(entry.value <= line),
         }
     }
 }
