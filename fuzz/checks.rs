@@ -147,7 +147,7 @@ fn detection_of(condition: &str) -> Option<Detection> {
 }
 
 fn rules(path: &str, text: &str) {
-    let Loaded { rules, filters, diagnostics } = read(path, text);
+    let Loaded { rules, filters, diagnostics, .. } = read(path, text);
     diagnostics.iter().for_each(|diagnostic| inside(text, diagnostic));
     let shown = render(&diagnostics, &|_| Some(text), true);
     assert_eq!(shown.is_empty(), diagnostics.is_empty());

@@ -18,7 +18,7 @@ use super::rules;
 use crate::clock::Clock;
 use crate::decode::blank;
 use crate::engine::{Effects, Engine, Hits, Limits, RuleSet};
-use crate::event::{Catalogue, Entry, Event, Format};
+use crate::event::{Entry, Event, Format};
 use crate::log::Reader;
 use crate::pipeline::Pipeline;
 use crate::time::{Span, Timestamp};
@@ -47,6 +47,8 @@ pub struct BacktestArgs {
     /// How the events are written: gitlab, github, azure_devops, bitbucket, generic. Guessed from the first lines when absent
     #[arg(long, value_name = "FORMAT", value_parser = parse_format)]
     source: Option<Format>,
+    #[command(flatten)]
+    enrich: rules::EnrichArgs,
     /// How late an event may be and still be judged by windows
     #[arg(long, value_name = "SPAN", default_value = "5m")]
     lateness: Span,
@@ -81,20 +83,19 @@ pub(super) fn parse_format(name: &str) -> Result<Format, String> {
 /// Runs it. Exit code 1 when a rule or a line could not be read, so that nobody takes half a result for a whole.
 pub fn run(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
     let now = Clock::system().now();
-    let catalogue = Arc::new(Catalogue::built_in());
-    let reading = rules::read(&args.rules, args.lists.as_deref(), args.lateness, now)?;
+    let reading = rules::read(&args.rules, (args.lists.as_deref(), &args.enrich), args.lateness, now)?;
     let mut history = open(args, now)?;
     let limits = Limits { lateness: args.lateness, ..Limits::default() };
     let other = match args.against.as_slice() {
         [] => None,
-        paths => Some(rules::read(paths, args.lists.as_deref(), args.lateness, now)?.rules),
+        paths => Some(rules::read(paths, (args.lists.as_deref(), &args.enrich), args.lateness, now)?.rules),
     };
     let mut output = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
     let report = Report::new(args.format, args.findings);
     let (format, source) = history.origin();
     let event = blank(format, &source, Timestamp::default());
-    let mut pass = Pass::new(Arc::clone(&reading.rules), &catalogue, limits, (report, event.clone()));
-    let mut against = other.map(|rules| Pass::new(rules, &catalogue, limits, (Report::silent(), event)));
+    let mut pass = Pass::new(Arc::clone(&reading.rules), limits, (report, event.clone()));
+    let mut against = other.map(|rules| Pass::new(rules, limits, (Report::silent(), event)));
     judge_all(args, &mut history, (&mut pass, against.as_mut()), &mut output)?;
     let refused = std::mem::take(&mut pass.refused);
     let summary = pass.finish(&mut output)?;
@@ -188,14 +189,9 @@ struct Pass {
 }
 
 impl Pass {
-    fn new(
-        rules: Arc<RuleSet>,
-        catalogue: &Arc<Catalogue>,
-        limits: Limits,
-        (report, event): (Report, Event),
-    ) -> Self {
+    fn new(rules: Arc<RuleSet>, limits: Limits, (report, event): (Report, Event)) -> Self {
         Self {
-            engine: Engine::new(Arc::clone(&rules), Arc::clone(catalogue), limits),
+            engine: Engine::new(Arc::clone(&rules), Arc::clone(rules.catalogue()), limits),
             rules,
             hits: Hits::default(),
             event,

@@ -154,7 +154,8 @@ fn tried(args: &DraftArgs, examples: &[Event], text: &str) -> anyhow::Result<(bo
     let path = dir.path().join("draft.yml");
     std::fs::write(&path, text)?;
     let lateness = Limits::default().lateness;
-    let reading = rules::read(&[path], None, lateness, Timestamp::default())?;
+    let reading =
+        rules::read(&[path], (None, &rules::EnrichArgs::default()), lateness, Timestamp::default())?;
     let engine =
         || Engine::new(Arc::clone(&reading.rules), Arc::new(Catalogue::built_in()), Limits::default());
     let (mut past, mut effects) = (engine(), Effects::default());

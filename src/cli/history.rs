@@ -204,8 +204,7 @@ mod tests {
 
     #[test]
     fn lines_are_whole_however_they_come() {
-        let long = "x".repeat(BLOCK);
-        let text = format!("{{\"a\":1}}\n\n  \r\n{{\"b\":2}}\r\n{long}\n{{\"last\":3}}");
+        let text = ["{\"a\":1}\n\n  \r\n{\"b\":2}\r", &*"x".repeat(BLOCK), "{\"last\":3}"].join("\n");
         let expected: Vec<(u64, String)> = (1..)
             .zip(text.split('\n'))
             .map(|(number, line)| (number, line.trim_end().to_owned()))

@@ -4,9 +4,10 @@
 //! documentation reuses the id 1), so time, author, entity and type go in too. Events that GitLab only streams
 //! get a fresh random id on every delivery; for those the content without the id decides.
 
+use std::hash::Hasher;
 use std::ops::Range;
 
-use smallvec::SmallVec;
+use rustc_hash::FxHasher;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::event::{Catalogue, Event, Extracted, Format};
@@ -18,24 +19,31 @@ use super::decoded::field;
 pub enum Strength {
     /// BLAKE3: nobody can make an event that passes for another one. For the log.
     Lasting,
-    /// 8 bytes by XXH3: many times faster, for history that was accepted before.
+    /// 8 bytes by FxHash and XXH3: many times faster, for history that was accepted before.
     Quick,
 }
 
 enum Digest {
     Lasting(Box<blake3::Hasher>),
-    /// The parts, each behind its length; a long one is its hash.
-    Quick(SmallVec<[u8; 256]>),
+    Quick(u64),
 }
 
-/// Longer parts of a quick key are hashed by themselves.
-const PART_MAX: usize = 64;
+/// FxHash reads a short text in half the time that XXH3 needs to begin.
+#[inline]
+fn quick_hash(text: &[u8]) -> u64 {
+    if text.len() > 48 {
+        return xxh3_64(text);
+    }
+    let mut hasher = FxHasher::default();
+    hasher.write(text);
+    hasher.finish()
+}
 
 impl Digest {
     fn new(strength: Strength) -> Self {
         match strength {
             Strength::Lasting => Self::Lasting(Box::default()),
-            Strength::Quick => Self::Quick(SmallVec::new()),
+            Strength::Quick => Self::Quick(0),
         }
     }
 
@@ -44,22 +52,22 @@ impl Digest {
             Self::Lasting(hasher) => {
                 hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
             }
-            Self::Quick(parts) => {
-                let length = part.len().to_le_bytes();
-                if part.len() <= PART_MAX {
-                    parts.extend_from_slice(length.get(..1).unwrap_or_default());
-                    parts.extend_from_slice(part.as_bytes());
-                } else {
-                    parts.push(u8::MAX);
-                    parts.extend_from_slice(&length);
-                    parts.extend_from_slice(&xxh3_64(part.as_bytes()).to_le_bytes());
-                }
+            // One to one in the part's hash; the rotation makes the order count.
+            Self::Quick(state) => {
+                let mixed = state.rotate_left(23) ^ quick_hash(part.as_bytes());
+                *state = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
             }
         }
     }
 
     fn add_number(&mut self, number: i64) {
-        self.add(itoa::Buffer::new().format(number));
+        match self {
+            Self::Lasting(_) => self.add(itoa::Buffer::new().format(number)),
+            Self::Quick(state) => {
+                let mixed = state.rotate_left(23) ^ number.cast_unsigned();
+                *state = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            }
+        }
     }
 
     fn finish(self) -> u128 {
@@ -69,7 +77,7 @@ impl Digest {
                 bytes.copy_from_slice(hasher.finalize().as_bytes().get(..16).unwrap_or(&[0; 16]));
                 u128::from_le_bytes(bytes)
             }
-            Self::Quick(parts) => u128::from(xxh3_64(&parts)),
+            Self::Quick(state) => u128::from(state),
         }
     }
 }

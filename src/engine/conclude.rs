@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use serde_json::Map;
-
 use super::effects::Effects;
 use super::judge::Engine;
 use super::ruleset::Unit;
 use crate::alert::{Alert, AlertId, Finding};
 use crate::detect::{Completion, Episode, Episodes, Hit, Merge};
 use crate::event::Position;
+use crate::script::EventValue;
 use crate::time::{Span, Timestamp};
 
 /// Where something is found: the key of a detector, and the source whose events led to it.
@@ -38,7 +37,8 @@ impl Engine {
             alert: None,
         };
         if !unit.is_silent || !unit.followers.is_empty() {
-            let name = |index: usize| alert_id(&unit.rule.id, key, completion.position, index);
+            let name =
+                |index: usize| alert_id((&unit.rule.id, key), (completion.position, completion.time), index);
             let mut untracked = Episodes::default();
             let episodes = self.episodes(&place).unwrap_or(&mut untracked);
             let opened_by = (completion.position, thousandths(completion.score));
@@ -86,7 +86,7 @@ impl Engine {
             let Some((key, value)) = follower.told(place.unit, place.key, episode.score) else { continue };
             let (detector, role, position) = (follower.detector, follower.role, episode.position);
             let hit = Hit { detector, role, key, value, time: at, position };
-            self.feed(unit, &hit, (place.source, at), &Map::new, effects);
+            self.feed(unit, &hit, (place.source, at), &EventValue::default, effects);
         }
     }
 }
@@ -109,10 +109,12 @@ fn thousandths(score: Option<f64>) -> u32 {
     score.map_or(0, |score| (score * 1000.0).round().clamp(0.0, f64::from(u32::MAX)) as u32)
 }
 
-/// 16 bytes of BLAKE3 over rule, key, completing event and the stretch's number, in hex.
-fn alert_id(rule: &str, key: &str, position: Position, index: usize) -> AlertId {
+/// 16 bytes of BLAKE3 over rule, key, completing event, moment and the stretch's number, in hex. (One late event may
+/// complete what is found at several moments.)
+fn alert_id((rule, key): (&str, &str), (position, at): (Position, Timestamp), index: usize) -> AlertId {
     let mut hasher = blake3::Hasher::new();
-    for part in [rule.as_bytes(), key.as_bytes(), &position.to_le_bytes(), &index.to_le_bytes()] {
+    let (position, at, index) = (position.to_le_bytes(), at.0.to_le_bytes(), index.to_le_bytes());
+    for part in [rule.as_bytes(), key.as_bytes(), &position, &at, &index] {
         hasher.update(&(part.len() as u64).to_le_bytes());
         hasher.update(part);
     }

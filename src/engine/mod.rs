@@ -10,6 +10,8 @@ mod judge;
 mod limits;
 mod room;
 mod ruleset;
+#[cfg(test)]
+mod script_tests;
 mod snapshot;
 mod specify;
 mod state;

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use crate::alert::LedgerReason;
 use crate::decode::{DecodeError, Strength, decode, finish, id, utf8};
 use crate::detect::{Detector, Hit};
-use crate::event::{Entry, Event, Format, Position};
+use crate::event::{Catalogue, Entry, Event, Format, Position};
 use crate::matcher::{Matcher, Scratch};
 use crate::rule::ast::Rule;
 use crate::time::Timestamp;
@@ -105,6 +105,7 @@ pub struct RuleSet {
     pub(super) units: Vec<Unit>,
     pub(super) lanes: Vec<Lane>,
     pub(super) numbers: FxHashMap<Arc<str>, usize>,
+    pub(super) catalogue: Arc<Catalogue>,
 }
 
 /// What one event means to the detectors, and the scratch space for finding out. Reused from event to event.
@@ -134,6 +135,12 @@ impl RuleSet {
     #[must_use]
     pub fn units(&self) -> &[Unit] {
         &self.units
+    }
+
+    /// What the rules see of events beyond their bytes; who shows an event to people does it with the same.
+    #[must_use]
+    pub const fn catalogue(&self) -> &Arc<Catalogue> {
+        &self.catalogue
     }
 
     /// One rule by its id.

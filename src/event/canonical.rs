@@ -39,11 +39,12 @@ pub fn canonical(event: &Event, catalogue: &Catalogue) -> Map<String, Value> {
     if event.position > 0 {
         object.insert("position".to_owned(), event.position.into());
     }
+    super::computed::lay_over(&mut object, catalogue.enrichment());
     object
 }
 
 /// The value at a dotted path; through arrays, the first element that has it.
-fn lookup<'a>(object: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
+pub(super) fn lookup<'a>(object: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
     let mut parts = path.split('.');
     let first = object.get(parts.next()?)?;
     parts

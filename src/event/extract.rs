@@ -7,6 +7,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::computed::Memo;
 use super::marks::Marks;
 use super::plan::{Field, Own, Plan};
 use super::shape::Shape;
@@ -45,17 +46,26 @@ impl<'a> Scalar<'a> {
 pub struct Extracted {
     /// Of the plan: where the fields' values come from.
     fields: Arc<[Field]>,
-    slots: Vec<Slot>,
-    /// The slots that hold something.
-    touched: Vec<u16>,
-    /// The values of slots beyond their first ones.
-    pieces: Vec<Piece>,
+    pub(super) slots: Slots,
     /// Values of the receiver's own.
     own: Vec<Piece>,
     pub(super) all: Vec<Held>,
     scratch: String,
     pub(super) shape: Shape,
+    pub(super) memo: Memo,
+    /// Room for what a table is asked.
+    pub(super) key: String,
     pub(super) marks: Marks,
+}
+
+/// The values of each path.
+#[derive(Debug, Default)]
+pub(super) struct Slots {
+    slots: Vec<Slot>,
+    /// The slots that hold something.
+    touched: Vec<u16>,
+    /// The values of slots beyond their first ones.
+    pieces: Vec<Piece>,
 }
 
 /// A path's values: the first and, as an index plus 1, the last one's piece.
@@ -97,43 +107,54 @@ pub(super) enum Held {
 /// Why bytes could not be read: where and what.
 pub type ExtractError = serde_json::Error;
 
+impl Slots {
+    fn clear(&mut self) {
+        for slot in self.touched.drain(..) {
+            self.slots[usize::from(slot)] = EMPTY;
+        }
+        self.pieces.clear();
+    }
+
+    #[inline]
+    pub(super) fn push(&mut self, slot: u16, held: Held) {
+        let Some(found) = self.slots.get_mut(usize::from(slot)) else { return };
+        if !matches!(found.first.held, Held::Missing) {
+            return self.push_behind(slot, held);
+        }
+        found.first.held = held;
+        self.touched.push(slot);
+    }
+
+    #[inline(never)]
+    fn push_behind(&mut self, slot: u16, held: Held) {
+        self.pieces.push(Piece::only(held));
+        let index = narrow(self.pieces.len());
+        let Some(found) = self.slots.get_mut(usize::from(slot)) else { return };
+        match found.last {
+            0 => found.first.next = index,
+            last => self.pieces[last as usize - 1].next = index,
+        }
+        found.last = index;
+    }
+}
+
 impl Extracted {
     /// Another event comes, to be read by this plan.
     pub(super) fn begin(&mut self, plan: &Plan) {
         if self.shape.begin(plan.fingerprint, plan.nodes.len()) {
             self.fields = Arc::clone(&plan.fields);
-            self.slots.clear();
-            self.slots.resize(plan.slots, EMPTY);
+            self.slots = Slots::default();
+            self.slots.slots.resize(plan.slots, EMPTY);
         }
         self.clear();
     }
 
     /// Forgets what was found.
     pub(super) fn clear(&mut self) {
-        for slot in self.touched.drain(..) {
-            self.slots[usize::from(slot)] = EMPTY;
-        }
-        self.pieces.clear();
+        self.slots.clear();
         self.own.clear();
         self.all.clear();
         self.scratch.clear();
-    }
-
-    #[inline]
-    pub(super) fn push(&mut self, slot: u16, held: Held) {
-        let Some(found) = self.slots.get_mut(usize::from(slot)) else { return };
-        if matches!(found.first.held, Held::Missing) {
-            found.first.held = held;
-            self.touched.push(slot);
-            return;
-        }
-        self.pieces.push(Piece::only(held));
-        let index = narrow(self.pieces.len());
-        match found.last {
-            0 => found.first.next = index,
-            last => self.pieces[last as usize - 1].next = index,
-        }
-        found.last = index;
     }
 
     pub(super) fn keep(&mut self, text: &str) -> (u32, u32) {
@@ -151,36 +172,53 @@ impl Extracted {
         let found = self.first(&plan.type_slots);
         let name = self.scalar(found.held, raw).text();
         let known = name.or(event.type_hint.as_deref()).and_then(|name| catalogue.get(event.format, name));
-        let has_name = name.is_some();
-        let is_named = |text: &str| name == Some(text);
+        // A text that is made, or else what was found.
         let type_piece = match (known, event.type_hint.as_deref()) {
-            (Some(known), _) if !is_named(&known.name) => Err(&*known.name),
-            (None, Some(hint)) if !has_name => Err(hint),
-            _ => Ok(found),
+            (Some(known), _) if name != Some(&*known.name) => Ok(&*known.name),
+            (None, Some(hint)) if name.is_none() => Ok(hint),
+            _ => Err(found),
         };
         for own in &plan.own {
-            let text = match own {
-                Own::EventType => match type_piece {
-                    Err(text) => Some(text),
-                    Ok(found) => {
-                        self.own.push(found);
-                        continue;
-                    }
-                },
-                Own::Category => known.map(|known| &*known.category),
-                Own::Tier => known.map(|known| known.tier.name()),
-                Own::ReceivedFrom => Some(&*event.source),
+            let made = match own {
+                Own::EventType => type_piece,
+                Own::Category(slot) => known.map(|known| &*known.category).ok_or(self.first(&[*slot])),
+                Own::Tier(slot) => known.map(|known| known.tier.name()).ok_or(self.first(&[*slot])),
+                Own::ReceivedFrom => Ok(&*event.source),
                 Own::ReceivedAt => {
                     let (start, end) = self.keep(&event.received_at.to_string());
-                    self.own.push(Piece::only(Held::Scratch(start, end)));
-                    continue;
+                    Err(Piece::only(Held::Scratch(start, end)))
                 }
+                Own::Computed => Err(EMPTY.first),
             };
-            let held = text.map_or(Held::Missing, |text| {
-                let (start, end) = self.keep(text);
-                Held::Scratch(start, end)
-            });
-            self.own.push(Piece::only(held));
+            let piece = made.map_or_else(
+                |found| found,
+                |text| {
+                    let (start, end) = self.keep(text);
+                    Piece::only(Held::Scratch(start, end))
+                },
+            );
+            self.own.push(piece);
+        }
+        if !plan.steps.is_empty() {
+            self.compute(plan, raw);
+        }
+    }
+
+    /// Gives a field the value that was worked out for it.
+    pub(super) fn set(&mut self, field: usize, held: Held) {
+        self.put(field, Piece::only(held));
+    }
+
+    /// Gives a field what the event itself has there.
+    pub(super) fn set_sent(&mut self, field: usize, slots: &[u16]) {
+        let sent = self.first(slots);
+        self.put(field, sent);
+    }
+
+    fn put(&mut self, field: usize, piece: Piece) {
+        let Some(Field::Own(index)) = self.fields.get(field) else { return };
+        if let Some(own) = self.own.get_mut(usize::from(*index)) {
+            *own = piece;
         }
     }
 
@@ -188,7 +226,7 @@ impl Extracted {
     fn first(&self, slots: &[u16]) -> Piece {
         let mut found = Piece::only(Held::Missing);
         for slot in slots {
-            let Some(Slot { first, .. }) = self.slots.get(usize::from(*slot)) else { continue };
+            let Some(Slot { first, .. }) = self.slots.slots.get(usize::from(*slot)) else { continue };
             match (first.held, found.held) {
                 (Held::Missing, _) => {}
                 (Held::Null, Held::Missing) => found = *first,
@@ -279,7 +317,7 @@ impl<'a> Iterator for Values<'a> {
         }
         self.next = match next {
             0 => Piece::only(Held::Missing),
-            next => *self.extracted.pieces.get(next as usize - 1)?,
+            next => *self.extracted.slots.pieces.get(next as usize - 1)?,
         };
         Some(self.extracted.scalar(held, self.raw))
     }
@@ -288,4 +326,11 @@ impl<'a> Iterator for Values<'a> {
 /// Texts are kept as 32-bit ranges: an event is far below 4 GiB.
 pub(super) fn narrow(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+/// A number as JSON has it: whole ones without a fraction.
+pub(super) fn json_number(number: f64) -> serde_json::Value {
+    #[expect(clippy::cast_possible_truncation, reason = "only where it is whole and small")]
+    let whole = (number.fract() == 0.0 && number.abs() < 1e15).then_some(number as i64);
+    whole.map_or_else(|| number.into(), Into::into)
 }

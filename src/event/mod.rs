@@ -5,6 +5,7 @@
 
 mod canonical;
 mod catalogue;
+mod computed;
 mod extract;
 mod format;
 mod mend;

@@ -7,11 +7,13 @@ use rustc_hash::FxBuildHasher;
 use serde::de::DeserializeSeed;
 use smallvec::SmallVec;
 
+use super::computed::Step;
 use super::extract::{ExtractError, Extracted};
 use super::mend::mended;
 use super::scan;
 use super::walk::{Root, Walk};
 use super::{Catalogue, Event, Format};
+use crate::enrich::Enrichment;
 
 /// Which fields to take out of events of one format.
 #[derive(Debug, Clone)]
@@ -24,6 +26,8 @@ pub struct Plan {
     pub(super) type_slots: Vec<u16>,
     pub(super) slots: usize,
     pub(super) takes_all: bool,
+    /// Works out the fields that are `Computed`.
+    pub(super) steps: Vec<Step>,
     /// Equal plans have equal fingerprints.
     pub(super) fingerprint: u64,
 }
@@ -59,10 +63,14 @@ pub(super) enum Field {
 pub(super) enum Own {
     /// As it stands there, then the type hint; former names become current ones.
     EventType,
-    Category,
-    Tier,
+    /// The catalogue's; failing that, what stands in this slot.
+    Category(u16),
+    /// Likewise.
+    Tier(u16),
     ReceivedFrom,
     ReceivedAt,
+    /// Filled in by a step.
+    Computed,
 }
 
 /// The wanted keys of one object and the nodes they lead to. A key is found by its length and first eight
@@ -118,25 +126,28 @@ impl Plan {
     /// gives by index; with `takes_all` also every scalar of the event, for keywords.
     #[must_use]
     pub fn new(format: Format, fields: &[String], takes_all: bool) -> Self {
-        let fingerprint = FxBuildHasher.hash_one((format, fields, takes_all));
-        let mut plan = Self {
+        Self::enriched(format, fields, takes_all, &Enrichment::default())
+    }
+
+    /// A plan for these fields in which none has a source yet.
+    pub(super) fn empty(format: Format, fields: &[String], takes_all: bool) -> Self {
+        Self {
             nodes: vec![Branch::default()],
             fields: Arc::default(),
             own: Vec::new(),
             type_slots: Vec::new(),
             slots: 0,
             takes_all,
-            fingerprint,
-        };
-        plan.fields = fields.iter().map(|field| plan.field(format, field)).collect();
-        plan
+            steps: Vec::new(),
+            fingerprint: FxBuildHasher.hash_one((format, fields, takes_all)),
+        }
     }
 
-    fn field(&mut self, format: Format, field: &str) -> Field {
+    pub(super) fn field(&mut self, format: Format, field: &str) -> Field {
         let own = match field {
             "event_type" => Own::EventType,
-            "category" => Own::Category,
-            "tier" => Own::Tier,
+            "category" => Own::Category(self.slot(field)),
+            "tier" => Own::Tier(self.slot(field)),
             "source" => Own::ReceivedFrom,
             "received_at" => Own::ReceivedAt,
             _ => return Field::Slots(self.slots_of(format, field)),
@@ -145,6 +156,11 @@ impl Plan {
             let paths = format.paths("event_type").unwrap_or_default();
             self.type_slots = paths.iter().map(|path| self.slot(path)).collect();
         }
+        self.made(own)
+    }
+
+    /// A field whose value is made.
+    pub(super) fn made(&mut self, own: Own) -> Field {
         self.own.push(own);
         Field::Own(u16::try_from(self.own.len() - 1).unwrap_or(u16::MAX))
     }
@@ -159,7 +175,7 @@ impl Plan {
     }
 
     /// The slot of a path, entered into the tree; a dotted name is also looked for as one key of the top level.
-    fn slot(&mut self, path: &str) -> u16 {
+    pub(super) fn slot(&mut self, path: &str) -> u16 {
         let mut node = 0;
         for part in path.split('.') {
             node = self.child(node, part);

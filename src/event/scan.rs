@@ -11,7 +11,7 @@ use serde::de::{DeserializeSeed, IgnoredAny};
 
 use super::extract::{Extracted, Held};
 use super::plan::{NO_SLOT, Plan};
-use super::shape::Kind;
+use super::shape::{Kind, Step};
 use super::walk::{ValueAt, Walk};
 
 /// Not a wanted path.
@@ -54,24 +54,47 @@ struct Scanner<'p, 'o, 'r> {
 impl Scanner<'_, '_, '_> {
     /// From value to value, over known stretches.
     fn follow(&mut self) -> Option<()> {
-        let mut before = 0;
+        let (mut before, mut at) = (0, 0);
         loop {
-            let step = self.out.shape.step(before, self.raw.get(self.at..)?)?;
-            self.at += step.length as usize;
-            for at in 0..self.out.shape.said(&step).len() {
-                let (slot, held) = *self.out.shape.said(&step).get(at)?;
-                self.take(slot, held);
-            }
-            match step.kind {
-                Kind::Text => {
-                    self.text(step.node, step.slot)?;
-                    self.at -= 1;
+            let Extracted { shape, marks, slots, all, .. } = &mut *self.out;
+            before = shape.find(before, self.raw.get(at..)?)?;
+            let step = *shape.step(before)?;
+            at += step.length as usize;
+            if step.says {
+                for (slot, held) in shape.said(&step) {
+                    slots.push(*slot, *held);
+                    if self.plan.takes_all && !matches!(held, Held::Null | Held::Composite) {
+                        all.push(*held);
+                    }
                 }
-                Kind::Number => self.number(self.at, step.node, step.slot)?,
-                Kind::End => return Some(()),
             }
-            before = step.id;
+            let end = if step.kind == Kind::Text { marks.next(at) } else { at };
+            if step.kind == Kind::Text && *self.raw.get(end)? == b'"' {
+                let held = Held::Raw(at as u32, end as u32);
+                if step.slot != NO_SLOT {
+                    slots.push(step.slot, held);
+                }
+                if self.plan.takes_all {
+                    all.push(held);
+                }
+                at = end;
+            } else if step.kind == Kind::End {
+                return Some(());
+            } else {
+                at = self.other_value(at, step)?;
+            }
         }
+    }
+
+    /// A number, or a text with escapes; answers where the stretch behind it begins.
+    fn other_value(&mut self, at: usize, step: Step) -> Option<usize> {
+        self.at = at;
+        if step.kind == Kind::Number {
+            self.number(at, step.node, step.slot)?;
+            return Some(self.at);
+        }
+        self.text(step.node, step.slot)?;
+        Some(self.at - 1)
     }
 
     fn event(&mut self) -> Option<()> {
@@ -227,7 +250,7 @@ impl Scanner<'_, '_, '_> {
     #[inline]
     fn take(&mut self, slot: u16, held: Held) {
         if slot != NO_SLOT {
-            self.out.push(slot, held);
+            self.out.slots.push(slot, held);
         }
         if self.plan.takes_all && !matches!(held, Held::Null | Held::Composite) {
             self.out.all.push(held);

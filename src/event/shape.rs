@@ -71,12 +71,13 @@ struct Stretch {
 /// A stretch that was found: where it leads.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Step {
-    pub(super) id: u32,
     pub(super) length: u32,
     pub(super) kind: Kind,
     /// Of the value behind it.
     pub(super) node: u32,
     pub(super) slot: u16,
+    /// Whether there are brackets or words in the stretch for which there is a slot.
+    pub(super) says: bool,
     /// A range of what is said; see [`Shape::said`].
     said: (u32, u32),
 }
@@ -122,31 +123,33 @@ impl Shape {
 
     /// The stretch behind another one (0: the beginning) with which the text goes on, if it is a known one.
     #[inline]
-    pub(super) fn step(&mut self, before: u32, text: &[u8]) -> Option<Step> {
+    pub(super) fn find(&mut self, before: u32, text: &[u8]) -> Option<u32> {
         let words = head(text);
         let next = self.stretches.get(before as usize)?.next;
-        let stretch = self.stretches.get(next as usize)?;
-        if stretch.fits(&words, text) {
-            return Some(stretch.step);
+        if self.stretches.get(next as usize)?.fits(&words, text) {
+            return Some(next);
         }
         self.search(before, &words, text)
     }
 
     #[inline(never)]
-    fn search(&mut self, before: u32, words: &[u64; WORDS], text: &[u8]) -> Option<Step> {
+    fn search(&mut self, before: u32, words: &[u64; WORDS], text: &[u8]) -> Option<u32> {
         let state = self.stretches.get(before as usize)?.state;
         let fits = |id: &&u32| self.stretches.get(**id as usize).is_some_and(|known| known.fits(words, text));
         let id = *self.states.get(state as usize)?.iter().find(fits)?;
         self.stretches.get_mut(before as usize)?.next = id;
-        self.stretches.get(id as usize).map(|stretch| stretch.step)
+        Some(id)
+    }
+
+    /// Where a stretch leads.
+    #[inline]
+    pub(super) fn step(&self, stretch: u32) -> Option<&Step> {
+        self.stretches.get(stretch as usize).map(|stretch| &stretch.step)
     }
 
     /// What a stretch says: the slots of the objects, empty arrays, `true`, `false` and `null` in it.
     #[inline]
     pub(super) fn said(&self, step: &Step) -> &[(u16, Held)] {
-        if step.said.0 == step.said.1 {
-            return &[];
-        }
         self.said.get(step.said.0 as usize..step.said.1 as usize).unwrap_or_default()
     }
 
@@ -159,7 +162,7 @@ impl Shape {
         (self.lesson.is_on, self.lesson.from, self.lesson.said_from) = (is_on, 0, 0);
         if is_on && self.stretches.is_empty() {
             let state = self.state(Kind::End);
-            let step = Step { id: 0, length: 0, kind: Kind::End, node: 0, slot: NO_SLOT, said: (0, 0) };
+            let step = Step { length: 0, kind: Kind::End, node: 0, slot: NO_SLOT, says: false, said: (0, 0) };
             self.stretches.push(Stretch { state, ..Stretch::new(&[], step) });
         }
     }
@@ -224,7 +227,7 @@ impl Shape {
         let text = raw.get(noted.range.0..)?;
         let words = head(text);
         let id = match self.search(before, &words, text) {
-            Some(step) => step.id,
+            Some(id) => id,
             None => {
                 let state = self.stretches.get(before as usize)?.state;
                 let choices = self.states.get_mut(state as usize)?;
@@ -236,11 +239,11 @@ impl Shape {
                 let said = self.said.len() as u32;
                 self.said.extend_from_slice(self.lesson.said.get(noted.said.0..noted.said.1)?);
                 let step = Step {
-                    id,
                     length: bytes.len() as u32,
                     kind: noted.kind,
                     node: noted.node,
                     slot: noted.slot,
+                    says: self.said.len() as u32 > said,
                     said: (said, self.said.len() as u32),
                 };
                 choices.push(id);
@@ -289,20 +292,26 @@ impl Stretch {
 
 /// A text's first bytes as little-endian words, with zeros behind its end: no stretch has a zero.
 #[inline]
-fn head(text: &[u8]) -> [u64; WORDS] {
-    let mut padded = [0; BYTES];
-    let chunk = match text.first_chunk::<BYTES>() {
-        Some(chunk) => chunk,
-        None => {
-            padded.iter_mut().zip(text).for_each(|(to, from)| *to = *from);
-            &padded
-        }
-    };
-    let mut words = [0; WORDS];
-    for (word, bytes) in words.iter_mut().zip(chunk.as_chunks::<8>().0) {
-        *word = u64::from_le_bytes(*bytes);
+pub(super) fn head(text: &[u8]) -> [u64; WORDS] {
+    match text.first_chunk::<BYTES>() {
+        Some(chunk) => words(chunk),
+        None => short_head(text),
     }
-    words
+}
+
+#[inline(never)]
+fn short_head(text: &[u8]) -> [u64; WORDS] {
+    let mut padded = [0; BYTES];
+    padded.iter_mut().zip(text).for_each(|(to, from)| *to = *from);
+    words(&padded)
+}
+
+#[inline]
+fn words(chunk: &[u8; BYTES]) -> [u64; WORDS] {
+    match chunk.as_chunks::<8>().0 {
+        [first, second, third] => [*first, *second, *third].map(u64::from_le_bytes),
+        _ => [0; WORDS],
+    }
 }
 
 /// Keeps the first bytes of a little-endian word.

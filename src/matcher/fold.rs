@@ -85,8 +85,11 @@ fn is_folded(text: &[u8]) -> bool {
     let Some(last) = text.last_chunk::<8>() else {
         return text.iter().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
     };
-    let words = text.as_chunks::<8>().0.iter();
-    words.chain([last]).fold(0, |found, word| found | folding(u64::from_le_bytes(*word))) == 0
+    let mut found = folding(u64::from_le_bytes(*last));
+    for word in text.as_chunks::<8>().0 {
+        found |= folding(u64::from_le_bytes(*word));
+    }
+    found == 0
 }
 
 /// Marks the upper case and what is no ASCII among eight bytes; behind such, other bytes may be marked too.
