@@ -91,7 +91,7 @@ impl BucketSpec {
     /// Judges the events from `place` on, up to the first one for which nothing has changed; answers which.
     fn refill(&self, state: &mut BucketState, place: usize) -> usize {
         let mut before = state.before(place);
-        for (index, drop) in state.drops.iter_mut().enumerate().skip(place) {
+        for (index, drop) in (place..).zip(state.drops.range_mut(place..)) {
             let level = self.after(before, drop.level.time);
             if level == drop.level {
                 return index;
@@ -115,7 +115,7 @@ impl BucketSpec {
         let mut held: SmallVec<[Held; 1]> = SmallVec::new();
         let mut before = state.before(from).filter(|level| level.over);
         let mut last = None;
-        for (index, drop) in state.drops.iter().enumerate().skip(from) {
+        for (index, drop) in (from..).zip(state.drops.range(from..)) {
             let is_over = drop.level.over && (index < to || before.is_some());
             if is_over {
                 let time = drop.level.time;
@@ -132,13 +132,16 @@ impl BucketSpec {
         }
         let last = last?;
         let count = self.capacity.saturating_add(1);
-        let shown = state.drops.iter().take(last + 1).rev().take(usize::try_from(count).unwrap_or(usize::MAX));
+        let shown =
+            state.drops.iter().take(last + 1).rev().take(usize::try_from(count).unwrap_or(usize::MAX));
         let mut positions: Vec<Position> = shown.map(|drop| drop.position).collect();
         positions.reverse();
         let evidence = Evidence { count, ..Evidence::sample(positions.into_iter()) };
         let time = held.last()?.1;
-        let reason =
-            format!("{count} events that had not leaked out at one every {} (at most {})", self.leak, self.capacity);
+        let reason = format!(
+            "{count} events that had not leaked out at one every {} (at most {})",
+            self.leak, self.capacity
+        );
         Some(Completion { time, held, ..Completion::at(hit, count as f64, reason, evidence) })
     }
 

@@ -56,9 +56,9 @@ impl ChangeSpec {
 
     /// Takes in an event.
     pub(super) fn on_hit(&self, state: &mut ChangeState, hit: &Hit, _watermark: Timestamp) -> Outcome {
-        let event =
-            Shown { time: hit.time, position: hit.position, value: hit.value_hash(), judged: false };
-        let place = state.events.partition_point(|known| (known.time, known.position) < (hit.time, hit.position));
+        let event = Shown { time: hit.time, position: hit.position, value: hit.value_hash(), judged: false };
+        let place =
+            state.events.partition_point(|known| (known.time, known.position) < (hit.time, hit.position));
         let known = state.events.get(place);
         if known.is_some_and(|known| (known.time, known.position) == (hit.time, hit.position)) {
             return Outcome::default();
@@ -87,7 +87,9 @@ impl ChangeSpec {
         let is_former = |value: u64| state.events.range(former.clone()).any(|event| event.value == value);
         let now = state.events.range(moment.clone());
         let (old, new) = match state.events.range(former.clone()).next_back() {
-            Some(old) => (*old, *now.clone().rev().find(|event| !is_former(event.value)).or_else(|| two(now))?),
+            Some(old) => {
+                (*old, *now.clone().rev().find(|event| !is_former(event.value)).or_else(|| two(now))?)
+            }
             None => (*state.events.get(moment.start)?, *two(now)?),
         };
         let text = |event: Shown| state.texts.get(&event.value).map_or("", |(_, text)| text);

@@ -66,7 +66,8 @@ impl DormantSpec {
     fn completion(&self, state: &DormantState, new: &New) -> Option<Completion> {
         let before = new.before?;
         let known = state.showings.all().iter().map(|showing| (showing.time, showing.position));
-        let of_before = known.chain(state.settled).find(|(time, _)| *time == before).map(|(_, position)| position);
+        let of_before =
+            known.chain(state.settled).find(|(time, _)| *time == before).map(|(_, position)| position);
         let evidence: Vec<Position> = of_before.into_iter().chain([new.position]).collect();
         let days = new.time.since(before).0 as f64 / 86_400_000.0;
         Some(Completion {

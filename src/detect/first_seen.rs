@@ -53,8 +53,7 @@ impl FirstSeenSpec {
         (state.first, state.last) = (Some(first), state.last.max(Some(hit.time)));
         let overflowed = self.settle(state, watermark);
         let known_for = hit.time.since(first);
-        let is_sure =
-            self.learn.0 == 0 || known_for.0 >= self.learn.0.saturating_add(self.lateness.0);
+        let is_sure = self.learn.0 == 0 || known_for.0 >= self.learn.0.saturating_add(self.lateness.0);
         let may_count = known_for >= self.learn || self.learn <= self.lateness;
         let value = hit.value_hash();
         let settled = state.values.get(&value).copied();
@@ -103,7 +102,8 @@ impl FirstSeenSpec {
         if state.values.len() <= VALUES_MAX {
             return overflowed;
         }
-        let mut oldest: Vec<(Timestamp, u64)> = state.values.iter().map(|(value, last)| (*last, *value)).collect();
+        let mut oldest: Vec<(Timestamp, u64)> =
+            state.values.iter().map(|(value, last)| (*last, *value)).collect();
         oldest.select_nth_unstable(VALUES_MAX / 8);
         for (_, value) in oldest.iter().take(VALUES_MAX / 8) {
             state.values.remove(value);
@@ -116,7 +116,9 @@ impl FirstSeenSpec {
         let since = state.first.unwrap_or(new.time);
         let reason = match new.before {
             Some(before) => format!("{} {text} was not seen here since {before}", self.fields),
-            None => format!("{} {text} was never seen here before ({known} known since {since})", self.fields),
+            None => {
+                format!("{} {text} was never seen here before ({known} known since {since})", self.fields)
+            }
         };
         Completion {
             time: new.time,

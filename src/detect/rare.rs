@@ -136,7 +136,9 @@ impl RareSpec {
             let mut found = None;
             let end = state.pending.partition_point(|event| event.time <= moment);
             for index in 0..end {
-                let Some(event) = state.pending.get_mut(index).filter(|event| !event.is_judged) else { continue };
+                let Some(event) = state.pending.get_mut(index).filter(|event| !event.is_judged) else {
+                    continue;
+                };
                 event.is_judged = true;
                 found = state.pending.get(index).and_then(|event| self.judge(state, event));
                 if found.is_some() {
@@ -159,7 +161,8 @@ impl RareSpec {
         if state.events < self.min_events || share >= self.below {
             return None;
         }
-        let whose = if self.peers.is_empty() { String::new() } else { format!(" of the same {}", self.peers) };
+        let whose =
+            if self.peers.is_empty() { String::new() } else { format!(" of the same {}", self.peers) };
         let reason = format!(
             "{} \"{}\" in {seen} of {} events{whose} in {}: a share of about {} (less than {})",
             self.fields,

@@ -63,8 +63,12 @@ impl RiskSpec {
     pub(super) fn on_hit(&self, state: &mut RiskState, hit: &Hit, watermark: Timestamp) -> Outcome {
         let Some(score) = score(hit) else { return Outcome::default() };
         let place = state.scores.partition_point(|known| *known < score);
-        let same = |known: &Score| (known.time, known.position, &known.rule) == (hit.time, hit.position, &score.rule);
-        if state.scores.range(..place).next_back().is_some_and(same) || state.scores.get(place).is_some_and(same) {
+        let same = |known: &Score| {
+            (known.time, known.position, &known.rule) == (hit.time, hit.position, &score.rule)
+        };
+        if state.scores.range(..place).next_back().is_some_and(same)
+            || state.scores.get(place).is_some_and(same)
+        {
             return Outcome::default();
         }
         state.scores.insert(place, score);
@@ -98,7 +102,11 @@ impl RiskSpec {
         let positions: Vec<Position> = counted.map(|score| score.position).collect();
         let value = amount(self.sum(state, time, time));
         let reason = self.reason(state, time);
-        Some(Completion { time, held, ..Completion::at(hit, value, reason, Evidence::sample(positions.into_iter())) })
+        Some(Completion {
+            time,
+            held,
+            ..Completion::at(hit, value, reason, Evidence::sample(positions.into_iter()))
+        })
     }
 
     /// What the scores up to `until` come to at `at`.

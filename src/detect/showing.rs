@@ -99,14 +99,13 @@ impl Showings {
         let before = self.before(place, value, settled);
         let is_new = newness.is_new(before, time);
         let may_be_new = may_count && (is_new || newness.may_become_new(before));
-        let told = is_new && is_sure && newness.is_certain(before, time);
+        // What was certain of the next showing is certain of this one, which takes its place.
+        let next = self.recent.get_mut(place).filter(|next| next.value == value && next.told);
+        let next = next.filter(|next| is_new && !newness.is_new(Some(time), next.time));
+        let told = next.is_some() || (is_new && is_sure && newness.is_certain(before, time));
         let waits = may_be_new && !told;
-        let mut instead_of = time;
-        if told
-            && let Some(next) = self.recent.get_mut(place).filter(|next| next.value == value && next.told)
-            && !newness.is_new(Some(time), next.time)
-        {
-            instead_of = next.time;
+        let instead_of = next.as_ref().map_or(time, |next| next.time);
+        if let Some(next) = next {
             next.told = false;
         }
         self.recent.insert(place, Showing { value, time, position, waits, told });
@@ -150,7 +149,11 @@ impl Showings {
 
     /// Gives the showings before which nothing can come any more to whoever keeps them; true if there were too many,
     /// and others had to go with them.
-    pub(super) fn settle(&mut self, (newness, horizon): (Newness, Timestamp), mut keep: impl FnMut(&Showing)) -> bool {
+    pub(super) fn settle(
+        &mut self,
+        (newness, horizon): (Newness, Timestamp),
+        mut keep: impl FnMut(&Showing),
+    ) -> bool {
         let overflowed = self.recent.len() > RECENT_MAX;
         if !overflowed && horizon < self.settle_at {
             return false;

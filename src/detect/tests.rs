@@ -1,7 +1,6 @@
 //! Every behaviour against a naive recount, in any arrival order within the lateness.
 
 mod absences;
-mod novelty;
 mod sequences;
 mod windows;
 

@@ -143,13 +143,18 @@ impl TravelSpec {
         Some(Completion { time: journey.to.1, held, ..found })
     }
 
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "not negative, and far from any limit"
+    )]
     fn reason(&self, journey: &Journey<'_>) -> String {
         let time = journey.to.1.since(journey.from.1);
         let time = if time < SHORTEST { SHORTEST } else { Span(time.0 / 1000 * 1000) };
         format!(
             "at least {} km in {time} ({} km/h; at most {}) from {} to {}",
-            figure(journey.km),
-            figure(journey.kmh),
+            figure(journey.km as u64 / 10 * 10),
+            figure(journey.kmh.round() as u64),
             self.max_kmh,
             journey.from.0.address,
             journey.to.0.address
@@ -187,7 +192,8 @@ fn place(value: &str) -> Option<Place> {
 /// same on every machine.
 fn distance_km(left: &Place, right: &Place) -> f64 {
     let half_sine = |from: f64, to: f64| libm::sin((to - from).to_radians() / 2.0);
-    let (north, east) = (half_sine(left.latitude, right.latitude), half_sine(left.longitude, right.longitude));
+    let (north, east) =
+        (half_sine(left.latitude, right.latitude), half_sine(left.longitude, right.longitude));
     let cosines = libm::cos(left.latitude.to_radians()) * libm::cos(right.latitude.to_radians());
     let haversine = north * north + cosines * east * east;
     2.0 * EARTH_KM * libm::asin(haversine.sqrt().min(1.0))
@@ -198,9 +204,9 @@ fn speed(km: f64, time: Span) -> f64 {
     km * 3_600_000.0 / time.max(SHORTEST).0 as f64
 }
 
-/// For people: tens, and a comma every three digits.
-fn figure(number: f64) -> String {
-    let digits = ((number / 10.0).round() * 10.0).to_string();
+/// For people: a comma every three digits.
+fn figure(number: u64) -> String {
+    let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() + 2);
     for (index, digit) in digits.chars().enumerate() {
         if index > 0 && (digits.len() - index) % 3 == 0 {

@@ -173,3 +173,6 @@ impl Follower {
         Some((own.into(), value))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,7 +18,7 @@ use crate::time::{Span, Timestamp};
 /// What rules are compiled against.
 #[derive(Debug, Clone)]
 pub struct Environment {
-    /// The known event types.
+    /// The known event types, and what events are enriched with.
     pub catalogue: Arc<Catalogue>,
     /// Where scripts run.
     pub cage: Arc<Cage>,
@@ -66,7 +66,8 @@ pub fn compile(rules: Vec<Rule>, filters: &[Filter], environment: &Environment) 
     }
     let numbers =
         units.iter().enumerate().map(|(number, unit)| (Arc::clone(&unit.rule.id), number)).collect();
-    Compiled { rules: RuleSet { units, lanes, numbers }, diagnostics }
+    let catalogue = Arc::clone(&environment.catalogue);
+    Compiled { rules: RuleSet { units, lanes, numbers, catalogue }, diagnostics }
 }
 
 /// A correlation means something else when a rule it is over does.
@@ -149,8 +150,10 @@ fn fingerprint(rule: &Rule, filters: &[&Filter], environment: &Environment) -> [
         "{:?} {:?} {:?} {} {applied:?}",
         rule.body, rule.logsource, rule.suppress, environment.lateness
     );
+    let enriched = environment.catalogue.enrichment().fingerprint(&meaning);
     let mut fingerprint = [0; 16];
-    blake3::Hasher::new().update(meaning.as_bytes()).finalize_xof().fill(&mut fingerprint);
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(meaning.as_bytes()).update(&enriched).finalize_xof().fill(&mut fingerprint);
     fingerprint
 }
 

@@ -37,7 +37,8 @@ impl Engine {
             alert: None,
         };
         if !unit.is_silent || !unit.followers.is_empty() {
-            let name = |index: usize| alert_id(&unit.rule.id, key, completion.position, index);
+            let name =
+                |index: usize| alert_id((&unit.rule.id, key), (completion.position, completion.time), index);
             let mut untracked = Episodes::default();
             let episodes = self.episodes(&place).unwrap_or(&mut untracked);
             let opened_by = (completion.position, thousandths(completion.score));
@@ -108,10 +109,12 @@ fn thousandths(score: Option<f64>) -> u32 {
     score.map_or(0, |score| (score * 1000.0).round().clamp(0.0, f64::from(u32::MAX)) as u32)
 }
 
-/// 16 bytes of BLAKE3 over rule, key, completing event and the stretch's number, in hex.
-fn alert_id(rule: &str, key: &str, position: Position, index: usize) -> AlertId {
+/// 16 bytes of BLAKE3 over rule, key, completing event, moment and the stretch's number, in hex. (One late event may
+/// complete what is found at several moments.)
+fn alert_id((rule, key): (&str, &str), (position, at): (Position, Timestamp), index: usize) -> AlertId {
     let mut hasher = blake3::Hasher::new();
-    for part in [rule.as_bytes(), key.as_bytes(), &position.to_le_bytes(), &index.to_le_bytes()] {
+    let (position, at, index) = (position.to_le_bytes(), at.0.to_le_bytes(), index.to_le_bytes());
+    for part in [rule.as_bytes(), key.as_bytes(), &position, &at, &index] {
         hasher.update(&(part.len() as u64).to_le_bytes());
         hasher.update(part);
     }

@@ -54,6 +54,7 @@ impl Engine {
     /// Goes on with other rules; those that mean the same keep their state.
     pub fn replace_rules(&mut self, rules: Arc<RuleSet>) -> Result<(), SnapshotError> {
         (self.state, self.newcomers) = snapshot::read(&self.snapshot()?, &rules)?;
+        self.catalogue = Arc::clone(rules.catalogue());
         self.rules = rules;
         self.hits.reset();
         Ok(())

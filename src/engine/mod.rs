@@ -29,5 +29,5 @@ pub use compile::{Compiled, Environment, compile};
 pub use effects::{Effects, OpenedAlert};
 pub use judge::Engine;
 pub use limits::Limits;
-pub use ruleset::{Hits, RuleSet, Unit};
+pub use ruleset::{Hits, Meaning, RuleSet, Unit};
 pub use snapshot::SnapshotError;

@@ -113,6 +113,11 @@ impl Matcher {
         self.plan.extract(event, raw, &self.catalogue, &mut scratch.extracted)
     }
 
+    /// The time of arrival has changed since the fields were taken out.
+    pub fn arrived(&self, event: &Event, raw: &str, scratch: &mut Scratch) {
+        self.plan.arrived(event, raw, &self.catalogue, &mut scratch.extracted);
+    }
+
     /// Runs the event whose fields were just extracted; the answer is in [`Scratch::matched`].
     pub fn run(&self, event: &Event, raw: &str, scratch: &mut Scratch) {
         scratch.begin(self);

@@ -167,15 +167,11 @@ impl Outcome {
         assert_eq!((told.len(), distinct), (alerts.len(), alerts));
     }
 
-    /// What does not depend on the order in which events of the same moment came in. Where a beginning is all there
-    /// is, a later event may stand as the end.
+    /// What does not depend on the order in which events of the same moment came in.
     fn episodes(&self) -> BTreeSet<(String, String, Timestamp, Timestamp)> {
         let whole = self.alerts.iter().filter(|alert| alert.merged_into.is_none());
         whole
-            .map(|alert| {
-                let end = if &*alert.rule == "it-new" { alert.started_at } else { alert.last_at };
-                (alert.rule.to_string(), alert.key.to_string(), alert.started_at, end)
-            })
+            .map(|alert| (alert.rule.to_string(), alert.key.to_string(), alert.started_at, alert.last_at))
             .collect()
     }
 }

@@ -20,7 +20,7 @@ use crate::stream::{Dice, closing, deleted_rule, prompt_rules, stream, waiting_r
 const LATENESS: Span = Span::minutes(5);
 
 fn read(paths: Vec<PathBuf>) -> Arc<RuleSet> {
-    let config = RulebookConfig { rules: paths, lists: None, lateness: LATENESS };
+    let config = RulebookConfig { rules: paths, lateness: LATENESS, ..RulebookConfig::default() };
     let reading = Rulebook::new(config, Arc::new(Catalogue::built_in())).read(START);
     assert!(!reading.has_errors(), "{}", reading.render(false));
     reading.rules
@@ -89,15 +89,11 @@ impl Outcome {
         effects.clear();
     }
 
-    /// Rule, key and episode of each alert. What is seen for the first time has a beginning only: a later event that
-    /// was taken for it at first may stand as the end.
+    /// Rule, key and episode of each alert.
     fn episodes(&self) -> BTreeSet<(String, String, Timestamp, Timestamp)> {
         let whole = self.alerts.values().filter(|alert| alert.merged_into.is_none());
         whole
-            .map(|alert| {
-                let end = if &*alert.rule == "it-new" { alert.started_at } else { alert.last_at };
-                (alert.rule.to_string(), alert.key.to_string(), alert.started_at, end)
-            })
+            .map(|alert| (alert.rule.to_string(), alert.key.to_string(), alert.started_at, alert.last_at))
             .collect()
     }
 
