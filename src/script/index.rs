@@ -22,7 +22,7 @@ pub(super) struct Field {
 /// where a name has an escape.
 pub(super) fn fields<T: From<Field>>(json: &[u8]) -> Option<Vec<T>> {
     let mut cursor = Cursor { json, at: 0 };
-    let mut found = Vec::with_capacity(20);
+    let mut found = Vec::with_capacity((json.len() / 32).clamp(4, 32));
     if cursor.token()? != b'{' {
         return None;
     }

@@ -43,7 +43,7 @@ impl Program {
     ///
     /// It is too long, no Rhai, has no `fn on_event` with three parameters, or statements outside functions.
     pub fn compile(cage: &Cage, source: &str, first_line: u32) -> Result<Self, ScriptError> {
-        let mut place = Place { first_line, entry: 1, indent: 0 };
+        let mut place = Place { first_line, entry: likely_entry_line(source), indent: 0 };
         cage.check_size(source, place)?;
         let ast = cage.compile(source, place)?;
         place.entry = entry_line(&ast);
@@ -171,8 +171,14 @@ fn window_name(ast: &AST) -> Option<String> {
 
 /// The line on which the body of `on_event` begins.
 fn entry_line(ast: &AST) -> u16 {
-    let entry =
-        ast.iter_fn_def().find(|function| function.name == NAME && function.params.len() == PARAMETERS);
+    let entries = ast.iter_fn_def().filter(|function| function.name == NAME);
+    let entry = entries.max_by_key(|entry| entry.params.len() == PARAMETERS);
     let line = entry.and_then(|entry| entry.body.start_position().line());
     line.and_then(|line| u16::try_from(line).ok()).unwrap_or(1)
+}
+
+/// The same of a text that was not compiled.
+fn likely_entry_line(source: &str) -> u16 {
+    let line = source.lines().position(|line| line.trim_start().starts_with("fn on_event"));
+    line.and_then(|line| u16::try_from(line + 1).ok()).unwrap_or(1)
 }

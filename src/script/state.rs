@@ -1,10 +1,10 @@
 //! What a rule script remembers about one key.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rhai::{Array, Dynamic, Engine, EvalAltResult, Identifier, ImmutableString, Map, Module, Position};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use smallvec::SmallVec;
 
 use super::Limits;
 use super::keep::{Kept, NAME_BYTES, keep, size};
@@ -43,7 +43,7 @@ impl ScriptState {
         Handle(Arc::new(Mutex::new(Open {
             bytes_before: lent.bytes,
             kept: lent,
-            before: BTreeMap::new(),
+            before: SmallVec::new(),
             entries_max: limits.map_entries,
             bytes_max: limits.state_bytes,
         })))
@@ -93,8 +93,8 @@ fn entry_bytes(name: &str, value: &Dynamic) -> usize {
 #[derive(Debug)]
 struct Open {
     kept: ScriptState,
-    /// What each changed property held before.
-    before: BTreeMap<Identifier, Option<Dynamic>>,
+    /// What each changed property held before, by name.
+    before: SmallVec<[(Identifier, Option<Dynamic>); 4]>,
     bytes_before: usize,
     entries_max: usize,
     bytes_max: usize,
@@ -156,13 +156,13 @@ impl Open {
     fn clear(&mut self) {
         self.kept.bytes = 0;
         for (name, value) in std::mem::take(&mut self.kept.map) {
-            self.before.entry(name).or_insert(Some(value));
+            self.remember(&name, Some(value));
         }
     }
 
     fn remember(&mut self, name: &str, value: Option<Dynamic>) {
-        if !self.before.contains_key(name) {
-            self.before.insert(name.into(), value);
+        if let Err(place) = self.before.binary_search_by(|(known, _)| known.as_str().cmp(name)) {
+            self.before.insert(place, (name.into(), value));
         }
     }
 

@@ -1,6 +1,8 @@
 //! Helpers over text, and those of Rhai's own functions over text whose work grows with it: the interpreter
 //! counts each of them as one step, however long the text, so these count work by its length.
 
+use std::ops::{Range, RangeInclusive};
+
 use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, Position};
 use serde_json::Value;
 
@@ -18,6 +20,7 @@ pub(super) fn pay(text: &str) -> Answer<()> {
 /// Teaches the engine the helpers, and its own functions what they cost.
 pub(super) fn register(engine: &mut Engine, bytes_max: usize) {
     replacing(engine, bytes_max);
+    cutting(engine);
     for (name, change) in [("to_upper", upper as fn(&str) -> String), ("to_lower", lower)] {
         engine.register_fn(name, move |text: ImmutableString| -> Answer<String> {
             pay(&text)?;
@@ -93,6 +96,48 @@ fn replacing(engine: &mut Engine, bytes_max: usize) {
     });
 }
 
+/// Rhai's own functions collect the letters of the text one by one.
+fn cutting(engine: &mut Engine) {
+    macro_rules! cut {
+        ($(($($name:ident: $kind:ty),*) => ($start:expr, $length:expr);)*) => { $(
+            engine.register_fn("sub_string", |text: ImmutableString, $($name: $kind),*| -> Answer<ImmutableString> {
+                part(&text, $start, $length)
+            });
+            engine.register_fn("crop", |text: &mut ImmutableString, $($name: $kind),*| -> Answer<()> {
+                *text = part(text, $start, $length)?;
+                Ok(())
+            });
+        )* };
+    }
+    cut! {
+        (start: i64) => (start, i64::MAX);
+        (start: i64, length: i64) => (start, length);
+        (range: Range<i64>) => (range.start.max(0), range.end.saturating_sub(range.start.max(0)));
+        (range: RangeInclusive<i64>) => (
+            (*range.start()).max(0), range.end().saturating_sub((*range.start()).max(0)).saturating_add(1)
+        );
+    }
+    engine.register_fn("remove", |text: &mut ImmutableString, part: ImmutableString| -> Answer<()> {
+        charge(text.len() as u64 / 16)?;
+        *text = text.replace(part.as_str(), "").into();
+        Ok(())
+    });
+}
+
+/// So many letters from a place on; a negative place counts from the end.
+fn part(text: &str, start: i64, length: i64) -> Answer<ImmutableString> {
+    charge(text.len() as u64 / 16)?;
+    let Ok(length) = usize::try_from(length) else { return Ok(ImmutableString::default()) };
+    let start = usize::try_from(start).unwrap_or_else(|_| {
+        let back = usize::try_from(start.unsigned_abs()).unwrap_or(usize::MAX);
+        text.chars().count().saturating_sub(back)
+    });
+    let from = text.char_indices().nth(start).map_or(text.len(), |(at, _)| at);
+    let rest = text.get(from..).unwrap_or_default();
+    let to = rest.char_indices().nth(length).map_or(rest.len(), |(at, _)| at);
+    Ok(rest.get(..to).unwrap_or_default().into())
+}
+
 fn upper(text: &str) -> String {
     text.to_uppercase()
 }
@@ -148,5 +193,29 @@ fn plain(value: &Value) -> Dynamic {
             object.iter().map(|(name, value)| (name.as_str().into(), plain(value))).collect(),
         ),
         scalar => super::value::from_json(scalar),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_cut_by_letters() {
+        super::super::meter::suspend();
+        for (start, length, expected) in [
+            (0, i64::MAX, "aäb😀c"),
+            (1, 2, "äb"),
+            (-2, i64::MAX, "😀c"),
+            (-99, 1, "a"),
+            (i64::MIN, i64::MAX, "aäb😀c"),
+            (4, 9, "c"),
+            (5, 1, ""),
+            (i64::MAX, i64::MAX, ""),
+            (0, 0, ""),
+            (0, -1, ""),
+        ] {
+            assert_eq!(part("aäb😀c", start, length).unwrap(), expected, "{start} {length}");
+        }
     }
 }

@@ -1,10 +1,12 @@
 //! The events a rule script may look back on: of each only what the script can ask for.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use rhai::{Array, Dynamic, Engine, ImmutableString};
+use rustc_hash::FxHashSet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::EventValue;
@@ -233,14 +235,14 @@ impl Lent {
     }
 
     /// Calls `tell` with the text of a field of each event that has it.
-    fn each_text(&self, field: &str, mut tell: impl FnMut(&str)) -> Answer<()> {
+    fn each_text<'a>(&'a self, field: &str, mut tell: impl FnMut(Cow<'a, str>)) -> Answer<()> {
         charge(self.cost())?;
         let column = self.fields.iter().position(|known| **known == *field);
         for seen in &self.window.seen {
             match (&seen.kept, column) {
                 (Kept::Columns(texts), Some(column)) => {
                     if let Some(Some(text)) = texts.get(column) {
-                        tell(text);
+                        tell(Cow::Borrowed(text));
                     }
                 }
                 (Kept::Whole(_), _) => {
@@ -248,7 +250,7 @@ impl Lent {
                     let value =
                         event.read_lock::<Object>().map_or(Ok(Dynamic::UNIT), |event| event.at(field))?;
                     if let Some(text) = text_of(&value) {
-                        tell(&text);
+                        tell(Cow::Owned(text.to_string()));
                     }
                 }
                 _ => {}
@@ -258,11 +260,9 @@ impl Lent {
     }
 
     fn distinct(&self, field: &str) -> Answer<i64> {
-        let mut different = BTreeSet::new();
+        let mut different = FxHashSet::default();
         self.each_text(field, |text| {
-            if !different.contains(text) {
-                different.insert(text.to_owned());
-            }
+            different.insert(text);
         })?;
         Ok(i64::try_from(different.len()).unwrap_or(i64::MAX))
     }
