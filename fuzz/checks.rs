@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 use bytes::Bytes;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value};
-use watchfire::decode::decode;
+use watchfire::decode::{blank, decode};
 use watchfire::engine::{Compiled, Effects, Engine, Environment, Hits, Limits, RuleSet, compile};
 use watchfire::event::{Catalogue, Entry, Event, Extracted, Format, Plan, Scalar, canonical};
 use watchfire::query::Query;
@@ -96,12 +96,13 @@ pub fn event(data: &[u8]) {
     }
     let source: Arc<str> = format.name().into();
     let mut once = Hits::default();
-    let in_one = RULES.decode((format, &source), Bytes::copy_from_slice(raw), (1, NOW), &mut once);
+    let mut read = Event { position: 1, raw: Bytes::copy_from_slice(raw), ..blank(format, &source, NOW) };
+    let in_one = RULES.read(&mut read, &mut once);
     let in_two = decode(format, &source, Bytes::copy_from_slice(raw), None, NOW);
     assert_eq!(in_one.is_ok(), in_two.is_ok(), "one pass {in_one:?}, two {in_two:?}");
-    let (Ok(in_one), Ok(in_two)) = (in_one, in_two) else { return };
+    let (Ok(_), Ok(in_two)) = (in_one, in_two) else { return };
     let event = Event { position: 1, received_at: in_two.event.time, ..in_two.event };
-    assert_eq!(in_one.event, event);
+    assert_eq!(read, event);
     let mut twice = Hits::default();
     RULES.hits(&event, &mut twice);
     assert_eq!((&once.hits, &once.misses), (&twice.hits, &twice.misses));
@@ -146,7 +147,7 @@ fn detection_of(condition: &str) -> Option<Detection> {
 }
 
 fn rules(path: &str, text: &str) {
-    let Loaded { rules, filters, diagnostics } = read(path, text);
+    let Loaded { rules, filters, diagnostics, .. } = read(path, text);
     diagnostics.iter().for_each(|diagnostic| inside(text, diagnostic));
     let shown = render(&diagnostics, &|_| Some(text), true);
     assert_eq!(shown.is_empty(), diagnostics.is_empty());
@@ -234,8 +235,8 @@ fn plain(scalar: Scalar<'_>) -> String {
 /// JSON with every key, also those that stand twice.
 enum Tree {
     Leaf(Value),
-    Array(Vec<Tree>),
-    Object(Vec<(String, Tree)>),
+    Array(Vec<Self>),
+    Object(Vec<(String, Self)>),
 }
 
 impl Tree {

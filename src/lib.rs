@@ -4,6 +4,7 @@
 
 // The core: pure, synchronous, without clock or I/O.
 pub mod time;
+pub mod enrich;
 pub mod event;
 pub mod decode;
 pub mod alert;
@@ -18,6 +19,7 @@ pub mod encode;
 // The edges: all that touches the world.
 pub mod clock;
 pub mod telemetry;
+pub mod pipeline;
 pub mod log;
 pub mod store;
 pub mod deliver;

@@ -14,11 +14,12 @@ use text::{blank, blank_tests, event_types, files, functions, has_word, imports,
 /// The pure part, in the order of `src/lib.rs`. What comes after it there is an edge.
 const CORE_LAST: &str = "encode";
 
-/// Which other edges an edge may import, beside the core, `clock` and `telemetry`. `config` composes everybody's
+/// Which other edges an edge may import, beside the core, `clock`, `telemetry` and `pipeline`. `config` composes everybody's
 /// sections; `daemon`, `demo` and `cli` put the parts together and may import whatever stands before them.
 const EDGES: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("telemetry", &[]),
+    ("pipeline", &[]),
     ("log", &[]),
     ("store", &["log"]),
     ("deliver", &["log", "store"]),

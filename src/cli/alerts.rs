@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::data::DataDir;
 use super::ledger::{ListFormat, ndjson};
+use super::rules::EnrichArgs;
 use super::terminal::{self, Paint, clean};
 use super::{outbox, table};
 use crate::alert::{AlertId, Level};
@@ -53,6 +54,8 @@ pub struct AlertArgs {
     /// text: for people. json: one object
     #[arg(long, value_enum, default_value_t = AlertFormat::Text)]
     format: AlertFormat,
+    #[command(flatten)]
+    enrich: EnrichArgs,
 }
 
 /// How one alert is written.
@@ -120,7 +123,7 @@ pub fn show(args: &AlertArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     };
     let deliveries = store.outbox_of(&stored.alert.id)?;
-    let events = evidence(&mut args.data.reader()?, &stored)?;
+    let events = evidence(&mut args.data.reader()?, &stored, &args.enrich.catalogue()?)?;
     match args.format {
         AlertFormat::Text => super::print(&text(&stored, &events, &deliveries, Paint::stdout()))?,
         AlertFormat::Json => {
@@ -146,11 +149,14 @@ fn find(store: &Store, id: &str) -> anyhow::Result<Option<StoredAlert>> {
     Ok(near.pop())
 }
 
-fn evidence(reader: &mut Reader, stored: &StoredAlert) -> anyhow::Result<Vec<Map<String, Value>>> {
-    let catalogue = Catalogue::built_in();
+fn evidence(
+    reader: &mut Reader,
+    stored: &StoredAlert,
+    catalogue: &Catalogue,
+) -> anyhow::Result<Vec<Map<String, Value>>> {
     let mut events = Vec::new();
     for position in &stored.alert.evidence {
-        events.extend(reader.get(*position)?.map(|event| canonical(&event, &catalogue)));
+        events.extend(reader.get(*position)?.map(|event| canonical(&event, catalogue)));
     }
     Ok(events)
 }

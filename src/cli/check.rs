@@ -10,6 +10,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::diagnostics::{self, Format, Texts};
+use super::rules::EnrichArgs;
 use super::terminal::Paint;
 use crate::clock::Clock;
 use crate::config::{Config, load_without_secrets};
@@ -39,12 +40,22 @@ pub struct CheckArgs {
     /// A folder with lists; the configuration's when left out
     #[arg(long, value_name = "DIR")]
     lists: Option<PathBuf>,
+    #[command(flatten)]
+    enrich: EnrichArgs,
     /// How mistakes are written
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
     /// Fail for warnings too
     #[arg(long)]
     deny_warnings: bool,
+}
+
+impl CheckArgs {
+    /// Where no configuration says more.
+    fn rulebook(&self, rules: Vec<PathBuf>) -> RulebookConfig {
+        let (lists, lateness) = (self.lists.clone(), Span::minutes(5));
+        self.enrich.over(RulebookConfig { rules, lists, lateness, ..RulebookConfig::default() })
+    }
 }
 
 /// Runs it.
@@ -96,7 +107,7 @@ fn check(args: &CheckArgs, today: Timestamp) -> Found {
     let (configs, rules): (Vec<_>, Vec<_>) = args.paths.iter().cloned().partition(|path| is_config(path));
     let configs: Vec<PathBuf> = args.config.iter().cloned().chain(configs).collect();
     if configs.is_empty() {
-        let config = RulebookConfig { rules, lists: args.lists.clone(), lateness: Span::minutes(5) };
+        let config = args.rulebook(rules);
         found.read(config, today);
         return found;
     }
@@ -104,14 +115,20 @@ fn check(args: &CheckArgs, today: Timestamp) -> Found {
         let Some(config) = found.config(&path) else {
             // The rules are worth a look even so; what they refer to is unknown.
             if !rules.is_empty() {
-                let lists = args.lists.clone();
-                found.read(RulebookConfig { rules: rules.clone(), lists, lateness: Span::minutes(5) }, today);
+                found.read(args.rulebook(rules.clone()), today);
             }
             continue;
         };
         let all = outermost(config.rules.iter().chain(&rules));
         let lists = args.lists.clone().or_else(|| config.lists.clone());
-        let reading = found.read(RulebookConfig { rules: all, lists, lateness: config.lateness }, today);
+        let book = RulebookConfig {
+            rules: all,
+            lists,
+            geo: config.geo.clone(),
+            own: config.own.clone(),
+            lateness: config.lateness,
+        };
+        let reading = found.read(args.enrich.over(book), today);
         let text = found.texts.get(&*path.to_string_lossy()).cloned().unwrap_or_default();
         let wiring = wiring::Wiring { config: &config, path: &path, text: &text, reading: &reading };
         found.diagnostics.extend(wiring.check());
@@ -152,8 +169,8 @@ impl Found {
 
     /// Reads rules and lists, and looks at what they can hardly mean.
     fn read(&mut self, config: RulebookConfig, today: Timestamp) -> Reading {
-        let catalogue = Arc::new(Catalogue::built_in());
-        let mut reading = Rulebook::new(config, Arc::clone(&catalogue)).read(today);
+        let mut reading = Rulebook::new(config, Arc::new(Catalogue::built_in())).read(today);
+        let catalogue = Arc::clone(reading.rules.catalogue());
         self.diagnostics.append(&mut reading.diagnostics);
         let text = |path: &Arc<str>| reading.texts.get(path).map(String::as_str);
         for unit in reading.rules.units() {

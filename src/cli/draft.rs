@@ -9,10 +9,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use bytes::Bytes;
 use clap::Args;
 
 use super::explain::past::Past as Examples;
-use super::history::{History, Lines, Past};
+use super::history::{History, Lines, Piece};
 use super::rules;
 use crate::clock::Clock;
 use crate::decode::decode;
@@ -108,19 +109,30 @@ fn each(args: &DraftArgs, examples: &[Event], visit: &mut dyn FnMut(&Event)) -> 
     let mut history = open(args)?;
     let (format, source) = history.origin();
     let mut position = 0;
-    while let Some(past) = history.next()? {
-        position += 1;
-        let event = match past {
-            Past::Entry(Entry::Event(event)) => event,
-            Past::Entry(Entry::Tick { .. }) => continue,
-            // A line that is no event says nothing about what is usual.
-            Past::Line(line, _) => match decode(format, &source, line, None, Timestamp::default()) {
-                Ok(decoded) => Event { position, received_at: decoded.event.time, ..decoded.event },
-                Err(_) => continue,
-            },
-        };
-        if !own.contains(&*event.raw) {
-            visit(&event);
+    while let Some(piece) = history.next()? {
+        match piece {
+            Piece::Entries(entries) => {
+                for entry in entries {
+                    if let Entry::Event(event) = entry
+                        && !own.contains(&*event.raw)
+                    {
+                        visit(&event);
+                    }
+                }
+            }
+            Piece::Lines(block) => {
+                for line in block.text().split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii) {
+                    position += 1;
+                    // A line that is no event says nothing about what is usual.
+                    let raw = Bytes::copy_from_slice(line);
+                    let Ok(decoded) = decode(format, &source, raw, None, Timestamp::default()) else {
+                        continue;
+                    };
+                    if !own.contains(line) {
+                        visit(&Event { position, received_at: decoded.event.time, ..decoded.event });
+                    }
+                }
+            }
         }
     }
     Ok(())
@@ -142,7 +154,8 @@ fn tried(args: &DraftArgs, examples: &[Event], text: &str) -> anyhow::Result<(bo
     let path = dir.path().join("draft.yml");
     std::fs::write(&path, text)?;
     let lateness = Limits::default().lateness;
-    let reading = rules::read(&[path], None, lateness, Timestamp::default())?;
+    let reading =
+        rules::read(&[path], (None, &rules::EnrichArgs::default()), lateness, Timestamp::default())?;
     let engine =
         || Engine::new(Arc::clone(&reading.rules), Arc::new(Catalogue::built_in()), Limits::default());
     let (mut past, mut effects) = (engine(), Effects::default());

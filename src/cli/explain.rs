@@ -17,7 +17,7 @@ use super::rules;
 use super::terminal::{self, Paint};
 use crate::clock::Clock;
 use crate::daemon::Reading;
-use crate::event::{Catalogue, Event, Format, canonical};
+use crate::event::{Event, Format, canonical};
 use crate::rule::closest;
 use crate::time::{Span, Timestamp};
 use case::{Case, Judge};
@@ -68,6 +68,8 @@ pub struct ExplainArgs {
     /// How the event is written: gitlab, github, azure_devops, bitbucket, generic. Guessed when absent
     #[arg(long, value_name = "FORMAT", value_parser = super::backtest::parse_format, conflicts_with = "data_dir")]
     source: Option<Format>,
+    #[command(flatten)]
+    enrich: rules::EnrichArgs,
     /// How late an event may be and still be judged by windows
     #[arg(long, value_name = "SPAN", default_value = "5m")]
     lateness: Span,
@@ -76,7 +78,7 @@ pub struct ExplainArgs {
 /// Runs it.
 pub fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     let now = Clock::system().now();
-    let reading = rules::read(&args.rules, args.lists.as_deref(), args.lateness, now)?;
+    let reading = rules::read(&args.rules, (args.lists.as_deref(), &args.enrich), args.lateness, now)?;
     check_rule(args.rule.as_deref(), &reading)?;
     let mut past = match &args.data_dir {
         Some(dir) => Past::stored(super::data::reader(dir)?),
@@ -101,7 +103,7 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     };
     let cases = explain(&reading, &event, args.rule.as_deref(), (&mut past, args.lateness))?;
-    let shown = canonical(&event, &Catalogue::built_in());
+    let shown = canonical(&event, reading.rules.catalogue());
     let all = reading.rules.units().len();
     super::print(&show::text(&shown, &cases, all, (Paint::stdout(), terminal::width())))?;
     Ok(ExitCode::SUCCESS)
@@ -130,7 +132,7 @@ fn explain<'a>(
     only: Option<&str>,
     (past, lateness): (&mut Past, Span),
 ) -> anyhow::Result<Vec<Case<'a>>> {
-    let judge = Judge { reading, event, catalogue: Arc::new(Catalogue::built_in()), lateness };
+    let judge = Judge { reading, event, catalogue: Arc::clone(reading.rules.catalogue()), lateness };
     let mut cases = Vec::new();
     for unit in reading.rules.units() {
         if only.is_some_and(|only| *unit.rule.id != *only) {

@@ -13,6 +13,7 @@ mod generate;
 mod history;
 mod ledger;
 mod outbox;
+mod past;
 mod program;
 mod recent;
 mod reference;

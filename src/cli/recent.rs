@@ -11,6 +11,13 @@ pub(super) struct Recent {
 impl Recent {
     const GENERATION: usize = 2_000_000;
 
+    /// Looks where keys would be, without using it: memory is asked for many of them at the same time, where
+    /// `insert` would wait for one after the other.
+    pub(super) fn expect(&self, keys: impl Iterator<Item = u128>) {
+        let look = |key: u128| self.young.first(key as u64) ^ self.old.first(key as u64);
+        std::hint::black_box(keys.fold(0, |seen, key| seen ^ look(key)));
+    }
+
     /// Whether the key is new.
     pub(super) fn insert(&mut self, key: u128) -> bool {
         let key = key as u64;
@@ -42,6 +49,11 @@ impl Keys {
             place = (place + 1) & mask;
         }
         Some(place)
+    }
+
+    /// What stands where a key is looked for first.
+    fn first(&self, key: u64) -> u64 {
+        self.places.get((key >> (64 - Self::BITS)) as usize).copied().unwrap_or_default()
     }
 
     fn contains(&self, key: u64) -> bool {

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Map, Value};
 
+use super::rules::EnrichArgs;
 use super::{data, terminal};
 use crate::clock::Clock;
 use crate::event::{Catalogue, Entry, Event, Format, canonical};
@@ -48,6 +49,8 @@ pub struct SearchArgs {
     /// Begin with the event that came first
     #[arg(long)]
     oldest_first: bool,
+    #[command(flatten)]
+    enrich: EnrichArgs,
 }
 
 /// How found events are written.
@@ -76,7 +79,7 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<ExitCode> {
     let mut reader = data::reader(&args.data_dir)?;
     let output = io::BufWriter::new(io::stdout().lock());
     let width = terminal::width();
-    let mut found = Found::new(output, args.format, (args.limit, width));
+    let mut found = Found::new(output, args.format, (args.limit, width), args.enrich.catalogue()?);
     search(&mut reader, &query, args.oldest_first, &mut found)?;
     found.flush()?;
     found.output.flush()?;
@@ -142,8 +145,12 @@ struct Found<W> {
 }
 
 impl<W: Write> Found<W> {
-    fn new(output: W, format: OutputFormat, (limit, width): (usize, usize)) -> Self {
-        let catalogue = Catalogue::built_in();
+    fn new(
+        output: W,
+        format: OutputFormat,
+        (limit, width): (usize, usize),
+        catalogue: Catalogue,
+    ) -> Self {
         let waiting = Vec::new();
         Self { output, format, limit, width, catalogue, waiting, count: 0, has_heading: false }
     }
@@ -246,7 +253,7 @@ mod tests {
 
     fn found(format: OutputFormat, limit: usize, query: &str) -> (String, usize) {
         let query = Query::parse(query, Timestamp(0)).unwrap();
-        let mut found = Found::new(Vec::new(), format, (limit, 80));
+        let mut found = Found::new(Vec::new(), format, (limit, 80), Catalogue::built_in());
         for position in 1..=250 {
             let kind = if position % 2 == 0 { "user_created" } else { "user_destroyed" };
             if found.look(&event(position, kind), &query).unwrap().is_break() {
@@ -287,7 +294,7 @@ mod tests {
         let ids = |text: &str, oldest_first: bool, limit: usize| {
             let mut reader = data::reader(dir.path()).unwrap();
             let query = Query::parse(text, Timestamp(0)).unwrap();
-            let mut found = Found::new(Vec::new(), OutputFormat::Ndjson, (limit, 80));
+            let mut found = Found::new(Vec::new(), OutputFormat::Ndjson, (limit, 80), Catalogue::built_in());
             search(&mut reader, &query, oldest_first, &mut found).unwrap();
             found.flush().unwrap();
             let text = String::from_utf8(found.output).unwrap();

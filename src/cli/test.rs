@@ -40,6 +40,8 @@ pub struct TestArgs {
     /// A folder with lists
     #[arg(long, value_name = "DIR")]
     lists: Option<PathBuf>,
+    #[command(flatten)]
+    enrich: rules::EnrichArgs,
     /// How late an event may be and still be judged by windows
     #[arg(long, value_name = "SPAN", default_value = "5m")]
     lateness: Span,
@@ -65,7 +67,7 @@ pub enum Format {
 /// Exit code 1 when a test failed or a rule could not be read.
 pub fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
     let now = Clock::system().now();
-    let reading = rules::read(&args.paths, args.lists.as_deref(), args.lateness, now)?;
+    let reading = rules::read(&args.paths, (args.lists.as_deref(), &args.enrich), args.lateness, now)?;
     let runner = Runner::new(&reading.rules, args.lateness);
     let report = Report::new(&runner);
     let paint = Paint::stdout();

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::enrichment::{GeoConfig, OwnConfig};
 use super::limits::Limits;
 use super::units::{Address, Length};
 use crate::action::ActionConfig;
@@ -23,6 +24,9 @@ pub(super) struct Document {
     pub sources: Vec<SourceConfig>,
     pub rules: Vec<PathBuf>,
     pub lists: Option<PathBuf>,
+    pub geo: GeoConfig,
+    #[serde(rename = "self")]
+    pub own: OwnConfig,
     pub lateness: Length,
     pub actions: BTreeMap<String, ActionConfig>,
     pub routes: Vec<Route>,
@@ -40,6 +44,8 @@ impl Default for Document {
             sources: Vec::new(),
             rules: Vec::new(),
             lists: None,
+            geo: GeoConfig::default(),
+            own: OwnConfig::default(),
             lateness: Length(Span::minutes(5)),
             actions: BTreeMap::new(),
             routes: Vec::new(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::document::{Document, Route};
 use super::error::{ConfigError, Findings, Place};
@@ -11,6 +12,7 @@ use super::tree::Node;
 use super::{Env, check};
 use crate::action::ActionConfig;
 use crate::deliver::{Secret, SecretRef};
+use crate::enrich::Own;
 use crate::forward::ForwardConfig;
 use crate::source::{Source, Tokens};
 use crate::telemetry::LoggingConfig;
@@ -31,6 +33,10 @@ pub struct Config {
     pub rules: Vec<PathBuf>,
     /// The folder of lists.
     pub lists: Option<PathBuf>,
+    /// GeoIP databases.
+    pub geo: Vec<PathBuf>,
+    /// Watchfire's own accounts.
+    pub own: Option<Arc<Own>>,
     /// How late an event may be and still be judged by windows.
     pub lateness: Span,
     /// What can be done about an alert, by name.
@@ -94,6 +100,8 @@ pub(super) fn parse(text: &str, path: &Path, env: Option<&Env<'_>>) -> Result<Co
         sources,
         rules: document.rules.iter().map(|path| base.join(path)).collect(),
         lists: document.lists.map(|path| base.join(path)),
+        geo: document.geo.databases.iter().map(|path| base.join(path)).collect(),
+        own: document.own.accounts(),
         lateness: document.lateness.0,
         actions: document.actions,
         routes: document.routes,

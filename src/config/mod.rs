@@ -2,6 +2,7 @@
 
 mod check;
 mod document;
+mod enrichment;
 mod error;
 mod limits;
 mod load;

@@ -240,7 +240,13 @@ async fn listen(
 }
 
 fn rulebook_config(config: &Config) -> RulebookConfig {
-    RulebookConfig { rules: config.rules.clone(), lists: config.lists.clone(), lateness: config.lateness }
+    RulebookConfig {
+        rules: config.rules.clone(),
+        lists: config.lists.clone(),
+        geo: config.geo.clone(),
+        own: config.own.clone(),
+        lateness: config.lateness,
+    }
 }
 
 /// Recovers on the new thread, since that may take long, and answers once it has.

@@ -9,14 +9,16 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
 use tokio::sync::{Notify, watch};
 
+use super::matching::Matching;
 use super::metrics::{DetectionMetrics, LevelLabel, ReasonLabel};
 use super::plan::Plan;
 use crate::alert::{Alert, LedgerReason};
 use crate::api::Detection as Stage;
 use crate::clock::Clock;
 use crate::engine::{Effects, Engine, Limits, RuleSet, SnapshotError};
-use crate::event::{Catalogue, Position};
+use crate::event::Position;
 use crate::log::{LogError, Reader};
+use crate::pipeline::PipelineError;
 use crate::source::Sink;
 use crate::store::{Commit, OutboxRow, Progress, Store, StoreError};
 use crate::time::{Span, Timestamp};
@@ -41,7 +43,6 @@ pub(super) struct Context {
     pub(super) store: Store,
     pub(super) sink: Sink,
     pub(super) clock: Clock,
-    pub(super) catalogue: Arc<Catalogue>,
     pub(super) limits: Limits,
     pub(super) plan: Plan,
     pub(super) metrics: DetectionMetrics,
@@ -62,6 +63,9 @@ pub enum DetectionError {
     /// The state.
     #[error("{0}")]
     Snapshot(#[from] SnapshotError),
+    /// The threads that match.
+    #[error("matching failed: {0}")]
+    Matching(#[from] PipelineError),
 }
 
 /// Entries judged between two commits at most.
@@ -77,6 +81,7 @@ const RETRY_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 pub(super) struct Detection {
     context: Context,
     engine: Engine,
+    matching: Matching,
     effects: Effects,
     snapshot_position: Position,
     snapshot_at: Timestamp,
@@ -92,15 +97,16 @@ impl Detection {
         let Progress { position, snapshot } = context.store.progress()?;
         let mut engine = match &snapshot {
             Some(snapshot) => restore(&context, &rules, &snapshot.bytes),
-            None => Engine::new(Arc::clone(&rules), Arc::clone(&context.catalogue), context.limits),
+            None => Engine::new(Arc::clone(&rules), Arc::clone(rules.catalogue()), context.limits),
         };
         let snapshot_position = engine.position();
-        let mut effects = Effects::default();
-        replay(&mut context.reader, &mut engine, position, &mut effects)?;
+        let (mut effects, mut matching) = (Effects::default(), Matching::default());
+        replay((&mut context.reader, &mut matching), &mut engine, position, &mut effects)?;
         let snapshot_at = context.clock.now();
         let mut own = Self {
             context,
             engine,
+            matching,
             effects,
             snapshot_position,
             snapshot_at,
@@ -148,9 +154,7 @@ impl Detection {
                 self.context.stage.send_replace(Stage::Running { position });
                 return Ok(());
             }
-            for entry in &entries {
-                self.engine.handle(entry, &mut self.effects);
-            }
+            self.matching.judge(entries, &mut self.engine, &mut self.effects)?;
             let is_due = self.is_snapshot_due();
             self.commit(is_due, inputs)?;
             self.report();
@@ -202,9 +206,11 @@ impl Detection {
         }
         tracing::info!(rules = newcomers.len(), entries = position, "new rules learn from the stored log");
         let rules = Arc::clone(self.engine.rules());
-        let mut learner = Engine::new(rules, Arc::clone(&self.context.catalogue), self.context.limits);
+        let catalogue = Arc::clone(rules.catalogue());
+        let mut learner = Engine::new(rules, catalogue, self.context.limits);
         let mut ignored = Effects::default();
-        replay(&mut self.context.reader, &mut learner, position, &mut ignored)?;
+        let source = (&mut self.context.reader, &mut self.matching);
+        replay(source, &mut learner, position, &mut ignored)?;
         self.engine.adopt(learner, &newcomers);
         Ok(true)
     }
@@ -307,7 +313,7 @@ impl Drop for Farewell {
 
 /// A snapshot that cannot be read is no disaster: the log is judged again from its beginning.
 fn restore(context: &Context, rules: &Arc<RuleSet>, bytes: &[u8]) -> Engine {
-    let catalogue = || Arc::clone(&context.catalogue);
+    let catalogue = || Arc::clone(rules.catalogue());
     match Engine::restore(Arc::clone(rules), catalogue(), context.limits, bytes) {
         Ok(engine) => engine,
         Err(error) => {
@@ -319,19 +325,18 @@ fn restore(context: &Context, rules: &Arc<RuleSet>, bytes: &[u8]) -> Engine {
 
 /// Judges up to a position; what it concludes is known already and let go.
 fn replay(
-    reader: &mut Reader,
+    (reader, matching): (&mut Reader, &mut Matching),
     engine: &mut Engine,
     until: Position,
     effects: &mut Effects,
 ) -> Result<(), DetectionError> {
     while engine.position() < until {
-        let entries = reader.read_after(engine.position(), BATCH)?;
+        let mut entries = reader.read_after(engine.position(), BATCH)?;
         if entries.is_empty() {
             break;
         }
-        for entry in entries.iter().take_while(|entry| entry.position() <= until) {
-            engine.handle(entry, effects);
-        }
+        entries.retain(|entry| entry.position() <= until);
+        matching.judge(entries, engine, effects)?;
         effects.clear();
     }
     Ok(())

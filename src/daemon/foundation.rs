@@ -72,7 +72,6 @@ impl Foundation {
             store: self.store.clone(),
             sink: self.context.sink.clone(),
             clock: self.clock.clone(),
-            catalogue: Arc::clone(&self.catalogue),
             limits: Limits { lateness, ..Limits::default() },
             plan,
             metrics: self.metrics.clone(),

@@ -7,6 +7,8 @@ mod app;
 mod detection;
 mod forwarding;
 mod foundation;
+mod geo_files;
+mod matching;
 mod metrics;
 mod outbox_metrics;
 mod plan;

@@ -99,8 +99,9 @@ pub(super) fn watch_files<'a>(
     };
     let started = notify::recommended_watcher(on_change).and_then(|mut watcher| {
         for path in paths {
-            // An editor puts a new file in place of the old one; a watch on the file itself would miss that.
-            match path.parent().filter(|_| path.is_file()) {
+            // An editor puts a new file in place of the old one; a watch on the file itself would miss that, and
+            // one that is missing may come.
+            match path.parent().filter(|_| !path.is_dir()) {
                 Some(folder) => watcher.watch(folder, RecursiveMode::NonRecursive)?,
                 None => watcher.watch(path, RecursiveMode::Recursive)?,
             }

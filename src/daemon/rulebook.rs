@@ -1,23 +1,31 @@
-//! Rule and list files: reads them, compiles them, and keeps the last good version of a broken one.
+//! Rule files, lists and GeoIP databases: reads them, compiles them, and keeps the last good version of a broken one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustc_hash::FxHashSet;
+
+use super::geo_files::GeoFiles;
 use crate::engine::{Environment, RuleSet, compile};
+use crate::enrich::{Enrichment, Own};
 use crate::event::Catalogue;
 use crate::rule::ast::Filter;
-use crate::rule::{Diagnostic, Lists, RuleFile, Severity, load};
+use crate::rule::{Diagnostic, Lists, RuleFile, Severity, imported_path, imports, load};
 use crate::script::{Cage, ListTable};
 use crate::time::{Span, Timestamp};
 
 /// Where rules and lists are, and what they are compiled with.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct RulebookConfig {
     /// Files and folders.
     pub rules: Vec<PathBuf>,
     /// A folder.
     pub lists: Option<PathBuf>,
+    /// GeoIP databases.
+    pub geo: Vec<PathBuf>,
+    /// Watchfire's own accounts.
+    pub own: Option<Arc<Own>>,
     /// How late an event may come.
     pub lateness: Span,
 }
@@ -60,6 +68,7 @@ pub struct Rulebook {
     catalogue: Arc<Catalogue>,
     last_good: BTreeMap<Arc<str>, String>,
     last_good_lists: BTreeMap<PathBuf, String>,
+    geo: GeoFiles,
 }
 
 /// A larger file is refused.
@@ -73,12 +82,19 @@ impl Rulebook {
     /// Nothing is read yet.
     #[must_use]
     pub fn new(config: RulebookConfig, catalogue: Arc<Catalogue>) -> Self {
-        Self { config, catalogue, last_good: BTreeMap::new(), last_good_lists: BTreeMap::new() }
+        Self {
+            config,
+            catalogue,
+            last_good: BTreeMap::new(),
+            last_good_lists: BTreeMap::new(),
+            geo: GeoFiles::default(),
+        }
     }
 
     /// The folders and files to watch.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.config.rules.iter().chain(&self.config.lists).map(PathBuf::as_path)
+        let files = self.config.rules.iter().chain(&self.config.lists).chain(&self.config.geo);
+        files.map(PathBuf::as_path)
     }
 
     /// Reads everything. A file with errors runs in its last good version, if it ever had one; `today` decides
@@ -86,6 +102,8 @@ impl Rulebook {
     pub fn read(&mut self, today: Timestamp) -> Reading {
         let mut diagnostics = Vec::new();
         let lists = self.read_lists(&mut diagnostics);
+        let geo = self.geo.read(&self.config.geo, &mut diagnostics);
+        let enrichment = Enrichment::new(geo, self.config.own.clone(), Vec::new());
         let mut files = Vec::new();
         for path in rule_files(&self.config.rules, &mut diagnostics) {
             match read_text(&path, FILE_BYTES_MAX) {
@@ -93,10 +111,11 @@ impl Rulebook {
                 Err(reason) => diagnostics.push(unreadable(&path, reason)),
             }
         }
+        self.add_imports(&mut files, &mut diagnostics);
         let texts: BTreeMap<Arc<str>, String> =
             files.iter().map(|file| (Arc::clone(&file.path), file.text.clone())).collect();
-        let environment = self.environment(&lists, today);
-        let (mut rules, mut filters, found) = build(&files, &lists, &environment);
+        let base = self.environment(&lists, enrichment, today);
+        let (mut rules, mut filters, mut environment, found) = build(&files, &lists, &base);
         diagnostics.extend(found);
         let broken: Vec<Arc<str>> = broken_files(&diagnostics);
         let kept: Vec<Arc<str>> =
@@ -107,7 +126,7 @@ impl Rulebook {
                     file.text.clone_from(good);
                 }
             }
-            (rules, filters, _) = build(&files, &lists, &environment);
+            (rules, filters, environment, _) = build(&files, &lists, &base);
         }
         self.last_good.retain(|path, _| texts.contains_key(path));
         for file in files.iter().filter(|file| !broken.contains(&file.path)) {
@@ -116,13 +135,40 @@ impl Rulebook {
         Reading { rules: Arc::new(rules), filters, environment, diagnostics, texts, kept }
     }
 
-    fn environment(&self, lists: &Lists, today: Timestamp) -> Environment {
-        let names: Vec<&str> = lists.names().collect();
-        let table: ListTable =
-            names.iter().map(|name| (*name, lists.get(name).unwrap_or_default())).collect();
+    /// Adds what rules import and nobody named: a rule that is looked at alone needs it too. Only what lies in the
+    /// folders of the rules is read.
+    fn add_imports(&self, files: &mut Vec<RuleFile>, diagnostics: &mut Vec<Diagnostic>) {
+        let whole = |path: &Path| path.canonicalize().ok();
+        let folder = |path: &PathBuf| {
+            if path.is_dir() { whole(path) } else { whole(path.parent()?.join(".").as_path()) }
+        };
+        let folders: Vec<PathBuf> = self.config.rules.iter().filter_map(folder).collect();
+        let mut seen: BTreeSet<PathBuf> =
+            files.iter().filter_map(|file| whole(Path::new(&*file.path))).collect();
+        let mut next = 0;
+        while let Some(file) = files.get(next) {
+            next += 1;
+            let meant = imports(&file.path, &file.text).into_iter();
+            let meant: Vec<PathBuf> =
+                meant.filter_map(|import| imported_path(&file.path, &import)).map(PathBuf::from).collect();
+            for path in meant {
+                let Some(found) = whole(&path).filter(|path| path.is_file()) else { continue };
+                let is_ours = folders.iter().any(|folder| found.starts_with(folder));
+                if !is_ours || files.len() >= FILES_MAX || !seen.insert(found) {
+                    continue;
+                }
+                match read_text(&path, FILE_BYTES_MAX) {
+                    Ok(text) => files.push(RuleFile { path: path.to_string_lossy().into(), text }),
+                    Err(reason) => diagnostics.push(unreadable(&path, reason)),
+                }
+            }
+        }
+    }
+
+    fn environment(&self, lists: &Lists, enrichment: Enrichment, today: Timestamp) -> Environment {
         Environment {
-            catalogue: Arc::clone(&self.catalogue),
-            cage: Arc::new(Cage::new(Arc::new(table))),
+            catalogue: Arc::new(self.catalogue.with(enrichment)),
+            cage: Arc::new(Cage::new(Arc::new(ListTable::shared(lists.all())))),
             lateness: self.config.lateness,
             today,
         }
@@ -155,16 +201,20 @@ impl Rulebook {
     }
 }
 
+/// What the files say, compiled, and the environment with their lookups.
 fn build(
     files: &[RuleFile],
     lists: &Lists,
-    environment: &Environment,
-) -> (RuleSet, Vec<Filter>, Vec<Diagnostic>) {
+    base: &Environment,
+) -> (RuleSet, Vec<Filter>, Environment, Vec<Diagnostic>) {
     let loaded = load(files, lists);
     let mut diagnostics = loaded.diagnostics;
-    let compiled = compile(loaded.rules, &loaded.filters, environment);
+    let enrichment = base.catalogue.enrichment().with_tables(loaded.lookups);
+    let catalogue = Arc::new(base.catalogue.with(enrichment));
+    let environment = Environment { catalogue, ..base.clone() };
+    let compiled = compile(loaded.rules, &loaded.filters, &environment);
     diagnostics.extend(compiled.diagnostics);
-    (compiled.rules, loaded.filters, diagnostics)
+    (compiled.rules, loaded.filters, environment, diagnostics)
 }
 
 fn broken_files(diagnostics: &[Diagnostic]) -> Vec<Arc<str>> {
@@ -181,8 +231,10 @@ fn rule_files(paths: &[PathBuf], diagnostics: &mut Vec<Diagnostic>) -> Vec<PathB
     for path in paths {
         files.extend(files_below(path, &["yml", "yaml", "rhai"], diagnostics));
     }
-    let mut seen = std::collections::BTreeSet::new();
-    files.retain(|file| seen.insert(file.clone()));
+    if paths.len() > 1 {
+        let mut seen = FxHashSet::default();
+        files.retain(|file| seen.insert(file.clone()));
+    }
     files
 }
 
@@ -214,7 +266,12 @@ fn files_below(path: &Path, endings: &[&str], diagnostics: &mut Vec<Diagnostic>)
             break;
         }
     }
-    files.sort_unstable();
+    // By folder, then by name; comparing paths part by part would take longer than reading the files.
+    let order = |path: &PathBuf| -> Vec<u8> {
+        let bytes = path.as_os_str().as_encoded_bytes().iter();
+        bytes.map(|byte| if std::path::is_separator(char::from(*byte)) { 0 } else { *byte }).collect()
+    };
+    files.sort_by_cached_key(order);
     files
 }
 
@@ -226,7 +283,7 @@ fn read_text(path: &Path, bytes_max: u64) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|error| error.to_string())
 }
 
-fn unreadable(path: &Path, reason: String) -> Diagnostic {
+pub(super) fn unreadable(path: &Path, reason: String) -> Diagnostic {
     Diagnostic {
         severity: Severity::Error,
         code: "unreadable",
@@ -238,3 +295,6 @@ fn unreadable(path: &Path, reason: String) -> Diagnostic {
         width: 1,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -56,10 +56,11 @@ pub(super) fn start_output(
 ) -> Result<Group, StartError> {
     let mut output = Group::default();
     let data_dir = config.data_dir.clone();
+    let rules_seen = rules.clone();
     let worker = Worker {
         store: base.store.clone(),
         open_log: Arc::new(move || Reader::open(&data_dir)),
-        catalogue: Arc::clone(&base.catalogue),
+        catalogue: Arc::new(move || Arc::clone(rules_seen.borrow().catalogue())),
         actions,
         rule_text: Arc::new(move |id| rule_text(&rules.borrow(), id)),
         clock: base.clock.clone(),

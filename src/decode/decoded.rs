@@ -122,6 +122,11 @@ fn event_time(format: Format, extracted: &Extracted, raw: &str) -> Result<Option
 /// 10^11 are seconds (until the year 5138), larger ones milliseconds.
 #[must_use]
 pub fn parse_time(text: &str) -> Option<Timestamp> {
+    // What looks like a date is no number.
+    let is_dated = matches!(text.as_bytes(), [_, _, _, _, b'-', _, _, b'-', ..]);
+    if let Some(time) = is_dated.then(|| Timestamp::parse(text).ok()).flatten() {
+        return Some(time);
+    }
     if let Ok(number) = text.parse::<i64>() {
         return Some(Timestamp(if number.unsigned_abs() < 100_000_000_000 {
             number.checked_mul(1000)?

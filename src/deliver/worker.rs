@@ -42,8 +42,8 @@ pub struct Worker {
     pub store: Store,
     /// Opens the log for one notification's evidence.
     pub open_log: Arc<dyn Fn() -> Result<Reader, LogError> + Send + Sync>,
-    /// For the canonical form of the evidence.
-    pub catalogue: Arc<Catalogue>,
+    /// For the canonical form of the evidence; a reload brings another one.
+    pub catalogue: Arc<dyn Fn() -> Arc<Catalogue> + Send + Sync>,
     /// The configured actions; a reload sends new ones.
     pub actions: watch::Receiver<Arc<ActionSet>>,
     /// The rules' texts.
@@ -200,9 +200,10 @@ fn prepare(
 fn evidence(worker: &Worker, positions: &[Position]) -> Vec<Map<String, Value>> {
     let read = || -> Result<Vec<_>, LogError> {
         let mut log = (worker.open_log)()?;
+        let catalogue = (worker.catalogue)();
         let mut events = Vec::new();
         for position in positions.iter().take(EVIDENCE_MAX) {
-            events.extend(log.get(*position)?.map(|event| canonical(&event, &worker.catalogue)));
+            events.extend(log.get(*position)?.map(|event| canonical(&event, &catalogue)));
         }
         Ok(events)
     };

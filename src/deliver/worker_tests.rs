@@ -70,7 +70,7 @@ impl Bench {
         let worker = Worker {
             store: self.store.clone(),
             open_log: Arc::new(move || Reader::open(&folder)),
-            catalogue: Arc::new(Catalogue::built_in()),
+            catalogue: Arc::new(|| Arc::new(Catalogue::built_in())),
             actions: self.actions.subscribe(),
             rule_text: Arc::new(|rule| RuleText {
                 description: Some(format!("about {rule}")),

@@ -1,7 +1,6 @@
 //! The flat list of detectors: one variant per behaviour.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use super::absence::{AbsenceSpec, AbsenceState};
 use super::bucket::{BucketSpec, BucketState};
@@ -18,7 +17,7 @@ use super::travel::{TravelSpec, TravelState};
 use super::unusual_hour::{UnusualHourSpec, UnusualHourState};
 use super::window::{WindowSpec, WindowState};
 use crate::event::Position;
-use crate::script::ScriptError;
+use crate::script::{EventValue, ScriptError};
 use crate::time::{Span, Timestamp};
 
 /// What a rule measures.
@@ -113,13 +112,13 @@ impl Detector {
         }
     }
 
-    /// Takes in an event that is not before the watermark; `event` gives its canonical form to those who ask.
+    /// Takes in an event that is not before the watermark; `event` gives what a script sees of it.
     pub fn on_hit(
         &self,
         state: &mut KeyState,
         hit: &Hit,
         watermark: Timestamp,
-        event: &dyn Fn() -> Map<String, Value>,
+        event: &dyn Fn() -> EventValue,
     ) -> Result<Outcome, ScriptError> {
         Ok(match (self, state) {
             (Self::Window(spec), KeyState::Window(state)) => spec.on_hit(state, hit, watermark),

@@ -129,6 +129,9 @@ impl SequenceSpec {
     /// arrival.
     fn chain(&self, state: &SequenceState, end: StepEvent, tries: &mut u32) -> Option<Vec<StepEvent>> {
         let steps = state.roles.get(..self.steps.len())?;
+        if steps.iter().any(VecDeque::is_empty) {
+            return None;
+        }
         let start = end.time.minus(self.within);
         let search = Search { end, start, is_shortest: self.unless.is_some() };
         let mut chain = if self.different {

@@ -18,8 +18,12 @@ use crate::event::Position;
 use crate::rule::ast::{Direction, Season, Spike, SpikeOf};
 use crate::time::{Span, Timestamp};
 
+mod words;
 #[cfg(test)]
 mod tests;
+
+pub(super) use words::how_often;
+use words::number;
 
 /// A stretch of time with far more, or far less, than the key's own past.
 #[derive(Debug, Clone)]
@@ -125,8 +129,7 @@ impl SpikeSpec {
         self.close(state, &calendar, at);
         let bucket = calendar.bucket_of(at.0);
         let Some(limit) = self.limit(state, &calendar, bucket) else { return Outcome::default() };
-        let open = state.open.iter().find(|open| open.bucket == bucket);
-        let measure = self.measure(open.map_or(0, |open| open.amount));
+        let measure = self.measured(state, bucket);
         let is_low = measure <= f64::from(limit.down) && f64::from(limit.usual) >= self.spike.min;
         let completion = is_low.then(|| self.low(&calendar, state, bucket, limit));
         let silence = at.since(state.last).0;
@@ -147,6 +150,15 @@ impl SpikeSpec {
     /// The measure of an amount.
     fn measure(&self, amount: u64) -> f64 {
         if self.is_sum() { amount as f64 / THOUSANDTHS } else { amount as f64 }
+    }
+
+    /// The measure of a bucket, which the event that brought the watermark may have closed.
+    fn measured(&self, state: &SpikeState, bucket: i64) -> f64 {
+        if let Some(open) = state.open.iter().find(|open| open.bucket == bucket) {
+            return self.measure(open.amount);
+        }
+        let closed = state.past.as_ref().and_then(|past| past.values(bucket, bucket + 1).first().copied());
+        closed.unwrap_or(0.0) / self.scale()
     }
 
     fn is_sum(&self) -> bool {
@@ -295,7 +307,7 @@ impl SpikeSpec {
 
     fn low(&self, calendar: &Calendar, state: &SpikeState, bucket: i64, limit: Limit) -> Completion {
         let open = state.open.iter().find(|open| open.bucket == bucket);
-        let measure = self.measure(open.map_or(0, |open| open.amount));
+        let measure = self.measured(state, bucket);
         let beyond = format!("{} or less", number(f64::from(limit.down)));
         let held = held(calendar, bucket);
         let position = open.and_then(|open| open.positions.last().copied());
@@ -310,67 +322,11 @@ impl SpikeSpec {
             key: None,
         }
     }
-
-    /// `412 events in the hour from 2026-01-05T03:00Z; usual for this hour of the week is 12 (more than 31 once in 10
-    /// years)`.
-    fn reason(
-        &self,
-        calendar: &Calendar,
-        bucket: i64,
-        measure: f64,
-        limit: Option<Limit>,
-        beyond: &str,
-    ) -> String {
-        let start: String = Timestamp(calendar.start_of(bucket)).to_string().chars().take(16).collect();
-        let stretch = stretch(self.spike.bucket);
-        let slot = match self.spike.season {
-            Season::None => String::new(),
-            Season::Day => format!(" for this {} of the day", stretch.trim_start_matches("the ")),
-            Season::Week => format!(" for this {} of the week", stretch.trim_start_matches("the ")),
-        };
-        let what = match &self.spike.of {
-            SpikeOf::Count => String::from(if measure == 1.0 { "event" } else { "events" }),
-            SpikeOf::Distinct(fields) => format!("different {}", fields.join(", ")),
-            SpikeOf::Sum(field) => format!("{field} in all"),
-        };
-        let usual = number(limit.map_or(0.0, |limit| f64::from(limit.usual)));
-        let how_often = how_often(self.spike.sensitivity);
-        format!(
-            "{} {what} in {stretch} from {start}Z; usual{slot} is {usual} ({beyond} {how_often})",
-            number(measure)
-        )
-    }
 }
 
 /// Its whole length, so that neighbouring buckets join, whichever event completed them.
 fn held(calendar: &Calendar, bucket: i64) -> (Timestamp, Timestamp) {
     (Timestamp(calendar.start_of(bucket)), Timestamp(calendar.start_of(bucket + 1)))
-}
-
-/// `the hour`, `the 15m`.
-fn stretch(bucket: Span) -> String {
-    [(Span::minutes(1), "the minute"), (Span::hours(1), "the hour"), (Span::days(1), "the day")]
-        .iter()
-        .find(|(span, _)| *span == bucket)
-        .map_or_else(|| format!("the {bucket}"), |(_, words)| (*words).to_owned())
-}
-
-/// `once in 10 years`, `2 times a year`.
-pub(super) fn how_often(sensitivity: f64) -> String {
-    if sensitivity > 1.0 {
-        format!("{} times a year", number(sensitivity))
-    } else if sensitivity == 1.0 {
-        String::from("once a year")
-    } else {
-        format!("once in {} years", number(1.0 / sensitivity))
-    }
-}
-
-/// With as many digits as a person wants: `0.25`, `12`, `412`.
-fn number(value: f64) -> String {
-    let digits = usize::from(value.abs() < 10.0) + usize::from(value.abs() < 1.0);
-    let text = format!("{value:.digits$}");
-    if digits > 0 { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
 /// What an event adds: 1, or of sums its number in thousandths; one that is below zero adds nothing.

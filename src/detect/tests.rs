@@ -10,6 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::alert::AlertId;
+use crate::script::EventValue;
 use crate::time::{Span, Timestamp};
 
 const LATENESS: i64 = 20;
@@ -63,7 +64,7 @@ impl<'a> Key<'a> {
     }
 
     fn hit(&mut self, hit: &Hit, watermark: Timestamp) {
-        let outcome = self.detector.on_hit(&mut self.state, hit, watermark, &serde_json::Map::new);
+        let outcome = self.detector.on_hit(&mut self.state, hit, watermark, &EventValue::default);
         self.take(outcome.unwrap());
     }
 

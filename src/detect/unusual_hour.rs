@@ -106,13 +106,16 @@ impl UnusualHourSpec {
         let known = state.days.iter().copied().skip_while(|(known, _)| *known < from);
         let final_days: Vec<(i64, u32)> =
             known.map(|(known, hours)| (known, hours_before(known, hours, end))).collect();
-        let rhythm = Rhythm::learn(&final_days, end.div_euclid(HOURS) - from);
+        let (watched, at) = (end.div_euclid(HOURS) - from, WeekHour { day, hour: hour.rem_euclid(HOURS) });
+        if Rhythm::least_share(&final_days, watched, at) >= ODD {
+            return None;
+        }
+        let rhythm = Rhythm::learn(&final_days, watched);
         let is_known = rhythm.active_days >= ACTIVE_DAYS_MIN && rhythm.active_hours >= ACTIVE_HOURS_MIN;
         if !is_known || day - first < self.learn.0 / (HOUR * HOURS) / 4 {
             return None;
         }
-        let share = rhythm.share(WeekHour { day, hour: hour.rem_euclid(HOURS) });
-        if share >= ODD {
+        if rhythm.share(at) >= ODD {
             return None;
         }
         let is_worth_telling = self.is_settled(state, first, day, end.div_euclid(HOURS));

@@ -43,7 +43,7 @@ pub struct WindowSpec {
     pub lateness: Span,
     /// When the measure is worth a finding. A ratio is a share: 50 % is 0.5.
     pub compare: Compare,
-    /// What is counted, for people: `events`, `different entity_id`; the field of an aggregate; the condition of
+    /// What is counted, for people: `events`, `different entity_id`, `sum of details.size`; the condition of
     /// [`Measure::Rules`]; for a ratio see [`WindowSpec::ratio_noun`].
     pub noun: String,
 }

@@ -12,13 +12,13 @@ use crate::event::{Catalogue, Format};
 use crate::matcher::BuildError;
 use crate::rule::ast::{Body, Filter, Rule};
 use crate::rule::{Diagnostic, Severity};
-use crate::script::{Cage, ScriptError};
+use crate::script::Cage;
 use crate::time::{Span, Timestamp};
 
 /// What rules are compiled against.
 #[derive(Debug, Clone)]
 pub struct Environment {
-    /// The known event types.
+    /// The known event types, and what events are enriched with.
     pub catalogue: Arc<Catalogue>,
     /// Where scripts run.
     pub cage: Arc<Cage>,
@@ -66,7 +66,8 @@ pub fn compile(rules: Vec<Rule>, filters: &[Filter], environment: &Environment) 
     }
     let numbers =
         units.iter().enumerate().map(|(number, unit)| (Arc::clone(&unit.rule.id), number)).collect();
-    Compiled { rules: RuleSet { units, lanes, numbers }, diagnostics }
+    let catalogue = Arc::clone(&environment.catalogue);
+    Compiled { rules: RuleSet { units, lanes, numbers, catalogue }, diagnostics }
 }
 
 /// A correlation means something else when a rule it is over does.
@@ -104,19 +105,25 @@ fn is_current(filter: &Filter, today: Timestamp, diagnostics: &mut Vec<Diagnosti
 }
 
 pub(super) fn diagnostic(rule: &Rule, error: &BuildError) -> Diagnostic {
-    let line = match error {
-        BuildError::Script(ScriptError { line, .. }) if *line > 0 => *line,
-        _ => rule.origin.line,
-    };
-    Diagnostic {
+    let diagnostic = Diagnostic {
         severity: Severity::Error,
         code: "does-not-compile",
         message: format!("`{}`: {error}", rule.title),
         help: None,
         path: Arc::clone(&rule.origin.path),
-        line,
+        line: rule.origin.line,
         column: 1,
         width: 1,
+    };
+    let BuildError::Script(script) = error else { return diagnostic };
+    Diagnostic {
+        code: "script",
+        message: script.message.clone(),
+        help: script.help.clone(),
+        line: script.line,
+        column: script.column,
+        width: script.width,
+        ..diagnostic
     }
 }
 
@@ -143,8 +150,10 @@ fn fingerprint(rule: &Rule, filters: &[&Filter], environment: &Environment) -> [
         "{:?} {:?} {:?} {} {applied:?}",
         rule.body, rule.logsource, rule.suppress, environment.lateness
     );
+    let enriched = environment.catalogue.enrichment().fingerprint(&meaning);
     let mut fingerprint = [0; 16];
-    blake3::Hasher::new().update(meaning.as_bytes()).finalize_xof().fill(&mut fingerprint);
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(meaning.as_bytes()).update(&enriched).finalize_xof().fill(&mut fingerprint);
     fingerprint
 }
 

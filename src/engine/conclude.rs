@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use serde_json::Map;
-
 use super::effects::Effects;
 use super::judge::Engine;
 use super::ruleset::Unit;
 use crate::alert::{Alert, AlertId, Finding};
 use crate::detect::{Completion, Episode, Episodes, Hit, Merge};
 use crate::event::Position;
+use crate::script::EventValue;
 use crate::time::{Span, Timestamp};
 
 /// Where something is found: the key of a detector, and the source whose events led to it.
@@ -87,7 +86,7 @@ impl Engine {
             let Some((key, value)) = follower.told(place.unit, place.key, episode.score) else { continue };
             let (detector, role, position) = (follower.detector, follower.role, episode.position);
             let hit = Hit { detector, role, key, value, time: at, position };
-            self.feed(unit, &hit, (place.source, at), &Map::new, effects);
+            self.feed(unit, &hit, (place.source, at), &EventValue::default, effects);
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
 
 use super::conclude::Place;
 use super::effects::Effects;
@@ -12,7 +11,8 @@ use super::snapshot::{self, SnapshotError};
 use super::state::{Memory, Slot, State, Timer};
 use crate::alert::LedgerReason;
 use crate::detect::{Detector, Episodes, Hit, Outcome};
-use crate::event::{Catalogue, Entry, Event, Position, canonical};
+use crate::event::{Catalogue, Entry, Event, Position};
+use crate::script::EventValue;
 use crate::time::Timestamp;
 
 /// Detection: a pure function of the log and the rules.
@@ -54,6 +54,7 @@ impl Engine {
     /// Goes on with other rules; those that mean the same keep their state.
     pub fn replace_rules(&mut self, rules: Arc<RuleSet>) -> Result<(), SnapshotError> {
         (self.state, self.newcomers) = snapshot::read(&self.snapshot()?, &rules)?;
+        self.catalogue = Arc::clone(rules.catalogue());
         self.rules = rules;
         self.hits.reset();
         Ok(())
@@ -159,7 +160,7 @@ impl Engine {
         let watermark = self.state.watermark(source, self.limits.lateness);
         let rules = Arc::clone(&self.rules);
         let catalogue = Arc::clone(&self.catalogue);
-        let form = || canonical(event, &catalogue);
+        let form = || EventValue::new(event, &catalogue);
         self.state.hear(source, event.received_at);
         for hit in &hits.hits {
             let Some(unit) = rules.units().get(hit.detector as usize) else { continue };
@@ -208,13 +209,13 @@ impl Engine {
         })
     }
 
-    /// Gives a hit to its key's state; `form` is the event in its canonical form, for those who ask.
+    /// Gives a hit to its key's state; `form` is what a script sees of the event.
     pub(super) fn feed(
         &mut self,
         unit: &Unit,
         hit: &Hit,
         (source, watermark): (&str, Timestamp),
-        form: &dyn Fn() -> Map<String, Value>,
+        form: &dyn Fn() -> EventValue,
         effects: &mut Effects,
     ) {
         // What is let go must be past for every source that may still send events of this key.

@@ -10,6 +10,8 @@ mod judge;
 mod limits;
 mod room;
 mod ruleset;
+#[cfg(test)]
+mod script_tests;
 mod snapshot;
 mod specify;
 mod state;
@@ -27,5 +29,5 @@ pub use compile::{Compiled, Environment, compile};
 pub use effects::{Effects, OpenedAlert};
 pub use judge::Engine;
 pub use limits::Limits;
-pub use ruleset::{Hits, RuleSet, Unit};
+pub use ruleset::{Hits, Meaning, RuleSet, Unit};
 pub use snapshot::SnapshotError;

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use crate::alert::LedgerReason;
-use crate::decode::{DecodeError, Decoded, Strength, blank, decode, finish, id, utf8};
+use crate::decode::{DecodeError, Strength, decode, finish, id, utf8};
 use crate::detect::{Detector, Hit};
-use crate::event::{Event, Format, Position};
+use crate::event::{Catalogue, Entry, Event, Format, Position};
 use crate::matcher::{Matcher, Scratch};
 use crate::rule::ast::Rule;
 use crate::time::Timestamp;
@@ -106,6 +105,7 @@ pub struct RuleSet {
     pub(super) units: Vec<Unit>,
     pub(super) lanes: Vec<Lane>,
     pub(super) numbers: FxHashMap<Arc<str>, usize>,
+    pub(super) catalogue: Arc<Catalogue>,
 }
 
 /// What one event means to the detectors, and the scratch space for finding out. Reused from event to event.
@@ -118,6 +118,16 @@ pub struct Hits {
     scratch: Vec<Scratch>,
     /// The lane of the last event.
     lane: Option<usize>,
+    /// The event's id, if it was found by others.
+    id: Option<Box<str>>,
+}
+
+/// What one event means, without the scratch space: it goes from the thread that found it to the one that judges.
+#[derive(Debug)]
+pub struct Meaning {
+    hits: Vec<Hit>,
+    misses: Vec<(u32, LedgerReason, Option<String>)>,
+    id: Option<Box<str>>,
 }
 
 impl RuleSet {
@@ -125,6 +135,12 @@ impl RuleSet {
     #[must_use]
     pub fn units(&self) -> &[Unit] {
         &self.units
+    }
+
+    /// What the rules see of events beyond their bytes; who shows an event to people does it with the same.
+    #[must_use]
+    pub const fn catalogue(&self) -> &Arc<Catalogue> {
+        &self.catalogue
     }
 
     /// One rule by its id.
@@ -157,35 +173,42 @@ impl RuleSet {
         }
     }
 
-    /// Decodes an event of the past and finds out what it means in one pass over its bytes. `raw` becomes the
-    /// event's bytes. The arrival time of history is unknown: the event's own time stands for it, and
-    /// `otherwise_at` where it has none.
-    pub fn decode(
-        &self,
-        (format, source): (Format, &Arc<str>),
-        raw: Bytes,
-        (position, otherwise_at): (Position, Timestamp),
-        out: &mut Hits,
-    ) -> Result<Decoded, DecodeError> {
+    /// What each of these entries means; ticks mean nothing.
+    pub fn meanings(&self, entries: &[Entry], scratch: &mut Hits) -> Vec<Option<Box<Meaning>>> {
+        let meaning = |entry: &Entry| match entry {
+            Entry::Event(event) => {
+                self.hits(event, scratch);
+                scratch.take(&event.raw)
+            }
+            Entry::Tick { .. } => None,
+        };
+        entries.iter().map(meaning).collect()
+    }
+
+    /// Decodes an event of the past and finds out what it means in one pass over its bytes. The arrival time of
+    /// history is unknown: the event's own time stands for it, and where it has none the one that stands in
+    /// `received_at`. Sets both times, and answers the key by which repeated events are known.
+    pub fn read(&self, event: &mut Event, out: &mut Hits) -> Result<u128, DecodeError> {
         out.hits.clear();
         out.misses.clear();
-        let mut event = Event { position, ..blank(format, source, otherwise_at) };
-        let text = utf8(&raw)?;
-        let Some((lane, scratch)) = self.lane(format, &mut out.scratch) else {
-            return decode(format, source, raw, None, otherwise_at);
+        let bytes = event.raw.clone();
+        let text = utf8(&bytes)?;
+        let Some((lane, scratch)) = self.lane(event.format, &mut out.scratch) else {
+            let decoded = decode(event.format, &event.source, bytes, None, event.received_at)?;
+            (event.time, event.received_at) = (decoded.event.time, decoded.event.time);
+            return Ok(decoded.dedupe);
         };
-        lane.matcher.extract(&event, text, scratch).map_err(|error| DecodeError::json(&error, text))?;
-        let dedupe = finish(&mut event, text, scratch.extracted(), Strength::Quick)?;
+        lane.matcher.extract(event, text, scratch).map_err(|error| DecodeError::json(&error, text))?;
+        let dedupe = finish(event, text, scratch.extracted(), Strength::Quick)?;
         event.received_at = event.time;
-        // Scripts look at the whole event, so it has its bytes before they are asked.
-        event.raw = raw.clone();
-        Self::collect(lane, &event, text, out);
-        Ok(Decoded { event, dedupe })
+        lane.matcher.arrived(event, text, scratch);
+        Self::collect(lane, event, text, out);
+        Ok(dedupe)
     }
 
     /// What the event whose fields were just extracted means to the detectors.
     fn collect(lane: &Lane, event: &Event, raw: &str, out: &mut Hits) {
-        out.lane = Some(lane.number);
+        (out.lane, out.id) = (Some(lane.number), None);
         let Some(scratch) = out.scratch.get_mut(lane.number) else { return };
         lane.matcher.run(event, raw, scratch);
         let time = event.judged_at();
@@ -211,8 +234,32 @@ impl Hits {
     /// The sender's id of the event these are the hits of; `raw` is the event's bytes.
     #[must_use]
     pub fn event_id<'a>(&'a self, raw: &'a [u8]) -> Option<&'a str> {
+        if let Some(id) = &self.id {
+            return Some(id);
+        }
         let scratch = self.scratch.get(self.lane?)?;
         id(scratch.extracted(), std::str::from_utf8(raw).ok()?)
+    }
+
+    /// Takes out what was found for an event, for another thread; none if it means nothing.
+    pub fn take(&mut self, raw: &[u8]) -> Option<Box<Meaning>> {
+        if self.hits.is_empty() && self.misses.is_empty() {
+            return None;
+        }
+        let id = self.event_id(raw).map(Into::into);
+        let (hits, misses) = (std::mem::take(&mut self.hits), std::mem::take(&mut self.misses));
+        Some(Box::new(Meaning { hits, misses, id }))
+    }
+
+    /// Puts in what another thread found for the event that has this place.
+    pub fn put(&mut self, meaning: Option<Box<Meaning>>, position: Position) {
+        self.hits.clear();
+        self.misses.clear();
+        (self.lane, self.id) = (None, None);
+        if let Some(meaning) = meaning {
+            (self.hits, self.misses, self.id) = (meaning.hits, meaning.misses, meaning.id);
+            self.hits.iter_mut().for_each(|hit| hit.position = position);
+        }
     }
 
     /// Forgets the scratch space; needed when the rule set changes.

@@ -272,3 +272,27 @@ fn sigma_point_21_generate_stands_inside_or_beside() {
     let two = format!("{rule}  generate: true\ngenerate: false\n");
     assert_eq!(first_diagnostic(&two).unwrap().code, "two-answers");
 }
+
+/// Beside the 21: an event may hold what no tree of JSON can. It is judged all the same.
+#[test]
+fn an_event_with_half_a_character_or_an_endless_number_is_judged() {
+    let tree =
+        json!({"f": "x", "odd": "ODD", "created_at": "2026-01-05T09:00:00Z", "author_id": 7}).to_string();
+    let deep = format!("{}1{}", "[".repeat(300), "]".repeat(300));
+    for odd in [r#""a\ud83d""#, "1e999", deep.as_str()] {
+        let event = tree.replace("\"ODD\"", odd);
+        for entry in ["f: x", "f: x\nodd|exists: true", "f: x\nscript: event.f == \"x\"", "f: x\nodd|neq: 1"]
+        {
+            let told = super::sigma_story::tell_raw(&rule_with(entry), &event);
+            assert_eq!(told.findings.len(), 1, "{entry} {odd}");
+        }
+    }
+    let event = tree.replace("\"ODD\"", r#""a\ud83d""#);
+    assert_eq!(super::sigma_story::tell_raw(&rule_with("odd: 'a\u{FFFD}'"), &event).findings.len(), 1);
+    assert_eq!(
+        super::sigma_story::tell_raw(&rule_with("odd|gte: 5"), &tree.replace("\"ODD\"", "1e999"))
+            .findings
+            .len(),
+        1
+    );
+}

@@ -92,7 +92,16 @@ pub(super) fn story(rules: &str, events: &[Value]) -> Story {
     tell(compiled(rules), Format::Generic, events)
 }
 
+/// One event of the generic format as its sender wrote it.
+pub(super) fn tell_raw(rules: &str, event: &str) -> Story {
+    tell_texts(compiled(rules), Format::Generic, std::iter::once(event.to_owned()))
+}
+
 pub(super) fn tell(compiled: Compiled, format: Format, events: &[Value]) -> Story {
+    tell_texts(compiled, format, events.iter().map(Value::to_string))
+}
+
+fn tell_texts(compiled: Compiled, format: Format, events: impl Iterator<Item = String>) -> Story {
     assert!(
         compiled.diagnostics.iter().all(|found| found.severity == crate::rule::Severity::Warning),
         "{:?}",
@@ -102,7 +111,7 @@ pub(super) fn tell(compiled: Compiled, format: Format, events: &[Value]) -> Stor
     let mut engine = Engine::new(Arc::new(compiled.rules), catalogue, Limits::default());
     let (mut effects, mut latest) = (Effects::default(), START);
     for (position, event) in (1..).zip(events) {
-        let raw = Bytes::from(event.to_string());
+        let raw = Bytes::from(event);
         let decoded = decode(format, &format.name().into(), raw, None, latest).unwrap();
         latest = latest.max(decoded.event.time);
         engine.handle(&Entry::Event(Event { position, received_at: latest, ..decoded.event }), &mut effects);

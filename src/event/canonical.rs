@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::mend::mended;
 use super::{Catalogue, Event};
 
 /// The event as one JSON object: every original field under its original name, the canonical fields on top.
@@ -11,7 +12,10 @@ use super::{Catalogue, Event};
 /// which the decoder never lets through, give an object with the canonical fields alone.
 #[must_use]
 pub fn canonical(event: &Event, catalogue: &Catalogue) -> Map<String, Value> {
-    let mut object: Map<String, Value> = serde_json::from_slice(&event.raw).unwrap_or_default();
+    let mended =
+        || mended(std::str::from_utf8(&event.raw).ok()?).and_then(|raw| serde_json::from_str(&raw).ok());
+    let read: Option<Map<String, Value>> = serde_json::from_slice(&event.raw).ok().or_else(mended);
+    let mut object = read.unwrap_or_default();
     for mapping in event.format.mappings() {
         let found = mapping.paths.iter().find_map(|path| lookup(&object, path));
         if let Some(value) = found.cloned() {
@@ -35,11 +39,12 @@ pub fn canonical(event: &Event, catalogue: &Catalogue) -> Map<String, Value> {
     if event.position > 0 {
         object.insert("position".to_owned(), event.position.into());
     }
+    super::computed::lay_over(&mut object, catalogue.enrichment());
     object
 }
 
 /// The value at a dotted path; through arrays, the first element that has it.
-fn lookup<'a>(object: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
+pub(super) fn lookup<'a>(object: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
     let mut parts = path.split('.');
     let first = object.get(parts.next()?)?;
     parts

@@ -1,8 +1,10 @@
-//! The catalogue of event types: category, tier and renamed names, from the data file `catalogue.csv`.
+//! The catalogue of event types: category, tier and renamed names, from the data file `catalogue.csv`; and with
+//! it all else that is known of events beyond their bytes.
 
 use rustc_hash::FxHashMap;
 
 use super::Format;
+use crate::enrich::Enrichment;
 
 /// What an event type can do, the gravest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,13 +58,14 @@ pub struct EventType {
     pub description: String,
 }
 
-/// All known event types of GitLab, by name and by former name.
-#[derive(Debug, Default)]
+/// All known event types of GitLab, by name and by former name; and what events are enriched with.
+#[derive(Debug, Clone, Default)]
 pub struct Catalogue {
     types: Vec<EventType>,
     /// By current and by former name.
     by_name: FxHashMap<String, usize>,
     aliases: FxHashMap<String, String>,
+    enrichment: Enrichment,
 }
 
 const TYPES: &str = include_str!("catalogue.csv");
@@ -84,7 +87,19 @@ impl Catalogue {
                 by_name.insert(old.clone(), index);
             }
         }
-        Self { types, by_name, aliases }
+        Self { types, by_name, aliases, enrichment: Enrichment::default() }
+    }
+
+    /// The same event types, with this enrichment.
+    #[must_use]
+    pub fn with(&self, enrichment: Enrichment) -> Self {
+        Self { enrichment, ..self.clone() }
+    }
+
+    /// What events are enriched with.
+    #[must_use]
+    pub const fn enrichment(&self) -> &Enrichment {
+        &self.enrichment
     }
 
     /// The type of that name, or the one that was once called so. Only GitLab's types are listed.

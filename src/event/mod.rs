@@ -5,8 +5,11 @@
 
 mod canonical;
 mod catalogue;
+mod computed;
 mod extract;
 mod format;
+mod mend;
+mod marks;
 mod plan;
 mod scan;
 mod shape;

@@ -1,45 +1,76 @@
 //! Which fields to take out of events of one format: a tree of the wanted paths, made once per rule set.
 
 use std::hash::BuildHasher;
+use std::sync::Arc;
 
 use rustc_hash::FxBuildHasher;
 use serde::de::DeserializeSeed;
 use smallvec::SmallVec;
 
+use super::computed::Step;
 use super::extract::{ExtractError, Extracted};
+use super::mend::mended;
 use super::scan;
 use super::walk::{Root, Walk};
 use super::{Catalogue, Event, Format};
+use crate::enrich::Enrichment;
 
 /// Which fields to take out of events of one format.
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub(super) nodes: Vec<Branch>,
-    pub(super) fields: Vec<Source>,
+    pub(super) fields: Arc<[Field]>,
+    /// Values that are made, not found.
+    pub(super) own: Vec<Own>,
+    /// Where the event's type stands, if a value is made of it.
+    pub(super) type_slots: Vec<u16>,
     pub(super) slots: usize,
     pub(super) takes_all: bool,
+    /// Works out the fields that are `Computed`.
+    pub(super) steps: Vec<Step>,
     /// Equal plans have equal fingerprints.
     pub(super) fingerprint: u64,
 }
 
 /// One level of the tree of wanted paths.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Branch {
     pub(super) keys: Keys,
-    pub(super) slots: SmallVec<[u16; 4]>,
+    /// Where the values of this path go; [`NO_SLOT`] if nobody wants them.
+    pub(super) slot: u16,
+}
+
+/// Beyond all slots: a plan has no more than this.
+pub(super) const NO_SLOT: u16 = u16::MAX;
+
+impl Default for Branch {
+    fn default() -> Self {
+        Self { keys: Keys::default(), slot: NO_SLOT }
+    }
 }
 
 /// Where a field's values come from.
 #[derive(Debug, Clone)]
-pub(super) enum Source {
+pub(super) enum Field {
     /// The first of these slots that holds something other than null.
-    Slots(Vec<u16>),
-    /// As `Slots`, then the type hint; former names become current ones.
-    EventType(Vec<u16>),
-    Category(Vec<u16>),
-    Tier(Vec<u16>),
+    Slots(SmallVec<[u16; 4]>),
+    /// One of the plan's own values.
+    Own(u16),
+}
+
+/// A value that does not stand in the event as it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Own {
+    /// As it stands there, then the type hint; former names become current ones.
+    EventType,
+    /// The catalogue's; failing that, what stands in this slot.
+    Category(u16),
+    /// Likewise.
+    Tier(u16),
     ReceivedFrom,
     ReceivedAt,
+    /// Filled in by a step.
+    Computed,
 }
 
 /// The wanted keys of one object and the nodes they lead to. A key is found by its length and first eight
@@ -68,14 +99,8 @@ impl Keys {
 
     /// The node a key leads to.
     pub(super) fn get(&self, key: &str) -> Option<u32> {
-        self.find(first_bytes(key), key)
-    }
-
-    /// As `get`, with the key's first bytes at hand: little-endian, zeros behind a shorter key.
-    #[inline]
-    pub(super) fn find(&self, first: u64, key: &str) -> Option<u32> {
         let mask = self.places.len().checked_sub(1)?;
-        let mut place = place(first, key.len()) & mask;
+        let mut place = place(first_bytes(key), key.len()) & mask;
         loop {
             let index = usize::from(*self.places.get(place)?).checked_sub(1)?;
             let (known, node) = self.entries.get(index)?;
@@ -101,57 +126,69 @@ impl Plan {
     /// gives by index; with `takes_all` also every scalar of the event, for keywords.
     #[must_use]
     pub fn new(format: Format, fields: &[String], takes_all: bool) -> Self {
-        let fingerprint = FxBuildHasher.hash_one((format, fields, takes_all));
-        let mut plan =
-            Self { nodes: vec![Branch::default()], fields: Vec::new(), slots: 0, takes_all, fingerprint };
-        for field in fields {
-            let source = plan.source(format, field);
-            plan.fields.push(source);
-        }
-        plan
+        Self::enriched(format, fields, takes_all, &Enrichment::default())
     }
 
-    fn source(&mut self, format: Format, field: &str) -> Source {
-        match field {
-            "category" | "tier" | "event_type" => {
-                let paths = format.paths("event_type").unwrap_or_default();
-                let slots = paths.iter().map(|path| self.slot(path)).collect();
-                match field {
-                    "category" => Source::Category(slots),
-                    "tier" => Source::Tier(slots),
-                    _ => Source::EventType(slots),
-                }
-            }
-            "source" => Source::ReceivedFrom,
-            "received_at" => Source::ReceivedAt,
-            _ => match format.paths(field) {
-                Some(paths) if !paths.is_empty() => {
-                    let mut slots: Vec<u16> = paths.iter().map(|path| self.slot(path)).collect();
-                    if !paths.contains(&field) {
-                        slots.push(self.slot(field));
-                    }
-                    Source::Slots(slots)
-                }
-                _ => Source::Slots(vec![self.slot(field)]),
-            },
+    /// A plan for these fields in which none has a source yet.
+    pub(super) fn empty(format: Format, fields: &[String], takes_all: bool) -> Self {
+        Self {
+            nodes: vec![Branch::default()],
+            fields: Arc::default(),
+            own: Vec::new(),
+            type_slots: Vec::new(),
+            slots: 0,
+            takes_all,
+            steps: Vec::new(),
+            fingerprint: FxBuildHasher.hash_one((format, fields, takes_all)),
         }
+    }
+
+    pub(super) fn field(&mut self, format: Format, field: &str) -> Field {
+        let own = match field {
+            "event_type" => Own::EventType,
+            "category" => Own::Category(self.slot(field)),
+            "tier" => Own::Tier(self.slot(field)),
+            "source" => Own::ReceivedFrom,
+            "received_at" => Own::ReceivedAt,
+            _ => return Field::Slots(self.slots_of(format, field)),
+        };
+        if self.type_slots.is_empty() {
+            let paths = format.paths("event_type").unwrap_or_default();
+            self.type_slots = paths.iter().map(|path| self.slot(path)).collect();
+        }
+        self.made(own)
+    }
+
+    /// A field whose value is made.
+    pub(super) fn made(&mut self, own: Own) -> Field {
+        self.own.push(own);
+        Field::Own(u16::try_from(self.own.len() - 1).unwrap_or(u16::MAX))
+    }
+
+    fn slots_of(&mut self, format: Format, field: &str) -> SmallVec<[u16; 4]> {
+        let paths = format.paths(field).unwrap_or_default();
+        let mut slots: SmallVec<[u16; 4]> = paths.iter().map(|path| self.slot(path)).collect();
+        if !paths.contains(&field) {
+            slots.push(self.slot(field));
+        }
+        slots
     }
 
     /// The slot of a path, entered into the tree; a dotted name is also looked for as one key of the top level.
-    fn slot(&mut self, path: &str) -> u16 {
+    pub(super) fn slot(&mut self, path: &str) -> u16 {
         let mut node = 0;
         for part in path.split('.') {
             node = self.child(node, part);
         }
-        if let Some(slot) = self.nodes[node].slots.first() {
-            return *slot;
+        if self.nodes[node].slot != NO_SLOT {
+            return self.nodes[node].slot;
         }
-        let slot = u16::try_from(self.slots).unwrap_or(u16::MAX);
+        let slot = u16::try_from(self.slots).unwrap_or(NO_SLOT);
         self.slots += 1;
-        self.nodes[node].slots.push(slot);
+        self.nodes[node].slot = slot;
         if path.contains('.') {
             let flat = self.child(0, path);
-            self.nodes[flat].slots.push(slot);
+            self.nodes[flat].slot = slot;
         }
         slot
     }
@@ -174,15 +211,25 @@ impl Plan {
         catalogue: &Catalogue,
         out: &mut Extracted,
     ) -> Result<(), ExtractError> {
-        out.shape.begin(self.fingerprint, self.nodes.len());
-        out.clear(self.slots);
+        out.begin(self);
         // The scanner gives up on what it does not know; the parser then decides, and words the error.
         if !scan::scan(self, raw, out) {
-            out.clear(self.slots);
-            self.parse(raw, out)?;
+            out.clear();
+            if let Err(error) = self.parse(raw, out) {
+                let mended = mended(raw).ok_or(error)?;
+                out.clear();
+                self.parse(&mended, out)?;
+            }
         }
         out.resolve(self, event, raw, catalogue);
         Ok(())
+    }
+
+    /// The event's time of arrival has changed since the fields were taken out.
+    pub fn arrived(&self, event: &Event, raw: &str, catalogue: &Catalogue, out: &mut Extracted) {
+        if self.own.iter().any(|own| matches!(own, Own::ReceivedAt)) {
+            out.resolve(self, event, raw, catalogue);
+        }
     }
 
     /// What the scanner does, by the complete parser.

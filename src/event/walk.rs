@@ -82,7 +82,7 @@ impl ValueAt<'_, '_, '_> {
     fn take(self, held: Held) {
         let plan = self.walk.plan;
         if let Some(node) = plan.nodes.get(self.node as usize) {
-            self.walk.out.push(&node.slots, held);
+            self.walk.out.slots.push(node.slot, held);
         }
         if plan.takes_all && !matches!(held, Held::Null | Held::Composite) {
             self.walk.out.all.push(held);
@@ -147,7 +147,7 @@ impl<'de> Visitor<'de> for ValueAt<'_, '_, '_> {
         let plan = self.walk.plan;
         match plan.nodes.get(self.node as usize) {
             Some(node) => {
-                self.walk.out.push(&node.slots, Held::Composite);
+                self.walk.out.slots.push(node.slot, Held::Composite);
                 walk_object(self.walk, self.node, map)
             }
             None => walk_all(self.walk, map),

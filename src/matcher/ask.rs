@@ -4,7 +4,7 @@ use super::TargetId;
 use super::expr::Expr;
 use super::predicate::{Check, Predicate, refers};
 use super::run::{Matcher, Scratch, ScriptFailure};
-use crate::event::{Event, Scalar, canonical};
+use crate::event::{Event, Scalar};
 use crate::script::EventValue;
 
 /// One question about one event.
@@ -101,7 +101,7 @@ impl Ask<'_> {
         let event = self
             .scratch
             .event_value
-            .get_or_insert_with(|| EventValue::from_json(&canonical(self.event, &self.matcher.catalogue)));
+            .get_or_insert_with(|| EventValue::new(self.event, &self.matcher.catalogue));
         match self.matcher.scripts[number as usize].eval(&self.matcher.cage, event) {
             Ok(holds) => Some(holds),
             Err(error) => {

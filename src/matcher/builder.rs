@@ -34,7 +34,7 @@ pub struct Builder {
 pub enum BuildError {
     /// A pattern.
     #[error("the pattern does not compile: {0}")]
-    Regex(#[from] regex::Error),
+    Regex(#[from] Box<regex_automata::meta::BuildError>),
     /// A script.
     #[error("{0}")]
     Script(#[from] ScriptError),
@@ -125,8 +125,7 @@ impl Builder {
     fn test(&mut self, test: &Test) -> Result<u32, BuildError> {
         let renamed = self.renamed(test);
         let test = renamed.as_ref().unwrap_or(test);
-        // Equal tests are one: their printed form is their identity.
-        let identity = format!("{test:?}");
+        let identity = identity(test);
         if let Some(number) = self.test_numbers.get(&identity) {
             return Ok(*number);
         }
@@ -147,7 +146,7 @@ impl Builder {
 
     fn script(&mut self, script: &ScriptSource) -> Result<u32, BuildError> {
         let number = u32::try_from(self.scripts.len()).unwrap_or(u32::MAX);
-        self.scripts.push(ScriptPredicate::compile(&self.cage, &script.source, script.line)?);
+        self.scripts.push(ScriptPredicate::compile(&self.cage, &script.source, (script.line, script.column))?);
         Ok(number)
     }
 
@@ -161,7 +160,8 @@ impl Builder {
         let (gate, open) = Sorter::new(&known, &self.targets).sort()?;
         let predicates: Vec<Predicate> = self.tests.into_iter().map(|(_, predicate)| predicate).collect();
         let has_keywords = predicates.iter().any(|predicate| predicate.field.is_none());
-        let plan = Plan::new(self.format, &self.fields, has_keywords);
+        let enrichment = self.catalogue.enrichment();
+        let plan = Plan::enriched(self.format, &self.fields, has_keywords, enrichment);
         Ok(Matcher {
             format: self.format,
             catalogue: self.catalogue,
@@ -175,6 +175,23 @@ impl Builder {
             targets: self.targets,
         })
     }
+}
+
+/// Equal tests are one, and have the same identity; for the usual ones it is made without the formatting
+/// machinery.
+fn identity(test: &Test) -> String {
+    let (kind, text) = match &test.op {
+        Op::Exact(text) => ("exact", text),
+        Op::Contains(text) => ("contains", text),
+        Op::StartsWith(text) => ("start", text),
+        Op::EndsWith(text) => ("end", text),
+        Op::Regex(text) => ("regex", text),
+        _ => return format!("{test:?}"),
+    };
+    let case = if test.cased { "cased" } else { "folded" };
+    let (is_keyword, field) = (test.field.is_none(), test.field.as_deref().unwrap_or_default());
+    let length = field.len().to_string();
+    [kind, case, if is_keyword { "any" } else { &length }, field, text].join(" ")
 }
 
 /// A conjunction or disjunction of children.

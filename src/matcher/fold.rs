@@ -72,15 +72,33 @@ impl Folds {
 
 /// Folds a text; none if it is already folded.
 fn fold_once(text: &str, scratch: &mut String) -> Option<Range<u32>> {
-    // Without a way out of the loop, so that it looks at many bytes at once.
-    let is_changed =
-        text.bytes().fold(false, |found, byte| found | !byte.is_ascii() | byte.is_ascii_uppercase());
-    if !is_changed {
+    if is_folded(text.as_bytes()) {
         return None;
     }
     let start = narrow(scratch.len());
     fold_into(text, scratch);
     Some(start..narrow(scratch.len()))
+}
+
+/// Whether a text is ASCII without upper case: eight bytes at a time, the last eight perhaps twice.
+fn is_folded(text: &[u8]) -> bool {
+    let Some(last) = text.last_chunk::<8>() else {
+        return text.iter().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
+    };
+    let mut found = folding(u64::from_le_bytes(*last));
+    for word in text.as_chunks::<8>().0 {
+        found |= folding(u64::from_le_bytes(*word));
+    }
+    found == 0
+}
+
+/// Marks the upper case and what is no ASCII among eight bytes; behind such, other bytes may be marked too.
+const fn folding(word: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let low = word & (ONES * 0x7f);
+    let from_a = low + ONES * (0x80 - b'A' as u64);
+    let beyond_z = low + ONES * (0x80 - b'Z' as u64 - 1);
+    (word | (from_a & !beyond_z)) & (ONES * 0x80)
 }
 
 fn narrow(length: usize) -> u32 {
@@ -89,7 +107,21 @@ fn narrow(length: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::fold;
+    use super::{fold, is_folded};
+
+    #[test]
+    fn what_needs_no_folding_is_found_at_any_place() {
+        for length in 0..20 {
+            for at in 0..length {
+                for byte in 0..=u8::MAX {
+                    let mut text = vec![b'q'; length];
+                    text[at] = byte;
+                    let expected = byte.is_ascii() && !byte.is_ascii_uppercase();
+                    assert_eq!(is_folded(&text), expected, "{text:?}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn folds_beyond_ascii() {

@@ -55,10 +55,12 @@ fn regex_literals(pattern: &str) -> Vec<Literal> {
     let Some(found) = prefixes.literals() else { return Vec::new() };
     let texts: Vec<&str> =
         found.iter().filter_map(|literal| std::str::from_utf8(literal.as_bytes()).ok()).collect();
-    if texts.len() != found.len() || texts.iter().any(|text| text.len() < 3) {
+    let is_anchored = hir.properties().look_set_prefix().contains(Look::Start);
+    // Of what a value begins with, one character tells more than nothing.
+    let shortest = if is_anchored { 1 } else { 3 };
+    if texts.len() != found.len() || texts.iter().any(|text| text.len() < shortest) {
         return Vec::new();
     }
-    let is_anchored = hir.properties().look_set_prefix().contains(Look::Start);
     let make = if is_anchored { Literal::Start } else { Literal::Part };
     let mut folded: Vec<String> = texts.into_iter().map(fold).collect();
     folded.sort_unstable();

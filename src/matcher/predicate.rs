@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use memchr::memmem::Finder;
-use regex::Regex;
+use regex_automata::meta::{BuildError, Regex};
+use regex_automata::util::syntax;
 
 use super::fold::fold;
 use crate::decode::parse_time;
@@ -42,7 +43,7 @@ impl Predicate {
     pub(super) fn compile(
         test: &Test,
         mut field_index: impl FnMut(&str) -> usize,
-    ) -> Result<Self, regex::Error> {
+    ) -> Result<Self, Box<BuildError>> {
         let folded = |text: &str| if test.cased { text.to_owned() } else { fold(text) };
         let check = match &test.op {
             Op::Exact(text) => Check::Exact(folded(text).into()),
@@ -52,7 +53,7 @@ impl Predicate {
             Op::StartsWith(text) => Check::StartsWith(folded(text).into()),
             Op::EndsWith(text) => Check::EndsWith(folded(text).into()),
             Op::Wildcard(globs) => Check::Wildcard(Box::new(wildcard(globs, folded, test.field.is_none())?)),
-            Op::Regex(pattern) => Check::Regex(Box::new(Regex::new(pattern)?)),
+            Op::Regex(pattern) => Check::Regex(Box::new(automaton(pattern)?)),
             Op::Cidr(network) => Check::Cidr(*network),
             Op::Number(cmp, number) => Check::Number(*cmp, *number),
             Op::Null => Check::Null,
@@ -83,7 +84,7 @@ fn wildcard(
     globs: &[Glob],
     folded: impl Fn(&str) -> String,
     is_keyword: bool,
-) -> Result<Regex, regex::Error> {
+) -> Result<Regex, Box<BuildError>> {
     let mut pattern = String::from("(?s)");
     let anchor = |mark| if is_keyword { "" } else { mark };
     pattern.push_str(anchor("^"));
@@ -95,8 +96,19 @@ fn wildcard(
         }
     }
     pattern.push_str(anchor("$"));
-    Regex::new(&pattern)
+    automaton(&pattern)
 }
+
+/// As `regex::Regex::new`, but without the complete automaton of small patterns: making it takes many times
+/// longer than all the rest, and the one that is made while searching is as fast.
+fn automaton(pattern: &str) -> Result<Regex, Box<BuildError>> {
+    let config = Regex::config().dfa(false).nfa_size_limit(Some(REGEX_BYTES_MAX));
+    let built = Regex::builder().configure(config).syntax(syntax::Config::new()).build(pattern);
+    built.map_err(Box::new)
+}
+
+/// A compiled pattern takes no more than this; `rule` refuses larger ones with a better message.
+const REGEX_BYTES_MAX: usize = 10 << 20;
 
 impl Check {
     /// Whether one value passes. `text` is the value's text, folded if the predicate wants it folded.

@@ -11,7 +11,7 @@ use super::fold::Folds;
 use super::gate::{Gate, Shelf};
 use super::predicate::Predicate;
 use crate::event::{Catalogue, Event, ExtractError, Extracted, Format, Plan};
-use crate::script::{Cage, Predicate as ScriptPredicate, ScriptError};
+use crate::script::{Cage, EventValue, Predicate as ScriptPredicate, ScriptError};
 
 /// All targets of one format, ready to run. Shared by threads; each brings its own [`Scratch`].
 #[derive(Debug)]
@@ -42,7 +42,7 @@ pub struct Scratch {
     candidates: Vec<TargetId>,
     matched: Vec<TargetId>,
     pub(super) failures: Vec<ScriptFailure>,
-    pub(super) event_value: Option<rhai::Dynamic>,
+    pub(super) event_value: Option<EventValue>,
 }
 
 /// A script predicate that failed; it counts as not matched.
@@ -111,6 +111,11 @@ impl Matcher {
     /// bytes as text. A scratch belongs to one matcher at a time: give it a new one when the matcher changes.
     pub fn extract(&self, event: &Event, raw: &str, scratch: &mut Scratch) -> Result<(), ExtractError> {
         self.plan.extract(event, raw, &self.catalogue, &mut scratch.extracted)
+    }
+
+    /// The time of arrival has changed since the fields were taken out.
+    pub fn arrived(&self, event: &Event, raw: &str, scratch: &mut Scratch) {
+        self.plan.arrived(event, raw, &self.catalogue, &mut scratch.extracted);
     }
 
     /// Runs the event whose fields were just extracted; the answer is in [`Scratch::matched`].

@@ -248,6 +248,8 @@ pub struct ScriptSource {
     pub source: String,
     /// Its first line in the file, from 1.
     pub line: u32,
+    /// The column in which its lines begin, from 1.
+    pub column: u32,
 }
 
 /// What a set of events must look like.

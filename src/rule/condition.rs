@@ -312,7 +312,7 @@ mod tests {
 
     fn check(text: &str) -> Result<Condition, String> {
         let scalar = Scalar { text: text.to_owned(), kind: ScalarKind::Str, column: Some(1) };
-        let place = Place { line: 1, column: 1, width: 1 };
+        let place = Place { line: 1, column: 1, width: 1, file: 0 };
         let node = Yaml { content: yaml::Content::Scalar(scalar), place };
         let names: Vec<String> = NAMES.iter().map(|name| (*name).to_owned()).collect();
         let mut report = Report::new("a.yml".into());

@@ -73,11 +73,12 @@ impl<'a> Draft<'a> {
             let node = super::selection::selection(key, value, context);
             is_whole &= node.is_some();
             let node = node.unwrap_or_else(|| Node::And(Vec::new()));
-            selections.push(Selection { name: key.text.clone(), node, line: key.place.line });
+            selections.push(Selection { name: key.text.clone(), node, line: key.place.own_line() });
         }
         let condition = self.condition(context.report)?;
         for ((key, _), used) in self.selections.iter().zip(&self.used) {
-            if !used && !key.text.starts_with('_') {
+            // What rules share need not be used by each of them.
+            if !used && !key.text.starts_with('_') && key.place.file == 0 {
                 let message = format!("the selection `{}` is not used", key.text);
                 context
                     .report

@@ -1,4 +1,4 @@
-//! One document: a detection rule, a correlation, a script rule or a filter.
+//! One document: a detection rule, a correlation, a script rule, a filter or a lookup.
 
 use std::sync::Arc;
 
@@ -8,7 +8,8 @@ use super::detection::Draft;
 use super::read::{self, Context, Entries};
 use super::report::Report;
 use super::yaml::{Key, Place, Yaml};
-use super::{behavior, correlation, example, filter, header};
+use super::{behavior, correlation, example, filter, header, lookup};
+use crate::enrich::Table;
 
 /// A document without mistakes of its own.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub(super) enum Checked {
     Rule(Box<Rule>, Place, Links),
     /// The filter and the rules it is for.
     Filter(Box<Filter>, Links),
+    /// The table, and where the document begins.
+    Lookup(Arc<Table>, Place),
 }
 
 /// What a document is, by its keys.
@@ -37,8 +40,11 @@ pub(super) fn document(
 ) -> Option<Checked> {
     let errors = context.report.errors();
     let entries = read::map(root, "a rule", context.report)?;
-    header::check_keys(entries, context.report);
     let place = Place { width: 1, ..root.place };
+    if read::get(entries, "lookup").is_some() && !is_rule(entries, context.report) {
+        return lookup::lookup(entries, place, context).map(|table| Checked::Lookup(table, place));
+    }
+    header::check_keys(entries, context.report);
     let origin = Origin { path: Arc::clone(path), line: place.line };
     let shape = shape(entries, place, script.is_some(), context.report)?;
     let checked = match shape {
@@ -52,6 +58,17 @@ pub(super) fn document(
         shape => rule(entries, &shape, script, origin, context),
     };
     checked.filter(|_| context.report.errors() == errors)
+}
+
+/// Whether a lookup has the body of a rule too, which is reported.
+fn is_rule(entries: Entries<'_>, report: &mut Report) -> bool {
+    let body = ["detection", "correlation", "filter"].into_iter().find_map(|key| read::get(entries, key));
+    if let Some((key, _)) = body {
+        let message = "a document is one of detection, correlation, filter and lookup";
+        let help = "write a second document, after a line with `---`";
+        report.error("two-kinds", key.place, message).help(help);
+    }
+    body.is_some()
 }
 
 /// The names by which other documents may refer to this one, whether or not it has mistakes.
@@ -69,7 +86,7 @@ fn rule(
     origin: Origin,
     context: &mut Context<'_>,
 ) -> Option<Checked> {
-    let place = Place { line: origin.line, column: 1, width: 1 };
+    let place = Place { line: origin.line, column: 1, width: 1, file: 0 };
     let header = header::header(entries, origin, place, context.report);
     let mut links = Links::default();
     let body = match shape {

@@ -100,7 +100,7 @@ impl Writer<'_> {
             events: std::mem::take(&mut self.events),
             alerts,
             until: until.flatten(),
-            line: node.place.line,
+            line: node.place.own_line(),
         })
     }
 

@@ -35,7 +35,8 @@ pub(super) const SIGMA: [&str; 23] = [
     "simulation",
 ];
 /// The keys Watchfire adds.
-pub(super) const OWN: [&str; 7] = ["behavior", "suppress", "respond", "score", "tests", "owner", "expires"];
+pub(super) const OWN: [&str; 9] =
+    ["behavior", "suppress", "respond", "score", "tests", "owner", "expires", "vars", "import"];
 /// The keys of `correlation`, for what stands outside of it.
 const IN_CORRELATION: [&str; 3] = ["group-by", "timespan", "aliases"];
 const STATUS: [&str; 5] = ["stable", "test", "experimental", "deprecated", "unsupported"];
@@ -140,9 +141,11 @@ pub(super) fn logsource(entries: Entries<'_>, report: &mut Report) -> LogSource 
     let known = ["product", "category", "service", "definition"];
     for (key, _) in entries {
         let text = key.text.as_str();
+        if known.contains(&text) {
+            continue;
+        }
         let message = format!("unknown key `{text}` in `logsource`");
         match suggest::closest(text, known) {
-            _ if known.contains(&text) => {}
             Some(near) => {
                 report.error("unknown-key", key.place, message).help(format!("did you mean `{near}`?"))
             }

@@ -3,6 +3,7 @@
 
 mod contradiction;
 mod cost;
+mod enriched;
 
 use std::sync::Arc;
 
@@ -62,8 +63,8 @@ fn word_in(line: &str, word: &str) -> Option<usize> {
 }
 
 /// Fields of GitLab's events that are no canonical ones, so that they are not taken for slips.
-const GITLAB_FIELDS: [&str; 8] =
-    ["details", "message", "meta", "severity", "time", "event_name", "created_by", "self"];
+const GITLAB_FIELDS: [&str; 7] =
+    ["details", "message", "meta", "severity", "time", "event_name", "created_by"];
 /// Fields that every event has beside those its format maps.
 const OWN_FIELDS: [&str; 5] = ["category", "tier", "source", "received_at", "position"];
 
@@ -116,6 +117,9 @@ impl<'a> Linter<'a> {
 
     /// A name that is not a field but a slip away from one.
     fn field(&mut self, field: &str, line: u32) {
+        if self.enriched(field, line) {
+            return;
+        }
         let first = field.split('.').next().unwrap_or(field);
         let known = || Format::Gitlab.mappings().iter().map(|mapping| mapping.field).chain(OWN_FIELDS);
         let is_known = known().chain(GITLAB_FIELDS).any(|known| known == first);
@@ -155,6 +159,9 @@ impl<'a> Linter<'a> {
         };
         for field in behavior.by.iter().chain(values) {
             self.field(field, line);
+        }
+        if let Kind::Travel { .. } = &behavior.kind {
+            self.field("geo.latitude", line);
         }
     }
 

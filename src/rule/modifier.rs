@@ -372,7 +372,7 @@ mod tests {
 
     fn check(key: &str) -> Result<Chain, String> {
         let width = u32::try_from(key.len()).unwrap();
-        let key = Key { text: key.to_owned(), place: Place { line: 1, column: 1, width } };
+        let key = Key { text: key.to_owned(), place: Place { line: 1, column: 1, width, file: 0 } };
         let mut report = Report::new("a.yml".into());
         let parsed = parse(&key, &mut report);
         let diagnostics = report.into_diagnostics();

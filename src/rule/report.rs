@@ -12,6 +12,8 @@ const DIAGNOSTICS_MAX: usize = 1000;
 #[derive(Debug)]
 pub(super) struct Report {
     path: Arc<str>,
+    /// The files it imports, by number from 1.
+    sources: Vec<Arc<str>>,
     diagnostics: Vec<Diagnostic>,
     errors: usize,
     /// Takes what is over the limit.
@@ -40,7 +42,33 @@ impl Noted<'_> {
 
 impl Report {
     pub(super) fn new(path: Arc<str>) -> Self {
-        Self { path, diagnostics: Vec::new(), errors: 0, spare: None }
+        Self { path, sources: Vec::new(), diagnostics: Vec::new(), errors: 0, spare: None }
+    }
+
+    /// The file.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The number of an imported file, for [`Place::file`].
+    pub(super) fn source(&mut self, path: &Arc<str>) -> u16 {
+        let known = self.sources.iter().position(|known| known == path);
+        let index = known.unwrap_or_else(|| {
+            self.sources.push(Arc::clone(path));
+            self.sources.len() - 1
+        });
+        u16::try_from(index + 1).unwrap_or(0)
+    }
+
+    /// Whether one of the diagnostics from this number on is about an imported file.
+    pub(super) fn blames_import(&self, from: usize) -> bool {
+        let found = self.diagnostics.get(from..).unwrap_or_default();
+        found.iter().any(|found| found.severity == Severity::Error && found.path != self.path)
+    }
+
+    /// How many diagnostics there are so far.
+    pub(super) fn len(&self) -> usize {
+        self.diagnostics.len()
     }
 
     /// The document is left out because of this.
@@ -73,13 +101,18 @@ impl Report {
         self.diagnostics
     }
 
+    fn path_of(&self, place: Place) -> &Arc<str> {
+        let index = usize::from(place.file).checked_sub(1);
+        index.and_then(|index| self.sources.get(index)).unwrap_or(&self.path)
+    }
+
     fn note(&mut self, severity: Severity, code: &'static str, place: Place, message: String) -> Noted<'_> {
         let diagnostic = Diagnostic {
             severity,
             code,
             message,
             help: None,
-            path: Arc::clone(&self.path),
+            path: Arc::clone(self.path_of(place)),
             line: place.line,
             column: place.column,
             width: place.width,

@@ -1,5 +1,7 @@
 //! What only shows when all files are read: ids used twice, rules that refer to others.
 
+use std::sync::Arc;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::ast::{Body, Filter, Rule};
@@ -10,6 +12,7 @@ use super::report::Report;
 use super::suggest::closest;
 use super::yaml::Place;
 use super::{filter, link};
+use crate::enrich::Table;
 
 /// Everything that was read, with the number of its file.
 pub(super) struct Read {
@@ -18,13 +21,22 @@ pub(super) struct Read {
     pub(super) left_out: FxHashSet<String>,
 }
 
-/// The rules and filters that stand, references turned into ids. One report for each file.
-pub(super) fn resolve(read: Read, reports: &mut [Report]) -> (Vec<Rule>, Vec<Filter>) {
+/// What stands.
+pub(super) struct Resolved {
+    pub(super) rules: Vec<Rule>,
+    pub(super) filters: Vec<Filter>,
+    pub(super) lookups: Vec<Arc<Table>>,
+}
+
+/// What stands, references turned into ids. One report for each file.
+pub(super) fn resolve(read: Read, reports: &mut [Report]) -> Resolved {
     let mut filters = Vec::new();
+    let mut lookups = Vec::new();
     let mut all = Documents { left_out: read.left_out, ..Documents::default() };
     for (file, checked) in read.documents {
         let Some(report) = reports.get_mut(file) else { continue };
         match checked {
+            Checked::Lookup(table, place) => lookups.push((file, table, place)),
             Checked::Filter(filter, links) => filters.push((file, filter, links)),
             Checked::Rule(rule, place, links) => all.add((file, *rule, links), place, report),
         }
@@ -36,7 +48,11 @@ pub(super) fn resolve(read: Read, reports: &mut [Report]) -> (Vec<Rule>, Vec<Fil
         }
     }
     let rules = all.entries.into_iter().filter(|entry| !entry.is_broken).map(|entry| entry.rule);
-    (rules.collect(), filters.into_iter().map(|(_, filter, _)| *filter).collect())
+    Resolved {
+        rules: rules.collect(),
+        filters: filters.into_iter().map(|(_, filter, _)| *filter).collect(),
+        lookups: super::lookup::settle(lookups, reports),
+    }
 }
 
 /// The rules, and who may be referred to.

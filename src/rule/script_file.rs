@@ -17,7 +17,7 @@ pub(super) fn split(text: &str, report: &mut Report) -> Option<ScriptFile> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let before = text.len() - text.trim_start().len();
     let Some(body) = text.get(before..).and_then(|rest| rest.strip_prefix("/*")) else {
-        let place = Place { line: 1, column: 1, width: 1 };
+        let place = Place { line: 1, column: 1, width: 1, file: 0 };
         let message = "a script file starts with a block comment that holds the rule's YAML";
         report
             .error("missing-header", place, message)
@@ -52,7 +52,7 @@ pub(super) fn split(text: &str, report: &mut Report) -> Option<ScriptFile> {
     let line = u32::try_from(lines_through + skipped + 1).unwrap_or(u32::MAX);
     Some(ScriptFile {
         header: format!("{}{yaml}", "\n".repeat(lines_before)),
-        script: ScriptSource { source: source.to_owned(), line },
+        script: ScriptSource { source: source.to_owned(), line, column: 1 },
     })
 }
 
@@ -76,6 +76,7 @@ fn place_of(text: &str, byte: usize, width: usize) -> Place {
         line: small(before.matches('\n').count() + 1),
         column: small(before.get(line_start..).unwrap_or_default().chars().count() + 1),
         width: small(width.max(1)),
+        file: 0,
     }
 }
 

@@ -329,17 +329,14 @@ fn expand(node: &Yaml, text: &str, context: &mut Context<'_>) -> Option<Vec<Stri
     let mut found = false;
     while let Some((before, name, after)) = placeholder(rest) {
         found = true;
-        let Some(values) = context.lists.get(name) else {
-            let offset = text.chars().count() - rest.chars().count() + before.chars().count();
-            let place = node.part(offset, name.chars().count() + 2);
-            let message = format!("there is no list `{name}`");
-            let names: Vec<&str> = context.lists.names().collect();
-            let help = super::suggest::closest(name, names).map_or_else(
-                || format!("put the values into `{name}.txt` in the lists folder, one a line"),
-                |near| format!("did you mean `%{near}%`?"),
-            );
-            context.report.error("unknown-list", place, message).help(help);
-            return None;
+        let values = match context.lists.values(name) {
+            Ok(values) => values,
+            Err(unknown) => {
+                let offset = text.chars().count() - rest.chars().count() + before.chars().count();
+                let place = node.part(offset, name.chars().count() + 2);
+                context.report.error("unknown-list", place, unknown.message()).help(unknown.help());
+                return None;
+            }
         };
         if variants.len().saturating_mul(values.len()) > TESTS_MAX {
             let message = format!("these lists stand for more than {TESTS_MAX} values");

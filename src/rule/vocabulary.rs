@@ -1,13 +1,16 @@
 //! The words the parser knows, for tests that compare them with what is written elsewhere.
 
-use super::{behavior, correlation, criteria, example, header, modifier};
+use super::{behavior, correlation, criteria, example, header, lookup, modifier};
 
 /// The keys of a part of a rule file.
 pub(crate) type Words = Vec<&'static str>;
 
 /// The keys of a document.
 pub(crate) fn document() -> Words {
-    header::SIGMA.iter().chain(&header::OWN).copied().collect()
+    let mut words: Words = header::SIGMA.iter().chain(&header::OWN).chain(&lookup::KEYS).copied().collect();
+    words.sort_unstable();
+    words.dedup();
+    words
 }
 
 /// The keys of `behavior`.

@@ -1,21 +1,27 @@
 //! The interpreter behind bars: no clock, no random, no I/O, no `eval`, no modules, and a limit on everything.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use rhai::packages::{Package, StandardPackage};
-use rhai::{AST, CallFnOptions, Dynamic, Engine, FuncArgs, OptimizationLevel, Position, Scope};
+use rhai::{AST, CallFnOptions, Dynamic, Engine, FuncArgs, Module, OptimizationLevel, Position, Scope};
 
 use super::error::{Place, over};
 use super::meter::Answer;
-use super::{Limits, ListTable, ScriptError, ScriptErrorKind, helpers, meter, nested, state, value, window};
+use super::{
+    Limits, ListTable, ScriptError, ScriptErrorKind, helpers, meter, needs, nested, state, text, value,
+    window,
+};
 
 /// An interpreter for predicates and rule scripts. It holds nothing of any run: share one between threads,
 /// and make a new one when a list changes. What one cage compiled runs in every other.
 pub struct Cage {
     engine: Engine,
     limits: Limits,
+    /// The names of all functions there are.
+    names: BTreeSet<String>,
 }
 
 impl Cage {
@@ -34,11 +40,14 @@ impl Cage {
         restrict(&mut engine, &limits);
         nested::register(&mut engine);
         value::register(&mut engine);
-        state::register(&mut engine, limits.map_entries);
+        state::register(&mut engine);
         window::register(&mut engine, limits.array_items);
+        text::register(&mut engine, limits.string_bytes);
         helpers::register(&mut engine, lists, &limits);
         forbid_waiting(&mut engine);
-        Self { engine, limits }
+        let names = engine.collect_fn_metadata(None, |known| Some(known.metadata.name.to_string()), true);
+        let names = names.into_iter().chain(KEYWORDS.map(str::to_owned)).collect();
+        Self { engine, limits, names }
     }
 
     /// The limits of each run.
@@ -49,12 +58,30 @@ impl Cage {
 
     pub(super) fn compile(&self, source: &str, place: Place) -> Result<AST, ScriptError> {
         let ast = self.engine.compile(source).map_err(|error| place.syntax(&error))?;
-        if captures(&ast) {
+        if let Some(position) = needs::capture(&ast) {
             let message =
                 "a closure uses a variable from outside; pass it as an argument, or use a `for` loop";
-            return Err(place.error(ScriptErrorKind::Syntax, capture_position(source), message));
+            return Err(place.error(ScriptErrorKind::Syntax, position, message));
         }
-        Ok(ast)
+        Ok(with_properties(&ast))
+    }
+
+    /// Functions are looked up when they are called; one that does not exist should not wait for an event.
+    pub(super) fn check_calls(&self, ast: &AST, place: Place) -> Result<(), ScriptError> {
+        let own: Vec<&str> = ast.iter_functions().map(|function| function.name).collect();
+        let is_known =
+            |name: &str| own.contains(&name) || self.names.contains(name) || name.starts_with("anon$");
+        let unknown = needs::calls(ast).into_iter().find(|(name, _)| !is_known(name));
+        let Some((name, position)) = unknown else { return Ok(()) };
+        let message = format!("there is no function `{name}`");
+        let known = own.into_iter().chain(self.names.iter().map(String::as_str));
+        let error = place.error(ScriptErrorKind::Syntax, position, &message);
+        let width = u32::try_from(name.chars().count()).unwrap_or(1);
+        Err(ScriptError {
+            width,
+            help: nearest(&name, known).map(|near| format!("did you mean `{near}`?")),
+            ..error
+        })
     }
 
     pub(super) fn check_size(&self, source: &str, place: Place) -> Result<(), ScriptError> {
@@ -80,7 +107,8 @@ impl Cage {
         arguments: impl FuncArgs,
         place: Place,
     ) -> Result<Dynamic, ScriptError> {
-        let options = CallFnOptions::new().eval_ast(false);
+        // Without rewinding: the scope is gone after the call.
+        let options = CallFnOptions::new().eval_ast(false).rewind_scope(false);
         meter::start(&self.limits);
         // The interpreter is other people's code in a process that must go on. Nothing outlives the call but
         // the arguments, which the caller gives up when it fails.
@@ -129,6 +157,16 @@ fn restrict(engine: &mut Engine, limits: &Limits) {
     }
 }
 
+/// A script with the properties that it names in its own library, where the interpreter looks first.
+fn with_properties(ast: &AST) -> AST {
+    let mut library = Module::clone(ast.shared_lib());
+    for name in needs::properties(ast).iter().filter(|name| *name != "tag") {
+        value::add_property(&mut library, name);
+        state::add_property(&mut library, name);
+    }
+    AST::new(ast.statements().iter().cloned(), library)
+}
+
 /// Rhai's core package brings `sleep`; what is registered by hand goes before the packages.
 fn forbid_waiting(engine: &mut Engine) {
     const MESSAGE: &str = "a script cannot wait";
@@ -136,36 +174,91 @@ fn forbid_waiting(engine: &mut Engine) {
     engine.register_fn("sleep", |_: f64| -> Answer<()> { Err(MESSAGE.into()) });
 }
 
-/// Whether a closure takes in a variable around it. The interpreter shares such a variable between the two:
-/// it could be locked twice or form a ring that is never freed. The syntax tree is private, so this looks for
-/// its `Share` statement in the printed tree, outside quoted text.
-fn captures(ast: &AST) -> bool {
-    let printed = format!("{ast:?}");
-    let mut rest = printed.as_str();
-    while let Some(at) = rest.find(['"', 'S']) {
-        rest = &rest[at..];
-        if rest.starts_with("Share([") {
-            return true;
+/// Functions that the interpreter knows by itself.
+const KEYWORDS: [&str; 9] =
+    ["Fn", "call", "is_def_fn", "is_def_var", "is_shared", "print", "debug", "type_of", "this"];
+
+/// The name that was probably meant: a slip or two away, and not if most of the word would have to change.
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let allowed = (name.chars().count() / 3).clamp(1, 2);
+    let far = |known: &str| strsim::damerau_levenshtein(known, name);
+    let near = known.map(|known| (far(known), known)).filter(|(distance, _)| *distance <= allowed);
+    near.min().map(|(_, known)| known)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::script::{EventValue, Program, ScriptState, Window};
+
+    /// Values of every type a script can have, and the odd ones of each.
+    const VALUES: [&str; 34] = [
+        "()",
+        "true",
+        "0",
+        "-1",
+        "3",
+        "63",
+        "9223372036854775807",
+        "-9223372036854775808",
+        "0.5",
+        "0.0 / 0.0",
+        "1.0 / 0.0",
+        "-1e308",
+        "\"\"",
+        "\"aé😀\"",
+        "\"2026-01-31T08:00:00Z\"",
+        "\"10.0.0.0/8\"",
+        "\"(\"",
+        "'x'",
+        "'😀'",
+        "[]",
+        "[1, \"a\", (), [2.5]]",
+        "[3, 1, 2]",
+        "#{}",
+        "#{a: 1, b: [()]}",
+        "1..3",
+        "3..1",
+        "-5..=9223372036854775807",
+        "9223372036854775807..-9223372036854775808",
+        "Fn(\"own\")",
+        "|x| x",
+        "event",
+        "state",
+        "window",
+        "blob(3, 1)",
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+        /// Every function there is, with any arguments: it may fail, but never by a panic.
+        #[test]
+        fn no_function_panics(calls in prop::collection::vec(
+            (any::<prop::sample::Index>(), prop::collection::vec(prop::sample::select(&VALUES[..]), 0..5), any::<bool>()),
+            40,
+        )) {
+            let cage = Cage::new(Arc::default());
+            let names: Vec<&String> = cage.names.iter().filter(|name| !name.contains('$')).collect();
+            for (name, values, is_method) in calls {
+                let name = names[name.index(names.len())];
+                let lets: String =
+                    values.iter().enumerate().map(|(n, value)| format!("let v{n} = {value};\n")).collect();
+                let arguments: Vec<String> = (0..values.len()).map(|n| format!("v{n}")).collect();
+                let call = match (is_method, arguments.split_first()) {
+                    (true, Some((first, rest))) => format!("{first}.{name}({})", rest.join(", ")),
+                    _ => format!("{name}({})", arguments.join(", ")),
+                };
+                let source =
+                    format!("fn own(x) {{ x }}\nfn on_event(event, state, window) {{\n{lets} {call}; () }}");
+                let Ok(program) = Program::compile(&cage, &source, 1) else { continue };
+                let (mut state, mut window) = (ScriptState::default(), Window::default());
+                if let Err(error) = program.run(&cage, &EventValue::default(), &mut state, &mut window) {
+                    prop_assert!(!error.message.contains("interpreter fail"), "{}: {}", source, error);
+                }
+            }
         }
-        let skip = if rest.starts_with('"') { quoted_length(rest) } else { 1 };
-        rest = rest.get(skip..).unwrap_or_default();
     }
-    false
-}
-
-/// The length of the debug-printed text at the beginning of `printed`, quotes included.
-fn quoted_length(printed: &str) -> usize {
-    let mut is_escaped = false;
-    let end = printed.char_indices().skip(1).find(|(_, letter)| {
-        let is_end = *letter == '"' && !is_escaped;
-        is_escaped = *letter == '\\' && !is_escaped;
-        is_end
-    });
-    end.map_or(printed.len(), |(at, _)| at + 1)
-}
-
-/// The first line with a closure: the printed tree does not tell which one it was.
-fn capture_position(source: &str) -> Position {
-    let line = source.lines().position(|line| line.contains('|')).unwrap_or(0);
-    u16::try_from(line + 1).map_or(Position::NONE, |line| Position::new(line, 1))
 }

@@ -14,8 +14,12 @@ pub struct ScriptError {
     pub line: u32,
     /// From 1, in characters; 1 where only the line is known.
     pub column: u32,
+    /// How many characters from there are meant; at least 1.
+    pub width: u32,
     /// What is wrong, at most `MESSAGE_MAX` characters: a script can throw text of any length.
     pub message: String,
+    /// What was probably meant.
+    pub help: Option<String>,
 }
 
 /// The sort of a [`ScriptError`].
@@ -41,6 +45,8 @@ pub(super) struct Place {
     /// The line of the compiled text to show for an error without a place; from 1. The interpreter does not
     /// say where a limit was passed.
     pub entry: u16,
+    /// How many columns of the file stand before each line of the compiled text.
+    pub indent: u32,
 }
 
 impl Place {
@@ -48,12 +54,16 @@ impl Place {
         let position = if position.is_none() { Position::new(self.entry.max(1), 1) } else { position };
         let line = position.line().and_then(|line| u32::try_from(line).ok()).unwrap_or(1);
         let column = position.position().and_then(|column| u32::try_from(column).ok()).unwrap_or(1);
-        (self.first_line.saturating_add(line).saturating_sub(1).max(1), column.max(1))
+        (
+            self.first_line.saturating_add(line).saturating_sub(1).max(1),
+            column.max(1).saturating_add(self.indent),
+        )
     }
 
     pub(super) fn error(self, kind: ScriptErrorKind, position: Position, message: &str) -> ScriptError {
         let (line, column) = self.locate(position);
-        ScriptError { kind, line, column, message: message.chars().take(MESSAGE_MAX).collect() }
+        let message = message.chars().take(MESSAGE_MAX).collect();
+        ScriptError { kind, line, column, width: 1, message, help: None }
     }
 
     pub(super) fn syntax(self, error: &ParseError) -> ScriptError {
@@ -81,7 +91,7 @@ pub(super) fn over(limits: &Limits) -> String {
 }
 
 fn describe(error: &EvalAltResult, limits: &Limits) -> (ScriptErrorKind, String) {
-    use ScriptErrorKind::{Failed, Limit, Syntax};
+    use ScriptErrorKind::{Failed, Limit};
     match error {
         EvalAltResult::ErrorTerminated(..) => (Limit, over(limits)),
         EvalAltResult::ErrorStackOverflow(..) => {
@@ -95,11 +105,7 @@ fn describe(error: &EvalAltResult, limits: &Limits) -> (ScriptErrorKind, String)
         }
         EvalAltResult::ErrorRuntime(value, ..) => (Failed, super::nested::show(value)),
         EvalAltResult::ErrorFunctionNotFound(signature, ..) => {
-            let message = format!("there is no function {signature}");
-            match super::helpers::near(signature) {
-                Some(near) => (Syntax, format!("{message}; did you mean `{near}`?")),
-                None => (Failed, message),
-            }
+            (Failed, format!("there is no function {signature}"))
         }
         other => (Failed, other.to_string()),
     }

@@ -1,4 +1,4 @@
-//! The functions that Watchfire adds to Rhai, and the table that documents them.
+//! The functions that Watchfire adds to Rhai; [`HELPERS`](super::HELPERS) describes them.
 //!
 //! A field may be missing or hold anything, so helpers take any value: what they cannot judge is false, `-1`
 //! or `()`. Only what is wrong in the script itself, a network or a regular expression that is none, is an error.
@@ -16,97 +16,6 @@ use super::value::text_of;
 use super::{Limits, ListTable};
 use crate::time::Timestamp;
 
-/// One helper, for the reference.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Helper {
-    /// Its name.
-    pub name: &'static str,
-    /// Its arguments, as written between the parentheses.
-    pub arguments: &'static str,
-    /// What it gives back, and when.
-    pub about: &'static str,
-    /// A call.
-    pub example: &'static str,
-    /// What the call gives.
-    pub result: &'static str,
-}
-
-/// Every helper, in the order of the reference.
-pub const HELPERS: &[Helper] = &[
-    Helper {
-        name: "lower",
-        arguments: "text",
-        about: "The text in lower case (Unicode); numbers as text; `()` for what is no text.",
-        example: r#"lower("Straße ÄÖ")"#,
-        result: r#""straße äö""#,
-    },
-    Helper {
-        name: "upper",
-        arguments: "text",
-        about: "The text in upper case (Unicode); numbers as text; `()` for what is no text.",
-        example: r#"upper("main")"#,
-        result: r#""MAIN""#,
-    },
-    Helper {
-        name: "matches",
-        arguments: "text, regex",
-        about: "Whether the regular expression is found anywhere in the text. Case counts unless it begins with `(?i)`.",
-        example: r#"matches("release/1.2", "^release/[0-9.]+$")"#,
-        result: "true",
-    },
-    Helper {
-        name: "cidr",
-        arguments: "address, network",
-        about: "Whether the address lies in the network, or in one of an array of networks. False for text that is no address.",
-        example: r#"cidr("10.2.3.4", "10.0.0.0/8")"#,
-        result: "true",
-    },
-    Helper {
-        name: "level",
-        arguments: "name",
-        about: "The rank of a GitLab access level: No access 0, Minimal access 5, Guest 10, Planner 15, Reporter 20, \
-                Developer 30, Maintainer 40, Owner 50, Admin 60, in any case. Numbers stay; anything else is -1.",
-        example: r#"level("Maintainer") > level("Developer")"#,
-        result: "true",
-    },
-    Helper {
-        name: "in_list",
-        arguments: "list, value",
-        about: "Whether the list has the value, in any case. A list that does not exist is an error.",
-        example: r#"in_list("break_glass", "Root")"#,
-        result: "true",
-    },
-    Helper {
-        name: "hours_since",
-        arguments: "later, earlier",
-        about: "The hours from the earlier to the later time, with fractions, negative the other way round; `()` if \
-                either is no time. Times are RFC 3339 text or milliseconds since 1970.",
-        example: r#"hours_since("2026-01-31T09:30:00Z", "2026-01-31T08:00:00Z")"#,
-        result: "1.5",
-    },
-    Helper {
-        name: "hour_of",
-        arguments: "time",
-        about: "The hour of the time in UTC, 0 to 23; `()` if it is no time.",
-        example: r#"hour_of("2026-01-31T23:59:00+02:00")"#,
-        result: "21",
-    },
-    Helper {
-        name: "weekday_of",
-        arguments: "time",
-        about: "The day of the week in UTC, Monday 1 to Sunday 7; `()` if it is no time.",
-        example: r#"weekday_of("2026-01-31")"#,
-        result: "6",
-    },
-    Helper {
-        name: "number",
-        arguments: "value",
-        about: "The value as a number, also if it is written as text; `()` if it is none.",
-        example: r#"number("42") + 1"#,
-        result: "43",
-    },
-];
-
 /// Source: GitLab, `lib/gitlab/access.rb`, and the documentation of the members API.
 const LEVELS: [(&str, i64); 10] = [
     ("no access", 0),
@@ -121,20 +30,16 @@ const LEVELS: [(&str, i64); 10] = [
     ("administrator", 60),
 ];
 
-/// The helper that was probably meant by the signature of a function that does not exist.
-pub(super) fn near(signature: &str) -> Option<&'static str> {
-    let name = signature.split([' ', '(']).next().unwrap_or_default();
-    let is_near = |known: &&str| *known != name && strsim::damerau_levenshtein(known, name) <= 2;
-    HELPERS.iter().map(|helper| helper.name).find(is_near)
-}
-
 /// Teaches the engine the helpers.
 pub(super) fn register(engine: &mut Engine, lists: Arc<ListTable>, limits: &Limits) {
-    engine.register_fn("lower", |value: Dynamic| changed(&value, str::to_lowercase));
-    engine.register_fn("upper", |value: Dynamic| changed(&value, str::to_uppercase));
     engine.register_fn("level", |value: Dynamic| level(&value));
     engine.register_fn("number", |value: Dynamic| number(&value));
-    engine.register_fn("hours_since", |later: Dynamic, earlier: Dynamic| hours_since(&later, &earlier));
+    engine.register_fn("percent", |part: Dynamic, whole: Dynamic| percent(&part, &whole));
+    for (name, unit) in
+        [("minutes_since", 60_000.0), ("hours_since", 3_600_000.0), ("days_since", 86_400_000.0)]
+    {
+        engine.register_fn(name, move |later: Dynamic, earlier: Dynamic| since(&later, &earlier, unit));
+    }
     engine.register_fn("hour_of", |time: Dynamic| {
         time_of(&time).map_or(Dynamic::UNIT, |time| i64::from(time.civil().hour()).into())
     });
@@ -142,6 +47,7 @@ pub(super) fn register(engine: &mut Engine, lists: Arc<ListTable>, limits: &Limi
         time_of(&time)
             .map_or(Dynamic::UNIT, |time| i64::from(time.civil().weekday().to_monday_one_offset()).into())
     });
+    engine.register_fn("is_private", |address: Dynamic| address_of(&address).is_some_and(is_private));
     engine.register_fn("cidr", |address: Dynamic, network: ImmutableString| cidr(&address, &[network]));
     engine.register_fn("cidr", |address: Dynamic, networks: Array| {
         let networks: Vec<_> = networks.iter().filter_map(text_of).collect();
@@ -153,10 +59,6 @@ pub(super) fn register(engine: &mut Engine, lists: Arc<ListTable>, limits: &Limi
     engine.register_fn("matches", move |value: Dynamic, pattern: ImmutableString| {
         matches(&cache, &value, &pattern)
     });
-}
-
-fn changed(value: &Dynamic, change: impl Fn(&str) -> String) -> Dynamic {
-    text_of(value).map_or(Dynamic::UNIT, |text| change(&text).into())
 }
 
 fn level(value: &Dynamic) -> i64 {
@@ -188,23 +90,52 @@ fn time_of(value: &Dynamic) -> Option<Timestamp> {
     Timestamp::parse(&text_of(value)?).ok()
 }
 
-fn hours_since(later: &Dynamic, earlier: &Dynamic) -> Dynamic {
+fn since(later: &Dynamic, earlier: &Dynamic, unit: f64) -> Dynamic {
     let (Some(later), Some(earlier)) = (time_of(later), time_of(earlier)) else { return Dynamic::UNIT };
-    Dynamic::from_float(later.since(earlier).0 as f64 / 3_600_000.0)
+    Dynamic::from_float(later.since(earlier).0 as f64 / unit)
+}
+
+fn percent(part: &Dynamic, whole: &Dynamic) -> Dynamic {
+    let real = |value: &Dynamic| {
+        let number = number(value);
+        number.as_float().ok().or_else(|| number.as_int().ok().map(|whole| whole as f64))
+    };
+    let (Some(part), Some(whole)) = (real(part), real(whole)) else { return Dynamic::UNIT };
+    let share = 100.0 * part / whole;
+    if share.is_finite() { Dynamic::from_float(share) } else { Dynamic::UNIT }
+}
+
+fn address_of(value: &Dynamic) -> Option<IpAddr> {
+    text_of(value)?.trim().parse().ok()
+}
+
+fn is_private(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.is_private() || address.is_loopback() || address.is_link_local(),
+        IpAddr::V6(address) => {
+            address.is_unique_local() || address.is_loopback() || address.is_unicast_link_local()
+        }
+    }
 }
 
 fn cidr(address: &Dynamic, networks: &[ImmutableString]) -> Answer<bool> {
-    let address = text_of(address).and_then(|text| text.trim().parse::<IpAddr>().ok());
+    charge(networks.len() as u64)?;
+    let address = address_of(address);
+    let mut is_inside = false;
     for text in networks {
         let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-        let network = network.map_err(|_| format!("`{text}` is no network; write it like 10.0.0.0/8"))?;
-        if address
-            .is_some_and(|address| network.contains(&address) || network.contains(&address.to_canonical()))
-        {
-            return Ok(true);
-        }
+        let network =
+            network.map_err(|_| format!("`{}` is no network; write it like 10.0.0.0/8", brief(text)))?;
+        let contains =
+            |address: IpAddr| network.contains(&address) || network.contains(&address.to_canonical());
+        is_inside |= address.is_some_and(contains);
     }
-    Ok(false)
+    Ok(is_inside)
+}
+
+/// The beginning of a text that a message quotes.
+fn brief(text: &str) -> String {
+    text.chars().take(60).collect()
 }
 
 fn in_list(lists: &ListTable, list: &str, value: &Dynamic) -> Answer<bool> {
@@ -216,7 +147,7 @@ fn in_list(lists: &ListTable, list: &str, value: &Dynamic) -> Answer<bool> {
 
 fn unknown_list(lists: &ListTable, list: &str) -> String {
     let known: Vec<&str> = lists.names().take(10).collect();
-    format!("there is no list `{list}`; there are: {}", known.join(", "))
+    format!("there is no list `{}`; there are: {}", brief(list), known.join(", "))
 }
 
 /// Compiled expressions. Whether one is found here changes only how long a call takes, never what it costs
@@ -257,12 +188,14 @@ fn matches(cache: &RegexCache, value: &Dynamic, pattern: &ImmutableString) -> An
 
 fn regex_error(pattern: &str, error: &regex::Error) -> String {
     match error {
-        regex::Error::CompiledTooBig(_) => format!("the regular expression `{pattern}` is too large"),
+        regex::Error::CompiledTooBig(_) => {
+            format!("the regular expression `{}` is too large", brief(pattern))
+        }
         // The crate draws a picture over several lines; its last one says what is wrong.
         other => {
             let text = other.to_string();
             let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
-            format!("`{pattern}` is no regular expression: {reason}")
+            format!("`{}` is no regular expression: {reason}", brief(pattern))
         }
     }
 }
@@ -270,14 +203,15 @@ fn regex_error(pattern: &str, error: &regex::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::script::{Cage, EventValue, Predicate};
+    use crate::script::{Cage, EventValue, HELPERS, Predicate};
 
     fn holds(expression: &str) -> Result<bool, String> {
         let lists: ListTable = [("break_glass", vec!["root"])].into_iter().collect();
         let cage = Cage::new(Arc::new(lists));
         let event = serde_json::json!({"name": "Zoë", "n": 7, "s": "8", "at": "2026-01-31T09:00:00Z"});
         let event = EventValue::from_json(event.as_object().unwrap());
-        let predicate = Predicate::compile(&cage, expression, 1).map_err(|error| error.to_string())?;
+        let predicate = Predicate::compile(&cage, expression, (1, 1))
+            .map_err(|error| format!("{error} {}", error.help.clone().unwrap_or_default()))?;
         predicate.eval(&cage, &event).map_err(|error| error.to_string())
     }
 

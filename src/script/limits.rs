@@ -26,7 +26,7 @@ pub struct Limits {
     pub functions: usize,
     /// Bytes of a script's text.
     pub source_bytes: usize,
-    /// Bytes of one key's state as JSON.
+    /// Bytes of one key's state in memory.
     pub state_bytes: usize,
     /// Bytes of one regular expression once compiled.
     pub regex_bytes: usize,
@@ -39,7 +39,7 @@ impl Default for Limits {
         Self {
             operations: 50_000,
             helper_work: 100_000,
-            call_levels: if cfg!(debug_assertions) { 8 } else { 32 },
+            call_levels: 16,
             expression_depth: 100,
             string_bytes: 64 << 10,
             array_items: 1_000,
@@ -47,7 +47,7 @@ impl Default for Limits {
             variables: 64,
             functions: 64,
             source_bytes: 64 << 10,
-            state_bytes: 16 << 10,
+            state_bytes: 32 << 10,
             regex_bytes: 256 << 10,
             regexes: 256,
         }

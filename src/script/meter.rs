@@ -14,41 +14,47 @@ use super::Limits;
 /// What a helper gives back.
 pub(super) type Answer<T> = Result<T, Box<EvalAltResult>>;
 
-#[derive(Clone, Copy)]
-struct Left {
-    operations: u64,
-    helper_work: u64,
-    is_exceeded: bool,
-}
-
 thread_local! {
-    static LEFT: Cell<Left> = const { Cell::new(Left { operations: 0, helper_work: 0, is_exceeded: false }) };
+    static OPERATIONS: Cell<u64> = const { Cell::new(0) };
+    static HELPER_WORK: Cell<u64> = const { Cell::new(0) };
+    static IS_EXCEEDED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Begins a run.
 pub(super) fn start(limits: &Limits) {
-    let (operations, helper_work) = (limits.operations, limits.helper_work);
-    LEFT.set(Left { operations, helper_work, is_exceeded: false });
+    OPERATIONS.set(limits.operations);
+    HELPER_WORK.set(limits.helper_work);
+    IS_EXCEEDED.set(false);
+}
+
+/// Lets what follows cost nothing, until the next run begins: for what is read of an event outside of any run.
+pub(super) fn suspend() {
+    OPERATIONS.set(0);
+    HELPER_WORK.set(u64::MAX);
+    IS_EXCEEDED.set(false);
 }
 
 /// Whether the run that began last went over a limit, even if the script or a built-in function hid the error.
 pub(super) fn is_exceeded() -> bool {
-    LEFT.get().is_exceeded
+    IS_EXCEEDED.get()
+}
+
+/// Nothing more is allowed.
+fn exceed() {
+    OPERATIONS.set(0);
+    HELPER_WORK.set(0);
+    IS_EXCEEDED.set(true);
 }
 
 /// Counts one step of the interpreter; something if there may be no more.
+#[inline]
 pub(super) fn step() -> Option<Dynamic> {
-    let left = LEFT.get();
-    match left.operations.checked_sub(1) {
-        Some(operations) if !left.is_exceeded => {
-            LEFT.set(Left { operations, ..left });
-            None
-        }
-        _ => {
-            LEFT.set(Left { is_exceeded: true, ..left });
-            Some(Dynamic::UNIT)
-        }
+    if let Some(left) = OPERATIONS.get().checked_sub(1) {
+        OPERATIONS.set(left);
+        return None;
     }
+    exceed();
+    Some(Dynamic::UNIT)
 }
 
 /// Takes units of work from what the run has left.
@@ -56,15 +62,18 @@ pub(super) fn step() -> Option<Dynamic> {
 /// # Errors
 ///
 /// Nothing is left. A script cannot catch this error, nor go on after it.
+#[inline]
 pub(super) fn charge(units: u64) -> Answer<()> {
-    let left = LEFT.get();
-    match left.helper_work.checked_sub(units) {
-        Some(helper_work) => {
-            LEFT.set(Left { helper_work, ..left });
+    if units == 0 && !IS_EXCEEDED.get() {
+        return Ok(());
+    }
+    match HELPER_WORK.get().checked_sub(units) {
+        Some(left) if !IS_EXCEEDED.get() => {
+            HELPER_WORK.set(left);
             Ok(())
         }
-        None => {
-            LEFT.set(Left { is_exceeded: true, ..left });
+        _ => {
+            exceed();
             Err(EvalAltResult::ErrorTerminated(Dynamic::UNIT, Position::NONE).into())
         }
     }

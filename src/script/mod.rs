@@ -11,20 +11,28 @@ mod predicate;
 mod program;
 mod state;
 mod window;
+mod keep;
+mod needs;
+mod object;
+mod index;
 mod value;
 mod nested;
 mod helpers;
+mod reference;
+mod text;
 mod meter;
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod tests;
 
 pub use cage::Cage;
 pub use error::{ScriptError, ScriptErrorKind};
-pub use helpers::{HELPERS, Helper};
 pub use limits::Limits;
 pub use lists::ListTable;
 pub use predicate::Predicate;
 pub use program::{Program, ScriptFinding};
-pub use state::{ScriptState, StateError};
+pub use reference::{HELPERS, Helper};
+pub use state::ScriptState;
 pub use value::EventValue;
 pub use window::Window;

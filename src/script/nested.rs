@@ -6,40 +6,42 @@
 
 use rhai::{Array, Dynamic, Engine, ImmutableString, Map};
 
-use super::value::Object;
+use super::meter::{Answer, charge};
+use super::object::Object;
 
 /// Values nested deeper than this are unequal, and are printed as `…`.
 const DEPTH_MAX: usize = 64;
 
 pub(super) fn register(engine: &mut Engine) {
-    engine.register_fn("==", |left: &mut Array, right: Array| arrays(left, &right, DEPTH_MAX));
-    engine.register_fn("!=", |left: &mut Array, right: Array| !arrays(left, &right, DEPTH_MAX));
-    engine.register_fn("==", |left: &mut Map, right: Map| maps(left, &right, DEPTH_MAX));
-    engine.register_fn("!=", |left: &mut Map, right: Map| !maps(left, &right, DEPTH_MAX));
-    engine.register_fn("==", |left: &mut Object, right: Object| objects(left, &right, DEPTH_MAX));
-    engine.register_fn("!=", |left: &mut Object, right: Object| !objects(left, &right, DEPTH_MAX));
-    engine.register_fn("contains", |items: &mut Array, value: Dynamic| {
-        items.iter().any(|item| is_same(item, &value, DEPTH_MAX))
+    macro_rules! equality {
+        ($($kind:ty, $same:ident);*) => { $(
+            engine.register_fn("==", |left: &mut $kind, right: $kind| -> Answer<bool> {
+                charge(1 + left.len() as u64 / 16)?;
+                Ok($same(left, &right, DEPTH_MAX))
+            });
+            engine.register_fn("!=", |left: &mut $kind, right: $kind| -> Answer<bool> {
+                charge(1 + left.len() as u64 / 16)?;
+                Ok(!$same(left, &right, DEPTH_MAX))
+            });
+        )* };
+    }
+    equality!(Array, arrays; Map, maps; Object, objects);
+    engine.register_fn("contains", |items: &mut Array, value: Dynamic| -> Answer<bool> {
+        Ok(index_of(items, &value)?.is_some())
     });
-    engine.register_fn("index_of", |items: &mut Array, value: Dynamic| index_of(items, &value));
-    engine.register_fn("dedup", |items: &mut Array| {
+    engine.register_fn("index_of", |items: &mut Array, value: Dynamic| -> Answer<i64> {
+        Ok(index_of(items, &value)?.and_then(|at| i64::try_from(at).ok()).unwrap_or(-1))
+    });
+    engine.register_fn("dedup", |items: &mut Array| -> Answer<()> {
+        charge(1 + items.len() as u64 / 16)?;
         items.dedup_by(|left, right| is_same(left, right, DEPTH_MAX));
+        Ok(())
     });
     for name in ["to_string", "to_debug", "print", "debug"] {
-        engine.register_fn(name, |items: &mut Array| {
-            let mut text = String::new();
-            show_array(items, &mut text, DEPTH_MAX);
-            text
-        });
-        engine.register_fn(name, |map: &mut Map| {
-            let mut text = String::new();
-            show_map(map, &mut text, DEPTH_MAX);
-            text
-        });
+        engine.register_fn(name, |items: &mut Array| shown(|text| show_array(items, text, DEPTH_MAX)));
+        engine.register_fn(name, |map: &mut Map| shown(|text| show_map(map, text, DEPTH_MAX)));
         engine.register_fn(name, |object: &mut Object| {
-            let mut text = String::new();
-            show_map(object.fields(), &mut text, DEPTH_MAX);
-            text
+            shown(|text| show_map(object.complete(), text, DEPTH_MAX))
         });
     }
     engine.register_fn("to_json", |map: &mut Map| {
@@ -47,9 +49,17 @@ pub(super) fn register(engine: &mut Engine) {
     });
 }
 
-fn index_of(items: &Array, value: &Dynamic) -> i64 {
-    let at = items.iter().position(|item| is_same(item, value, DEPTH_MAX));
-    at.and_then(|at| i64::try_from(at).ok()).unwrap_or(-1)
+/// What is printed is paid for afterwards: the work is bounded by the size of a value, the sum of it is not.
+fn shown(show: impl FnOnce(&mut String)) -> Answer<String> {
+    let mut text = String::new();
+    show(&mut text);
+    charge(1 + text.len() as u64 / 32)?;
+    Ok(text)
+}
+
+fn index_of(items: &Array, value: &Dynamic) -> Answer<Option<usize>> {
+    charge(1 + items.len() as u64 / 16)?;
+    Ok(items.iter().position(|item| is_same(item, value, DEPTH_MAX)))
 }
 
 fn arrays(left: &Array, right: &Array, depth: usize) -> bool {
@@ -64,7 +74,7 @@ fn maps(left: &Map, right: &Map, depth: usize) -> bool {
 }
 
 fn objects(left: &Object, right: &Object, depth: usize) -> bool {
-    std::ptr::eq(left.fields(), right.fields()) || maps(left.fields(), right.fields(), depth)
+    left.is_same(right) || maps(left.complete(), right.complete(), depth)
 }
 
 /// What `==` says in a script: whole numbers equal fractions, a letter equals the text of that letter, values
@@ -126,7 +136,7 @@ fn show_part(value: &Dynamic, into: &mut String, depth: usize) {
     } else if let Some(map) = value.read_lock::<Map>() {
         show_map(&map, into, depth);
     } else if let Some(object) = value.read_lock::<Object>() {
-        show_map(object.fields(), into, depth);
+        show_map(object.complete(), into, depth);
     } else if let Some(text) = value.read_lock::<ImmutableString>() {
         into.push_str(&format!("{:?}", text.as_str()));
     } else {

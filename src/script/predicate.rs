@@ -16,13 +16,14 @@ pub struct Predicate {
 const NAME: &str = "holds";
 
 impl Predicate {
-    /// Compiles an expression whose text begins on this line of its file.
+    /// Compiles an expression whose text begins on this line of its file, its lines in this column.
     ///
     /// # Errors
     ///
     /// The text is empty, too long, no expression, or uses another variable than `event`.
-    pub fn compile(cage: &Cage, source: &str, line: u32) -> Result<Self, ScriptError> {
-        let place = Place { first_line: line, entry: 1 };
+    pub fn compile(cage: &Cage, source: &str, (line, column): (u32, u32)) -> Result<Self, ScriptError> {
+        let indent = column.saturating_sub(1);
+        let place = Place { first_line: line, entry: 1, indent };
         cage.check_size(source, place)?;
         if source.trim().is_empty() {
             let message = "the script is empty; write an expression such as `event.author_id == 7`";
@@ -30,23 +31,24 @@ impl Predicate {
         }
         // A function body takes statements too, so the text must first stand as an expression by itself.
         cage.check_expression(source, place)?;
-        let place = Place { first_line: line.saturating_sub(1), entry: 2 };
+        let place = Place { first_line: line.saturating_sub(1), entry: 2, indent };
         let ast = cage.compile(&format!("fn {NAME}(event) {{\n{source}\n}}"), place)?;
+        cage.check_calls(&ast, place)?;
         let predicate = Self { ast, place };
-        // Functions are looked up when they are called; a misspelt helper should not wait for an event.
-        match predicate.eval(cage, &EventValue::from_json(&serde_json::Map::new())) {
+        // One that is called in a wrong way should not wait for an event either.
+        match predicate.eval(cage, &EventValue::default()) {
             Err(error) if error.kind == ScriptErrorKind::Syntax => Err(error),
             _ => Ok(predicate),
         }
     }
 
-    /// Whether the expression holds for an event made by [`EventValue`](super::EventValue).
+    /// Whether the expression holds for an event.
     ///
     /// # Errors
     ///
     /// It went over a limit, failed, or gave neither true nor false; `()` counts as false.
-    pub fn eval(&self, cage: &Cage, event: &Dynamic) -> Result<bool, ScriptError> {
-        let result = cage.call(&self.ast, NAME, (event.clone(),), self.place)?;
+    pub fn eval(&self, cage: &Cage, event: &EventValue) -> Result<bool, ScriptError> {
+        let result = cage.call(&self.ast, NAME, [Dynamic::from(event.0.clone())], self.place)?;
         if result.is_unit() {
             return Ok(false);
         }

@@ -3,14 +3,21 @@
 use rhai::{AST, Dynamic, ImmutableString, Map, Position};
 
 use super::error::Place;
+use super::needs::Needs;
 use super::predicate::short;
 use super::{Cage, EventValue, ScriptError, ScriptErrorKind, ScriptState, Window};
+use crate::event::Position as LogPosition;
+use crate::time::{Span, Timestamp};
 
 /// A compiled rule script.
 #[derive(Debug, Clone)]
 pub struct Program {
     ast: AST,
     place: Place,
+    /// What the script asks of the events in its window.
+    needs: Needs,
+    /// Whether it mentions its window at all.
+    uses_window: bool,
 }
 
 /// What a rule script found.
@@ -36,9 +43,10 @@ impl Program {
     ///
     /// It is too long, no Rhai, has no `fn on_event` with three parameters, or statements outside functions.
     pub fn compile(cage: &Cage, source: &str, first_line: u32) -> Result<Self, ScriptError> {
-        let place = Place { first_line, entry: entry_line(source) };
+        let mut place = Place { first_line, entry: 1, indent: 0 };
         cage.check_size(source, place)?;
         let ast = cage.compile(source, place)?;
+        place.entry = entry_line(&ast);
         let wrong = |message: &str| Err(place.error(ScriptErrorKind::Syntax, Position::NONE, message));
         let arities: Vec<usize> =
             ast.iter_functions().filter(|function| function.name == NAME).map(|f| f.params.len()).collect();
@@ -52,19 +60,38 @@ impl Program {
             );
             return wrong(&message);
         }
-        if has_statements(&ast) {
+        if !ast.statements().is_empty() {
             return wrong("only functions may stand at the top level; statements there would never run");
         }
-        let program = Self { ast, place };
-        // Functions are looked up when they are called; a misspelt helper should not wait for an event.
-        let nothing = EventValue::from_json(&serde_json::Map::new());
-        match program.run(cage, &nothing, &mut ScriptState::default(), &Window::default()) {
+        cage.check_calls(&ast, place)?;
+        let (needs, uses_window) = match window_name(&ast) {
+            Some(name) => Needs::of(&ast, &name),
+            None => (Needs::Events, true),
+        };
+        let program = Self { ast, place, needs, uses_window };
+        // Functions are looked up when they are called; one that is called in a wrong way on every path should
+        // not wait for an event.
+        let nothing = EventValue::default();
+        match program.run(cage, &nothing, &mut ScriptState::default(), &mut Window::default()) {
             Err(error) if error.kind == ScriptErrorKind::Syntax => Err(error),
             _ => Ok(program),
         }
     }
 
-    /// Runs the script for one event of one key. `state` changes only if the run succeeds.
+    /// Puts an event at the end of a key's window, in the form that the script needs, and forgets what is
+    /// `within` or more before the newest. Answers whether there were too many and the oldest had to go.
+    pub fn look_at(
+        &self,
+        window: &mut Window,
+        event: &EventValue,
+        at: (Timestamp, LogPosition),
+        within: Span,
+    ) -> bool {
+        window.push(&self.needs, event, at, within)
+    }
+
+    /// Runs the script for one event of one key, the last one of the window. `state` changes only if the run
+    /// succeeds.
     ///
     /// # Errors
     ///
@@ -72,23 +99,21 @@ impl Program {
     pub fn run(
         &self,
         cage: &Cage,
-        event: &Dynamic,
+        event: &EventValue,
         state: &mut ScriptState,
-        window: &Window,
+        window: &mut Window,
     ) -> Result<Option<ScriptFinding>, ScriptError> {
-        let handle = state.open();
-        let arguments = (event.clone(), handle.clone(), window.clone());
-        let result = cage.call(&self.ast, NAME, arguments, self.place)?;
-        let finding = self.finding(&result)?;
-        let next = ScriptState::close(&handle)
-            .map_err(|error| self.error(ScriptErrorKind::Failed, &error.to_string()))?;
-        let (bytes, limit) = (next.bytes(), cage.limits().state_bytes);
-        if bytes > limit {
-            let message = format!("state would take {bytes} bytes; at most {limit} are kept for each key");
-            return Err(self.error(ScriptErrorKind::Limit, &message));
+        let memory = state.open(cage.limits());
+        let past = self.uses_window.then(|| window.open(&self.needs, event));
+        let shown = past.clone().map_or(Dynamic::UNIT, Dynamic::from);
+        let arguments = [Dynamic::from(event.0.clone()), Dynamic::from(memory.clone()), shown];
+        let result = cage.call(&self.ast, NAME, arguments, self.place);
+        let finding = result.and_then(|result| self.finding(&result));
+        state.close(&memory, finding.is_ok());
+        if let Some(past) = past {
+            window.close(&past);
         }
-        *state = next;
-        Ok(finding)
+        finding
     }
 
     fn error(&self, kind: ScriptErrorKind, message: &str) -> ScriptError {
@@ -121,7 +146,7 @@ impl Program {
             let message = format!("a finding has reason, score and value, but no `{key}`");
             return Err(self.error(ScriptErrorKind::Failed, &message));
         }
-        let reason = map.get("reason").filter(|reason| !reason.is_unit()).map(ToString::to_string);
+        let reason = map.get("reason").filter(|reason| !reason.is_unit()).map(super::nested::show);
         let mut finding = of(&reason.unwrap_or_default());
         finding.score = self.number(&map, "score")?;
         finding.value = self.number(&map, "value")?;
@@ -137,15 +162,17 @@ impl Program {
     }
 }
 
-fn entry_line(source: &str) -> u16 {
-    let line = source.lines().position(|line| line.trim_start().starts_with("fn on_event"));
-    line.and_then(|line| u16::try_from(line + 1).ok()).unwrap_or(1)
+/// The name that `on_event` gives to its window.
+fn window_name(ast: &AST) -> Option<String> {
+    let mut functions = ast.iter_functions();
+    let entry = functions.find(|function| function.name == NAME && function.params.len() == PARAMETERS);
+    entry.and_then(|entry| entry.params.last().map(|name| (*name).to_owned()))
 }
 
-/// Whether anything stands outside functions. The syntax tree is private; printed without its functions it
-/// must look like an empty one.
-fn has_statements(ast: &AST) -> bool {
-    let mut outside = ast.clone();
-    outside.clear_functions();
-    format!("{outside:?}") != format!("{:?}", AST::empty())
+/// The line on which the body of `on_event` begins.
+fn entry_line(ast: &AST) -> u16 {
+    let entry =
+        ast.iter_fn_def().find(|function| function.name == NAME && function.params.len() == PARAMETERS);
+    let line = entry.and_then(|entry| entry.body.start_position().line());
+    line.and_then(|line| u16::try_from(line).ok()).unwrap_or(1)
 }

@@ -5,13 +5,39 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::event::{Event, Format};
+use crate::time::{Span, Timestamp};
 
 fn cage() -> Cage {
     Cage::new(Arc::default())
 }
 
-fn event(value: &Value) -> rhai::Dynamic {
-    EventValue::from_json(value.as_object().unwrap())
+/// An event that came as this JSON; its format has no canonical names of its own.
+pub(super) fn event(value: &Value) -> EventValue {
+    event_at(value, Timestamp(1000), 1)
+}
+
+fn event_at(value: &Value, time: Timestamp, position: u64) -> EventValue {
+    let event = Event {
+        position,
+        received_at: time,
+        time,
+        source: "test".into(),
+        format: Format::Generic,
+        type_hint: None,
+        raw: value.to_string().into(),
+    };
+    EventValue::new(&event, &Arc::default())
+}
+
+/// The window of a script over these events, a second apart.
+pub(super) fn window_of(program: &Program, events: &[EventValue]) -> Window {
+    let mut window = Window::default();
+    for (position, event) in (1..).zip(events) {
+        let time = Timestamp(i64::try_from(position).unwrap() * 1000);
+        program.look_at(&mut window, event, (time, position), Span::hours(1));
+    }
+    window
 }
 
 /// Evaluates an expression over a GitLab-like event.
@@ -22,7 +48,7 @@ fn holds(expression: &str) -> Result<bool, ScriptError> {
         "event_type": "member_updated", "odd.name": 5,
     }));
     let cage = cage();
-    Predicate::compile(&cage, expression, 1)?.eval(&cage, &event)
+    Predicate::compile(&cage, expression, (1, 1))?.eval(&cage, &event)
 }
 
 /// Runs a script once over an empty state and a window of the event alone.
@@ -33,8 +59,18 @@ fn run(source: &str) -> Result<Option<ScriptFinding>, ScriptError> {
 fn run_in(cage: &Cage, source: &str) -> Result<Option<ScriptFinding>, ScriptError> {
     let program = Program::compile(cage, source, 1)?;
     let event = event(&json!({"id": 1, "author_id": 7, "details": {"a": {"b": 1}}}));
-    let window = Window::new(Arc::new(vec![event.clone()]), 1);
-    program.run(cage, &event, &mut ScriptState::default(), &window)
+    let mut window = window_of(&program, std::slice::from_ref(&event));
+    program.run(cage, &event, &mut ScriptState::default(), &mut window)
+}
+
+/// The state that a body leaves behind.
+pub(super) fn state_of(body: &str) -> ScriptState {
+    let cage = cage();
+    let source = format!("fn on_event(event, state, window) {{ {body} }}");
+    let program = Program::compile(&cage, &source, 1).unwrap();
+    let mut state = ScriptState::default();
+    program.run(&cage, &EventValue::default(), &mut state, &mut Window::default()).unwrap();
+    state
 }
 
 /// Runs a body of `on_event`.
@@ -58,15 +94,15 @@ fn the_example_of_the_language_runs_word_for_word() {
     let program = Program::compile(&cage, FAILURES, 1).unwrap();
     let failed = event(&json!({"event_type": "login_failed_with_standard_authentication"}));
     let other = event(&json!({"event_type": "user_created"}));
-    let (mut state, window) = (ScriptState::default(), Window::default());
+    let (mut state, mut window) = (ScriptState::default(), Window::default());
     for round in 1..=7 {
-        let finding = program.run(&cage, &failed, &mut state, &window).unwrap();
+        let finding = program.run(&cage, &failed, &mut state, &mut window).unwrap();
         assert_eq!(state.json(), format!("{{\"failed\":{round}}}"));
         let reason = format!("{round} failures");
         let expected = (round >= 5).then_some(ScriptFinding { reason, score: Some(40.0), value: None });
         assert_eq!(finding, expected, "round {round}");
     }
-    assert_eq!(program.run(&cage, &other, &mut state, &window), Ok(None));
+    assert_eq!(program.run(&cage, &other, &mut state, &mut window), Ok(None));
     assert_eq!(state.json(), "{\"failed\":0}");
 }
 
@@ -113,7 +149,7 @@ fn mistakes_are_found_when_compiling_with_their_place() {
         ("eval(\"true\")", 10, 1, "eval"),
         ("while true {}", 10, 1, ""),
     ] {
-        let error = Predicate::compile(&cage(), source, 10).unwrap_err();
+        let error = Predicate::compile(&cage(), source, (10, 1)).unwrap_err();
         assert_eq!((error.line, error.column), (line, column), "{source}: {error}");
         assert!(error.message.contains(message), "{source}: {error}");
     }
@@ -128,7 +164,8 @@ fn mistakes_are_found_when_compiling_with_their_place() {
     ] {
         let error = Program::compile(&cage(), source, 20).unwrap_err();
         assert_eq!(error.line, line, "{source}: {error}");
-        assert!(error.message.contains(message), "{source}: {error}");
+        let text = format!("{error} {}", error.help.as_deref().unwrap_or_default());
+        assert!(text.contains(message), "{source}: {text}");
         assert_eq!(error.kind, ScriptErrorKind::Syntax);
     }
 }
@@ -148,7 +185,7 @@ fn errors_show_the_innermost_line() {
     assert_eq!(error.message, "no 1");
     let error = holds("true &&\n  event.id.nonsense(1)").unwrap_err();
     assert_eq!(error.line, 2);
-    assert!(error.message.contains("no function nonsense"), "{error}");
+    assert!(error.message.contains("no function `nonsense`"), "{error}");
     let error = holds("event.author_name").unwrap_err();
     assert_eq!(error.to_string(), "line 1, column 1: the script must give true or false, not string");
 }
@@ -207,23 +244,21 @@ fn state_is_the_same_with_and_without_a_restart() {
     let program = Program::compile(&cage, source, 1).unwrap();
     let event = event(&json!({"id": 1, "details": {"a": {"b": 1}}}));
     let mut state = ScriptState::default();
-    program.run(&cage, &event, &mut state, &Window::default()).unwrap();
+    program.run(&cage, &event, &mut state, &mut Window::default()).unwrap();
     let saved = serde_json::to_string(&state).unwrap();
     let bytes = postcard::to_stdvec(&state).unwrap();
     let mut restored: ScriptState = serde_json::from_str(&saved).unwrap();
     assert_eq!(postcard::from_bytes::<ScriptState>(&bytes).unwrap(), restored);
-    let live = program.run(&cage, &event, &mut state, &Window::default());
-    assert_eq!(live, program.run(&cage, &event, &mut restored, &Window::default()));
+    let live = program.run(&cage, &event, &mut state, &mut Window::default());
+    assert_eq!(live, program.run(&cage, &event, &mut restored, &mut Window::default()));
     assert_eq!(state, restored);
     assert_eq!(live.unwrap().unwrap().reason, "1 false 6");
-    assert!(ScriptState::from_json("[1]").is_err());
-    assert!(ScriptState::from_json("").unwrap().is_empty());
 }
 
 #[test]
 fn an_error_leaves_the_state_as_it_was() {
     let cage = cage();
-    let mut state = ScriptState::from_json("{\"n\":1}").unwrap();
+    let mut state = state_of("state.n = 1;");
     for body in [
         "state.n = 2; throw \"x\"",
         "state.n = 2; loop {}",
@@ -237,11 +272,11 @@ fn an_error_leaves_the_state_as_it_was() {
         let source = format!("fn on_event(event, state, window) {{ {body} }}");
         let program = Program::compile(&cage, &source, 1).unwrap();
         let event = event(&json!({"id": 1}));
-        let error = program.run(&cage, &event, &mut state, &Window::default());
+        let error = program.run(&cage, &event, &mut state, &mut Window::default());
         assert!(error.is_err(), "{body}: {error:?}");
         assert_eq!(state.json(), "{\"n\":1}", "{body}");
         let good = Program::compile(&cage, "fn on_event(e, s, w) { s.n == 1 }", 1).unwrap();
-        assert!(good.run(&cage, &event, &mut state, &Window::default()).unwrap().is_some());
+        assert!(good.run(&cage, &event, &mut state, &mut Window::default()).unwrap().is_some());
     }
 }
 
@@ -252,7 +287,6 @@ fn windows_answer_questions() {
         .enumerate()
         .map(|(n, size)| event(&json!({"n": n, "size": size, "details": {"who": n % 2}})))
         .collect();
-    let window = Window::new(Arc::new(events.clone()), 6);
     let cage = cage();
     for (expression, expected) in [
         ("window.count()", "6"),
@@ -268,7 +302,8 @@ fn windows_answer_questions() {
     ] {
         let source = format!("fn on_event(event, state, window) {{ `${{{expression}}}` }}");
         let program = Program::compile(&cage, &source, 1).unwrap();
-        let found = program.run(&cage, &events[5], &mut ScriptState::default(), &window).unwrap();
+        let mut window = window_of(&program, &events);
+        let found = program.run(&cage, &events[5], &mut ScriptState::default(), &mut window).unwrap();
         assert_eq!(found.unwrap().reason, expected, "{expression}");
     }
     assert_eq!(reason("`${type_of(window.events())} ${window.first().author_id}`"), "array 7");
@@ -375,8 +410,6 @@ const HOSTILE: &[&str] = &[
     "let m = #{}; for i in 0..450 { m = #{a: m}; } m == m; `${m}`; 1 / 0",
     "let m = #{}; for i in 0..450 { m = #{a: m}; } m.to_json(); 1 / 0",
     "let a = []; for i in 0..480 { a = [[#{a: a}]]; } let b = a; `${a == b}`; 1 / 0",
-    "parse_json(`[`.pad(5000, '['))",
-    "let s = \"\"; s.pad(9000, '['); parse_json(s)",
     "let s = \"\"; s.pad(9000, '('); matches(\"x\", s)",
 ];
 
@@ -399,7 +432,7 @@ fn hostile_scripts_are_stopped() {
         let error = match Program::compile(&cage, &source, 1) {
             Err(error) => error,
             Ok(program) => {
-                let run = || program.run(&cage, &event, &mut ScriptState::default(), &Window::default());
+                let run = || program.run(&cage, &event, &mut ScriptState::default(), &mut Window::default());
                 let Err(error) = run() else { panic!("{shown}: not stopped") };
                 assert_eq!(run(), Err(error.clone()), "{shown}: the same input, another end");
                 error
@@ -460,7 +493,7 @@ fn ordinary_nesting_is_allowed() {
 #[test]
 fn too_much_text_is_refused() {
     let source = format!("true // {}", "x".repeat(70_000));
-    let error = Predicate::compile(&cage(), &source, 3).unwrap_err();
+    let error = Predicate::compile(&cage(), &source, (3, 1)).unwrap_err();
     assert_eq!((error.kind, error.line), (ScriptErrorKind::Limit, 3));
 }
 
@@ -482,8 +515,8 @@ fn the_same_input_gives_the_same_output() {
         for id in 0..40 {
             let event = event(&json!({"id": id, "created_at": format!("2026-01-31T{:02}:00:00Z", id % 24)}));
             events.push(event.clone());
-            let window = Window::new(Arc::new(events.clone()), events.len() as u64);
-            out.push((program.run(&cage, &event, &mut state, &window), state.json().to_owned()));
+            let mut window = window_of(&program, &events);
+            out.push((program.run(&cage, &event, &mut state, &mut window), state.json()));
         }
         out
     };
@@ -496,7 +529,7 @@ fn the_same_input_gives_the_same_output() {
 fn one_cage_serves_many_threads() {
     let cage = Arc::new(cage());
     let predicate =
-        Predicate::compile(&cage, "matches(event.author_name, \"^ad\") && event.id > 0", 1).unwrap();
+        Predicate::compile(&cage, "matches(event.author_name, \"^ad\") && event.id > 0", (1, 1)).unwrap();
     let workers: Vec<_> = (0..4)
         .map(|_| {
             let (cage, predicate) = (Arc::clone(&cage), predicate.clone());

@@ -1,85 +1,47 @@
-//! Events as scripts see them: read-only, cheap to hand around, and silent about what is missing.
+//! JSON as values of the interpreter, and what any value answers when a script asks it for a property.
 
 use std::sync::Arc;
 
-use rhai::{Array, Dynamic, Engine, ImmutableString, Map};
+use rhai::{Array, Dynamic, Engine, ImmutableString, Map, Module};
 use serde_json::{Number, Value};
 
-use super::meter::Answer;
+use super::meter::{Answer, charge};
+use super::object::Object;
+use crate::event::{Catalogue, Event};
 
-/// A JSON object of an event. A property that it lacks is `()`; nothing can be written to it. A type of its
-/// own rather than a map, so that handing it to a function or out of a window copies a pointer.
+/// The value `event` of a script: the event in its canonical form, JSON null being `()`. Only the fields that
+/// a script asks for are read. Cheap to clone. The default has no fields.
 #[derive(Debug, Clone)]
-pub(super) struct Object(Arc<Map>);
-
-/// Fields that most scripts ask for; a getter for each spares the detour over the indexer.
-const FREQUENT: [&str; 21] = [
-    "id",
-    "author_id",
-    "author_name",
-    "author_class",
-    "entity_id",
-    "entity_type",
-    "entity_path",
-    "target_id",
-    "target_type",
-    "target_details",
-    "event_type",
-    "ip_address",
-    "created_at",
-    "details",
-    "custom_message",
-    "action",
-    "tier",
-    "category",
-    "from",
-    "to",
-    // The engine has a property of this name on every value.
-    "tag",
-];
-
-impl Object {
-    /// The value of a property, `()` if there is none.
-    pub(super) fn get(&self, name: &str) -> Dynamic {
-        self.0.get(name).cloned().unwrap_or(Dynamic::UNIT)
-    }
-
-    /// The value at a dotted path; the whole path as one name goes first.
-    pub(super) fn at(&self, path: &str) -> Dynamic {
-        if let Some(value) = self.0.get(path) {
-            return value.clone();
-        }
-        let Some((first, rest)) = path.split_once('.') else { return Dynamic::UNIT };
-        let inner = self.0.get(first).and_then(|value| value.read_lock::<Self>().map(|inner| inner.at(rest)));
-        inner.unwrap_or(Dynamic::UNIT)
-    }
-
-    /// All its properties.
-    pub(super) fn fields(&self) -> &Map {
-        &self.0
-    }
-}
-
-/// Makes events readable for scripts.
-#[derive(Debug)]
-pub struct EventValue;
+pub struct EventValue(pub(super) Object);
 
 impl EventValue {
-    /// The canonical event as the value `event` of a script; JSON null becomes `()`.
-    pub fn from_json(object: &serde_json::Map<String, Value>) -> Dynamic {
-        from_object(object)
+    /// An event.
+    #[must_use]
+    pub fn new(event: &Event, catalogue: &Arc<Catalogue>) -> Self {
+        Self(Object::of_event(event.clone(), Arc::clone(catalogue)))
+    }
+
+    /// An event that is at hand in its canonical form.
+    #[must_use]
+    pub fn from_json(object: &serde_json::Map<String, Value>) -> Self {
+        Self(Object::of_map(from_map(object)))
     }
 }
 
-fn from_object(object: &serde_json::Map<String, Value>) -> Dynamic {
-    let fields = object.iter().map(|(name, value)| (name.as_str().into(), from_json(value)));
-    Dynamic::from(Object(Arc::new(fields.collect())))
+impl Default for EventValue {
+    fn default() -> Self {
+        Self(Object::of_map(Map::new()))
+    }
 }
 
-fn from_json(value: &Value) -> Dynamic {
+pub(super) fn from_map(object: &serde_json::Map<String, Value>) -> Map {
+    object.iter().map(|(name, value)| (name.as_str().into(), from_json(value))).collect()
+}
+
+pub(super) fn from_json(value: &Value) -> Dynamic {
     match value {
         Value::Array(items) => Dynamic::from_array(items.iter().map(from_json).collect()),
-        Value::Object(object) => from_object(object),
+        Value::Object(object) => Dynamic::from(Object::of_map(from_map(object))),
         scalar => from_scalar(scalar),
     }
 }
@@ -93,19 +55,6 @@ fn from_scalar(value: &Value) -> Dynamic {
         Value::String(text) => text.as_str().into(),
         Value::Null | Value::Array(_) | Value::Object(_) => Dynamic::UNIT,
     }
-}
-
-/// Like an event's value, but with plain maps that a script may change: for state.
-pub(super) fn plain(value: &Value) -> Dynamic {
-    match value {
-        Value::Array(items) => Dynamic::from_array(items.iter().map(plain).collect()),
-        Value::Object(object) => Dynamic::from_map(plain_map(object)),
-        scalar => from_scalar(scalar),
-    }
-}
-
-pub(super) fn plain_map(object: &serde_json::Map<String, Value>) -> Map {
-    object.iter().map(|(name, value)| (name.as_str().into(), plain(value))).collect()
 }
 
 /// How deep state may nest: JSON parsers stop at 128.
@@ -159,7 +108,7 @@ fn to_json(value: &Dynamic, depth: usize) -> Result<Value, NoJson> {
         return map_to_json(&map, depth);
     }
     if let Some(object) = value.read_lock::<Object>() {
-        return map_to_json(&object.0, depth);
+        return map_to_json(object.complete(), depth);
     }
     Err(NoJson::Type(value.type_name().to_owned()))
 }
@@ -169,6 +118,9 @@ fn to_json(value: &Dynamic, depth: usize) -> Result<Value, NoJson> {
 pub(super) fn text_of(value: &Dynamic) -> Option<ImmutableString> {
     if let Some(text) = value.read_lock::<ImmutableString>() {
         return Some(text.clone());
+    }
+    if let Ok(number) = value.as_int() {
+        return Some(itoa::Buffer::new().format(number).into());
     }
     match to_json(value, 0).ok()? {
         Value::Null | Value::Array(_) | Value::Object(_) => None,
@@ -180,21 +132,35 @@ pub(super) fn text_of(value: &Dynamic) -> Option<ImmutableString> {
 /// Teaches the engine to read events.
 pub(super) fn register(engine: &mut Engine) {
     engine.register_type_with_name::<Object>("Event");
-    for name in FREQUENT {
-        engine.register_get(name, move |object: &mut Object| object.get(name));
-    }
+    // The engine has a property `tag` on every value; here it is one like any other.
+    engine.register_get("tag", |object: &mut Object| object.get("tag"));
     engine.register_indexer_get(|object: &mut Object, name: ImmutableString| object.get(&name));
     engine.register_fn("get", |object: &mut Object, name: ImmutableString| object.get(&name));
-    engine.register_fn("contains", |object: &mut Object, name: ImmutableString| {
-        object.0.contains_key(name.as_str())
+    engine.register_fn("contains", |object: &mut Object, name: ImmutableString| object.has(&name));
+    engine.register_fn("keys", |object: &mut Object| -> Answer<Array> {
+        let fields = object.complete();
+        charge(1 + fields.len() as u64 / 4)?;
+        Ok(fields.keys().map(|name| Dynamic::from(name.to_string())).collect())
     });
-    engine.register_fn("keys", |object: &mut Object| -> Array {
-        object.0.keys().map(|name| Dynamic::from(name.to_string())).collect()
+    engine.register_fn("values", |object: &mut Object| -> Answer<Array> {
+        let fields = object.complete();
+        charge(1 + fields.len() as u64 / 4)?;
+        Ok(fields.values().cloned().collect())
     });
-    engine.register_fn("values", |object: &mut Object| -> Array { object.0.values().cloned().collect() });
-    engine.register_fn("len", |object: &mut Object| i64::try_from(object.0.len()).unwrap_or(i64::MAX));
-    engine.register_fn("is_empty", |object: &mut Object| object.0.is_empty());
+    engine.register_fn("len", |object: &mut Object| length(object.complete().len()));
+    engine.register_fn("is_empty", |object: &mut Object| object.complete().is_empty());
     register_missing(engine);
+}
+
+/// Teaches a script's own library to read this property of events: spares the interpreter the way over an error
+/// to the indexer.
+pub(super) fn add_property(library: &mut Module, name: &ImmutableString) {
+    let asked = name.clone();
+    library.set_getter_fn(name.as_str(), move |object: &mut Object| object.get(&asked));
+}
+
+fn length(length: usize) -> i64 {
+    i64::try_from(length).unwrap_or(i64::MAX)
 }
 
 /// What a field holds varies from event to event: text here, an object there, nothing in a third. Asking any
@@ -242,32 +208,4 @@ fn property_of_any(value: &mut Dynamic, name: ImmutableString) -> Answer<Dynamic
     }
     let kind = value.type_name().rsplit("::").next().unwrap_or_default();
     Err(format!("a {kind} has no property `{name}`").into())
-}
-
-/// How much work it is to copy a value: one for each value in it and for every 64 bytes of text.
-///
-/// # Errors
-///
-/// It has a part that cannot be kept as JSON, or nests too deep.
-pub(super) fn weigh(value: &Dynamic, depth: usize) -> Result<u64, NoJson> {
-    if let Some(items) = value.read_lock::<Array>() {
-        return weigh_all(items.iter(), depth);
-    }
-    if let Some(map) = value.read_lock::<Map>() {
-        return weigh_all(map.values(), depth);
-    }
-    if let Some(object) = value.read_lock::<Object>() {
-        return weigh_all(object.0.values(), depth);
-    }
-    if let Some(text) = value.read_lock::<ImmutableString>() {
-        return Ok(1 + text.len() as u64 / 64);
-    }
-    let is_scalar =
-        value.is_unit() || value.is_bool() || value.is_int() || value.is_float() || value.is_char();
-    if is_scalar { Ok(1) } else { Err(NoJson::Type(value.type_name().to_owned())) }
-}
-
-fn weigh_all<'a>(mut items: impl Iterator<Item = &'a Dynamic>, depth: usize) -> Result<u64, NoJson> {
-    let depth = depth.checked_sub(1).ok_or(NoJson::Depth)?;
-    items.try_fold(1, |sum, item| Ok(sum + weigh(item, depth)?))
 }

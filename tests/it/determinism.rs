@@ -20,7 +20,7 @@ use crate::stream::{Dice, closing, deleted_rule, prompt_rules, stream, waiting_r
 const LATENESS: Span = Span::minutes(5);
 
 fn read(paths: Vec<PathBuf>) -> Arc<RuleSet> {
-    let config = RulebookConfig { rules: paths, lists: None, lateness: LATENESS };
+    let config = RulebookConfig { rules: paths, lateness: LATENESS, ..RulebookConfig::default() };
     let reading = Rulebook::new(config, Arc::new(Catalogue::built_in())).read(START);
     assert!(!reading.has_errors(), "{}", reading.render(false));
     reading.rules

@@ -27,6 +27,10 @@ mod sources;
 #[cfg(test)]
 mod determinism;
 #[cfg(test)]
+mod threads;
+#[cfg(test)]
+mod enrichment;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod demo;

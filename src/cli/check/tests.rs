@@ -8,6 +8,7 @@ fn args(paths: &[&Path], config: Option<&Path>) -> CheckArgs {
         config: config.map(Path::to_path_buf),
         lists: None,
         format: Format::Text,
+        enrich: EnrichArgs::default(),
         deny_warnings: false,
     }
 }

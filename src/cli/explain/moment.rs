@@ -47,7 +47,7 @@ impl Moment<'_> {
     /// Judges the history up to the moment and tells what came of it.
     pub(super) fn tell(&self, past: &mut Past, paint: Paint) -> anyhow::Result<String> {
         let rules = &self.reading.rules;
-        let catalogue = Arc::new(Catalogue::built_in());
+        let catalogue = Arc::clone(rules.catalogue());
         let limits = Limits { lateness: self.lateness, ..Limits::default() };
         let mut engine = Engine::new(Arc::clone(rules), Arc::clone(&catalogue), limits);
         let (mut hits, mut effects, mut gathered) =
@@ -162,7 +162,7 @@ impl Moment<'_> {
     /// Why an event did not count.
     fn why_not(&self, event: &Event) -> anyhow::Result<String> {
         let (reading, lateness) = (self.reading, self.lateness);
-        let judge = Judge { reading, event, catalogue: Arc::new(Catalogue::built_in()), lateness };
+        let judge = Judge { reading, event, catalogue: Arc::clone(reading.rules.catalogue()), lateness };
         let mut cases = [judge.look(self.unit)?];
         judge.conclude(&mut cases, &mut Past::Events(Vec::new()))?;
         Ok(cases.into_iter().next().map(|case| clean(&case.verdict)).unwrap_or_default())

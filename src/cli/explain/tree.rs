@@ -114,7 +114,7 @@ impl Survey {
     }
 
     fn ask(self, event: &Event, catalogue: &Arc<Catalogue>) -> Result<Answers, BuildError> {
-        let plan = Plan::new(event.format, &self.fields, false);
+        let plan = Plan::enriched(event.format, &self.fields, false, catalogue.enrichment());
         let matcher = self.builder.build()?;
         let mut answers = Answers::default();
         let raw = String::from_utf8_lossy(&event.raw);

@@ -11,7 +11,6 @@ use crate::cli::explain::tree::{self, Tree};
 use crate::cli::terminal::clean;
 use crate::daemon::Reading;
 use crate::engine::Unit;
-use crate::event::Catalogue;
 use crate::rule::ast::{Body, Detection};
 
 /// The coverage of all rules that have tests.
@@ -95,7 +94,7 @@ fn covered(
     reading: &Reading,
     (unit, detection): (&Unit, &Detection),
 ) -> anyhow::Result<Covered> {
-    let catalogue = Arc::new(Catalogue::built_in());
+    let catalogue = Arc::clone(reading.rules.catalogue());
     let rule = &unit.rule;
     let mut covered = Covered {
         id: rule.id.to_string(),

@@ -66,7 +66,7 @@ pub(super) struct Story {
 impl<'a> Runner<'a> {
     pub(super) fn new(rules: &'a Arc<RuleSet>, lateness: Span) -> Self {
         let limits = Limits { lateness, ..Limits::default() };
-        Self { rules, catalogue: Arc::new(Catalogue::built_in()), limits }
+        Self { rules, catalogue: Arc::clone(rules.catalogue()), limits }
     }
 
     /// Runs one test of the rule with this number.

@@ -6,7 +6,13 @@ use crate::daemon::Reading;
 use crate::time::Timestamp;
 
 fn read(paths: &[PathBuf]) -> Reading {
-    rules::read(paths, None, Span::minutes(5), Timestamp::parse("2026-06-01").unwrap()).unwrap()
+    rules::read(
+        paths,
+        (None, &rules::EnrichArgs::default()),
+        Span::minutes(5),
+        Timestamp::parse("2026-06-01").unwrap(),
+    )
+    .unwrap()
 }
 
 fn with<T>(text: &str, check: impl Fn(&Report<'_>, &Path) -> T) -> T {

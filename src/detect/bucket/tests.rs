@@ -64,7 +64,7 @@ fn one_event_more_than_it_holds_overflows() {
     assert_eq!(found[0].value, 6.0);
     assert_eq!(found[0].evidence.positions, [1, 2, 3, 4, 5, 6]);
     assert_eq!(found[0].reason, "6 events that had not leaked out at one every 10s (at most 5)");
-    assert_eq!(KeyState::Bucket(state).positions(Span::default()), [1, 2, 3, 4, 5, 6]);
+    assert_eq!(KeyState::Bucket(state).positions(Span::days(1)), [1, 2, 3, 4, 5, 6]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::chain::{Search, Steps, among, roles};
 use crate::time::{Span, Timestamp};
 
 /// How many times an event may be tried for one arrival; then the search is given up and the ledger says so.
-pub(super) const TRIES_MAX: u32 = 20_000;
+pub(super) const TRIES_MAX: u32 = 4_000;
 
 /// A search that may be given up.
 #[derive(Debug)]

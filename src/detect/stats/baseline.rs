@@ -19,13 +19,23 @@ pub(crate) struct Past<'a> {
 /// What is usual.
 #[derive(Debug)]
 pub(crate) struct Baseline {
-    pub(super) level: Level,
-    pub(super) factors: Vec<Factor>,
-    /// The variance of counts beyond Poisson's, as a share of the mean's square.
-    pub(super) dispersion: f64,
-    /// The variance of that estimate.
-    pub(super) error: f64,
+    level: Level,
+    factors: Vec<Factor>,
+    /// Of buckets whose mean is below the border, and of the others. They may differ much: different values run out in
+    /// busy hours and not at night.
+    quiet: Dispersion,
+    busy: Dispersion,
+    border: f64,
     calendar: Calendar,
+}
+
+/// The variance of counts beyond Poisson's.
+#[derive(Debug, Clone, Copy)]
+struct Dispersion {
+    /// As a share of the mean's square.
+    share: f64,
+    /// The variance of that estimate.
+    error: f64,
 }
 
 /// What is usual for one bucket.
@@ -48,13 +58,16 @@ const PRIOR_DISPERSION: f64 = 1.0;
 const PRIOR_PAIRS: f64 = 1.0;
 
 impl Baseline {
-    /// Learns from the past; none if it is too short (less than a quarter of the history that the rule asks for) or
-    /// too empty.
+    /// Learns from the past; none if it is too short (less than a quarter of the history that the rule asks for, or than
+    /// two weeks where the season is a week) or too empty.
     pub(crate) fn learn(past: &Past<'_>, calendar: &Calendar) -> Option<Self> {
         let mut periods = level::periods(past.start, past.values, calendar);
         let known = periods.iter().filter(|period| !period.is_gap).count();
         let busy = periods.iter().filter(|period| period.total > 0.0).count();
-        let needed = usize::try_from(calendar.periods().div_euclid(4)).unwrap_or(0).max(BUSY_PERIODS_MIN);
+        // A quarter of the history, and two turns of a season of days: one turn does not tell it from chance.
+        let quarter = usize::try_from(calendar.periods().div_euclid(4)).unwrap_or(0);
+        let turns = if calendar.days() > 1 { 2 * calendar.days() } else { 0 };
+        let needed = quarter.max(turns).max(BUSY_PERIODS_MIN);
         let busy_buckets = past.values.iter().filter(|value| **value > 0.0).count();
         if known < needed || busy < BUSY_PERIODS_MIN || busy_buckets < BUSY_BUCKETS_MIN {
             return None;
@@ -70,8 +83,17 @@ impl Baseline {
         let scale = if expected > 0.0 && seen > 0.0 { seen / expected } else { 1.0 };
         level.mean *= scale;
         let expect = |cell: &Cell| (cell.expected * factor(cell).mean * scale, factor(cell).variance);
-        let (dispersion, error) = dispersion(&cells, &expect, guess);
-        Some(Self { level, factors, dispersion, error, calendar: *calendar })
+        let (sum, squares) = cells
+            .iter()
+            .map(|cell| expect(cell).0)
+            .fold((0.0, 0.0), |(sum, squares), mean| (sum + mean, squares + mean * mean));
+        let border = if sum > 0.0 { 0.5 * squares / sum } else { 0.0 };
+        let of = |is_quiet: bool| {
+            let group = cells.iter().filter(|cell| (expect(cell).0 < border) == is_quiet);
+            dispersion(group, &expect, guess)
+        };
+        let (quiet, busy) = (of(true), of(false));
+        Some(Self { level, factors, quiet, busy, border, calendar: *calendar })
     }
 
     /// What is usual for a bucket, for a tail of the probability `level`.
@@ -85,8 +107,9 @@ impl Baseline {
         let factor = self.factors.get(self.calendar.slot_of(bucket)).copied().unwrap_or(Factor::NONE);
         let unknown = self.level.variance + factor.variance;
         let mean = self.level.mean * factor.mean;
-        let steepness = -libm::log(level.clamp(1e-300, 1.0)) * mean / (1.0 + self.dispersion * mean);
-        let dispersion = self.dispersion + 0.5 * self.error * steepness;
+        let own = if mean * self.level.high < self.border { self.quiet } else { self.busy };
+        let steepness = -libm::log(level.clamp(1e-300, 1.0)) * mean / (1.0 + own.share * mean);
+        let dispersion = own.share + 0.5 * own.error * steepness;
         Usual {
             high: mean * self.level.high,
             low: mean * self.level.low,
@@ -162,7 +185,11 @@ fn neighbours_dispersion(cells: &[Cell], calendar: &Calendar) -> f64 {
 /// that fitting the season left of it, 1 less the leverage, which is the variance of the fitted mean by that of the
 /// count. `expect` gives a cell's mean and how little is known of it. The square of a count's deviation varies by
 /// 2 s⁴ (1 + 3a), s² = m + a·m², as of a Gamma distributed number.
-fn dispersion(cells: &[Cell], expect: &impl Fn(&Cell) -> (f64, f64), guess: f64) -> (f64, f64) {
+fn dispersion<'a>(
+    cells: impl Iterator<Item = &'a Cell>,
+    expect: &impl Fn(&Cell) -> (f64, f64),
+    guess: f64,
+) -> Dispersion {
     let (mut excess, mut squares, mut error) = (0.0, 0.0, 0.0);
     for cell in cells {
         let (mean, unknown) = expect(cell);
@@ -176,5 +203,6 @@ fn dispersion(cells: &[Cell], expect: &impl Fn(&Cell) -> (f64, f64), guess: f64)
         error += 2.0 * spread * spread * (1.0 + 3.0 * guess);
     }
     let known = squares + PRIOR_PAIRS;
-    (((excess + PRIOR_PAIRS * PRIOR_DISPERSION) / known).max(0.0), error / (known * known))
+    let share = ((excess + PRIOR_PAIRS * PRIOR_DISPERSION) / known).max(0.0);
+    Dispersion { share, error: error / (known * known) }
 }

@@ -79,6 +79,22 @@ impl Rhythm {
         0.5 * (by_day * by_hour + own)
     }
 
+    /// At least this is what [`Rhythm::share`] would answer, found without smoothing: most hours are usual, and need no
+    /// more.
+    pub(crate) fn least_share(days: &[(i64, u32)], watched_days: i64, at: WeekHour) -> f64 {
+        let weeks = (watched_days as f64 / 7.0).max(1.0);
+        let (mut active, mut by_day, mut by_hour, mut own) = (0.0, 0.0, 0.0, 0.0);
+        for (day, hours) in days.iter().filter(|(_, hours)| *hours != 0) {
+            let is_weekday = f64::from(u8::from(weekday(*day) == weekday(at.day)));
+            let is_hour = f64::from((hours >> at.hour) & 1);
+            active += 1.0;
+            by_day += is_weekday;
+            by_hour += is_hour;
+            own += is_weekday * is_hour;
+        }
+        0.5 * ((by_day / (weeks + 0.5)).min(1.0) * by_hour / f64::max(active, 1.0) + own / weeks)
+    }
+
     /// The shortest stretch of the day, as first hour and end, that nine of ten acts lie in.
     pub(crate) fn usual_hours(&self) -> (usize, usize) {
         let hour = |hour: usize| self.by_hour.get(hour % 24).copied().unwrap_or(0);

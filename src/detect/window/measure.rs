@@ -121,7 +121,7 @@ pub(super) enum Adds<'a> {
     AtLeast(i64),
     /// One, if its amount is at most this.
     AtMost(i64),
-    /// One, if no other event in the window has its value.
+    /// One, if no other event in the window has its value or role.
     Distinct,
     /// The level is 1 if the condition holds of the roles in the window.
     Rules(&'a Condition),

@@ -58,7 +58,7 @@ impl Tally {
             Measure::Count => {}
             Measure::Sum | Measure::Avg => self.sum += i128::from(entry.value),
             Measure::Min | Measure::Max | Measure::Percentile(_) => self.amounts.insert(entry.value),
-            Measure::Distinct | Measure::Roles | Measure::Ratio { .. } | Measure::Rules(_) => {
+            Measure::Distinct | Measure::Ratio { .. } | Measure::Roles | Measure::Rules(_) => {
                 *self.values.entry(entry.value).or_default() += 1;
             }
         }
@@ -72,7 +72,7 @@ impl Tally {
             Measure::Min | Measure::Max | Measure::Percentile(_) => {
                 self.amounts.remove(&entry.value);
             }
-            Measure::Distinct | Measure::Roles | Measure::Ratio { .. } | Measure::Rules(_) => {
+            Measure::Distinct | Measure::Ratio { .. } | Measure::Roles | Measure::Rules(_) => {
                 if let Some(count) = self.values.get_mut(&entry.value) {
                     *count -= 1;
                     if *count == 0 {

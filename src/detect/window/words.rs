@@ -17,8 +17,6 @@ impl WindowSpec {
     pub(super) fn reason(&self, reading: Reading) -> String {
         let (noun, within, line) = (&self.noun, self.within, self.compare.words());
         let value = reading.value.unwrap_or_default();
-        let aggregate =
-            |name: &str| format!("{name} of {noun} is {} within {within} ({line})", number(value));
         match &self.measure {
             Measure::Count | Measure::Distinct | Measure::Roles => {
                 let noun = if value == 1.0 { noun.trim_end_matches('s') } else { noun };
@@ -27,12 +25,9 @@ impl WindowSpec {
                 }
                 format!("{} {noun} within {within} ({line})", number(value))
             }
-            Measure::Sum => aggregate("sum"),
-            Measure::Avg => aggregate("average"),
-            Measure::Min => aggregate("smallest value"),
-            Measure::Max => aggregate("largest value"),
-            Measure::Percentile(50.0) => aggregate("median"),
-            Measure::Percentile(percent) => aggregate(&format!("percentile {}", number(*percent))),
+            Measure::Sum | Measure::Avg | Measure::Min | Measure::Max | Measure::Percentile(_) => {
+                format!("{noun} is {} within {within} ({line})", number(value))
+            }
             Measure::Ratio { .. } => {
                 let (of, to) = noun.split_once(Hit::SEPARATOR).unwrap_or(("matching", noun));
                 let (some, all) = reading.parts;

@@ -101,6 +101,37 @@ fn conditions_that_cannot_hold_are_named() {
 }
 
 #[test]
+fn fields_that_nobody_works_out_are_named() {
+    let found = one("{geo.country: DE, geo.city: x, self: true}");
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].starts_with("4:7+11 no-geo-database: no GeoIP database is configured"), "{found:?}");
+    assert!(found[1].contains("no-own-account: nobody is known to be Watchfire itself"), "{found:?}");
+    let enriched = |selection: &str| {
+        let catalogue = Catalogue::built_in().with(crate::enrich::testing::enrichment());
+        let text = format!(
+            "title: T\nlogsource: {{product: gitlab}}\ndetection:\n  a: {selection}\n  condition: a\n"
+        );
+        let loaded = crate::rule::load(
+            &[crate::rule::RuleFile { path: "a.yml".into(), text: text.clone() }],
+            &crate::rule::Lists::new(),
+        );
+        let found = lint(&loaded.rules[0], &catalogue, Some(&text));
+        found
+            .into_iter()
+            .map(|d| format!("{}: {}", d.message, d.help.unwrap_or_default()))
+            .collect::<Vec<_>>()
+    };
+    assert!(enriched("{geo.country: DE, self: true, author.team: red}").is_empty());
+    assert_eq!(
+        enriched("{geo.contry: DE, author.taem: red, author.name: x}"),
+        [
+            "there is no field `geo.contry`: did you mean `geo.country`?",
+            "the lookup `author` gives no field `author.taem`: did you mean `author.team`?"
+        ]
+    );
+}
+
+#[test]
 fn more_values_than_can_come_are_named() {
     let selections = "  a: {event_type: [user_created, user_destroyed]}\n  condition: a\n";
     let behavior = |least: u32| {

@@ -9,11 +9,18 @@ pub(in crate::rule) struct Place {
     pub(in crate::rule) column: u32,
     /// At least 1.
     pub(in crate::rule) width: u32,
+    /// 0 for the file itself, else the number of a file it imports.
+    pub(in crate::rule) file: u16,
 }
 
 impl Place {
     /// The file as a whole.
-    pub(in crate::rule) const FILE: Self = Self { line: 0, column: 1, width: 1 };
+    pub(in crate::rule) const FILE: Self = Self { line: 0, column: 1, width: 1, file: 0 };
+
+    /// Its line, where it lies in the file itself; else the first line of that.
+    pub(in crate::rule) const fn own_line(self) -> u32 {
+        if self.file == 0 { self.line } else { 1 }
+    }
 }
 
 /// One YAML document of a file.
@@ -107,9 +114,29 @@ impl Yaml {
         let column = self.scalar().and_then(|scalar| scalar.column);
         match (column, u32::try_from(offset), u32::try_from(width.max(1))) {
             (Some(column), Ok(offset), Ok(width)) => {
-                Place { line: self.place.line, column: column.saturating_add(offset), width }
+                Place { column: column.saturating_add(offset), width, ..self.place }
             }
             _ => self.place,
+        }
+    }
+
+    /// How many nodes there are in it.
+    pub(in crate::rule) fn size(&self) -> usize {
+        self.measure().0
+    }
+
+    /// Says of all nodes that they stand in the imported file of this number.
+    pub(in crate::rule) fn set_file(&mut self, file: u16) {
+        self.place.file = file;
+        match &mut self.content {
+            Content::Map(entries) => {
+                for (key, value) in entries {
+                    key.place.file = file;
+                    value.set_file(file);
+                }
+            }
+            Content::List(items) => items.iter_mut().for_each(|item| item.set_file(file)),
+            Content::Scalar(_) => {}
         }
     }
 

@@ -68,7 +68,7 @@ fn lone_return(text: &str) -> Option<Place> {
     let last = before.rsplit_once('\n').map_or(before, |(_, last)| last);
     let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     let line = small(before.matches('\n').count() + 1);
-    Some(Place { line, column: small(last.chars().count() + 1), width: 1 })
+    Some(Place { line, column: small(last.chars().count() + 1), width: 1, file: 0 })
 }
 
 struct Reader<'r> {
@@ -292,7 +292,7 @@ impl Reader<'_> {
         let column = u32::try_from(marker.col()).unwrap_or(u32::MAX).saturating_add(1);
         let message = format!("not valid YAML: {}", error.info());
         let help = help_for(&message);
-        self.report.error("yaml-syntax", Place { line, column, width: 1 }, message).maybe_help(help);
+        self.report.error("yaml-syntax", Place { line, column, width: 1, file: 0 }, message).maybe_help(help);
         self.builder = Builder::default();
     }
 }
@@ -342,7 +342,8 @@ fn place_of(span: Span) -> Place {
     let (start, end) = (span.start, span.end);
     let width = if start.line() == end.line() { end.col().saturating_sub(start.col()).max(1) } else { 1 };
     let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    Place { line: small(start.line()), column: small(start.col()).saturating_add(1), width: small(width) }
+    let column = small(start.col()).saturating_add(1);
+    Place { line: small(start.line()), column, width: small(width), file: 0 }
 }
 
 #[cfg(test)]

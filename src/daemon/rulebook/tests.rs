@@ -1,0 +1,115 @@
+use std::fs;
+
+use super::*;
+use crate::engine::Hits;
+use crate::event::{Event, Format};
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let own = Self(tempfile::tempdir().unwrap());
+        for (path, text) in files {
+            let path = own.0.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        own
+    }
+
+    fn read(&self, rules: &str) -> Reading {
+        let config = RulebookConfig {
+            rules: vec![self.0.path().join(rules)],
+            lists: Some(self.0.path().join("lists")).filter(|lists| lists.exists()),
+            ..RulebookConfig::default()
+        };
+        Rulebook::new(config, Arc::new(Catalogue::built_in())).read(Timestamp(0))
+    }
+}
+
+fn told(reading: &Reading) -> Vec<&str> {
+    reading.diagnostics.iter().map(|diagnostic| diagnostic.message.as_str()).collect()
+}
+
+fn keys(reading: &Reading, body: &str) -> Vec<String> {
+    let event = Event {
+        position: 1,
+        received_at: Timestamp(0),
+        time: Timestamp(0),
+        source: "s".into(),
+        format: Format::Gitlab,
+        type_hint: None,
+        raw: bytes::Bytes::copy_from_slice(body.as_bytes()),
+    };
+    let mut hits = Hits::default();
+    reading.rules.hits(&event, &mut hits);
+    let unit = |number: u32| &reading.rules.units()[number as usize];
+    hits.hits
+        .iter()
+        .map(|hit| format!("{} {}", unit(hit.detector).rule.id, unit(hit.detector).key(&hit.key)))
+        .collect()
+}
+
+const LOOKUP: &str = "lookup: people\nmatch: {author_name: name}\nas: author\n";
+
+#[test]
+fn fields_of_lookups_are_tested_grouped_and_counted() {
+    let folder = Folder::new(&[
+        ("lists/people.csv", "name,team,boss\nann,red,cy\nbob,,dan\n"),
+        ("rules/people.yml", LOOKUP),
+        (
+            "rules/team.yml",
+            "title: T\nid: team\nlogsource: {product: gitlab}\ndetection: {a: {author.boss|exists: true}, condition: a}\n\
+             behavior: {by: author.team, distinct: author.boss, within: 1h, at_least: 2}\n",
+        ),
+        (
+            "rules/script.yml",
+            "title: S\nid: script\nlogsource: {product: gitlab}\n\
+             detection: {a: {author_name|expand: '%people.name%', script: event.author.boss == \"dan\"}, condition: a}\n",
+        ),
+    ]);
+    let reading = folder.read("rules");
+    assert_eq!(told(&reading), Vec::<&str>::new());
+    assert_eq!(keys(&reading, r#"{"author_id":1,"author_name":"Ann"}"#), ["team author.team = red"]);
+    assert_eq!(keys(&reading, r#"{"author_id":2,"author_name":"BOB"}"#), ["script author_id = 2"]);
+    assert_eq!(keys(&reading, r#"{"author_id":3,"author_name":"eve"}"#), Vec::<String>::new());
+}
+
+#[test]
+fn a_rule_counts_as_changed_only_when_what_it_reads_is() {
+    let rule = |id: &str, field: &str| {
+        format!("title: {id}\nid: {id}\nlogsource: {{}}\ndetection: {{a: {{{field}: x}}, condition: a}}\n")
+    };
+    let fingerprints = |people: &str| {
+        let both = format!("{}---\n{}---\n{LOOKUP}", rule("one", "author.team"), rule("two", "entity_path"));
+        let folder = Folder::new(&[("lists/people.csv", people), ("rules/a.yml", &both)]);
+        let reading = folder.read("rules");
+        assert_eq!(told(&reading), Vec::<&str>::new());
+        reading.rules.units().iter().map(|unit| unit.fingerprint).collect::<Vec<_>>()
+    };
+    let (before, after) = (fingerprints("name,team\nann,red\n"), fingerprints("name,team\nann,blue\n"));
+    assert_ne!(before[0], after[0]);
+    assert_eq!(before[1], after[1]);
+}
+
+#[test]
+fn a_rule_that_is_named_alone_finds_what_it_imports() {
+    let rule = "title: T\nimport: IMPORT\nlogsource: {}\ndetection: {a: {x: '${t}'}, condition: a}\n";
+    let folder = Folder::new(&[
+        ("rules/sub/a.yml", &rule.replace("IMPORT", "pack.yaml")),
+        ("rules/sub/pack.yaml", "import: more/vars.yaml\n"),
+        ("rules/sub/more/vars.yaml", "vars: {t: 1}\n"),
+        ("rules/sub/b.yml", &rule.replace("IMPORT", "../up.yaml")),
+        ("rules/up.yaml", "vars: {t: 1}\n"),
+        ("outside.yaml", "vars: {t: 1}\n"),
+        ("rules/c.yml", &rule.replace("IMPORT", "../outside.yaml")),
+    ]);
+    let alone = folder.read("rules/sub/a.yml");
+    assert_eq!((told(&alone), alone.rules.units().len()), (Vec::new(), 1));
+    let above = folder.read("rules/sub/b.yml");
+    assert!(told(&above)[0].contains("up.yaml` in the rules folders"), "{:?}", told(&above));
+    let outside = folder.read("rules");
+    let found = told(&outside);
+    assert!(found.len() == 2 && found.iter().any(|told| told.contains("outside.yaml`")), "{found:?}");
+    assert_eq!(outside.rules.units().len(), 1, "a and b have one id");
+}
