@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 
 use super::hit::{Completion, Evidence, Held, Hit, Outcome};
 use super::size;
+use super::window::number;
 use crate::event::Position;
 use crate::rule::ast::Compare;
 use crate::time::{Span, Timestamp};
@@ -194,7 +195,7 @@ fn amount(sum: u128) -> f64 {
 
 /// A sum of shares for people: at most one digit after the point.
 fn figure(sum: u128) -> String {
-    ((amount(sum) * 10.0).round() / 10.0).to_string()
+    number((amount(sum) * 10.0).round() / 10.0)
 }
 
 /// What a hit says.

@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 
 use super::hit::{Completion, Evidence, Held, Hit, Outcome};
 use super::size;
+use super::window::number;
 use crate::event::Position;
 use crate::time::{Span, Timestamp};
 
@@ -28,7 +29,7 @@ pub struct TravelSpec {
 }
 
 /// The mean radius of the Earth, (2a + b) / 3 of WGS 84, in kilometres (Moritz, "Geodetic Reference System 1980").
-const EARTH_KM: f64 = 6371.008_8;
+const EARTH_KM: f64 = 6_371.008_8;
 /// Where the database does not say how sure it is, a place may be this far off, in kilometres.
 const RADIUS_KM: f64 = 50.0;
 /// How many places of one key are kept; beyond it the one not seen for longest is forgotten, and the ledger says so.
@@ -144,19 +145,14 @@ impl TravelSpec {
         Some(Completion { time: journey.to.1, held, ..found })
     }
 
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "not negative, and far from any limit"
-    )]
     fn reason(&self, journey: &Journey<'_>) -> String {
         let time = journey.to.1.since(journey.from.1);
         let time = if time < SHORTEST { SHORTEST } else { Span(time.0 / 1000 * 1000) };
         format!(
             "at least {} km in {time} ({} km/h; at most {}) from {} to {}",
-            figure(journey.km as u64 / 10 * 10),
-            figure(journey.kmh.round() as u64),
-            self.max_kmh,
+            number((journey.km / 10.0).floor() * 10.0),
+            number(journey.kmh.round()),
+            number(self.max_kmh),
             journey.from.0.address,
             journey.to.0.address
         )
@@ -182,9 +178,9 @@ impl TravelSpec {
 fn place(value: &str) -> Option<Place> {
     let mut parts = value.split(Hit::SEPARATOR);
     let address = parts.next()?.into();
-    let mut number = || parts.next()?.trim().parse::<f64>().ok().filter(|number| number.is_finite());
-    let (latitude, longitude) = (number()?, number()?);
-    let radius_km = number().filter(|radius| *radius >= 0.0).unwrap_or(RADIUS_KM);
+    let mut figure = || parts.next()?.trim().parse::<f64>().ok().filter(|number| number.is_finite());
+    let (latitude, longitude) = (figure()?, figure()?);
+    let radius_km = figure().filter(|radius| *radius >= 0.0).unwrap_or(RADIUS_KM);
     Some(Place { address, latitude, longitude, radius_km, events: VecDeque::new() })
 }
 
@@ -203,19 +199,6 @@ fn distance_km(left: &Place, right: &Place) -> f64 {
 /// In kilometres an hour.
 fn speed(km: f64, time: Span) -> f64 {
     km * 3_600_000.0 / time.max(SHORTEST).0 as f64
-}
-
-/// For people: a comma every three digits.
-fn figure(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::with_capacity(digits.len() + 2);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
 }
 
 impl Place {

@@ -34,6 +34,7 @@ use measure::{Adds, Entry, Gauge};
 use sorted::{RUN_MAX, Sorted};
 use tally::Reading;
 use waiting::Waiting;
+pub(super) use words::number;
 
 /// A window behaviour.
 #[derive(Debug, Clone)]

@@ -104,6 +104,6 @@ fn old_scores_become_one_sum() {
     assert_eq!(found.value, 2001.0);
     assert_eq!(
         found.reason,
-        "risk 2001 (at least 2000): 512 from a (512 times), 1 from b, 1488 from earlier alerts"
+        "risk 2,001 (at least 2,000): 512 from a (512 times), 1 from b, 1,488 from earlier alerts"
     );
 }

@@ -269,7 +269,9 @@ impl<N: Level> Levels<N> {
     }
 
     pub(super) fn bytes(&self) -> usize {
-use super::super::size;
+        let full = self.runs.len().saturating_sub(1) * size::block(RUN_MAX * size_of::<Moment<N>>());
+        let last = self.runs.back().map_or(0, |run| size::list::<Moment<N>>(run.moments.len()));
+        full + last + size::queue(&self.runs)
     }
 }
 

@@ -68,7 +68,7 @@ fn percent(share: f64) -> String {
 }
 
 /// `1,200`, `0.25`: thousands in groups, at most six digits after the point.
-pub(super) fn number(value: f64) -> String {
+pub(in crate::detect) fn number(value: f64) -> String {
     let is_whole = value.fract() == 0.0 && value.abs() < 1e15;
     let text = if is_whole { (value as i64).to_string() } else { format!("{value:.6}") };
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
