@@ -2,8 +2,8 @@
 """Makes published Sigma rules and events of one another's kind: sigma.py RULES_FOLDER OUT_FOLDER OUT_EVENTS COUNT [SEED]
 
 The rules are copied with their product changed to `generic`, so that every program looks at all of them for every
-event. An event has the fields that one rule asks for, half of them with values it asks for, and some fields of
-other rules. Needs PyYAML.
+event. An event has the fields that five rules ask for; in one event of fifty, most values are what the first rule
+asks for, as rare as published rules are meant to be. Needs PyYAML.
 """
 import json
 import pathlib
@@ -58,7 +58,8 @@ def main():
             second = number // 20
             event = {"id": f"sigma-{number}", "created_at": f"2026-01-{1 + second // 86400:02}T{second // 3600 % 24:02}:"
                      f"{second // 60 % 60:02}:{second % 60:02}Z", "user": f"user{rng.randrange(500)}"}
-            for kind, share in [(rng.choice(kinds), 0.7)] + [(rng.choice(kinds), 0.1) for _ in range(4)]:
+            shares = [0.9 if rng.random() < 0.02 else 0.01] + [0.01] * 4
+            for kind, share in [(rng.choice(kinds), share) for share in shares]:
                 for field, value in kind.items():
                     put(event, field, value if rng.random() < share else f"{rng.choice('abcdefgh')}-{rng.randrange(10**6)}")
             out.write(json.dumps(event, separators=(",", ":")) + "\n")

@@ -34,20 +34,24 @@ impl Engine {
         if watermark < self.state.sweep_at {
             return;
         }
-        let mut next = Timestamp::MAX;
-        for (unit, memory) in self.rules.units().iter().zip(&mut self.state.memories) {
-            if memory.keys.is_empty() {
+        while let Some((at, number)) = self.state.sweeps.pop_first() {
+            if at > watermark {
+                self.state.sweeps.insert((at, number));
+                break;
+            }
+            let memory = self.state.memories.get_mut(number as usize);
+            let (Some(unit), Some(memory)) = (self.rules.units().get(number as usize), memory) else {
                 continue;
+            };
+            let reach = reach(unit, &self.limits);
+            self.state.bytes -= memory.keys.retain(|slot| !slot.is_over(&unit.detector, reach, watermark));
+            let pause = Span(reach.0 / 4).max(Span::minutes(1));
+            memory.sweep_at = watermark.plus(pause);
+            if !memory.keys.is_empty() {
+                self.state.sweeps.insert((memory.sweep_at, number));
             }
-            if memory.sweep_at <= watermark {
-                let reach = reach(unit, &self.limits);
-                self.state.bytes -=
-                    memory.keys.retain(|slot| !slot.is_over(&unit.detector, reach, watermark));
-                let pause = Span(reach.0 / 4).max(Span::minutes(1));
-                memory.sweep_at = watermark.plus(pause);
-            }
-            next = next.min(memory.sweep_at);
         }
+        let next = self.state.sweeps.first().map_or(Timestamp::MAX, |(at, _)| *at);
         self.state.sweep_at = next.min(watermark.plus(Span::minutes(1)));
     }
 
@@ -101,6 +105,10 @@ impl Engine {
             if is_lost {
                 effects.ledger(unit.id(), LedgerReason::Evicted, self.state.position, None);
             }
+        }
+        if let Some(memory) = self.state.memories.get(number).filter(|memory| memory.keys.is_empty()) {
+            let number = u32::try_from(number).unwrap_or(u32::MAX);
+            self.state.sweeps.remove(&(memory.sweep_at, number));
         }
         self.state.bytes < before
     }

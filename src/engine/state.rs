@@ -75,6 +75,8 @@ pub(super) struct State {
     pub(super) bytes: usize,
     /// When the watermark passes this, some rule may have keys to put out.
     pub(super) sweep_at: Timestamp,
+    /// When which rules are to be swept, of those that have keys: nobody looks at ten thousand others each minute.
+    pub(super) sweeps: BTreeSet<(Timestamp, u32)>,
     /// How many timers wait, over all rules.
     pub(super) timers: u64,
     /// With so many of them, those that wait for forgotten keys are looked for.
@@ -144,11 +146,14 @@ impl State {
         key: &str,
         fresh: impl FnOnce() -> Option<KeyState>,
     ) -> Option<Handle> {
-        let keys = &mut self.memories.get_mut(detector as usize)?.keys;
+        let Memory { keys, sweep_at, .. } = self.memories.get_mut(detector as usize)?;
         let hash = keys.hash(key);
         if let Some(number) = keys.find(hash, key) {
             keys.get_mut(number)?.visit();
             return Some(Handle { detector, number, hash });
+        }
+        if keys.is_empty() {
+            self.sweeps.insert((*sweep_at, detector));
         }
         let queue = if self.ghosts.recall(hash) { Queue::Protected } else { Queue::Probation };
         let number = keys.push(hash, Slot::new(key, fresh(), queue));
@@ -229,6 +234,8 @@ impl State {
                 memory.timers += 1;
             }
         }
+        let filled = (0..).zip(&self.memories).filter(|(_, memory)| !memory.keys.is_empty());
+        self.sweeps = filled.map(|(number, memory)| (memory.sweep_at, number)).collect();
         self.timers = self.memories.iter().map(|memory| memory.timers as u64).sum();
         self.bytes = self.ghosts.bytes() + self.memories.iter().map(Memory::bytes).sum::<usize>();
     }

@@ -1,18 +1,26 @@
-//! From a value to the targets that may match it: hash tables for whole texts, beginnings and ends, one
-//! automaton for parts.
+//! From a value to the targets that may match it: hash tables for whole texts, beginnings, ends and networks, sorted
+//! limits for numbers, one automaton for parts.
+
+use std::net::IpAddr;
 
 use aho_corasick::{AhoCorasick, BuildError, MatchKind};
+use ipnet::IpNet;
 use rustc_hash::FxHashMap;
 
 use super::TargetId;
+use crate::rule::ast::Cmp;
 
-/// The literal text a test needs, and where.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// What a test needs of a value: as a rule a literal text, and where.
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Literal {
     Whole(Box<str>),
     Start(Box<str>),
     End(Box<str>),
     Part(Box<str>),
+    /// An address in this network.
+    Network(IpNet),
+    /// A number in this relation to another one.
+    Number(Cmp, f64),
 }
 
 /// The targets that wait for a text in one field (or in any, for keywords), by the folded literals they need.
@@ -23,6 +31,8 @@ pub(super) struct FieldIndex {
     ends: Affixes,
     automaton: Option<AhoCorasick>,
     parts: Vec<Vec<TargetId>>,
+    networks: Networks,
+    numbers: Numbers,
 }
 
 type Texts = FxHashMap<Box<str>, Vec<TargetId>>;
@@ -57,6 +67,82 @@ impl Affixes {
     }
 }
 
+/// Networks: one look-up per length of their prefixes that occurs, instead of a comparison with each.
+#[derive(Debug, Default)]
+struct Networks {
+    /// For IPv4, then for IPv6; ascending.
+    lengths: [Vec<u8>; 2],
+    targets: FxHashMap<IpNet, Vec<TargetId>>,
+}
+
+impl Networks {
+    fn add(&mut self, network: IpNet, target: TargetId) {
+        let network = network.trunc();
+        let lengths = &mut self.lengths[usize::from(network.addr().is_ipv6())];
+        if let Err(place) = lengths.binary_search(&network.prefix_len()) {
+            lengths.insert(place, network.prefix_len());
+        }
+        self.targets.entry(network).or_default().push(target);
+    }
+
+    fn look_up(&self, text: &str, fired: &mut dyn FnMut(TargetId)) {
+        let Ok(address) = text.parse::<IpAddr>() else { return };
+        // An IPv4 address written as IPv6 is in networks of both kinds.
+        let plain = Some(address.to_canonical()).filter(|plain| *plain != address);
+        for address in [Some(address), plain].into_iter().flatten() {
+            for length in &self.lengths[usize::from(address.is_ipv6())] {
+                let network = IpNet::new(address, *length).ok();
+                let targets = network.and_then(|network| self.targets.get(&network.trunc()));
+                targets.into_iter().flatten().copied().for_each(&mut *fired);
+            }
+        }
+    }
+}
+
+/// Limits of numbers: those that a number passes stand together.
+#[derive(Debug, Default)]
+struct Numbers {
+    /// Ascending: targets that want at least (or more than) this.
+    from: Vec<(f64, TargetId)>,
+    /// Descending: those that want at most (or less than) this.
+    to: Vec<(f64, TargetId)>,
+    /// Ascending: those that want this.
+    at: Vec<(f64, TargetId)>,
+}
+
+/// Equal numbers may differ by this; see [`Cmp::holds`].
+const SLACK: f64 = f64::EPSILON;
+
+impl Numbers {
+    fn add(&mut self, cmp: Cmp, number: f64, target: TargetId) {
+        match cmp {
+            Cmp::Gt | Cmp::Gte => self.from.push((number, target)),
+            Cmp::Lt | Cmp::Lte => self.to.push((number, target)),
+            Cmp::Eq => self.at.push((number, target)),
+        }
+    }
+
+    fn sort(&mut self) {
+        self.from.sort_by(|a, b| a.0.total_cmp(&b.0));
+        self.to.sort_by(|a, b| b.0.total_cmp(&a.0));
+        self.at.sort_by(|a, b| a.0.total_cmp(&b.0));
+    }
+
+    fn is_empty(&self) -> bool {
+        self.from.is_empty() && self.to.is_empty() && self.at.is_empty()
+    }
+
+    fn look_up(&self, text: &str, fired: &mut dyn FnMut(TargetId)) {
+        let Ok(number) = text.parse::<f64>() else { return };
+        let first = self.at.partition_point(|(limit, _)| *limit < number - SLACK);
+        let equal = self.at.get(first..).unwrap_or_default().iter();
+        let passed = (self.from.iter().take_while(|(limit, _)| *limit <= number))
+            .chain(self.to.iter().take_while(|(limit, _)| *limit >= number))
+            .chain(equal.take_while(|(limit, _)| *limit <= number + SLACK));
+        passed.for_each(|(_, target)| fired(*target));
+    }
+}
+
 impl FieldIndex {
     /// Builds the index of these literals; all are folded.
     pub(super) fn build(literals: &[(Literal, TargetId)]) -> Result<Self, BuildError> {
@@ -68,8 +154,11 @@ impl FieldIndex {
                 Literal::Start(text) => index.starts.add(text, *target),
                 Literal::End(text) => index.ends.add(text, *target),
                 Literal::Part(text) => parts.entry(text).or_default().push(*target),
+                Literal::Network(network) => index.networks.add(*network, *target),
+                Literal::Number(cmp, number) => index.numbers.add(*cmp, *number, *target),
             }
         }
+        index.numbers.sort();
         let mut affixes = Vec::new();
         for found in [&mut index.starts, &mut index.ends] {
             if found.lengths.len() > LENGTHS_MAX {
@@ -102,6 +191,12 @@ impl FieldIndex {
         }
         for length in self.ends.lengths(folded.len()) {
             self.ends.look_up(folded.get(folded.len() - length..), fired);
+        }
+        if !self.networks.targets.is_empty() {
+            self.networks.look_up(folded, fired);
+        }
+        if !self.numbers.is_empty() {
+            self.numbers.look_up(folded, fired);
         }
         let Some(automaton) = &self.automaton else { return };
         for found in automaton.find_overlapping_iter(folded) {

@@ -5,7 +5,7 @@ use regex_syntax::hir::literal::Extractor;
 
 use super::fold::fold;
 use super::index::Literal;
-use crate::rule::ast::{Glob, Op, Test};
+use crate::rule::ast::{Cmp, Glob, Op, Test};
 
 /// The guessed cost of waking up for a test: how many targets look, weighed by how common such literals are.
 /// None: the test has no literals to wait for.
@@ -23,6 +23,15 @@ pub(super) fn price(literals: &[Literal], share: u64) -> Option<u64> {
             3 => 10,
             _ => 4,
         },
+        Literal::Network(network) => {
+            if network.prefix_len() < 8 {
+                60
+            } else {
+                6
+            }
+        }
+        Literal::Number(Cmp::Eq, _) => 3,
+        Literal::Number(..) => 60,
     };
     let worst = literals.iter().map(weigh).sum::<u64>();
     (!literals.is_empty()).then(|| worst.saturating_mul(share.max(1)))
@@ -44,6 +53,8 @@ pub(super) fn literals(test: &Test) -> Vec<Literal> {
             texts.max_by_key(|text| text.len()).map_or_else(Vec::new, |text| one(Literal::Part, text))
         }
         Op::Regex(pattern) => regex_literals(pattern),
+        Op::Cidr(network) => vec![Literal::Network(*network)],
+        Op::Number(cmp, number) => vec![Literal::Number(*cmp, *number)],
         _ => Vec::new(),
     }
 }

@@ -64,7 +64,7 @@ fn a_backtest_says_the_same_with_any_number_of_threads() {
         std::fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
     };
-    let (events, _) = run(&["generate", "--count", "12000", "--seed", "5"]);
+    let (events, _) = run(&["generate", "--count", "6000", "--seed", "5"]);
     let events = file("events.ndjson", &disturbed(&events));
     let rules = file("rules.yml", RULES);
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules/gitlab");
