@@ -5,9 +5,9 @@
 
 use std::time::Instant;
 
-use serde_json::Map;
 use watchfire::detect::{Detector, Hit, Measure, WindowSpec};
 use watchfire::rule::ast::Compare;
+use watchfire::script::EventValue;
 use watchfire::time::{Span, Timestamp};
 
 /// Events in the window, all different.
