@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::{
-    alerts, backtest, check, completions, demo, draft, explain, generate, ledger, outbox, reference, rejected, say,
-    schema, search, serve, test, verify,
+    alerts, backtest, check, completions, demo, draft, explain, generate, ledger, outbox, reference,
+    rejected, say, schema, search, serve, test, verify,
 };
 
 /// Watches the audit events of a software forge, finds what is out of order, tells people and blocks the account.

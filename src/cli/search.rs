@@ -145,12 +145,7 @@ struct Found<W> {
 }
 
 impl<W: Write> Found<W> {
-    fn new(
-        output: W,
-        format: OutputFormat,
-        (limit, width): (usize, usize),
-        catalogue: Catalogue,
-    ) -> Self {
+    fn new(output: W, format: OutputFormat, (limit, width): (usize, usize), catalogue: Catalogue) -> Self {
         let waiting = Vec::new();
         Self { output, format, limit, width, catalogue, waiting, count: 0, has_heading: false }
     }

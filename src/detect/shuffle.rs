@@ -73,7 +73,13 @@ impl Trial {
             newest = newest.max(hit.time);
             bench.advance(newest.minus(Span(LATE * self.unit)));
             assert_eq!(bench.state.last(), newest);
-            assert!(bench.state.positions(Span::days(10_000)).iter().all(|position| bench.known.contains(position)));
+            assert!(
+                bench
+                    .state
+                    .positions(Span::days(10_000))
+                    .iter()
+                    .all(|position| bench.known.contains(position))
+            );
             assert!(bench.state.bytes() >= size_of::<KeyState>() && bench.state.bytes() < 100_000);
         }
         bench.advance(Timestamp::MAX);

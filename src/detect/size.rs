@@ -43,7 +43,11 @@ pub const fn map<K, V>(len: usize) -> usize {
     if len == 0 {
         return 0;
     }
-    let places = if len < 4 { 4 } else { (len * 8 / 7 + 1).next_power_of_two() };
+    let places = match len {
+        0..4 => 4,
+        4..8 => 8,
+        _ => (len * 8 / 7).next_power_of_two(),
+    };
     block(places * (size_of::<(K, V)>() + 1) + 16)
 }
 
@@ -65,5 +69,7 @@ mod tests {
         // Seven of eight places are used at most.
         assert_eq!(map::<u64, u64>(7), block(8 * 17 + 16));
         assert_eq!(map::<u64, u64>(8), block(16 * 17 + 16));
+        assert_eq!(map::<u64, u64>(14), block(16 * 17 + 16));
+        assert_eq!(map::<u64, u64>(15), block(32 * 17 + 16));
     }
 }

@@ -379,7 +379,8 @@ impl SpikeState {
         let rows = [&self.past, &self.events].into_iter().flatten().map(Series::bytes).sum::<usize>();
         let plans: usize = self.plans.iter().map(|plan| size::list::<Limit>(plan.limits.len())).sum();
         // A node of a B-tree is at least half full.
-        let open = self.open.iter().map(|open| open.seen.len() * 16 + size::list::<Position>(open.positions.len()));
+        let open =
+            self.open.iter().map(|open| open.seen.len() * 16 + size::list::<Position>(open.positions.len()));
         rows + plans
             + open.sum::<usize>()
             + size::list::<Open>(self.open.len())

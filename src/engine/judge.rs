@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-
 use super::conclude::Place;
 use super::effects::Effects;
 use super::limits::Limits;

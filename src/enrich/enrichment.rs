@@ -75,6 +75,15 @@ impl Enrichment {
         Some(Wanted::Cell(number, column))
     }
 
+    /// Whether something is laid over the event's own property of this name: for who reads properties one by one.
+    #[must_use]
+    pub fn lays_over(&self, name: &str) -> bool {
+        let outer = name.split('.').next().unwrap_or(name);
+        (outer == SELF && self.own.is_some())
+            || (outer == "geo" && self.geo.is_some())
+            || self.tables.iter().any(|table| table.name() == outer)
+    }
+
     /// What of this a rule may depend on, as far as its printed form tells: changes when one of those parts does.
     #[must_use]
     pub fn fingerprint(&self, meaning: &str) -> [u8; 16] {

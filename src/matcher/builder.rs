@@ -146,7 +146,11 @@ impl Builder {
 
     fn script(&mut self, script: &ScriptSource) -> Result<u32, BuildError> {
         let number = u32::try_from(self.scripts.len()).unwrap_or(u32::MAX);
-        self.scripts.push(ScriptPredicate::compile(&self.cage, &script.source, (script.line, script.column))?);
+        self.scripts.push(ScriptPredicate::compile(
+            &self.cage,
+            &script.source,
+            (script.line, script.column),
+        )?);
         Ok(number)
     }
 

@@ -43,12 +43,12 @@ pub(crate) mod vocabulary;
 #[cfg(test)]
 mod tests;
 
-pub use behavior::{COMPARISONS, GROUP, KINDS, KindEntry, OPTIONS, OptionEntry, Shape};
 pub use behavior::keys as behavior_keys;
+pub use behavior::{COMPARISONS, GROUP, KINDS, KindEntry, OPTIONS, OptionEntry, Shape};
 pub use condition::print as print_condition;
 pub use diagnostic::{Diagnostic, Severity};
-pub use import::{imported_path, imports};
 pub use filter::fits;
+pub use import::{imported_path, imports};
 pub use lint::{lint, lint_filter, locate};
 pub use list::{Cells, List, ListError, ListFormat, Lists, UnknownList};
 pub use load::{Loaded, RuleFile, load};

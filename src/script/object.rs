@@ -102,7 +102,7 @@ impl Object {
 
     /// The value of a property, `()` if there is none.
     pub(super) fn get(&self, name: &str) -> Answer<Dynamic> {
-        if self.known().is_none() {
+        if self.known().is_none() || self.is_laid_over(name) {
             return Ok(self.complete().get(name).cloned().unwrap_or(Dynamic::UNIT));
         }
         self.find(name).map_or(Ok(Dynamic::UNIT), Found::value)
@@ -110,7 +110,15 @@ impl Object {
 
     /// Whether there is such a property, be it null.
     pub(super) fn has(&self, name: &str) -> bool {
-        if self.known().is_none() { self.complete().contains_key(name) } else { self.find(name).is_some() }
+        if self.known().is_none() || self.is_laid_over(name) {
+            return self.complete().contains_key(name);
+        }
+        self.find(name).is_some()
+    }
+
+    /// Whether the event is enriched there: then only its complete form knows.
+    fn is_laid_over(&self, name: &str) -> bool {
+        matches!(&self.0.of, Of::Event(_, catalogue) if catalogue.enrichment().lays_over(name))
     }
 
     /// The value at a dotted path; the whole path as one name goes first.

@@ -137,7 +137,8 @@ fn a_broken_configuration_shows_no_secret_and_hides_no_rule() {
 fn what_ships_is_clean() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let paths =
-        ["rules", "examples/rules", "examples/minimal.yaml", "examples/full.yaml"].map(|p| root.join(p));
+        ["rules", "examples/rules", "examples/coming-from", "examples/minimal.yaml", "examples/full.yaml"]
+            .map(|p| root.join(p));
     for path in &paths {
         let found = check(&args(&[path], None), Timestamp::parse("2026-06-01").unwrap());
         let errors: Vec<_> = found.diagnostics.iter().filter(|d| d.severity == Severity::Error).collect();

@@ -57,8 +57,13 @@ fn shown(events: &[String], only: Option<&str>) -> String {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("rules.yml");
     fs::write(&path, RULES).unwrap();
-    let reading =
-        rules::read(&[path], (None, &rules::EnrichArgs::default()), Span::minutes(5), Timestamp::parse("2026-06-01").unwrap()).unwrap();
+    let reading = rules::read(
+        &[path],
+        (None, &rules::EnrichArgs::default()),
+        Span::minutes(5),
+        Timestamp::parse("2026-06-01").unwrap(),
+    )
+    .unwrap();
     let mut past = Past::text(&events.join("\n"), None).unwrap();
     let event = past.find("").unwrap().unwrap();
     let cases = explain(&reading, &event, only, (&mut past, Span::minutes(5))).unwrap();
@@ -150,8 +155,13 @@ fn the_window_of_an_event_in_the_log_is_that_of_its_time() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("rules.yml");
     fs::write(&path, RULES).unwrap();
-    let reading =
-        rules::read(&[path], (None, &rules::EnrichArgs::default()), Span::minutes(5), Timestamp::parse("2026-06-01").unwrap()).unwrap();
+    let reading = rules::read(
+        &[path],
+        (None, &rules::EnrichArgs::default()),
+        Span::minutes(5),
+        Timestamp::parse("2026-06-01").unwrap(),
+    )
+    .unwrap();
     let mut past = Past::stored(crate::cli::data::reader(data.path()).unwrap());
     for (id, position, fires) in [("e1", 2, false), ("position:3", 3, true), ("e4", 5, true)] {
         let event = past.find(id).unwrap().unwrap();

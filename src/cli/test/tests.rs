@@ -37,7 +37,8 @@ tests:
 #[test]
 fn all_tests_of_the_shipped_rules_pass() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let reading = read(&[root.join("rules"), root.join("examples/rules")]);
+    let shipped = ["rules", "examples/rules", "examples/coming-from"].map(|folder| root.join(folder));
+    let reading = read(&shipped);
     let report = Report::new(&Runner::new(&reading.rules, Span::minutes(5)));
     let text = report.text(Paint::plain());
     assert_eq!(report.failed(), 0, "{text}");

@@ -44,9 +44,18 @@ fn the_full_example_says_the_defaults() {
     assert_eq!(format!("{:?}", full.limits), format!("{:?}", defaults.limits));
     assert_eq!((full.logging, full.lateness), (defaults.logging, defaults.lateness));
     assert_eq!((full.data_dir, full.listen), (defaults.data_dir, defaults.listen));
-    for key in
-        ["body", "decompressed", "events", "in_flight", "connections", "header", "queue", "dedupe_horizon", "state", "state_per_rule"]
-    {
+    for key in [
+        "body",
+        "decompressed",
+        "events",
+        "in_flight",
+        "connections",
+        "header",
+        "queue",
+        "dedupe_horizon",
+        "state",
+        "state_per_rule",
+    ] {
         assert!(text.contains(&format!("\n  {key}: ")), "{key} is not shown");
     }
 }

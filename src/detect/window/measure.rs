@@ -86,7 +86,16 @@ pub(super) fn amount(text: &str) -> Option<i64> {
 impl Measure {
     /// Whether entries carry something of their own to look at.
     pub(super) const fn has_values(&self) -> bool {
-        matches!(self, Self::Distinct | Self::Roles | Self::Sum | Self::Avg | Self::Min | Self::Max | Self::Percentile(_))
+        matches!(
+            self,
+            Self::Distinct
+                | Self::Roles
+                | Self::Sum
+                | Self::Avg
+                | Self::Min
+                | Self::Max
+                | Self::Percentile(_)
+        )
     }
 
     /// A hit as an entry; none if it carries no number where one is needed.
