@@ -51,7 +51,7 @@ fn rate(detector: &Detector, percent_late: i64) -> (f64, usize, usize) {
     let (mut newest, mut fires) = (Timestamp::MIN, 0);
     let begun = Instant::now();
     for hit in &hits {
-        let outcome = detector.on_hit(&mut state, hit, newest.minus(LATENESS), &Map::new).unwrap();
+        let outcome = detector.on_hit(&mut state, hit, newest.minus(LATENESS), &EventValue::default).unwrap();
         fires += usize::from(outcome.completion.is_some());
         timers.extend(outcome.timer);
         newest = newest.max(hit.time);
