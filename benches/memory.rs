@@ -25,8 +25,10 @@ const START: i64 = 1_767_571_200_000;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
+type Scene = fn() -> Result<()>;
+
 fn main() -> ExitCode {
-    let scenes: [(&str, fn() -> Result<()>); 3] = [("million", million), ("flood", flood), ("warm", warm)];
+    let scenes: [(&str, Scene); 3] = [("million", million), ("flood", flood), ("warm", warm)];
     let named: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     let outcome = match named.as_slice() {
         [] => scenes.iter().try_for_each(|(name, _)| alone(name)),

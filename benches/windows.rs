@@ -5,9 +5,9 @@
 
 use std::time::Instant;
 
-use serde_json::Map;
 use watchfire::detect::{Detector, Hit, Measure, WindowSpec};
 use watchfire::rule::ast::Compare;
+use watchfire::script::EventValue;
 use watchfire::time::{Span, Timestamp};
 
 /// Events in the window, all different.
@@ -51,7 +51,7 @@ fn rate(detector: &Detector, percent_late: i64) -> (f64, usize, usize) {
     let (mut newest, mut fires) = (Timestamp::MIN, 0);
     let begun = Instant::now();
     for hit in &hits {
-        let outcome = detector.on_hit(&mut state, hit, newest.minus(LATENESS), &Map::new).unwrap();
+        let outcome = detector.on_hit(&mut state, hit, newest.minus(LATENESS), &EventValue::default).unwrap();
         fires += usize::from(outcome.completion.is_some());
         timers.extend(outcome.timer);
         newest = newest.max(hit.time);

@@ -128,7 +128,7 @@ detection: {sel: {note|contains: strange}, condition: sel}
 
     fn entries(count: u64) -> Vec<Entry> {
         let event = |position: u64| {
-            let note = if position % 97 == 0 { "Strange" } else { "usual" };
+            let note = if position.is_multiple_of(97) { "Strange" } else { "usual" };
             let author = position * position % 31;
             let raw = format!(r#"{{"event_type":"login","author":"a{author}","note":"{note}"}}"#);
             let time = Timestamp(i64::try_from(position).unwrap() * 900);

@@ -179,7 +179,7 @@ fn an_expired_filter_no_longer_applies_and_is_reported() {
     let robot = at(0, json!({"f": 1, "author_class": "robot"}));
     let last_moment = compiled_on(FILTERED, START.plus(Span::hours(14)));
     assert_eq!(last_moment.diagnostics, []);
-    assert_eq!(tell(last_moment, Format::Generic, &[robot.clone()]).findings, []);
+    assert_eq!(tell(last_moment, Format::Generic, std::slice::from_ref(&robot)).findings, []);
     let expired = compiled_on(FILTERED, START.plus(Span::hours(15)));
     let found: Vec<(&str, u32)> = expired.diagnostics.iter().map(|found| (found.code, found.line)).collect();
     assert_eq!(found, [("expired-filter", 10)]);

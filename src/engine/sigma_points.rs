@@ -61,8 +61,8 @@ fn sigma_point_04_one_event_counts_for_each_rule_it_matches_but_is_one_step_of_a
     let event = at(0, json!({"f": [1, 2], "author_id": 7}));
     let rule =
         |kind: &str| pair(&format!("type: {kind}\nrules: [one, two]\ngroup-by: [author_id]\ntimespan: 1m"));
-    assert_eq!(story(&rule("temporal"), &[event.clone()]).told(), ["both author_id = 7 0-0"]);
-    assert_eq!(story(&rule("temporal_ordered"), &[event.clone()]).told(), [""; 0]);
+    assert_eq!(story(&rule("temporal"), std::slice::from_ref(&event)).told(), ["both author_id = 7 0-0"]);
+    assert_eq!(story(&rule("temporal_ordered"), std::slice::from_ref(&event)).told(), [""; 0]);
     let again = at(5, json!({"f": [1, 2], "author_id": 7}));
     assert_eq!(story(&rule("temporal_ordered"), &[event, again]).told(), ["both author_id = 7 0-5"]);
 }

@@ -98,8 +98,8 @@ pub(super) enum Kept {
     Int(i64),
     Float(f64),
     Text(String),
-    Array(Vec<Kept>),
-    Map(Vec<(String, Kept)>),
+    Array(Vec<Self>),
+    Map(Vec<(String, Self)>),
 }
 
 impl Kept {

@@ -109,12 +109,12 @@ pub(super) fn calls(ast: &AST) -> Vec<(String, Position)> {
         }
     };
     ast.walk(&mut |path: &[ASTNode<'_>]| {
-        match path.last() {
-            Some(
-                ASTNode::Expr(Expr::FnCall(call, position) | Expr::MethodCall(call, position))
-                | ASTNode::Stmt(Stmt::FnCall(call, position)),
-            ) => add(call, *position),
-            _ => {}
+        if let Some(
+            ASTNode::Expr(Expr::FnCall(call, position) | Expr::MethodCall(call, position))
+            | ASTNode::Stmt(Stmt::FnCall(call, position)),
+        ) = path.last()
+        {
+            add(call, *position);
         }
         true
     });

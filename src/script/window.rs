@@ -145,11 +145,11 @@ impl Kept {
             Needs::Nothing => Self::Nothing,
             Needs::Columns(fields) => {
                 meter::suspend();
-                let text = |field: &Box<str>| {
+                let text = |field: &str| {
                     let value = event.0.at(field).unwrap_or(Dynamic::UNIT);
                     text_of(&value).map(|text| text.as_str().into())
                 };
-                Self::Columns(fields.iter().map(text).collect())
+                Self::Columns(fields.iter().map(|field| text(field)).collect())
             }
             Needs::Events => event.0.event().map_or(Self::Nothing, |event| {
                 Self::Whole(Box::new(Whole {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::facts::{Fact, flat};
+use super::facts::{Fact, Flat, flat};
 use crate::event::{Catalogue, Event, canonical};
 use crate::time::{Span, Timestamp};
 
@@ -51,7 +51,7 @@ struct Measure {
 impl Measured {
     /// Looks at the examples of their busiest author.
     pub(super) fn new(examples: &[Event], catalogue: &Catalogue) -> Self {
-        let mut by_author: BTreeMap<String, Vec<(Timestamp, BTreeMap<String, String>)>> = BTreeMap::new();
+        let mut by_author: BTreeMap<String, Vec<(Timestamp, Flat)>> = BTreeMap::new();
         for event in examples {
             let flat = flat(&canonical(event, catalogue));
             let author = flat.get("author_id").cloned().unwrap_or_default();

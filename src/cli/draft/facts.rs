@@ -163,8 +163,11 @@ fn is_about_the_deed(field: &str, keep: &[String]) -> bool {
     keep.iter().any(|kept| kept == field) || !IDENTITY.contains(&field)
 }
 
-/// The scalars of an event by their dotted names; of an array those of its first element.
-pub(super) fn flat(event: &Map<String, Value>) -> BTreeMap<String, String> {
+/// The scalars of an event by their dotted names.
+pub(super) type Flat = BTreeMap<String, String>;
+
+/// The scalars of an event; of an array those of its first element.
+pub(super) fn flat(event: &Map<String, Value>) -> Flat {
     fn walk(name: &str, value: &Value, out: &mut BTreeMap<String, String>) {
         match value {
             Value::Object(object) => {

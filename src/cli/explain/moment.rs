@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::case::{Judge, waiting};
 use super::past::Past;
-use crate::alert::{Finding, LedgerEntry};
+use crate::alert::{Finding, LedgerEntry, scalar};
 use crate::cli::ledger;
 use crate::cli::terminal::{Paint, clean};
 use crate::daemon::Reading;
@@ -113,7 +113,7 @@ impl Moment<'_> {
     fn is_of_key(&self, event: &Map<String, Value>) -> bool {
         self.key.iter().all(|(field, value)| match event.get(field) {
             Some(Value::String(text)) => text == value,
-            Some(other) => other.to_string() == *value,
+            Some(other) => scalar(value) == *other,
             None => false,
         })
     }

@@ -3,6 +3,7 @@
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
+use super::super::{size, sorted as sorted_map};
 use super::measure::Entry;
 use super::sorted::Sorted;
 use crate::time::Timestamp;
@@ -21,6 +22,7 @@ enum Times {
 /// same.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Occurrences {
+    #[serde(with = "sorted_map")]
     times: FxHashMap<i64, Times>,
 }
 
@@ -82,9 +84,9 @@ impl Occurrences {
         }
     }
 
-    /// What this takes, with `count` events in all.
+    /// What this takes, with `count` events in all. Not by its capacity, which is another after a restart.
     pub(super) fn bytes(&self, count: usize) -> usize {
-        let slots = self.times.capacity() * (size_of::<(i64, Times)>() + 1);
+        let slots = size::map::<i64, Times>(self.times.len());
         // Values that occur more than once have a list each; at most every other event is one's second.
         let more = count.saturating_sub(self.times.len());
         let lists = more.min(self.times.len()) * (size_of::<Sorted<At>>() + 4 * size_of::<Vec<At>>());
