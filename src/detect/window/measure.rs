@@ -9,7 +9,7 @@ use crate::time::Timestamp;
 
 /// What a window measures. An event counts once in each of its roles.
 ///
-/// Numbers are kept as whole millionths ([`amount`]) and summed in 128 bits, so that the order in which events
+/// Numbers are kept as whole millionths (`amount`) and summed in 128 bits, so that the order in which events
 /// come and go changes nothing; amounts beyond ±9,223,372,036,854 are taken for that, digits after the sixth are
 /// rounded.
 #[derive(Debug, Clone, PartialEq)]
