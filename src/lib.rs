@@ -14,6 +14,7 @@ pub mod matcher;
 pub mod detect;
 pub mod engine;
 pub mod query;
+pub mod index;
 pub mod encode;
 
 // The edges: all that touches the world.
@@ -21,6 +22,7 @@ pub mod clock;
 pub mod telemetry;
 pub mod pipeline;
 pub mod log;
+pub mod search;
 pub mod store;
 pub mod deliver;
 pub mod action;

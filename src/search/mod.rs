@@ -1,0 +1,1 @@
+//! Finding events in the log: by query, by time, by what else happened around them.
