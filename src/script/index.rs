@@ -3,9 +3,10 @@
 //! The text was read whole when the event was decoded, so this does not check it again; it only never reads
 //! beyond it. At what it does not know it gives up, and the caller asks the complete parser.
 
+use std::cell::RefCell;
 use std::ops::Range;
 
-use memchr::memchr2;
+use crate::event::Marks;
 
 /// One field of an object, as places in its text.
 #[derive(Debug, Clone)]
@@ -21,8 +22,14 @@ pub(super) struct Field {
 /// The fields of the object that is the whole of `json`, in the order of the text. Nothing for other texts, and
 /// where a name has an escape.
 pub(super) fn fields<T: From<Field>>(json: &[u8]) -> Option<Vec<T>> {
-    let mut cursor = Cursor { json, at: 0 };
-    let mut found = Vec::with_capacity((json.len() / 32).clamp(4, 32));
+    MARKS.with_borrow_mut(|marks| {
+        marks.set(json);
+        read(Cursor { json, marks, at: 0 })
+    })
+}
+
+fn read<T: From<Field>>(mut cursor: Cursor<'_>) -> Option<Vec<T>> {
+    let mut found = Vec::with_capacity((cursor.json.len() / 32).clamp(4, 32));
     if cursor.token()? != b'{' {
         return None;
     }
@@ -46,8 +53,15 @@ fn narrow(range: &Range<usize>) -> Option<Range<u32>> {
     Some(u32::try_from(range.start).ok()?..u32::try_from(range.end).ok()?)
 }
 
+thread_local! {
+    /// Room for the marks of one text after the other.
+    static MARKS: RefCell<Marks> = RefCell::default();
+}
+
 struct Cursor<'a> {
     json: &'a [u8],
+    /// Where texts may end.
+    marks: &'a Marks,
     at: usize,
 }
 
@@ -70,13 +84,18 @@ impl Cursor<'_> {
         let start = self.at;
         let mut is_plain = true;
         loop {
-            let found = self.at + memchr2(b'"', b'\\', self.json.get(self.at..)?)?;
-            if self.json.get(found) == Some(&b'"') {
-                self.at = found + 1;
-                return Some((start..found, is_plain));
+            let found = self.marks.next(self.at);
+            match self.json.get(found)? {
+                b'"' => {
+                    self.at = found + 1;
+                    return Some((start..found, is_plain));
+                }
+                b'\\' => {
+                    is_plain = false;
+                    self.at = found + 2;
+                }
+                _ => self.at = found + 1,
             }
-            is_plain = false;
-            self.at = found + 2;
         }
     }
 
