@@ -16,6 +16,8 @@ pub struct ScriptSpec {
     pub cage: Arc<Cage>,
     /// What runs.
     pub program: Arc<Program>,
+    /// The file it stands in, where that is not the rule's own: its errors name it.
+    pub file: Option<Arc<str>>,
     /// The window it is shown; zero: only the current event.
     pub within: Span,
 }
@@ -37,7 +39,10 @@ impl ScriptSpec {
     ) -> Result<Outcome, ScriptError> {
         let ScriptKeyState { memory, window } = state;
         let overflowed = self.program.look_at(window, event, (hit.time, hit.position), self.within);
-        let found = self.program.run(&self.cage, event, memory, window)?;
+        let found = self
+            .program
+            .run(&self.cage, event, memory, window)
+            .map_err(|error| ScriptError { file: self.file.clone(), ..error })?;
         let completion = found.map(|found| {
             let reason = found.reason;
             let reason = if reason.is_empty() { String::from("the script found it") } else { reason };
