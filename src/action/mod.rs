@@ -14,12 +14,14 @@ mod gitlab;
 mod gitlab_user;
 mod http;
 mod memory;
+mod foresee;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
 pub(crate) mod stand_in;
 
 pub use config::{ActionConfig, ActionError};
+pub use foresee::{Foreseen, Foresight};
 pub use email::{EmailConfig, Security, SmtpConfig};
 pub use gitlab::GitlabConfig;
 pub use gitlab_user::Change;

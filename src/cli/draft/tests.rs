@@ -29,6 +29,7 @@ fn draft(examples: &[String], history: &[String]) -> (String, bool, usize) {
         since: None,
         keep: Vec::new(),
         source: None,
+        show: rules::ShowArgs::default(),
     };
     let Examples::Events(examples) = Examples::file(&args.events, None).unwrap() else { panic!() };
     let catalogue = Catalogue::built_in();

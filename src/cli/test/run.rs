@@ -64,8 +64,7 @@ pub(super) struct Story {
 }
 
 impl<'a> Runner<'a> {
-    pub(super) fn new(rules: &'a Arc<RuleSet>, lateness: Span) -> Self {
-        let limits = Limits { lateness, ..Limits::default() };
+    pub(super) fn new(rules: &'a Arc<RuleSet>, limits: Limits) -> Self {
         Self { rules, catalogue: Arc::clone(rules.catalogue()), limits }
     }
 

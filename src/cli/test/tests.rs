@@ -3,16 +3,12 @@ use std::path::Path;
 
 use super::*;
 use crate::daemon::Reading;
+use crate::engine::Limits;
 use crate::time::Timestamp;
 
 fn read(paths: &[PathBuf]) -> Reading {
-    rules::read(
-        paths,
-        (None, &rules::EnrichArgs::default()),
-        Span::minutes(5),
-        Timestamp::parse("2026-06-01").unwrap(),
-    )
-    .unwrap()
+    let basis = rules::JudgeArgs::default().settle(paths).unwrap();
+    basis.read(Timestamp::parse("2026-06-01").unwrap()).unwrap()
 }
 
 fn with<T>(text: &str, check: impl Fn(&Report<'_>, &Path) -> T) -> T {
@@ -20,7 +16,7 @@ fn with<T>(text: &str, check: impl Fn(&Report<'_>, &Path) -> T) -> T {
     let path = dir.path().join("rule.yml");
     fs::write(&path, text).unwrap();
     let reading = read(&[path]);
-    check(&Report::new(&Runner::new(&reading.rules, Span::minutes(5))), dir.path())
+    check(&Report::new(&Runner::new(&reading.rules, Limits::default())), dir.path())
 }
 
 const RULE: &str = "\
@@ -39,7 +35,7 @@ fn all_tests_of_the_shipped_rules_pass() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let shipped = ["rules", "examples/rules", "examples/coming-from"].map(|folder| root.join(folder));
     let reading = read(&shipped);
-    let report = Report::new(&Runner::new(&reading.rules, Span::minutes(5)));
+    let report = Report::new(&Runner::new(&reading.rules, Limits::default()));
     let text = report.text(Paint::plain());
     assert_eq!(report.failed(), 0, "{text}");
     assert!(text.contains(" passed, 0 failed in "), "{text}");

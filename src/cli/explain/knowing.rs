@@ -1,0 +1,202 @@
+//! What each behaviour says it knew of a key: read by people, so shown whole.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use super::*;
+use crate::time::Span;
+
+const RULES: &str = "\
+title: count
+id: count
+logsource: {product: gitlab}
+detection: {a: {event_type: project_destroyed}, condition: a}
+behavior: {by: author_id, within: 1h, at_least: 5}
+---
+title: distinct
+id: distinct
+logsource: {product: gitlab}
+detection: {a: {event_type: project_destroyed}, condition: a}
+behavior: {by: author_id, distinct: entity_id, within: 1h, at_least: 2}
+---
+title: average
+id: average
+logsource: {product: gitlab}
+detection: {a: {event_type: project_destroyed}, condition: a}
+behavior: {by: author_id, avg: details.size, within: 1h, at_least: 90}
+---
+title: ratio
+id: ratio
+logsource: {product: gitlab}
+detection: {a: {event_type: project_destroyed}, b: {event_type: [project_destroyed, project_created]}, condition: b}
+behavior: {by: author_id, ratio: {of: a, to: b, min_events: 9}, within: 1h, at_least: 50%}
+---
+title: sequence
+id: sequence
+logsource: {product: gitlab}
+detection: {a: {event_type: project_created}, b: {event_type: project_destroyed}, c: {event_type: user_destroyed}, d: {event_type: user_created}}
+behavior: {by: author_id, sequence: [a, b, c], unless: d, within: 2h}
+---
+title: any order
+id: unordered
+logsource: {product: gitlab}
+detection: {a: {event_type: project_created}, b: {event_type: project_destroyed}, c: {event_type: user_destroyed}}
+behavior: {by: author_id, sequence: [a, b, c], ordered: false, within: 2h}
+---
+title: absence
+id: absence
+logsource: {product: gitlab}
+detection: {a: {event_type: project_created}, b: {event_type: user_destroyed}}
+behavior: {by: author_id, absence: {of: b, after: a}, within: 3h}
+---
+title: silence
+id: silence
+logsource: {product: gitlab}
+detection: {a: {event_type: project_created}, condition: a}
+behavior: {by: author_id, absence: {of: a}, within: 3d}
+---
+title: first seen
+id: first_seen
+logsource: {product: gitlab}
+detection: {a: {event_type: project_created}, condition: a}
+behavior: {by: author_id, first_seen: ip_address, learn: 14d, forget: 90d}
+---
+title: still learning
+id: learning
+logsource: {product: gitlab}
+detection: {a: {event_type: project_destroyed}, condition: a}
+behavior: {by: author_id, first_seen: ip_address, learn: 14d}
+---
+title: dormant
+id: dormant
+logsource: {product: gitlab}
+detection: {a: {event_type: project_created}, condition: a}
+behavior: {by: author_id, dormant: 60d}
+---
+title: change
+id: change
+logsource: {product: gitlab}
+detection: {a: {event_type: project_created}, condition: a}
+behavior: {by: author_id, change: ip_address, within: 30d}
+---
+title: bucket
+id: bucket
+logsource: {product: gitlab}
+detection: {a: {event_type: project_destroyed}, condition: a}
+behavior: {by: author_id, bucket: {capacity: 5, leak: 30m}}
+---
+title: rare
+id: rare
+logsource: {product: gitlab}
+detection: {a: {event_type: project_created}, condition: a}
+behavior: {by: author_id, rare: ip_address, peers: entity_id, history: 28d, below: 2%, min_events: 50}
+---
+title: travel
+id: travel
+logsource: {product: gitlab}
+detection: {a: {event_type: project_created}, condition: a}
+behavior: {by: author_id, travel: {field: ip_address, max_kmh: 900}}
+---
+title: scored
+id: scored
+level: low
+score: 40
+logsource: {product: gitlab}
+detection: {a: {event_type: project_destroyed}, condition: a}
+---
+title: risk
+id: risk
+logsource: {product: gitlab}
+behavior: {by: author_id, risk: {half_life: 24h}, at_least: 200}
+---
+title: spike
+id: spike
+logsource: {product: gitlab}
+detection: {a: {event_type: project_created}, condition: a}
+behavior: {by: author_id, spike: {of: count, bucket: 1h, history: 28d, season: week, direction: both}}
+---
+title: spike without a past
+id: new_spike
+logsource: {product: gitlab}
+detection: {a: {event_type: project_destroyed}, condition: a}
+behavior: {by: author_id, spike: {of: distinct entity_id, bucket: 1h, history: 28d, season: none}}
+---
+title: unusual hour
+id: unusual_hour
+logsource: {product: gitlab}
+detection: {a: {event_type: project_created}, condition: a}
+behavior: {by: author_id, unusual_hour: {learn: 28d}}
+";
+
+const SCRIPT: &str = "\
+/*
+title: script
+id: script
+logsource: {product: gitlab}
+detection: {a: {event_type: project_destroyed}, condition: a}
+behavior: {by: author_id, within: 1h}
+*/
+fn on_event(event, state, window) {
+    state.seen = (state.seen ?? 0) + 1;
+    ()
+}
+";
+
+/// Six weeks of one who creates projects on weekdays from 8 to 16 UTC, and on the last day destroys three.
+fn history() -> String {
+    let start = Timestamp::parse("2026-01-05T00:00:00Z").unwrap();
+    let (mut lines, mut number) = (String::new(), 0);
+    let mut line = |at: Timestamp, kind: &str, entity: u32| {
+        number += 1;
+        let address = if number % 2 == 0 { "203.0.113.9" } else { "198.51.100.7" };
+        let (latitude, longitude) = if number % 2 == 0 { (48.1, 11.6) } else { (48.2, 11.5) };
+        writeln!(
+            lines,
+            r#"{{"id":"e{number}","created_at":"{at}","event_type":"{kind}","author_id":7,"entity_id":{entity},"entity_type":"Project","ip_address":"{address}","geo":{{"latitude":{latitude},"longitude":{longitude},"accuracy_km":20}},"details":{{"size":{number}}}}}"#
+        )
+        .unwrap();
+    };
+    for day in (0..42).filter(|day| day % 7 < 5) {
+        for hour in 8..16 {
+            for minute in 0..(2 + (day + hour) % 3) {
+                let at = start.plus(Span::days(day)).plus(Span::hours(hour)).plus(Span::minutes(7 * minute));
+                line(at, "project_created", 1);
+            }
+        }
+    }
+    let last = start.plus(Span::days(39)).plus(Span::hours(15)).plus(Span::minutes(30));
+    for minute in [0, 4, 8] {
+        line(last.plus(Span::minutes(minute)), "project_destroyed", 50);
+    }
+    line(last.plus(Span::minutes(9)), "user_created", 3);
+    let mut lines: Vec<&str> = lines.lines().collect();
+    lines.sort_by_key(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["created_at"].to_string());
+    lines.join("\n")
+}
+
+fn knew(at: &str) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("rules.yml"), RULES).unwrap();
+    fs::write(dir.path().join("script.rhai"), SCRIPT).unwrap();
+    let basis = rules::JudgeArgs::default().settle(&[dir.path().to_owned()]).unwrap();
+    let reading = basis.read(Timestamp::parse("2026-06-01").unwrap()).unwrap();
+    assert!(!reading.has_errors(), "{}", reading.render(false));
+    let mut told = String::new();
+    for unit in reading.rules.units().iter().filter(|unit| unit.detector.is_stateful()) {
+        let mut past = Past::text(&history(), None).unwrap();
+        let key = vec![("author_id".to_owned(), "7".to_owned())];
+        let at = Timestamp::parse(at).unwrap();
+        let moment = Moment { reading: &reading, unit, key, at, limits: basis.limits };
+        let text = moment.tell(&mut past, (Paint::plain(), 100)).unwrap();
+        writeln!(told, "{}", unit.rule.id).unwrap();
+        let knew = text.lines().skip_while(|line| !line.starts_with("  knew"));
+        let knew = knew.take_while(|line| line.starts_with("  knew") || line.starts_with("     "));
+        knew.for_each(|line| writeln!(told, "{}", line.get(6..).unwrap()).unwrap());
+    }
+    told
+}
+
+#[test]
+fn every_behaviour_tells_what_it_knows_and_what_is_missing() {
+    insta::assert_snapshot!(knew("2026-02-13T15:45:00Z"), @"");
+}
