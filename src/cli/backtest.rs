@@ -110,8 +110,8 @@ fn backtest(args: &BacktestArgs, width: usize, output: &mut dyn Write) -> anyhow
         paths => Some(basis.read_others(paths, now)?.rules),
     };
     let config = basis.config.as_ref().zip(args.judge.config.as_deref());
-    let rehearsal = config.map(|(config, path)| Rehearsal::new(config, path));
-    let report = Report::new(args.format, args.findings);
+    let rehearsal = config.map(|(config, path)| Rehearsal::new(config, path, &reading.rules));
+    let report = Report::new(args.format, args.findings, args.summary.is_some());
     let (format, source) = history.events.origin();
     let event = blank(format, &source, Timestamp::default());
     let pass = Pass::new(Arc::clone(&reading.rules), basis.limits, (report, event.clone()));

@@ -54,14 +54,15 @@ pub(super) struct Account<'a> {
 pub(super) type Ids = FxHashMap<Position, Box<str>>;
 
 impl Report {
-    pub(super) fn new(format: OutputFormat, findings: bool) -> Self {
+    /// `is_summed`: somebody wants the sums as well, who is no reader of the text.
+    pub(super) fn new(format: OutputFormat, findings: bool, is_summed: bool) -> Self {
         let mode = match (findings, format) {
             (true, _) => Mode::Findings,
             (false, OutputFormat::Ndjson) => Mode::Alerts,
             (false, OutputFormat::Text) => Mode::Summary,
         };
         // The summary for people counts them, whatever else is written.
-        Self { mode, wants_alerts: mode != Mode::Findings || format == OutputFormat::Text }
+        Self { mode, wants_alerts: mode != Mode::Findings || format == OutputFormat::Text || is_summed }
     }
 
     /// Whether anybody will ask for the alerts at the end.
@@ -263,7 +264,11 @@ impl Account<'_> {
         if own.is_empty() && findings == 0 {
             return Ok(());
         }
-        writeln!(output, "{:>13}  {}  ({})", unit.rule.level.name(), clean(&unit.rule.title), unit.rule.id)?;
+        let head = format!("{:>13}  {}", unit.rule.level.name(), clean(&unit.rule.title));
+        let id = format!("({})", unit.rule.id);
+        let is_long = head.chars().count() + 2 + id.chars().count() > width;
+        let gap = if is_long { "\n               " } else { "  " };
+        writeln!(output, "{head}{gap}{id}")?;
         let silent = if unit.is_silent { ", only for correlations" } else { "" };
         let (alerts, findings) = (counted(own.len() as u64, "alert"), counted(findings, "finding"));
         writeln!(output, "               {alerts}, {findings}{silent}")?;

@@ -166,3 +166,87 @@ pub(super) fn read_book(book: RulebookConfig, today: Timestamp) -> anyhow::Resul
     }
     Ok(reading)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use clap::Parser;
+
+    use super::*;
+    use crate::event::canonical;
+
+    #[derive(Parser)]
+    struct Show {
+        #[command(flatten)]
+        args: ShowArgs,
+    }
+
+    #[derive(Parser)]
+    struct Judge {
+        #[command(flatten)]
+        args: JudgeArgs,
+    }
+
+    const CONFIG: &str = "\
+rules: [rules]
+lists: lists
+lateness: 20m
+self: {author_names: [watchfire-bot]}
+limits: {state: 64MiB, state_per_rule: 8MiB}
+";
+
+    fn folder() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
+        fs::create_dir(dir.path().join("rules")).unwrap();
+        fs::create_dir(dir.path().join("lists")).unwrap();
+        put("watchfire.yaml", CONFIG);
+        put("lists/people.csv", "username,team\nann,operations\n");
+        put("rules/people.yml", "lookup: people\nmatch: {author_name: username}\nas: author\n");
+        put(
+            "rules/rule.yml",
+            "title: T\nid: t\nlogsource: {product: gitlab}\ndetection: {a: {event_type: x}, condition: a}\n",
+        );
+        dir
+    }
+
+    #[test]
+    fn events_are_shown_with_the_lookups_of_the_configuration() {
+        let dir = folder();
+        let config = dir.path().join("watchfire.yaml");
+        let show = |options: &[&str]| Show::try_parse_from(options).unwrap().args.catalogue().unwrap();
+        let text = r#"{"event_type":"user_created","author_id":7,"author_name":"Ann","entity_id":1}"#;
+        let format = crate::event::Format::Gitlab;
+        let event = crate::decode::decode(format, &"g".into(), text.into(), None, Timestamp(0)).unwrap().event;
+        let shown = |catalogue: &Catalogue| serde_json::Value::from(canonical(&event, catalogue)).to_string();
+        let with = shown(&show(&["show", "--config", config.to_str().unwrap()]));
+        assert!(with.contains("operations"), "{with}");
+        assert!(!shown(&show(&["show"])).contains("operations"));
+        let missing = Show::try_parse_from(["show", "--config", "nowhere.yaml"]).unwrap().args.catalogue();
+        assert!(missing.unwrap_err().to_string().contains("nowhere.yaml"));
+    }
+
+    #[test]
+    fn what_is_given_comes_before_the_configuration_and_that_before_the_defaults() {
+        let dir = folder();
+        let config = dir.path().join("watchfire.yaml");
+        let settle = |options: &[&str], rules: &[PathBuf]| {
+            let all = ["judge"].iter().chain(options);
+            Judge::try_parse_from(all).unwrap().args.settle(rules).unwrap()
+        };
+        let of = ["--config", config.to_str().unwrap()];
+        let configured = settle(&of, &[]);
+        assert_eq!(configured.limits.lateness, Span::minutes(20));
+        assert_eq!((configured.limits.state_bytes_max, configured.limits.rule_bytes_max), (64 << 20, 8 << 20));
+        assert_eq!(configured.book.rules, [dir.path().join("rules")]);
+        assert!(configured.book.own.is_some() && configured.read(Timestamp(0)).unwrap().rules.units().len() == 1);
+        let given = settle(&[&of[..], &["--lateness", "1h", "--lists", "elsewhere"]].concat(), &["r.yml".into()]);
+        assert_eq!((given.limits.lateness, given.book.lateness), (Span::hours(1), Span::hours(1)));
+        assert_eq!(given.book.rules, [PathBuf::from("r.yml")]);
+        assert_eq!(given.book.lists, Some("elsewhere".into()));
+        let bare = settle(&[], &["r.yml".into()]);
+        assert_eq!(bare.limits, Limits::default());
+        assert!(bare.config.is_none());
+    }
+}

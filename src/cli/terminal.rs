@@ -2,13 +2,16 @@
 
 use std::io::IsTerminal;
 
+use console::Term;
+
 /// Without a terminal that says how wide it is.
 const WIDTH: usize = 100;
 
-/// Columns of the terminal.
+/// Columns of the terminal, or those that `COLUMNS` says.
 pub(super) fn width() -> usize {
-    let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
-    columns.filter(|columns| (40..=400).contains(columns)).unwrap_or(WIDTH)
+    let wanted = || std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+    let own = || Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
+    wanted().or_else(own).filter(|columns| (40..=400).contains(columns)).unwrap_or(WIDTH)
 }
 
 /// Paints text where colours are wanted.

@@ -174,7 +174,7 @@ impl TravelSpec {
                 let hours = at.since(place.last()).max(SHORTEST).0 as f64 / 3_600_000.0;
                 let reach = (hours * self.max_kmh).max(self.min_km).round();
                 format!(
-                    "{} ({:.1}, {:.1}, within {} km) last at {}: up to {} km away it can be by now",
+                    "{} ({:.1}, {:.1}, give or take {} km), last at {}; by now up to {} km from there is possible",
                     place.address,
                     place.latitude,
                     place.longitude,
@@ -190,7 +190,7 @@ impl TravelSpec {
         if known.is_empty() {
             known.push(String::from("no place is known"));
         }
-        known.push(format!("it fires for an event from farther away than {} km/h allow", number(self.max_kmh)));
+        known.push(format!("it fires for an event from farther away than that, at {} km/h", number(self.max_kmh)));
         known
     }
 

@@ -67,16 +67,15 @@ struct Subject {
 }
 
 impl Rehearsal {
-    pub(super) fn new(config: &Config, path: &Path) -> Self {
+    pub(super) fn new(config: &Config, path: &Path, rules: &RuleSet) -> Self {
         let configured = config.actions.iter();
-        let fields = configured.clone().flat_map(|(_, action)| action.looks_at()).map(str::to_owned).collect();
         let rehearsed = |action: &ActionConfig| Rehearsed { config: Some(action.clone()), ..Rehearsed::default() };
         Self {
             path: path.to_owned(),
             routes: config.routes.clone(),
             actions: configured.map(|(name, action)| (name.clone(), rehearsed(action))).collect(),
             accounts: BTreeMap::new(),
-            fields,
+            fields: looked_at(config, rules),
             events: BTreeMap::new(),
         }
     }
@@ -188,6 +187,20 @@ impl Rehearsal {
     }
 }
 
+/// The fields that guards have to look for in events, since the key of a rule that gets them has none of that name.
+fn looked_at(config: &Config, rules: &RuleSet) -> BTreeSet<String> {
+    let mut fields = BTreeSet::new();
+    for unit in rules.units() {
+        let rule = &unit.rule;
+        let routes = config.routes.iter().filter(|route| route.matches(&rule.id, rule.level, &rule.tags));
+        let names = rule.respond.iter().chain(routes.flat_map(|route| &route.actions));
+        let looked_at = names.filter_map(|name| config.actions.get(name)).flat_map(ActionConfig::looks_at);
+        let missing = looked_at.filter(|field| !unit.key_names.iter().any(|name| name == field));
+        fields.extend(missing.map(str::to_owned));
+    }
+    fields
+}
+
 impl Outcome {
     fn add(&mut self, who: String, at: Timestamp) {
         self.count += 1;
@@ -231,11 +244,11 @@ impl Rehearsed {
         let dry = if config.is_dry_run() { ", dry_run" } else { "" };
         let _ = writeln!(text, "\n  {}  ({}{dry})", clean(name), clean(&config.words()));
         let mut line = |said: String| text.push_str(&wrap(&clean(&said), (4, 6), width));
-        let busiest = self.busiest().map(|(hour, count)| {
+        let busiest = self.busiest().filter(|(_, count)| *count > 1).map(|(hour, count)| {
             let hour: String = hour.to_string().chars().take(13).collect();
             format!(", at most {} within an hour (from {hour}:00Z)", grouped(count))
         });
-        line(format!("due {}{}", times(self.due), busiest.filter(|_| self.due > 1).unwrap_or_default()));
+        line(format!("due {}{}", times(self.due), busiest.unwrap_or_default()));
         if config.is_dry_run() {
             line("dry_run is on: nothing is changed. Without it:".to_owned());
         }

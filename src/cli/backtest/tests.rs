@@ -103,7 +103,55 @@ fn deletions() -> Vec<(&'static str, u32, u32)> {
 #[test]
 fn the_summary_says_what_each_action_would_have_done_and_to_whom() {
     let dir = folder(CONFIG, &deletions());
-    insta::assert_snapshot!(run_in(&dir, &["--config", "@watchfire.yaml"]), @"");
+    insta::assert_snapshot!(run_in(&dir, &["--config", "@watchfire.yaml"]), @r#"
+    78 events from 2026-03-02T10:00:00.000Z to 2026-03-02T11:17:00.000Z, 3 rules
+    9 alerts, 9 findings
+
+             high  One account deletes many projects  (mass-delete)
+                   7 alerts, 7 findings
+                   |█ ██ █ █                                                  ██|
+                   author_id = 7 (2), author_id = 1 (1), author_id = 10 (1),
+                     author_id = 11 (1), author_id = 8 (1) and 1 more
+                   would run: block-author, page, mail, ticket
+
+              low  A project was made public  (public)
+                   2 alerts, 2 findings
+                   |        █ █                                                 |
+                   entity_id = 5 (1), entity_id = 6 (1)
+                   would run: block-author
+
+    1 rule found nothing
+
+    what the actions of watchfire.yaml would have done
+
+      block-author  (gitlab, block the account, dry_run)
+        due 9 times, at most 7 within an hour (from 2026-03-02T10:00Z)
+        dry_run is on: nothing is changed. Without it:
+        acts 3 times: accounts 7, 8, 11
+        nothing to do 2 times, it was done for an earlier alert: account 7 (2 times)
+        held back once, on `never`: account 1
+        held back 2 times by the limit of 2 per 1h: accounts 9, 10
+        held back once, as the alert is about no one account: entity_id = 6
+        not known without asking GitLab: whether the account exists, is blocked
+          already, or is an administrator, a bot or Watchfire's own, which are never
+          touched; whether it is one of root on `never`
+
+      mail  (email)
+        due 7 times, at most 5 within an hour (from 2026-03-02T10:00Z)
+        told 7 times: author_id = 7 (2 times), author_id = 1, author_id = 8,
+          author_id = 9, author_id = 10, author_id = 11
+
+      page  not configured
+        7 alerts name it: it is passed over, nothing happens
+
+      ticket  (http, POST as a response)
+        due 7 times, at most 5 within an hour (from 2026-03-02T10:00Z)
+        acts 5 times: author_id = 7 (2 times), author_id = 1, author_id = 8,
+          author_id = 11
+        held back 2 times by the limit of 3 per 1h: author_id = 9, author_id = 10
+
+      never due: chat
+    "#);
 }
 
 #[test]
@@ -131,6 +179,9 @@ fn the_summary_is_one_object_for_programs_and_alerts_stay_as_they_are() {
         block["outcomes"].as_object().unwrap().values().map(|outcome| outcome["count"].as_u64().unwrap()).sum();
     assert_eq!(Value::from(counts), block["due"], "every alert comes to one of them");
     assert_eq!(block["outcomes"]["held_by_never"]["whom"][0]["who"], "1");
+    let with = [&with[..4], &["--findings", "--summary", "@other.json"]].concat();
+    assert_eq!(run_in(&dir, &with).lines().count(), 9);
+    assert_eq!(fs::read_to_string(dir.path().join("other.json")).unwrap(), text, "whatever is written beside it");
     assert_eq!((&of("page")["configured"], &of("chat")["due"]), (&false.into(), &0.into()));
 }
 

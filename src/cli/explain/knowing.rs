@@ -198,5 +198,76 @@ fn knew(at: &str) -> String {
 
 #[test]
 fn every_behaviour_tells_what_it_knows_and_what_is_missing() {
-    insta::assert_snapshot!(knew("2026-02-13T15:45:00Z"), @"");
+    insta::assert_snapshot!(knew("2026-02-13T15:45:00Z"), @r#"
+    count
+         3 events within 1h (at least 5); 2 more are missing
+         the oldest of the 3 events leaves the window at 2026-02-13T16:30:00.000Z
+    distinct
+         1 different entity_id within 1h (at least 2); 1 more is missing
+         the oldest of the 3 events leaves the window at 2026-02-13T16:30:00.000Z
+    average
+         details.size is 722 within 1h (at least 90): that is enough
+         the oldest of the 3 events leaves the window at 2026-02-13T16:30:00.000Z
+    ratio
+         5 b and 3 a within 1h; a share is only taken of at least 9
+         the oldest of the 8 events leaves the window at 2026-02-13T16:00:00.000Z
+    sequence
+         2 of 3 steps are met: a at 2026-02-13T15:07:00.000Z, then b at 2026-02-13T15:38:00.000Z
+         c is missing; it would have to come before 2026-02-13T17:07:00.000Z
+         d came at 2026-02-13T15:39:00.000Z, and rules out every sequence that it lies in
+    unordered
+         in the 2h before it has a, b; missing: c
+    absence
+         a came at 2026-02-13T15:07:00.000Z (and 8 earlier ones): b must follow by
+         2026-02-13T18:07:00.000Z
+    silence
+         it fires when there is no a from 2026-02-13T15:07:00.000Z to 2026-02-16T15:07:00.000Z
+    first_seen
+         2 different ip_address known since 2026-01-05T08:00:00.000Z, the last one shown at
+         2026-02-13T15:07:00.000Z
+         it fires for the next ip_address that is not among them
+         one that is not shown for 90d counts as new again
+    learning
+         2 different ip_address known since 2026-02-13T15:30:00.000Z, the last one shown at
+         2026-02-13T15:38:00.000Z
+         it is still learning, until 2026-02-27T15:30:00.000Z: nothing is new before that
+    dormant
+         last heard at 2026-02-13T15:07:00.000Z, silent for 38m since then
+         an event from 2026-04-14T15:07:00.000Z on would be an awakening, after 60d of silence
+    change
+         ip_address was last "203.0.113.9", at 2026-02-13T15:07:00.000Z
+         it fires at an event with another value before 2026-03-15T15:07:00.000Z
+    bucket
+         the bucket holds 2.5 of 5 events; one leaks out every 30m
+         3 more events at once would overflow it
+         without further events it is empty at 2026-02-13T17:00:00.000Z
+    rare
+         506 events of the same entity_id with 2 different ip_address are known of the last 4w
+         a value shown by fewer than 10 of them is rare (less than 2%)
+    travel
+         203.0.113.9 (48.1, 11.6, give or take 20 km), last at 2026-02-13T15:07:00.000Z; by now up
+         to 570 km from there is possible
+         198.51.100.7 (48.2, 11.5, give or take 20 km), last at 2026-02-13T15:00:00.000Z; by now
+         up to 675 km from there is possible
+         it fires for an event from farther away than that, at 900 km/h
+    risk
+         risk 119.4 (at least 200): 119.4 from scored (3 times)
+         80.7 more are missing
+         each score counts half after 1d
+    spike
+         2 events in the hour from 2026-02-13T15:00Z up to then
+         usual for this hour of the week is 3; a spike from 16 on; too little to be a dip (beyond
+         that once in 10 years)
+    new_spike
+         1 different entity_id in the hour from 2026-02-13T15:00Z up to then
+         there is no baseline (nothing is closed yet): it takes 1w of history, with events in at
+         least 3 days and 5 stretches
+    unusual_hour
+         events came in 232 hours of 29 days in 5 weeks, mostly between 08:00 and 16:00 UTC
+         the hour from 15:00 UTC is usual: an event in it is expected in 91.4 % of weeks (odd
+         below 2 %)
+    script
+         the script's state is {"seen":3}
+         its window of 1h holds 3 events
+    "#);
 }

@@ -148,7 +148,11 @@ impl Moment<'_> {
             line(if index == 0 { "knew" } else { "" }, said);
         }
         if gathered.counted_all > 0 {
-            line("counted", &format!("{} until then", report::counted(gathered.counted_all, "event of this key")));
+            if known.is_empty() && self.unit.detector.is_stateful() {
+                line("knew", "nothing of this key any more: what it did is too long ago");
+            }
+            let count = report::counted(gathered.counted_all, "event");
+            line("counted", &format!("{count} of this key until then"));
         }
         for (hit, event) in &gathered.counted {
             let value = hit.value.as_deref().unwrap_or_default().replace(Hit::SEPARATOR, ", ");
@@ -159,8 +163,8 @@ impl Moment<'_> {
             text.push_str(&labelled("ledger", &told, width));
         }
         if let Some(event) = &gathered.passed_over {
-            let passed = report::counted(gathered.passed_over_all, "event of this key");
-            writeln!(text, "  not      {passed} did not count; the last one:")?;
+            let passed = report::counted(gathered.passed_over_all, "event");
+            writeln!(text, "  not      {passed} of this key did not count; the last one:")?;
             writeln!(text, "           {}  {}", event.time, self.why_not(event)?)?;
         }
         Ok(text)

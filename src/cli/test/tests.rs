@@ -165,3 +165,21 @@ fn programs_get_json_and_xml() {
         assert!(xml.contains("<failure message=\"1 alerts missing, 0 not expected\">"), "{xml}");
     });
 }
+
+#[test]
+fn keys_that_were_forgotten_are_told() {
+    let rule = format!(
+        "{RULE}  - name: many
+    events: {{repeat: 3000, every: 1s, event: {{event_type: comment_deleted, author_id: '${{n}}'}}}}
+    alerts: []
+"
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("rule.yml");
+    fs::write(&path, rule.replace("10m", "3d")).unwrap();
+    let reading = read(&[path]);
+    let text = |limits| Report::new(&Runner::new(&reading.rules, limits)).text(Paint::plain());
+    let small = Limits { state_bytes_max: 100_000, rule_bytes_max: 100_000, ..Limits::default() };
+    assert!(text(small).contains("keys were forgotten at the memory limits"), "{}", text(small));
+    assert!(!text(Limits::default()).contains("forgotten"));
+}

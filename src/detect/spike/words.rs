@@ -60,7 +60,7 @@ impl SpikeSpec {
                 down => format!("; a dip at {} or less", number(f64::from(down))),
             });
         }
-        known.push(format!("{line} ({})", how_often(self.spike.sensitivity)));
+        known.push(format!("{line} (beyond that {})", how_often(self.spike.sensitivity)));
         known
     }
 
