@@ -41,15 +41,8 @@ pub enum Foreseen {
 
 impl Foreseen {
     /// All of them, in the order in which people want to read them.
-    pub const ALL: [Self; 7] = [
-        Self::Tells,
-        Self::Acts,
-        Self::Already,
-        Self::Never,
-        Self::Limited,
-        Self::Nobody,
-        Self::Impossible,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Tells, Self::Acts, Self::Already, Self::Never, Self::Limited, Self::Nobody, Self::Impossible];
 
     /// Its name in JSON.
     #[must_use]
@@ -145,7 +138,8 @@ impl ActionConfig {
     #[must_use]
     pub fn asks(&self) -> Option<String> {
         let Self::Gitlab(config) = self else { return None };
-        let names = config.never.iter().map(|name| name.0.as_str()).filter(|name| name.parse::<i64>().is_err());
+        let names =
+            config.never.iter().map(|name| name.0.as_str()).filter(|name| name.parse::<i64>().is_err());
         let names: Vec<&str> = names.collect();
         let never = match names.as_slice() {
             [] => String::new(),

@@ -21,8 +21,8 @@ mod conformance;
 pub(crate) mod stand_in;
 
 pub use config::{ActionConfig, ActionError};
-pub use foresee::{Foreseen, Foresight};
 pub use email::{EmailConfig, Security, SmtpConfig};
+pub use foresee::{Foreseen, Foresight};
 pub use gitlab::GitlabConfig;
 pub use gitlab_user::Change;
 pub use guard::{AtMost, GuardInput, Name};

@@ -232,7 +232,8 @@ impl Account<'_> {
         writeln!(output, "{events} from {first} to {last}, {}", counted(rules.units().len() as u64, "rule"))?;
         writeln!(output, "{}, {}\n", counted(alerts.len() as u64, "alert"), counted(found, "finding"))?;
         for unit in rules.units() {
-            let own: Vec<&Alert> = alerts.iter().copied().filter(|alert| alert.rule == unit.rule.id).collect();
+            let own: Vec<&Alert> =
+                alerts.iter().copied().filter(|alert| alert.rule == unit.rule.id).collect();
             self.print_rule(unit, &own, width, output)?;
         }
         let is_quiet = |unit: &&Unit| !summary.findings.contains_key(&*unit.rule.id);
@@ -290,7 +291,8 @@ impl Account<'_> {
 
     /// Whether keys were forgotten for want of memory, and what to do.
     fn forgotten(&self, width: usize) -> String {
-        let evicted = self.summary.unjudged.iter().filter(|((_, reason), _)| *reason == LedgerReason::Evicted);
+        let evicted =
+            self.summary.unjudged.iter().filter(|((_, reason), _)| *reason == LedgerReason::Evicted);
         let (rules, keys) = evicted.fold((0, 0), |(rules, keys), (_, count)| (rules + 1, keys + count));
         if keys == 0 {
             return String::new();
@@ -319,9 +321,10 @@ impl Account<'_> {
                 "alerts": own, "findings": findings, "respond": unit.rule.respond,
             })
         };
-        let unjudged = summary.unjudged.iter().map(|((rule, reason), count)| {
-            json!({"rule": rule, "reason": reason, "count": count})
-        });
+        let unjudged = summary
+            .unjudged
+            .iter()
+            .map(|((rule, reason), count)| json!({"rule": rule, "reason": reason, "count": count}));
         json!({
             "events": summary.events,
             "refused": self.refused,

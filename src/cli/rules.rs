@@ -218,7 +218,8 @@ limits: {state: 64MiB, state_per_rule: 8MiB}
         let show = |options: &[&str]| Show::try_parse_from(options).unwrap().args.catalogue().unwrap();
         let text = r#"{"event_type":"user_created","author_id":7,"author_name":"Ann","entity_id":1}"#;
         let format = crate::event::Format::Gitlab;
-        let event = crate::decode::decode(format, &"g".into(), text.into(), None, Timestamp(0)).unwrap().event;
+        let event =
+            crate::decode::decode(format, &"g".into(), text.into(), None, Timestamp(0)).unwrap().event;
         let shown = |catalogue: &Catalogue| serde_json::Value::from(canonical(&event, catalogue)).to_string();
         let with = shown(&show(&["show", "--config", config.to_str().unwrap()]));
         assert!(with.contains("operations"), "{with}");
@@ -238,10 +239,16 @@ limits: {state: 64MiB, state_per_rule: 8MiB}
         let of = ["--config", config.to_str().unwrap()];
         let configured = settle(&of, &[]);
         assert_eq!(configured.limits.lateness, Span::minutes(20));
-        assert_eq!((configured.limits.state_bytes_max, configured.limits.rule_bytes_max), (64 << 20, 8 << 20));
+        assert_eq!(
+            (configured.limits.state_bytes_max, configured.limits.rule_bytes_max),
+            (64 << 20, 8 << 20)
+        );
         assert_eq!(configured.book.rules, [dir.path().join("rules")]);
-        assert!(configured.book.own.is_some() && configured.read(Timestamp(0)).unwrap().rules.units().len() == 1);
-        let given = settle(&[&of[..], &["--lateness", "1h", "--lists", "elsewhere"]].concat(), &["r.yml".into()]);
+        assert!(
+            configured.book.own.is_some() && configured.read(Timestamp(0)).unwrap().rules.units().len() == 1
+        );
+        let given =
+            settle(&[&of[..], &["--lateness", "1h", "--lists", "elsewhere"]].concat(), &["r.yml".into()]);
         assert_eq!((given.limits.lateness, given.book.lateness), (Span::hours(1), Span::hours(1)));
         assert_eq!(given.book.rules, [PathBuf::from("r.yml")]);
         assert_eq!(given.book.lists, Some("elsewhere".into()));

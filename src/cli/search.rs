@@ -146,7 +146,12 @@ struct Found<W> {
 }
 
 impl<W: Write> Found<W> {
-    fn new(output: W, format: OutputFormat, (limit, width): (usize, usize), catalogue: Arc<Catalogue>) -> Self {
+    fn new(
+        output: W,
+        format: OutputFormat,
+        (limit, width): (usize, usize),
+        catalogue: Arc<Catalogue>,
+    ) -> Self {
         let waiting = Vec::new();
         Self { output, format, limit, width, catalogue, waiting, count: 0, has_heading: false }
     }
@@ -290,7 +295,8 @@ mod tests {
         let ids = |text: &str, oldest_first: bool, limit: usize| {
             let mut reader = data::reader(dir.path()).unwrap();
             let query = Query::parse(text, Timestamp(0)).unwrap();
-            let mut found = Found::new(Vec::new(), OutputFormat::Ndjson, (limit, 80), Catalogue::built_in().into());
+            let mut found =
+                Found::new(Vec::new(), OutputFormat::Ndjson, (limit, 80), Catalogue::built_in().into());
             search(&mut reader, &query, oldest_first, &mut found).unwrap();
             found.flush().unwrap();
             let text = String::from_utf8(found.output).unwrap();

@@ -115,7 +115,8 @@ impl ChangeSpec {
             .range(state.moment(last.time))
             .map(|event| state.texts.get(&event.value).map_or("", |(_, text)| text))
             .collect();
-        let mut known = vec![format!("{} was last \"{}\", at {}", self.fields, values.join("\" and \""), last.time)];
+        let mut known =
+            vec![format!("{} was last \"{}\", at {}", self.fields, values.join("\" and \""), last.time)];
         let ends = last.time.plus(self.within);
         known.push(match self.within.0 {
             0 => String::from("it fires at the next event with another value"),

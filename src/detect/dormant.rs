@@ -69,7 +69,11 @@ impl DormantSpec {
         let silent = Span(at.since(last).0.max(0));
         vec![
             format!("last heard at {last}, silent for {} since then", whole(silent)),
-            format!("an event from {} on would be an awakening, after {} of silence", last.plus(self.silence), self.silence),
+            format!(
+                "an event from {} on would be an awakening, after {} of silence",
+                last.plus(self.silence),
+                self.silence
+            ),
         ]
     }
 

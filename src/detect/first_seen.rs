@@ -118,8 +118,11 @@ impl FirstSeenSpec {
     pub(super) fn known(&self, state: &FirstSeenState, at: Timestamp) -> Vec<String> {
         let Some(first) = state.first else { return vec![String::from("nothing was shown yet")] };
         let count = state.known_before(at.plus(Span::millis(1)));
-        let mut known =
-            vec![format!("{count} different {} known since {first}, the last one shown at {}", self.fields, state.last())];
+        let mut known = vec![format!(
+            "{count} different {} known since {first}, the last one shown at {}",
+            self.fields,
+            state.last()
+        )];
         let learnt = first.plus(self.learn);
         known.push(if learnt > at {
             format!("it is still learning, until {learnt}: nothing is new before that")

@@ -188,10 +188,15 @@ impl RareSpec {
     }
 
     /// How much the peers showed, and what would be rare among them.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not below zero, and as large as a count")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "not below zero, and as large as a count"
+    )]
     pub(super) fn known(&self, state: &RareState) -> Vec<String> {
         let kinds = state.values.len();
-        let whose = if self.peers.is_empty() { String::new() } else { format!(" of the same {}", self.peers) };
+        let whose =
+            if self.peers.is_empty() { String::new() } else { format!(" of the same {}", self.peers) };
         let mut known = vec![format!(
             "{} events{whose} with {kinds} different {} are known of the last {}",
             state.events, self.fields, self.history
@@ -204,9 +209,17 @@ impl RareSpec {
             let border = self.below * (state.events as f64 + kinds as f64 / 2.0) - 0.5;
             let new = 0.5 / (state.events as f64 + (kinds + 1) as f64 / 2.0) < self.below;
             match border.ceil().max(0.0) as u64 {
-                0 | 1 if new => format!("only a value never shown before is rare (less than {})", percent(self.below)),
-                0 | 1 => format!("not even a new value is rare: its share is not less than {}", percent(self.below)),
-                border => format!("a value shown by fewer than {border} of them is rare (less than {})", percent(self.below)),
+                0 | 1 if new => {
+                    format!("only a value never shown before is rare (less than {})", percent(self.below))
+                }
+                0 | 1 => format!(
+                    "not even a new value is rare: its share is not less than {}",
+                    percent(self.below)
+                ),
+                border => format!(
+                    "a value shown by fewer than {border} of them is rare (less than {})",
+                    percent(self.below)
+                ),
             }
         });
         if !state.pending.is_empty() {

@@ -190,7 +190,10 @@ impl TravelSpec {
         if known.is_empty() {
             known.push(String::from("no place is known"));
         }
-        known.push(format!("it fires for an event from farther away than that, at {} km/h", number(self.max_kmh)));
+        known.push(format!(
+            "it fires for an event from farther away than that, at {} km/h",
+            number(self.max_kmh)
+        ));
         known
     }
 

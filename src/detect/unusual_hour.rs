@@ -155,7 +155,8 @@ impl UnusualHourSpec {
         let end = (day * HOURS * HOUR).saturating_sub(self.lateness.0).div_euclid(HOUR);
         let from = (end.div_euclid(HOURS) - DAYS).max(first);
         let days = state.days.iter().copied().skip_while(|(known, _)| *known < from);
-        let days: Vec<(i64, u32)> = days.map(|(known, hours)| (known, hours_before(known, hours, end))).collect();
+        let days: Vec<(i64, u32)> =
+            days.map(|(known, hours)| (known, hours_before(known, hours, end))).collect();
         let rhythm = Rhythm::learn(&days, (end.div_euclid(HOURS) - from).max(0));
         let (since, until) = rhythm.usual_hours();
         let mut known = vec![format!(

@@ -63,7 +63,13 @@ impl Pass {
     }
 
     /// Judges what was found in a piece of the past, behind so many lines.
-    pub(super) fn take(&mut self, piece: &Piece, found: Found, line: u64, output: &mut dyn Write) -> anyhow::Result<()> {
+    pub(super) fn take(
+        &mut self,
+        piece: &Piece,
+        found: Found,
+        line: u64,
+        output: &mut dyn Write,
+    ) -> anyhow::Result<()> {
         match (piece, found) {
             (Piece::Lines(block), Found::Lines(lines)) => {
                 self.recent.expect(lines.iter().filter_map(Line::dedupe));

@@ -208,7 +208,10 @@ mod tests {
         assert!(drawn < 100, "it was drawn {drawn} times");
         progress.finish();
         let last = screen.0.lock().unwrap().clone();
-        assert!(last.ends_with('\n') || !last.lines().last().unwrap_or_default().contains("events"), "{last}");
+        assert!(
+            last.ends_with('\n') || !last.lines().last().unwrap_or_default().contains("events"),
+            "{last}"
+        );
     }
 
     #[test]

@@ -69,7 +69,8 @@ struct Subject {
 impl Rehearsal {
     pub(super) fn new(config: &Config, path: &Path, rules: &RuleSet) -> Self {
         let configured = config.actions.iter();
-        let rehearsed = |action: &ActionConfig| Rehearsed { config: Some(action.clone()), ..Rehearsed::default() };
+        let rehearsed =
+            |action: &ActionConfig| Rehearsed { config: Some(action.clone()), ..Rehearsed::default() };
         Self {
             path: path.to_owned(),
             routes: config.routes.clone(),
@@ -100,7 +101,9 @@ impl Rehearsal {
 
     /// What an entry led to, right after it.
     pub(super) fn take(&mut self, effects: &Effects, rules: &RuleSet) {
-        for opened in effects.alerts.iter().filter(|opened| opened.is_new && opened.alert.merged_into.is_none()) {
+        for opened in
+            effects.alerts.iter().filter(|opened| opened.is_new && opened.alert.merged_into.is_none())
+        {
             self.alert(&opened.alert, rules);
         }
     }
@@ -234,10 +237,15 @@ impl Outcome {
 
 impl Rehearsed {
     fn text(&self, name: &str, width: usize, text: &mut String) {
-        let times = |count: u64| if count == 1 { "once".to_owned() } else { format!("{} times", grouped(count)) };
+        let times =
+            |count: u64| if count == 1 { "once".to_owned() } else { format!("{} times", grouped(count)) };
         let Some(config) = &self.config else {
             let _ = writeln!(text, "\n  {}  not configured", clean(name));
-            let due = if self.due == 1 { "1 alert names".to_owned() } else { format!("{} alerts name", grouped(self.due)) };
+            let due = if self.due == 1 {
+                "1 alert names".to_owned()
+            } else {
+                format!("{} alerts name", grouped(self.due))
+            };
             text.push_str(&wrap(&format!("{due} it: it is passed over, nothing happens"), (4, 4), width));
             return;
         };
@@ -263,11 +271,16 @@ impl Rehearsed {
             match verdict {
                 Foreseen::Tells => line(format!("told {count}: {names}")),
                 Foreseen::Acts => line(format!("acts {count}: {names}")),
-                Foreseen::Already => line(format!("nothing to do {count}, it was done for an earlier alert: {names}")),
+                Foreseen::Already => {
+                    line(format!("nothing to do {count}, it was done for an earlier alert: {names}"))
+                }
                 Foreseen::Never => line(format!("held back {count}, on `never`: {names}")),
                 Foreseen::Limited => {
                     let limit = config.at_most().unwrap_or_default();
-                    line(format!("held back {count} by the limit of {} per {}: {names}", limit.count, limit.per));
+                    line(format!(
+                        "held back {count} by the limit of {} per {}: {names}",
+                        limit.count, limit.per
+                    ));
                 }
                 Foreseen::Nobody => {
                     line(format!("held back {count}, as the alert is about no one account: {names}"));

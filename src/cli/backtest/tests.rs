@@ -81,7 +81,8 @@ fn run_in(dir: &TempDir, options: &[&str]) -> String {
         None => (*option).to_owned(),
     });
     let events = at("events.ndjson");
-    let all = ["backtest", "--events", &events, "--threads", "1"].map(str::to_owned).into_iter().chain(options);
+    let all =
+        ["backtest", "--events", &events, "--threads", "1"].map(str::to_owned).into_iter().chain(options);
     let args = Cli::try_parse_from(all).unwrap().args;
     let mut output = Vec::new();
     backtest(&args, 80, &mut output).unwrap();
@@ -89,7 +90,8 @@ fn run_in(dir: &TempDir, options: &[&str]) -> String {
 }
 
 fn deletions() -> Vec<(&'static str, u32, u32)> {
-    let twice = |author: u32| [("project_destroyed", author, 100 + author), ("project_destroyed", author, 200)];
+    let twice =
+        |author: u32| [("project_destroyed", author, 100 + author), ("project_destroyed", author, 200)];
     let mut events: Vec<_> = [7, 1, 8, 9, 10].into_iter().flat_map(twice).collect();
     events.extend([("project_visibility_level_updated", 7, 5), ("project_visibility_level_updated", 7, 5)]);
     events.extend([("project_visibility_level_updated", 8, 6), ("project_visibility_level_updated", 9, 6)]);
@@ -175,13 +177,21 @@ fn the_summary_is_one_object_for_programs_and_alerts_stay_as_they_are() {
     let of = |name: &str| actions.iter().find(|action| action["action"] == name).unwrap();
     let block = of("block-author");
     assert_eq!((&block["configured"], &block["dry_run"]), (&true.into(), &true.into()));
-    let counts: u64 =
-        block["outcomes"].as_object().unwrap().values().map(|outcome| outcome["count"].as_u64().unwrap()).sum();
+    let counts: u64 = block["outcomes"]
+        .as_object()
+        .unwrap()
+        .values()
+        .map(|outcome| outcome["count"].as_u64().unwrap())
+        .sum();
     assert_eq!(Value::from(counts), block["due"], "every alert comes to one of them");
     assert_eq!(block["outcomes"]["held_by_never"]["whom"][0]["who"], "1");
     let with = [&with[..4], &["--findings", "--summary", "@other.json"]].concat();
     assert_eq!(run_in(&dir, &with).lines().count(), 9);
-    assert_eq!(fs::read_to_string(dir.path().join("other.json")).unwrap(), text, "whatever is written beside it");
+    assert_eq!(
+        fs::read_to_string(dir.path().join("other.json")).unwrap(),
+        text,
+        "whatever is written beside it"
+    );
     assert_eq!((&of("page")["configured"], &of("chat")["due"]), (&false.into(), &0.into()));
 }
 

@@ -156,7 +156,9 @@ impl<'a> Judge<'a, '_> {
             }
             if let Some(count) = forgotten.get(&case.unit.rule.id) {
                 let keys = report::counted(*count, "key");
-                case.knew.push(format!("{keys} of this rule had been given up to save memory: its past may be missing"));
+                case.knew.push(format!(
+                    "{keys} of this rule had been given up to save memory: its past may be missing"
+                ));
             }
             self.verdict(case, &effects, !keys.is_empty());
         }
@@ -233,12 +235,7 @@ impl<'a> Judge<'a, '_> {
     }
 }
 
-fn line(
-    unit: &Unit,
-    event: &Event,
-    hit: &Hit,
-    shown: &serde_json::Map<String, serde_json::Value>,
-) -> String {
+fn line(unit: &Unit, event: &Event, hit: &Hit, shown: &serde_json::Map<String, serde_json::Value>) -> String {
     let kind = shown.get("event_type").and_then(serde_json::Value::as_str).unwrap_or("event");
     let what = match (&unit.detector, &hit.value) {
         (Detector::Sequence(spec), _) => {

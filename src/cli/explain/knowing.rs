@@ -170,7 +170,9 @@ fn history() -> String {
     }
     line(last.plus(Span::minutes(9)), "user_created", 3);
     let mut lines: Vec<&str> = lines.lines().collect();
-    lines.sort_by_key(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["created_at"].to_string());
+    lines.sort_by_key(|line| {
+        serde_json::from_str::<serde_json::Value>(line).unwrap()["created_at"].to_string()
+    });
     lines.join("\n")
 }
 

@@ -159,7 +159,8 @@ impl Moment<'_> {
             writeln!(text, "           {}  {}", event.time, clean(&value))?;
         }
         for (reason, (_, count)) in &gathered.ledger {
-            let told = format!("{} not judged, whatever their key: {reason}", report::counted(*count, "event"));
+            let told =
+                format!("{} not judged, whatever their key: {reason}", report::counted(*count, "event"));
             text.push_str(&labelled("ledger", &told, width));
         }
         if let Some(event) = &gathered.passed_over {

@@ -16,10 +16,7 @@ impl SequenceSpec {
             if self.ordered { self.in_order(&roles, at) } else { vec![self.in_any_order(&roles)] };
         let refuting = in_window(self.unless_role());
         if let (Some(name), Some(last)) = (&self.unless, refuting.last()) {
-            known.push(format!(
-                "{name} came at {}, and rules out every sequence that it lies in",
-                last.time
-            ));
+            known.push(format!("{name} came at {}, and rules out every sequence that it lies in", last.time));
         }
         known
     }
@@ -48,7 +45,8 @@ impl SequenceSpec {
         let name = |index: usize| self.steps.get(index).map_or("", String::as_str);
         let told: Vec<String> =
             chain.iter().map(|(index, event)| format!("{} at {}", name(*index), event.time)).collect();
-        let mut known = vec![format!("{met} of {} steps are met: {}", self.steps.len(), told.join(", then "))];
+        let mut known =
+            vec![format!("{met} of {} steps are met: {}", self.steps.len(), told.join(", then "))];
         let began = chain.first().map_or(at, |(_, event)| event.time);
         known.push(if met == self.steps.len() {
             String::from("nothing is missing")

@@ -38,11 +38,15 @@ impl SpikeSpec {
         let limit = self.limit(&mut learning, &calendar, bucket);
         let start: String = Timestamp(calendar.start_of(bucket)).to_string().chars().take(16).collect();
         let what = self.what(measure);
-        let mut known =
-            vec![format!("{} {what} in {} from {start}Z up to then", number(measure), stretch(self.spike.bucket))];
+        let mut known = vec![format!(
+            "{} {what} in {} from {start}Z up to then",
+            number(measure),
+            stretch(self.spike.bucket)
+        )];
         let Some(limit) = limit else {
             let since = state.past.as_ref().map(|past| Timestamp(calendar.start_of(past.start())));
-            let since = since.map_or_else(|| "nothing is closed yet".to_owned(), |since| format!("watched since {since}"));
+            let since = since
+                .map_or_else(|| "nothing is closed yet".to_owned(), |since| format!("watched since {since}"));
             let needed = Span(self.spike.history.0 / SILENT_SHARE);
             let season = if self.spike.season == Season::Week { needed.max(Span::days(14)) } else { needed };
             known.push(format!(

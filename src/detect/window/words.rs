@@ -67,7 +67,11 @@ impl WindowSpec {
             _ => format!("{}{}", self.reason(reading), self.missing(reading, holds)),
         };
         let leaves = window.first().map(|oldest| {
-            format!("the oldest of {} leaves the window at {}", events(&window), oldest.time.plus(self.within))
+            format!(
+                "the oldest of {} leaves the window at {}",
+                events(&window),
+                oldest.time.plus(self.within)
+            )
         });
         let last = (window.is_empty() && state.last() > Timestamp::MIN)
             .then(|| format!("the last event was at {}", state.last()));
@@ -94,7 +98,11 @@ impl WindowSpec {
 }
 
 fn events(window: &[Entry]) -> String {
-    if window.len() == 1 { String::from("the 1 event") } else { format!("the {} events", number(window.len() as f64)) }
+    if window.len() == 1 {
+        String::from("the 1 event")
+    } else {
+        format!("the {} events", number(window.len() as f64))
+    }
 }
 
 impl Compare {

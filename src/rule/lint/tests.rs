@@ -79,7 +79,10 @@ fn fields_that_a_behaviour_looks_at_are_named() {
         for (slip, meant) in slips {
             let says = format!("has the field `{slip}` did you mean `{meant}`?");
             let at = format!("6:{}+", 11 + behavior.find(slip).unwrap());
-            assert!(fields.iter().any(|line| line.contains(&says) && line.starts_with(&at)), "{behavior}: {found:?}");
+            assert!(
+                fields.iter().any(|line| line.contains(&says) && line.starts_with(&at)),
+                "{behavior}: {found:?}"
+            );
         }
     }
 }
