@@ -156,7 +156,10 @@ impl Moment<'_> {
         }
         for (hit, event) in &gathered.counted {
             let value = hit.value.as_deref().unwrap_or_default().replace(Hit::SEPARATOR, ", ");
-            writeln!(text, "           {}  {}", event.time, clean(&value))?;
+            let shown = canonical(event, self.reading.rules.catalogue());
+            let kind = shown.get("event_type").and_then(Value::as_str).unwrap_or("event");
+            let told = clean(&format!("{kind}  {value}"));
+            writeln!(text, "           {}  {}", event.time, told.trim_end())?;
         }
         for (reason, (_, count)) in &gathered.ledger {
             let told =
