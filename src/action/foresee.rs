@@ -165,9 +165,8 @@ fn gitlab(
 ) -> Foresight {
     let found = target(told, &config.user);
     let subject = found.as_ref().ok().cloned();
-    let id = match found.and_then(|text| user_id(&text)) {
-        Ok(id) => id,
-        Err(_) => return Foresight { subject, verdict: Foreseen::Nobody },
+    let Ok(id) = found.and_then(|text| user_id(&text)) else {
+        return Foresight { subject, verdict: Foreseen::Nobody };
     };
     let subject = Some(id.to_string());
     if is_on(&config.never, &id.to_string()) {

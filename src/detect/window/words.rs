@@ -90,7 +90,7 @@ impl WindowSpec {
         };
         match goal.filter(|_| only_grows && !holds).map(|goal| goal - value) {
             _ if holds => String::from(": that is enough"),
-            Some(more) if more == 1.0 => String::from("; 1 more is missing"),
+            Some(1.0) => String::from("; 1 more is missing"),
             Some(more) => format!("; {} more are missing", number(more)),
             None => String::from("; that is not it"),
         }
