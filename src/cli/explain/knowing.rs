@@ -199,6 +199,7 @@ fn knew(at: &str) -> String {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "what people read, whole")]
 fn every_behaviour_tells_what_it_knows_and_what_is_missing() {
     insta::assert_snapshot!(knew("2026-02-13T15:45:00Z"), @r#"
     count
