@@ -231,7 +231,9 @@ impl Outcome {
         let more = subjects.len().saturating_sub(NAMED_MAX);
         let beyond = if subjects.len() == SUBJECTS_MAX { " or more" } else { "" };
         let more = if more > 0 { format!(" and {more}{beyond} others") } else { String::new() };
-        format!("{}{more}", named.join(", "))
+        // Keys of several fields have commas of their own.
+        let joint = if named.iter().any(|name| name.contains(", ")) { "; " } else { ", " };
+        format!("{}{more}", named.join(joint))
     }
 }
 

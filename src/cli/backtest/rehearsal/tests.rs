@@ -13,6 +13,8 @@ fn few_subjects_are_named_and_a_crowd_is_counted() {
     let mut few = outcome(3);
     few.add("s0002".into(), Timestamp(9));
     assert_eq!(few.names(), "s0002 (2 times), s0000, s0001");
+    few.add("a = 1, b = 2".into(), Timestamp(9));
+    assert_eq!(few.names(), "s0002 (2 times); s0000; s0001; a = 1, b = 2");
     assert!(outcome(8).names().ends_with("s0005 and 2 others"));
     let crowd = outcome(5000);
     assert_eq!((crowd.count, crowd.subjects.len()), (5000, SUBJECTS_MAX));
