@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::data::DataDir;
 use super::ledger::{ListFormat, ndjson};
-use super::rules::EnrichArgs;
+use super::rules::ShowArgs;
 use super::terminal::{self, Paint, clean};
 use super::{outbox, table};
 use crate::alert::{AlertId, Level};
@@ -55,7 +55,7 @@ pub struct AlertArgs {
     #[arg(long, value_enum, default_value_t = AlertFormat::Text)]
     format: AlertFormat,
     #[command(flatten)]
-    enrich: EnrichArgs,
+    show: ShowArgs,
 }
 
 /// How one alert is written.
@@ -123,7 +123,7 @@ pub fn show(args: &AlertArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     };
     let deliveries = store.outbox_of(&stored.alert.id)?;
-    let events = evidence(&mut args.data.reader()?, &stored, &args.enrich.catalogue()?)?;
+    let events = evidence(&mut args.data.reader()?, &stored, &*args.show.catalogue()?)?;
     match args.format {
         AlertFormat::Text => super::print(&text(&stored, &events, &deliveries, Paint::stdout()))?,
         AlertFormat::Json => {

@@ -4,11 +4,12 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 use serde_json::{Map, Value};
 
-use super::rules::EnrichArgs;
+use super::rules::ShowArgs;
 use super::{data, terminal};
 use crate::clock::Clock;
 use crate::event::{Catalogue, Entry, Event, Format, canonical};
@@ -50,7 +51,7 @@ pub struct SearchArgs {
     #[arg(long)]
     oldest_first: bool,
     #[command(flatten)]
-    enrich: EnrichArgs,
+    show: ShowArgs,
 }
 
 /// How found events are written.
@@ -79,7 +80,7 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<ExitCode> {
     let mut reader = data::reader(&args.data_dir)?;
     let output = io::BufWriter::new(io::stdout().lock());
     let width = terminal::width();
-    let mut found = Found::new(output, args.format, (args.limit, width), args.enrich.catalogue()?);
+    let mut found = Found::new(output, args.format, (args.limit, width), args.show.catalogue()?);
     search(&mut reader, &query, args.oldest_first, &mut found)?;
     found.flush()?;
     found.output.flush()?;
@@ -138,14 +139,19 @@ struct Found<W> {
     format: OutputFormat,
     limit: usize,
     width: usize,
-    catalogue: Catalogue,
+    catalogue: Arc<Catalogue>,
     waiting: Vec<Map<String, Value>>,
     count: usize,
     has_heading: bool,
 }
 
 impl<W: Write> Found<W> {
-    fn new(output: W, format: OutputFormat, (limit, width): (usize, usize), catalogue: Catalogue) -> Self {
+    fn new(
+        output: W,
+        format: OutputFormat,
+        (limit, width): (usize, usize),
+        catalogue: Arc<Catalogue>,
+    ) -> Self {
         let waiting = Vec::new();
         Self { output, format, limit, width, catalogue, waiting, count: 0, has_heading: false }
     }
@@ -248,7 +254,7 @@ mod tests {
 
     fn found(format: OutputFormat, limit: usize, query: &str) -> (String, usize) {
         let query = Query::parse(query, Timestamp(0)).unwrap();
-        let mut found = Found::new(Vec::new(), format, (limit, 80), Catalogue::built_in());
+        let mut found = Found::new(Vec::new(), format, (limit, 80), Catalogue::built_in().into());
         for position in 1..=250 {
             let kind = if position % 2 == 0 { "user_created" } else { "user_destroyed" };
             if found.look(&event(position, kind), &query).unwrap().is_break() {
@@ -289,7 +295,8 @@ mod tests {
         let ids = |text: &str, oldest_first: bool, limit: usize| {
             let mut reader = data::reader(dir.path()).unwrap();
             let query = Query::parse(text, Timestamp(0)).unwrap();
-            let mut found = Found::new(Vec::new(), OutputFormat::Ndjson, (limit, 80), Catalogue::built_in());
+            let mut found =
+                Found::new(Vec::new(), OutputFormat::Ndjson, (limit, 80), Catalogue::built_in().into());
             search(&mut reader, &query, oldest_first, &mut found).unwrap();
             found.flush().unwrap();
             let text = String::from_utf8(found.output).unwrap();

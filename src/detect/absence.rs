@@ -76,6 +76,29 @@ impl AbsenceSpec {
         Outcome::completed(unanswered.map(|open| self.completion(open, at)))
     }
 
+    /// What is waited for, and until when.
+    pub(super) fn known(&self, state: &AbsenceState) -> Vec<String> {
+        let (of, within) = (&self.of, self.within);
+        let answer = state.answers.back().map(|(time, _)| format!("the last {of} came at {time}"));
+        let waits = match (state.open.back(), &self.after) {
+            (Some((time, _)), Some(after)) => {
+                let count = state.open.len();
+                let others =
+                    if count > 1 { format!(" (and {} earlier ones)", count - 1) } else { String::new() };
+                format!("{after} came at {time}{others}: {of} must follow by {}", time.plus(within))
+            }
+            (Some((time, _)), None) => {
+                format!("it fires when there is no {of} from {time} to {}", time.plus(within))
+            }
+            (None, Some(after)) => format!("nothing is waited for: no {after} came, or its time is over"),
+            (None, None) => {
+                format!("nothing is waited for: the silence since the last {of} was told already")
+            }
+        };
+        let answer = answer.filter(|_| self.after.is_some());
+        std::iter::once(waits).chain(answer).collect()
+    }
+
     fn completion(&self, open: (Timestamp, Position), at: Timestamp) -> Completion {
         let reason = match &self.after {
             Some(after) => format!("no {} within {} after {after}", self.of, self.within),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::hit::{Completion, Evidence, Hit, Outcome};
+use super::hit::{Completion, Evidence, Hit, Outcome, shown};
 use crate::event::Position;
 use crate::script::{Cage, EventValue, Program, ScriptError, ScriptState, Window};
 use crate::time::{Span, Timestamp};
@@ -51,6 +51,22 @@ impl ScriptSpec {
             Completion { score: found.score, ..Completion::at(hit, value, reason, evidence) }
         });
         Ok(Outcome { completion, overflowed, timer: None })
+    }
+}
+
+impl ScriptSpec {
+    /// The map that the script keeps of the key, and how much its window holds.
+    pub(super) fn known(&self, state: &ScriptKeyState) -> Vec<String> {
+        let map = if state.memory.is_empty() {
+            String::from("the script's state is empty")
+        } else {
+            format!("the script's state is {}", shown(&state.memory.json()))
+        };
+        let window = (self.within.0 > 0).then(|| {
+            let count = state.window.positions().len();
+            format!("its window of {} holds {count} event{}", self.within, if count == 1 { "" } else { "s" })
+        });
+        std::iter::once(map).chain(window).collect()
     }
 }
 
