@@ -17,6 +17,11 @@ pub(super) struct DataDir {
 }
 
 impl DataDir {
+    /// The folder itself.
+    pub(super) fn path(&self) -> &Path {
+        &self.data_dir
+    }
+
     /// The log, to read only.
     pub(super) fn reader(&self) -> anyhow::Result<Reader> {
         reader(&self.data_dir)

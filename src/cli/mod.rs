@@ -2,6 +2,7 @@
 
 mod alerts;
 mod backtest;
+mod backup;
 mod check;
 mod completions;
 mod data;

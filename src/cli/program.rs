@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::{
-    alerts, backtest, check, completions, demo, draft, explain, generate, ledger, outbox, reference,
+    alerts, backtest, backup, check, completions, demo, draft, explain, generate, ledger, outbox, reference,
     rejected, say, schema, search, serve, test, verify,
 };
 
@@ -53,6 +53,10 @@ enum Command {
     Ledger(ledger::LedgerArgs),
     /// Check that the log still is what was written
     Verify(verify::VerifyArgs),
+    /// Copy everything the daemon knows, while it runs
+    Backup(backup::BackupArgs),
+    /// Check a backup and make a data folder of it
+    Restore(backup::RestoreArgs),
     /// Write made-up events of a GitLab organisation
     Generate(generate::GenerateArgs),
     /// Explain the behaviours of rules and their options
@@ -87,6 +91,8 @@ pub fn main() -> ExitCode {
         Command::Rejected(args) => rejected::run(args),
         Command::Ledger(args) => ledger::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Backup(args) => backup::run(args),
+        Command::Restore(args) => backup::restore(args),
         Command::Generate(args) => generate::run(args),
         Command::Reference(args) => reference::run(args),
         Command::Schema(args) => schema::run(args),

@@ -17,7 +17,9 @@ mod writer;
 mod handle;
 mod reader;
 mod verify;
+mod copy;
 
+pub use copy::copy;
 pub use error::{AppendError, LogError};
 pub use handle::{Log, LogOptions, NewEvent, Receipt};
 pub use reader::{Reader, TimeRange};

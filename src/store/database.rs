@@ -121,6 +121,21 @@ impl Store {
     }
 }
 
+/// Copies the store of a data folder into another one, as it is at one moment, also while a daemon writes it. Where
+/// there is none, none is made.
+pub fn copy(dir: &Path, target: &Path) -> Result<(), StoreError> {
+    let (from, to) = (path(dir), path(target));
+    if !from.exists() {
+        return Ok(());
+    }
+    let connection = existing(&from)?;
+    // It only writes the copy; SQLite forbids even that where queries are all that is allowed.
+    let copied = connection
+        .pragma_update(None, "query_only", false)
+        .and_then(|()| connection.execute("VACUUM INTO ?1", [to.to_string_lossy()]));
+    copied.map(drop).map_err(StoreError::opening(&to))
+}
+
 fn path(dir: &Path) -> PathBuf {
     dir.join("control.db")
 }

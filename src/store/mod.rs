@@ -16,7 +16,7 @@ mod settle;
 mod ledger;
 mod rejected;
 
-pub use database::Store;
+pub use database::{Store, copy};
 pub use error::StoreError;
 pub use row::{
     AlertQuery, Commit, DeliveryKind, NewRejected, OutboxCounts, OutboxRow, OutboxState, Outcome, Progress,
