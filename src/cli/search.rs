@@ -155,7 +155,7 @@ impl<W: Write> Found<W> {
     }
 
     fn look(&mut self, event: &Event, query: &Query) -> anyhow::Result<ControlFlow<()>> {
-        if query.is_ruled_out(&event.raw) {
+        if query.is_ruled_out(event) {
             return Ok(ControlFlow::Continue(()));
         }
         let shown = canonical(event, &self.catalogue);
