@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::words::{Phrase, fits};
 use super::{QueryError, parser};
 use crate::event::Format;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 /// A search over canonical events. Prints as a query that parses back to the same one.
 #[derive(Debug, Clone, PartialEq)]
@@ -131,6 +131,23 @@ impl Query {
             [one] => Self { root: term(one) },
             several => Self { root: Node::And(several.iter().map(term).collect()) },
         }
+    }
+
+    /// The same between two times of the event's own, both included.
+    #[must_use]
+    pub fn between(self, from: Timestamp, to: Timestamp) -> Self {
+        let operand = |time: Timestamp| Operand {
+            written: time.to_string(),
+            kind: OperandKind::Time(time, time.plus(Span::millis(1))),
+        };
+        let test = Test::Range(Some(operand(from)), Some(operand(to)));
+        let term = Node::Term(Term::Field("created_at".to_owned(), test));
+        let mut nodes = match self.root {
+            Node::And(nodes) => nodes,
+            node => vec![node],
+        };
+        nodes.push(term);
+        Self { root: if nodes.len() == 1 { nodes.remove(0) } else { Node::And(nodes) } }
     }
 
     /// For each field that is one slip away from a canonical one, a sentence that says so. Fields may have any

@@ -239,6 +239,10 @@ fn a_query_is_made_of_values_as_they_are() {
     assert_eq!(parse(&query.to_string()), query);
     assert_eq!(Query::all_of(&[("a", "b")]), parse("a:b"));
     assert_eq!(Query::all_of(&[]), parse(""));
+    let query = query.between(now(), now().plus(crate::time::Span::days(1)));
+    assert_eq!(parse(&query.to_string()), query);
+    let (from, to) = query.time_range();
+    assert_eq!((from, to), (now(), now().plus(crate::time::Span::days(1))));
 }
 
 #[test]
@@ -338,7 +342,7 @@ fn naive(node: &Node, leaves: &BTreeSet<(String, String)>) -> bool {
         Node::Term(Term::Anywhere(phrase)) => {
             const INSIDE: &str = r"[\p{Alphabetic}\p{N}]";
             const BETWEEN: &str = r"[^\p{Alphabetic}\p{N}]";
-            let word = |parts: &words::WordPattern| {
+            let word = |parts: &WordPattern| {
                 parts.iter().map(|part| regex::escape(part)).collect::<Vec<_>>().join(&format!("{INSIDE}*"))
             };
             let words: Vec<String> = phrase.words.iter().map(word).collect();
