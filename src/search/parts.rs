@@ -30,16 +30,19 @@ pub trait Sealed: Timed + Terms<Error = LogError> {
 }
 
 /// A log: sealed segments, and behind them the part that is not sealed.
+///
+/// A daemon seals and merges while a search goes on. So [`Parts::segments`] decides what is sealed until it is called
+/// again: those segments can be opened, and [`Parts::backwards`] and [`Parts::forwards`] give every event that is in
+/// none of them, also one that was sealed since.
 pub trait Parts {
-    /// The sealed segments, in order of position. While a search goes on they may be merged; those named here can
-    /// be opened until the next call.
+    /// The sealed segments, in order of position.
     fn segments(&mut self) -> Result<Vec<Bounds>, LogError>;
 
     /// The segment that begins at this position.
     fn segment(&mut self, first: Position) -> Result<&mut dyn Sealed, LogError>;
 
     /// Visits the events that are not sealed, before a position and with their own time in the range, by position
-    /// descending, until told to stop.
+    /// descending, until told to stop. Reads nothing where all of them come later.
     fn backwards(
         &mut self,
         before: Position,
