@@ -122,7 +122,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     transaction.commit()?;
     println!("{} rows written in {:.2} s", terms.len(), start.elapsed().as_secs_f64());
-    println!("{:.1} bytes per event on the disk", std::fs::metadata(&path)?.len() as f64 / events.len() as f64);
+    println!(
+        "{:.1} bytes per event on the disk",
+        std::fs::metadata(&path)?.len() as f64 / events.len() as f64
+    );
 
     let times = events.iter().map(|event| event.time).collect();
     let mut segment = Segment { connection, times };
@@ -147,7 +150,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let start = Instant::now();
         let answer = black_box(evaluate(&query, &mut segment, &catalogue)?);
         let millis = start.elapsed().as_secs_f64() * 1e3;
-        println!("{millis:8.2} ms  {text:55} sure {} doubtful {}", answer.sure.len(), answer.doubtful().len());
+        println!(
+            "{millis:8.2} ms  {text:55} sure {} doubtful {}",
+            answer.sure.len(),
+            answer.doubtful().len()
+        );
     }
     let all = evaluate(&Query::all_of(&[]), &mut segment, &catalogue)?.sure;
     for field in ["author_name", "entity_path", "ip_address", "event_type", "tier", "target_details"] {

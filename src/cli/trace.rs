@@ -185,7 +185,34 @@ mod tests {
         let mut searcher = data::searcher(dir.path(), Catalogue::built_in()).unwrap();
         let event = searcher.named("e2").unwrap().unwrap();
         let trace = searcher.trace(event, TraceOptions { events: 1, ..TraceOptions::default() }).unwrap();
-        insta::assert_snapshot!(text(&trace, &[], 100, Paint::plain()), @r"");
+        insta::assert_snapshot!(text(&trace, &[], 100, Paint::plain()), @r"
+        Event 2
+        TIME                  EVENT                             AUTHOR   ENTITY  TARGET       IP
+        2026-03-01T09:02:00Z  merge_request_approval_operation  eve (3)  g/p     Fix  [2J it
+
+        What the author did around it  author_id:3
+          TIME                  EVENT                             AUTHOR   ENTITY  TARGET       IP
+          2026-03-01T09:01:00Z  merge_request_create              eve (3)  g/p     Fix  [2J it
+        > 2026-03-01T09:02:00Z  merge_request_approval_operation  eve (3)  g/p     Fix  [2J it
+          2026-03-01T09:03:00Z  merge_request_merged              eve (3)  g/p     Fix  [2J it
+
+        What else happened to the entity  entity_type:Project entity_id:5
+          TIME                  EVENT                             AUTHOR   ENTITY  TARGET       IP
+          2026-03-01T09:01:00Z  merge_request_create              eve (3)  g/p     Fix  [2J it
+        > 2026-03-01T09:02:00Z  merge_request_approval_operation  eve (3)  g/p     Fix  [2J it
+          2026-03-01T09:03:00Z  merge_request_merged              eve (3)  g/p     Fix  [2J it
+          … and more after
+
+        What else happened to the target  target_type:MergeRequest target_id:9
+          TIME                  EVENT                             AUTHOR   ENTITY  TARGET       IP
+          2026-03-01T09:01:00Z  merge_request_create              eve (3)  g/p     Fix  [2J it
+        > 2026-03-01T09:02:00Z  merge_request_approval_operation  eve (3)  g/p     Fix  [2J it
+          2026-03-01T09:03:00Z  merge_request_merged              eve (3)  g/p     Fix  [2J it
+          … and more after
+
+        Alerts that cite it
+          none
+        ");
         let object = object(&trace, &[]);
         assert_eq!(object["target"]["query"], "target_type:MergeRequest target_id:9");
         assert_eq!(object["entity"]["after"][0]["id"], "e3");

@@ -12,6 +12,7 @@ use super::field::{CANONICAL, Field, Value};
 use super::postings::Damaged;
 use crate::enrich::{Fact, GeoField, Wanted};
 use crate::event::{Catalogue, Format};
+use crate::query::fold;
 
 /// What [`tally`] calls for each value that some of the events have: the folded value, how many, and one of them. A
 /// value may come several times.
@@ -168,7 +169,7 @@ impl Count {
         let Some(example) = found.max() else { return Ok(()) };
         match (label, value) {
             (Some(label), _) => {
-                visit(&label, found.len(), example);
+                visit(&fold(&label), found.len(), example);
                 self.counted |= found;
             }
             (None, Value::Beginning(_)) => self.doubtful |= found,

@@ -42,4 +42,5 @@ pub(crate) use ast::{
 };
 pub use error::QueryError;
 pub(crate) use matching::{any_at, each_text, test_holds, text};
+pub use plan::Sieve;
 pub(crate) use words::{Phrase, WordPattern, Words, fits};

@@ -23,17 +23,51 @@ impl Query {
         needle_of(&self.root, true)
     }
 
-    /// Whether an event cannot be found, as far as its bytes alone tell.
+    /// What rules out most events by their bytes alone.
+    #[must_use]
+    pub fn sieve(&self) -> Sieve<'_> {
+        let needle = |is_type_sent| needle_of(&self.root, is_type_sent).map(Needle::new);
+        Sieve { needle: needle(true), hinted: needle(false) }
+    }
+
+    /// Whether an event cannot be found, as far as its bytes alone tell. For many events make a [`Sieve`].
     #[must_use]
     pub fn is_ruled_out(&self, event: &Event) -> bool {
+        self.sieve().rules_out(event)
+    }
+}
+
+/// Tells of many events quickly that a query cannot find them.
+#[derive(Debug, Clone)]
+pub struct Sieve<'a> {
+    needle: Option<Needle<'a>>,
+    /// For events whose type came with the request.
+    hinted: Option<Needle<'a>>,
+}
+
+#[derive(Debug, Clone)]
+struct Needle<'a> {
+    text: &'a str,
+    is_number: bool,
+}
+
+impl<'a> Needle<'a> {
+    fn new(text: &'a str) -> Self {
+        Self { text, is_number: text.bytes().all(|byte| byte.is_ascii_digit()) }
+    }
+}
+
+impl Sieve<'_> {
+    /// Whether an event cannot be found, as far as its bytes alone tell.
+    #[must_use]
+    pub fn rules_out(&self, event: &Event) -> bool {
         let raw = &*event.raw;
-        let needle = needle_of(&self.root, event.type_hint.is_none());
-        needle.is_some_and(|needle| {
-            let is_number = needle.bytes().all(|byte| byte.is_ascii_digit());
+        let needle = if event.type_hint.is_some() { &self.hinted } else { &self.needle };
+        needle.as_ref().is_some_and(|needle| {
             // JSON may spell any ASCII character as \u00XX, and 1000 as 1e3.
-            !occurs_ignoring_case(needle.as_bytes(), raw)
+            !occurs_ignoring_case(needle.text.as_bytes(), raw)
                 && memchr::memmem::find(raw, b"\\u00").is_none()
-                && !(is_number && has_exponent(raw))
+                && !(needle.is_number && has_exponent(raw))
         })
     }
 }

@@ -1,6 +1,7 @@
 //! How many events a query finds, in all and by a field.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 use rustc_hash::FxHashMap;
@@ -99,7 +100,7 @@ impl<P: Parts> Searcher<P> {
 
     /// Goes through all that a query finds. False if there were too many events to look at.
     pub(super) fn collect(&mut self, query: &Query, into: &mut dyn Collect<P>) -> Result<bool, SearchError> {
-        let catalogue = self.catalogue.clone();
+        let catalogue = Arc::clone(&self.catalogue);
         let mut look = Look::new(query, &catalogue, self.looks_max);
         let mut is_complete = true;
         let segments = self.segments(query)?;

@@ -1,6 +1,7 @@
 //! One page of found events.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 use serde_json::{Map, Value};
@@ -85,7 +86,7 @@ impl<P: Parts> Searcher<P> {
         behind: Position,
         (limit, order): (usize, Order),
     ) -> Result<Page, SearchError> {
-        let catalogue = self.catalogue.clone();
+        let catalogue = Arc::clone(&self.catalogue);
         let mut filling = Filling {
             look: Look::new(query, &catalogue, self.looks_max),
             limit: limit.clamp(1, PAGE_MAX),

@@ -1,6 +1,7 @@
 //! What searches a log, and how it looks at events.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
@@ -10,7 +11,7 @@ use super::unsealed::Unsealed;
 use crate::event::{Catalogue, Event, Position, canonical};
 use crate::index::{Answer, evaluate};
 use crate::log::{Reader, TimeRange};
-use crate::query::Query;
+use crate::query::{Query, Sieve};
 use crate::time::{Span, Timestamp};
 
 /// How many events one call looks at before it gives back what it has; about ten seconds' work.
@@ -20,7 +21,7 @@ const LOOKS_MAX: u64 = 2_000_000;
 #[derive(Debug)]
 pub struct Searcher<P = Unsealed> {
     pub(super) parts: P,
-    pub(super) catalogue: Catalogue,
+    pub(super) catalogue: Arc<Catalogue>,
     /// How many events a call may look at.
     pub(super) looks_max: u64,
 }
@@ -31,15 +32,15 @@ impl Searcher {
     /// # Errors
     ///
     /// [`SearchError::Log`] where there is no log that can be read.
-    pub fn open(dir: &Path, catalogue: Catalogue) -> Result<Self, SearchError> {
+    pub fn open(dir: &Path, catalogue: impl Into<Arc<Catalogue>>) -> Result<Self, SearchError> {
         Ok(Self::new(Unsealed::new(Reader::open(dir)?), catalogue))
     }
 }
 
 impl<P: Parts> Searcher<P> {
     /// Of these parts; events are shown with this catalogue.
-    pub const fn new(parts: P, catalogue: Catalogue) -> Self {
-        Self { parts, catalogue, looks_max: LOOKS_MAX }
+    pub fn new(parts: P, catalogue: impl Into<Arc<Catalogue>>) -> Self {
+        Self { parts, catalogue: catalogue.into(), looks_max: LOOKS_MAX }
     }
 
     /// The same with another limit to how many events one call looks at.
@@ -90,13 +91,14 @@ impl<P: Parts> Searcher<P> {
 /// Looks at events, and counts how many it looked at.
 pub(super) struct Look<'a> {
     query: &'a Query,
+    sieve: Sieve<'a>,
     catalogue: &'a Catalogue,
     pub(super) left: u64,
 }
 
 impl<'a> Look<'a> {
-    pub(super) const fn new(query: &'a Query, catalogue: &'a Catalogue, looks_max: u64) -> Self {
-        Self { query, catalogue, left: looks_max }
+    pub(super) fn new(query: &'a Query, catalogue: &'a Catalogue, looks_max: u64) -> Self {
+        Self { query, sieve: query.sieve(), catalogue, left: looks_max }
     }
 
     pub(super) const fn is_spent(&self) -> bool {
@@ -106,7 +108,7 @@ impl<'a> Look<'a> {
     /// The event as it is shown, if the query finds it.
     pub(super) fn at(&mut self, event: &Event) -> Option<Map<String, Value>> {
         self.left = self.left.saturating_sub(1);
-        if self.query.is_ruled_out(event) {
+        if self.sieve.rules_out(event) {
             return None;
         }
         let shown = canonical(event, self.catalogue);
