@@ -6,13 +6,14 @@
 #![expect(clippy::print_stdout, reason = "a program that prints figures")]
 
 use std::hint::black_box;
+use std::path::Path;
 use std::time::Instant;
 
 use roaring::RoaringBitmap;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use watchfire::decode::decode;
 use watchfire::event::{Catalogue, Event, Format, Position};
-use watchfire::index::{Builder, Terms, Timed, Visit, evaluate, tally};
+use watchfire::index::{Builder, Term, Terms, Timed, Visit, evaluate, tally};
 use watchfire::query::Query;
 use watchfire::time::Timestamp;
 
@@ -73,6 +74,24 @@ fn events(count: u64) -> Result<Vec<Event>, Box<dyn std::error::Error>> {
     Ok(events)
 }
 
+fn write(path: &Path, page_size: u32, terms: &[Term]) -> rusqlite::Result<()> {
+    let mut connection = Connection::open(path)?;
+    connection.execute_batch(&format!(
+        "PRAGMA page_size = {page_size}; PRAGMA journal_mode = OFF;
+         CREATE TABLE term (field INTEGER, value BLOB, count INTEGER, postings BLOB,
+                            PRIMARY KEY (field, value)) WITHOUT ROWID;",
+    ))?;
+    let start = Instant::now();
+    let transaction = connection.transaction()?;
+    for term in terms {
+        let mut insert = transaction.prepare_cached("INSERT INTO term VALUES (?1, ?2, ?3, ?4)")?;
+        insert.execute(params![term.field, &*term.value, term.count, term.postings])?;
+    }
+    transaction.commit()?;
+    println!("{} rows written in {:.2} s", terms.len(), start.elapsed().as_secs_f64());
+    Ok(())
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let count = std::env::args().filter_map(|argument| argument.parse().ok()).next().unwrap_or(200_000);
     let events = events(count)?;
@@ -107,25 +126,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 
     let dir = tempfile::tempdir()?;
-    let path = dir.path().join("segment.db");
-    let mut connection = Connection::open(&path)?;
-    connection.execute_batch(
-        "PRAGMA page_size = 4096; PRAGMA journal_mode = OFF;
-         CREATE TABLE term (field INTEGER, value BLOB, count INTEGER, postings BLOB,
-                            PRIMARY KEY (field, value)) WITHOUT ROWID;",
-    )?;
-    let start = Instant::now();
-    let transaction = connection.transaction()?;
-    for term in &terms {
-        let mut insert = transaction.prepare_cached("INSERT INTO term VALUES (?1, ?2, ?3, ?4)")?;
-        insert.execute(params![term.field, &*term.value, term.count, term.postings])?;
+    for page_size in [4096, 8192, 16_384, 32_768] {
+        let path = dir.path().join(format!("{page_size}.db"));
+        write(&path, page_size, &terms)?;
+        let bytes = std::fs::metadata(&path)?.len() as f64 / events.len() as f64;
+        println!("pages of {page_size}: {bytes:.1} bytes per event on the disk");
     }
-    transaction.commit()?;
-    println!("{} rows written in {:.2} s", terms.len(), start.elapsed().as_secs_f64());
-    println!(
-        "{:.1} bytes per event on the disk",
-        std::fs::metadata(&path)?.len() as f64 / events.len() as f64
-    );
+    let connection = Connection::open(dir.path().join("16384.db"))?;
 
     let times = events.iter().map(|event| event.time).collect();
     let mut segment = Segment { connection, times };

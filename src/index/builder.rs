@@ -10,14 +10,21 @@ use crate::event::{Catalogue, Event, Format, canonical};
 use crate::query::{Words, any_at, each_text, fold_into, text};
 
 /// Gathers the terms of one segment. Takes some 250 bytes of memory per event until it is finished, and never more
-/// than about [`MEMORY_MAX`]: events beyond that are noted as not indexed, and every search looks at them.
-#[derive(Debug, Default)]
+/// than it may, [`MEMORY_MAX`] by default: events beyond that are noted as not indexed, and every search looks at them.
+#[derive(Debug)]
 pub struct Builder {
-    gather: Gather,
+    memory_max: usize,
+    sink: Sink,
     /// How to read events of each format.
     glances: Vec<(Format, Glance)>,
     /// The catalogue without what it enriches events with, which is looked up when somebody searches.
     plain: Option<Catalogue>,
+}
+
+/// Where values go.
+#[derive(Debug, Default)]
+struct Sink {
+    gather: Gather,
     /// Room for a folded text.
     folded: String,
 }
@@ -25,44 +32,50 @@ pub struct Builder {
 /// About the most memory that the terms of one segment take while they are gathered, in bytes.
 pub const MEMORY_MAX: usize = 768 << 20;
 
+impl Default for Builder {
+    fn default() -> Self {
+        Self::with_memory(MEMORY_MAX)
+    }
+}
+
 impl Builder {
+    /// One that takes about so many bytes at most.
+    #[must_use]
+    pub fn with_memory(memory_max: usize) -> Self {
+        Self { memory_max, sink: Sink::default(), glances: Vec::new(), plain: None }
+    }
+
     /// Adds an event under its number in the segment; numbers ascend.
     pub fn add(&mut self, number: u32, event: &Event, catalogue: &Catalogue) {
-        if self.gather.is_empty() {
+        let gather = &mut self.sink.gather;
+        if gather.is_empty() {
             // Whoever sends events does not know when the first one of a segment arrives.
-            self.gather.seed(xxh3_64(&event.raw) ^ event.received_at.0.cast_unsigned());
+            gather.seed(xxh3_64(&event.raw) ^ event.received_at.0.cast_unsigned());
         }
-        if self.gather.bytes() > MEMORY_MAX {
-            self.gather.add(Field::Unindexed, PRESENT, number);
+        if gather.bytes() > self.memory_max {
+            gather.add(Field::Unindexed, PRESENT, number);
             return;
         }
-        self.value(Field::Source, &event.source, number);
-        let mut glance = self.take_glance(event.format);
-        match glance.look(event, catalogue) {
-            Some(seen) => {
-                for (index, (_, field)) in CANONICAL.iter().enumerate() {
-                    if let Some(text) = seen.field(index) {
-                        self.canonical(*field, text, (event.format, number));
-                    }
-                }
-                seen.texts().for_each(|text| self.words(text, number));
+        self.sink.value(Field::Source, &event.source, number);
+        let known = self.glances.iter().position(|(format, _)| *format == event.format);
+        let index = known.unwrap_or_else(|| {
+            self.glances.push((event.format, Glance::new(event.format)));
+            self.glances.len() - 1
+        });
+        let seen = self.glances.get_mut(index).and_then(|(_, glance)| glance.look(event, catalogue));
+        let Some(seen) = seen else { return self.add_slowly(number, event, catalogue) };
+        for (index, (_, field)) in CANONICAL.iter().enumerate() {
+            if let Some(text) = seen.field(index) {
+                self.sink.canonical(*field, text, (event.format, number));
             }
-            None => self.add_slowly(number, event, catalogue),
         }
-        self.glances.push((event.format, glance));
+        seen.texts().for_each(|text| self.sink.words(text, number));
     }
 
     /// The terms in order of field and value.
     #[must_use]
     pub fn finish(self) -> Finished {
-        self.gather.finish()
-    }
-
-    fn take_glance(&mut self, format: Format) -> Glance {
-        match self.glances.iter().position(|(known, _)| *known == format) {
-            Some(index) => self.glances.swap_remove(index).1,
-            None => Glance::new(format),
-        }
+        self.sink.gather.finish()
     }
 
     /// By way of what people see.
@@ -79,12 +92,12 @@ impl Builder {
             any_at(&shown, name, &mut |value| {
                 match text(value) {
                     Some(text) if field == Field::Address && addresses > 1 => {
-                        self.gather.add(field, PRESENT, number);
-                        self.value(Field::AddressText, &text, number);
+                        self.sink.gather.add(field, PRESENT, number);
+                        self.sink.value(Field::AddressText, &text, number);
                     }
-                    Some(text) => self.canonical(field, &text, (event.format, number)),
+                    Some(text) => self.sink.canonical(field, &text, (event.format, number)),
                     None if value.is_null() => {}
-                    None => self.gather.add(field, PRESENT, number),
+                    None => self.sink.gather.add(field, PRESENT, number),
                 }
                 false
             });
@@ -102,20 +115,22 @@ impl Builder {
         for (name, field) in sent {
             any_at(&shown, name, &mut |value| {
                 match text(value) {
-                    Some(text) => self.value(*field, &text, number),
+                    Some(text) => self.sink.value(*field, &text, number),
                     None if value.is_null() => {}
-                    None => self.gather.add(*field, PRESENT, number),
+                    None => self.sink.gather.add(*field, PRESENT, number),
                 }
                 false
             });
         }
         each_text(&shown, &Enrichment::default(), &mut |text| {
-            self.words(text, number);
+            self.sink.words(text, number);
             false
         });
         self.plain = Some(plain);
     }
+}
 
+impl Sink {
     fn canonical(&mut self, field: Field, text: &str, (format, number): (Format, u32)) {
         match field {
             Field::EventType => {

@@ -15,7 +15,7 @@ use super::postings::Damaged;
 use crate::enrich::{Fact, GeoField, Wanted};
 use crate::event::{EventType, Format};
 use crate::query::{
-    Cmp, NOT_FREE_TEXT, Operand, OperandKind, Pattern, Phrase, Test, WordPattern, fits, fold, test_holds,
+    Cmp, NOT_FREE_TEXT, Operand, OperandKind, Pattern, Phrase, Test, WordPattern, fits, test_holds,
 };
 use crate::time::{Span, Timestamp};
 
@@ -315,17 +315,5 @@ fn stretch(test: &Test) -> Option<(Timestamp, Timestamp)> {
             from.zip(to)
         }
         Test::Like(_) | Test::Network(..) => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn folded_addresses_are_compared_as_they_are_shown() {
-        let value = Field::Address.encode("x");
-        assert_eq!(value.0.as_ref(), b"x");
-        assert_eq!(fold(&text_of("2001:DB8::1".parse().unwrap())), "2001:db8::1");
     }
 }

@@ -20,7 +20,11 @@ pub(crate) struct MemorySegment {
 impl MemorySegment {
     /// Indexed with this catalogue; positions without gaps.
     pub(crate) fn new(events: Vec<Event>, catalogue: &Catalogue) -> Self {
-        let mut builder = Builder::default();
+        Self::built(Builder::default(), events, catalogue)
+    }
+
+    /// Indexed by this builder.
+    pub(crate) fn built(mut builder: Builder, events: Vec<Event>, catalogue: &Catalogue) -> Self {
         for (number, event) in (0..).zip(&events) {
             builder.add(number, event, catalogue);
         }
@@ -33,6 +37,13 @@ impl MemorySegment {
             terms.insert(key, term);
         }
         Self { events, terms }
+    }
+}
+
+impl MemorySegment {
+    /// Cuts the last byte off all postings.
+    pub(crate) fn damage(&mut self) {
+        self.terms.values_mut().for_each(|term| drop(term.postings.pop()));
     }
 }
 

@@ -188,6 +188,29 @@ fn what_was_renamed_since_is_found_by_its_new_name_only() {
 }
 
 #[test]
+fn what_no_memory_was_left_for_is_looked_at() {
+    let catalogue = Catalogue::built_in();
+    let numbered = (5..).zip(some_events()).map(|(position, event)| Event { position, ..event });
+    let builder = Builder::with_memory(20_000);
+    let mut segment = MemorySegment::built(builder, numbered.collect(), &catalogue);
+    for text in ["", "author_id:3", "-author_id:3", "created:2026-03-05", "sub1* OR -type:*"] {
+        let answer = check(text, &mut segment, &catalogue);
+        assert!((1..302).contains(&answer.doubtful().len()), "{text}: {}", answer.doubtful().len());
+    }
+}
+
+#[test]
+fn damage_is_told() {
+    let catalogue = Catalogue::built_in();
+    let mut segment = segment(some_events(), &catalogue);
+    segment.damage();
+    for text in ["author_id:3", "0f000011", "*f00001*", "-type:user_created"] {
+        let answer = evaluate(&Query::parse(text, now()).unwrap(), &mut segment, &catalogue);
+        assert!(matches!(answer, Err(ReadError::Damaged)), "{text}");
+    }
+}
+
+#[test]
 fn the_index_is_small_and_takes_little_memory() {
     let catalogue = Catalogue::built_in();
     let mut text = Vec::new();
