@@ -1,5 +1,6 @@
 //! From events to terms.
 
+use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::field::{CANONICAL, Field, PRESENT, encode_address};
@@ -69,7 +70,16 @@ impl Builder {
                 self.sink.canonical(*field, text, (event.format, number));
             }
         }
-        seen.texts().for_each(|text| self.sink.words(text, number));
+        // Forges repeat themselves: most texts stand in an event twice.
+        let mut done: SmallVec<[&str; 32]> = SmallVec::new();
+        for text in seen.texts() {
+            if !done.contains(&text) {
+                self.sink.words(text, number);
+                if done.len() < done.inline_size() {
+                    done.push(text);
+                }
+            }
+        }
     }
 
     /// The terms in order of field and value.

@@ -34,11 +34,11 @@ impl Numbers<'_> {
         }
     }
 
-    /// Their numbers.
-    pub fn bitmap<E>(self) -> Result<RoaringBitmap, ReadError<E>> {
+    /// The first of them.
+    pub(super) fn first(self) -> Result<Option<u32>, Damaged> {
         match self {
-            Self::One(number) => Ok(RoaringBitmap::from_iter([number])),
-            Self::List(_, bytes) => Ok(postings::decode(bytes)?),
+            Self::One(number) => Ok(Some(number)),
+            Self::List(_, bytes) => postings::first(bytes),
         }
     }
 
@@ -117,9 +117,9 @@ impl<'a, T: Terms + ?Sized> Dictionary<'a, T> {
         from: &[u8],
         visit: &mut VisitValue<'_>,
     ) -> Result<(), ReadError<T::Error>> {
-        let mut damaged = false;
+        let (mut damaged, mut blocks) = (false, rare::Blocks::default());
         let mut block = |_: &[u8], _: u32, bytes: &[u8]| {
-            let flow = rare::visit(bytes, &mut |value, number| {
+            let flow = blocks.visit(bytes, &mut |value, number| {
                 if value < from { ControlFlow::Continue(()) } else { visit(value, Numbers::One(number)) }
             });
             damaged |= flow.is_err();

@@ -15,7 +15,7 @@ pub(super) struct Gather {
     entries: Vec<Entry>,
     /// The values, one behind the other.
     values: Vec<u8>,
-    /// The numbers of entries with more than one, as deltas.
+    /// The runs of numbers of entries with more than one run, but for the last one.
     lists: Vec<Vec<u8>>,
     /// What the lists hold.
     listed: usize,
@@ -31,7 +31,10 @@ struct Entry {
     field: u8,
     last: u32,
     count: u32,
-    /// Index in `lists`, when there is more than one number.
+    /// The run that `last` ends: how far behind the one before it begins, and its length.
+    gap: u32,
+    run: u32,
+    /// Index in `lists`, plus 1, when there was a run before.
     list: u32,
 }
 
@@ -84,20 +87,23 @@ impl Gather {
 
     fn push(&mut self, index: usize, number: u32) {
         let Some(entry) = self.entries.get_mut(index).filter(|entry| entry.last < number) else { return };
-        if entry.count == 1 {
-            entry.list = self.lists.len() as u32;
-            let mut list = Vec::with_capacity(8);
-            postings::push_varint(entry.last, &mut list);
-            self.listed += list.len();
-            self.lists.push(list);
+        let gap = number - entry.last - 1;
+        entry.last = number;
+        entry.count += 1;
+        if gap == 0 {
+            entry.run += 1;
+            return;
         }
-        if let Some(list) = self.lists.get_mut(entry.list as usize) {
+        if entry.list == 0 {
+            self.lists.push(Vec::with_capacity(8));
+            entry.list = self.lists.len() as u32;
+        }
+        if let Some(list) = self.lists.get_mut(entry.list as usize - 1) {
             let before = list.len();
-            postings::push_varint(number - entry.last - 1, list);
+            postings::push_run(entry.gap, entry.run, list);
             self.listed += list.len() - before;
         }
-        entry.count += 1;
-        entry.last = number;
+        (entry.gap, entry.run) = (gap, 1);
     }
 
     fn insert(&mut self, (field, value): (u8, &[u8]), hash: u32, number: u32) {
@@ -108,6 +114,8 @@ impl Gather {
             field,
             last: number,
             count: 1,
+            gap: number,
+            run: 1,
             list: 0,
         };
         self.values.extend_from_slice(&value[..length]);
@@ -189,19 +197,14 @@ impl Iterator for Finished {
             return self.block(field);
         }
         self.at += 1;
-        let mut one = Vec::new();
-        let list = match entry.count {
-            1 => {
-                postings::push_varint(entry.last, &mut one);
-                &one
-            }
-            _ => self.gather.lists.get(entry.list as usize)?,
-        };
+        let list = (entry.list as usize).checked_sub(1).and_then(|index| self.gather.lists.get_mut(index));
+        let mut list = list.map(std::mem::take).unwrap_or_default();
+        postings::push_run(entry.gap, entry.run, &mut list);
         Some(Term {
             field,
             value: self.gather.value(&entry).into(),
             count: entry.count,
-            postings: postings::encode(entry.count, list),
+            postings: postings::encode(entry.count, &list),
         })
     }
 }

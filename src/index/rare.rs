@@ -7,7 +7,7 @@
 
 use std::ops::ControlFlow;
 
-use zstd::bulk::Compressor;
+use zstd::bulk::{Compressor, Decompressor};
 
 use super::postings::{Damaged, push_varint, take_varint};
 
@@ -63,21 +63,36 @@ fn plain(values: &[(&[u8], u32)]) -> Vec<u8> {
     bytes
 }
 
-/// Visits the values of a block with their numbers, in order, until told to stop.
-pub(super) fn visit(
-    bytes: &[u8],
-    visit: &mut dyn FnMut(&[u8], u32) -> ControlFlow<()>,
-) -> Result<ControlFlow<()>, Damaged> {
-    let mut rest = bytes;
-    let length = take_varint(&mut rest).ok_or(Damaged)? as usize;
-    if length == 0 {
-        return visit_plain(rest, visit).ok_or(Damaged);
+/// Reads blocks; one for many, since the decompressor's tables take longer to make than a block to read.
+#[derive(Default)]
+pub(super) struct Blocks {
+    decompressor: Option<Decompressor<'static>>,
+}
+
+impl Blocks {
+    /// Visits the values of a block with their numbers, in order, until told to stop.
+    pub(super) fn visit(
+        &mut self,
+        bytes: &[u8],
+        visit: &mut dyn FnMut(&[u8], u32) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, Damaged> {
+        let mut rest = bytes;
+        let length = take_varint(&mut rest).ok_or(Damaged)? as usize;
+        if length == 0 {
+            return visit_plain(rest, visit).ok_or(Damaged);
+        }
+        if length > PLAIN_MAX {
+            return Err(Damaged);
+        }
+        let plain = match &mut self.decompressor {
+            Some(decompressor) => decompressor.decompress(rest, length),
+            None => {
+                let new = Decompressor::new().map_err(|_| Damaged)?;
+                self.decompressor.insert(new).decompress(rest, length)
+            }
+        };
+        visit_plain(&plain.map_err(|_| Damaged)?, visit).ok_or(Damaged)
     }
-    if length > PLAIN_MAX {
-        return Err(Damaged);
-    }
-    let plain = zstd::bulk::decompress(rest, length).map_err(|_| Damaged)?;
-    visit_plain(&plain, visit).ok_or(Damaged)
 }
 
 fn visit_plain(
@@ -121,7 +136,7 @@ mod tests {
 
     fn unpack(bytes: &[u8]) -> Result<BTreeMap<Vec<u8>, u32>, Damaged> {
         let mut values = BTreeMap::new();
-        let flow = visit(bytes, &mut |value, number| {
+        let flow = Blocks::default().visit(bytes, &mut |value, number| {
             values.insert(value.to_vec(), number);
             ControlFlow::Continue(())
         })?;

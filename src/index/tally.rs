@@ -37,7 +37,8 @@ pub fn tally<S: Timed + ?Sized>(
 ) -> Read<Option<RoaringBitmap>, S> {
     let Some(way) = way(catalogue, field) else { return Ok(None) };
     let mut dictionary = Dictionary::new(segment);
-    let mut count = Count { is_all: *events == dictionary.all()?, ..Count::default() };
+    let is_all = *events == dictionary.all()?;
+    let mut count = Count { is_all, keeps: way.fallback.is_some(), ..Count::default() };
     for field in way.dictionaries {
         count.values(&mut dictionary, (*field, &way.label), events, visit)?;
     }
@@ -121,9 +122,12 @@ fn whole(value: &Value<'_>) -> Option<String> {
 
 #[derive(Default)]
 struct Count {
+    /// Nothing needs to be left out, so that the lengths of lists will do.
     is_all: bool,
-    /// Kept only where a fallback or a cut value may need it.
+    /// What was counted is wanted: a fallback counts the rest.
+    keeps: bool,
     counted: RoaringBitmap,
+    /// Events whose value was cut off.
     doubtful: RoaringBitmap,
 }
 
@@ -154,23 +158,28 @@ impl Count {
         (label, events): (Option<String>, &RoaringBitmap),
         visit: &mut VisitTally<'_>,
     ) -> Result<(), Damaged> {
+        if let (true, Some(label)) = (self.is_all && !self.keeps, &label) {
+            if let Some(example) = numbers.first()? {
+                visit(&fold(label), u64::from(numbers.count()), example);
+            }
+            return Ok(());
+        }
         let found = match numbers {
             Numbers::One(number) if !events.contains(number) => return Ok(()),
             Numbers::One(number) => RoaringBitmap::from_iter([number]),
             Numbers::List(..) => {
                 let mut found = RoaringBitmap::new();
                 numbers.add_to(&mut found)?;
-                if !self.is_all {
-                    found &= events;
-                }
-                found
+                found & events
             }
         };
         let Some(example) = found.max() else { return Ok(()) };
         match (label, value) {
             (Some(label), _) => {
                 visit(&fold(&label), found.len(), example);
-                self.counted |= found;
+                if self.keeps {
+                    self.counted |= found;
+                }
             }
             (None, Value::Beginning(_)) => self.doubtful |= found,
             (None, _) => {}
