@@ -10,6 +10,8 @@ mod demo;
 mod diagnostics;
 mod draft;
 mod explain;
+mod export;
+mod found;
 mod generate;
 mod history;
 mod ledger;
@@ -30,6 +32,7 @@ mod terminal;
 mod test;
 #[cfg(test)]
 mod testing;
+mod trace;
 mod verify;
 
 pub use program::main;
