@@ -3,7 +3,7 @@
 //! What is indexed must be exactly what people search in, the canonical event. For nearly all events one pass over
 //! the bytes gives the same; the others are noticed and take the long way:
 //!
-//! * arrays: of their elements a canonical field has the first one, and a null in them hides what else there is;
+//! * arrays on the way to a canonical field: it has only the first element, and a null in them hides what else there is;
 //! * keys under which Watchfire puts its own values or those of other keys, which hides what was sent;
 //! * keys with dots in them, which look like paths, and keys with escapes in them, which look like nothing;
 //! * types that are called otherwise now, or stood in the request's header.
@@ -22,6 +22,8 @@ pub(super) struct Glance {
     plan: Plan,
     /// Keys that make an event odd; none if the patterns cannot be compiled, and every event takes the long way.
     odd: Option<AhoCorasick>,
+    /// Keys on the way to a canonical field: of what stands in arrays there, not all counts.
+    ways: Vec<&'static str>,
     extracted: Extracted,
 }
 
@@ -38,6 +40,7 @@ impl Glance {
         Self {
             plan: Plan::new(format, &fields, true),
             odd: AhoCorasick::new(odd_keys(format)).ok(),
+            ways: ways(format),
             extracted: Extracted::default(),
         }
     }
@@ -46,8 +49,8 @@ impl Glance {
     pub(super) fn look<'a>(&'a mut self, event: &'a Event, catalogue: &Catalogue) -> Option<Seen<'a>> {
         let odd = self.odd.as_ref()?;
         let raw = std::str::from_utf8(&event.raw).ok().filter(|_| event.type_hint.is_none())?;
-        let has_arrays = memchr::memchr(b'[', raw.as_bytes()).is_some();
-        if has_arrays || memmem::find(raw.as_bytes(), b"\\u00").is_some() || odd.is_match(raw) {
+        if has_array(raw, &self.ways) || memmem::find(raw.as_bytes(), b"\\u00").is_some() || odd.is_match(raw)
+        {
             return None;
         }
         self.plan.extract(event, raw, catalogue, &mut self.extracted).ok()?;
@@ -111,6 +114,21 @@ fn created_at(extracted: &Extracted, raw: &str) -> Option<Option<usize>> {
     Some(before.ends_with(CREATED_AT_KEY).then_some(place))
 }
 
+/// Whether one of these keys has an array; now and then also where a text only looks like one.
+fn has_array(raw: &str, keys: &[&str]) -> bool {
+    memchr::memchr_iter(b'[', raw.as_bytes()).any(|at| {
+        let before = raw.get(..at).and_then(|before| before.trim_end().strip_suffix(':'));
+        let key = before.and_then(|before| before.trim_end().strip_suffix('"')?.rsplit('"').next());
+        key.is_some_and(|key| keys.contains(&key))
+    })
+}
+
+fn ways(format: Format) -> Vec<&'static str> {
+    let mappings = || format.mappings().iter();
+    let parts = mappings().flat_map(|mapping| mapping.paths).flat_map(|path| path.split('.'));
+    mappings().map(|mapping| mapping.field).chain(parts).collect()
+}
+
 fn odd_keys(format: Format) -> Vec<String> {
     let quoted = |key: &str| format!("\"{key}\"");
     let mut keys: Vec<String> = HIDING.map(quoted).into();
@@ -126,4 +144,23 @@ fn odd_keys(format: Format) -> Vec<String> {
     keys.sort();
     keys.dedup();
     keys
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrays_matter_only_on_the_way_to_a_field() {
+        let ways = ways(Format::Gitlab);
+        for (raw, is_odd) in [
+            (r#"{"details":{"approvers":["a"]}}"#, false),
+            (r#"{"details" : [{"author_name":"a"}]}"#, true),
+            ("{\"author_id\"\n:\t[7]}", true),
+            (r#"{"x":[["author_id"],[1]],"y":"author_id: [1]"}"#, false),
+            (r#"{"meta":{"correlation_id":[null]}}"#, true),
+        ] {
+            assert_eq!(has_array(raw, &ways), is_odd, "{raw}");
+        }
+    }
 }

@@ -43,7 +43,9 @@ impl MemorySegment {
 impl MemorySegment {
     /// Cuts the last byte off all postings.
     pub(crate) fn damage(&mut self) {
-        self.terms.values_mut().for_each(|term| drop(term.postings.pop()));
+        for term in self.terms.values_mut() {
+            term.postings.pop();
+        }
     }
 }
 
