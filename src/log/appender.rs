@@ -121,7 +121,8 @@ impl Appender {
             }
         };
         self.base = self.base.max(base);
-        if !is_more {
+        // Before any key of what was removed is forgotten.
+        if !self.archive.has(self.base) {
             self.archive.refresh(self.base)?;
         }
         Ok(is_more)

@@ -38,6 +38,11 @@ impl Archive {
         Ok(())
     }
 
+    /// Whether a listed segment has this position.
+    pub(super) fn has(&self, position: Position) -> bool {
+        self.shelf.with(position).is_some()
+    }
+
     /// The segments, newest first.
     pub(super) fn newest_first(&self) -> Vec<Arc<Listed>> {
         self.shelf.all().iter().rev().filter(|listed| listed.info.damage.is_none()).map(Arc::clone).collect()

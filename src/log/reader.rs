@@ -254,10 +254,12 @@ impl Reader {
         self.sealed.with(position)
     }
 
-    /// The first position that is still in the hot end, where nothing is indexed; one after the last position if
-    /// none is.
-    pub fn first_hot(&mut self) -> Result<Position, LogError> {
-        Ok(self.base()?.0 + 1)
+    /// The first position that no segment of the last [`Reader::segments`] has, so that nothing is indexed from there
+    /// on; one after the last position if there is none. What lies there may be sealed meanwhile, and
+    /// [`Reader::read_after`] finds it all the same.
+    #[must_use]
+    pub fn first_unsealed(&self) -> Position {
+        self.sealed.listed().last().map_or(1, |listed| listed.info.last + 1)
     }
 
     /// Where the chain stands now, signed with the folder's key.

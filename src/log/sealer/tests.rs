@@ -100,7 +100,7 @@ impl Store {
             assert_eq!((info.first, info.damage), (next, None));
             next = info.last + 1;
         }
-        assert!(reader.first_hot().unwrap() <= next);
+        assert_eq!(reader.first_unsealed(), next);
     }
 }
 
