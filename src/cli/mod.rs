@@ -9,6 +9,8 @@ mod demo;
 mod diagnostics;
 mod draft;
 mod explain;
+mod export;
+mod found;
 mod generate;
 mod history;
 mod ledger;
@@ -29,6 +31,7 @@ mod terminal;
 mod test;
 #[cfg(test)]
 mod testing;
+mod trace;
 mod verify;
 
 pub use program::main;
