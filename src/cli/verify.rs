@@ -65,7 +65,8 @@ fn since(text: &str, now: Timestamp) -> anyhow::Result<Timestamp> {
     if let Ok(span) = text.parse::<Span>() {
         return Ok(now.minus(span));
     }
-    let problem = |error| super::Usage(format!("--since: {error}; a length of time such as 7d will do as well"));
+    let problem =
+        |error| super::Usage(format!("--since: {error}; a length of time such as 7d will do as well"));
     Ok(Timestamp::parse(text).map_err(problem)?)
 }
 
@@ -73,8 +74,13 @@ fn since(text: &str, now: Timestamp) -> anyhow::Result<Timestamp> {
 fn text(verified: &Verified, deep: bool, seconds: f64) -> String {
     let Verified { entries, segments, skipped, hot, checkpoints, bytes, head } = verified;
     let checked = segments - skipped;
-    let how = if deep { "every entry, key and index row recomputed" } else { "digests and signatures; --deep recomputes" };
-    let left_out = if *skipped > 0 { format!(", {skipped} older ones by their manifests only") } else { String::new() };
+    let how = if deep {
+        "every entry, key and index row recomputed"
+    } else {
+        "digests and signatures; --deep recomputes"
+    };
+    let left_out =
+        if *skipped > 0 { format!(", {skipped} older ones by their manifests only") } else { String::new() };
     let megabytes = *bytes as f64 / 1e6;
     let speed = if seconds > 0.0 { format!(" ({:.0} MB/s)", megabytes / seconds) } else { String::new() };
     format!(
@@ -104,7 +110,9 @@ mod tests {
             ..Verified::default()
         };
         let text = text(&verified, false, 0.01);
-        for part in ["100 entries", "segments: 2", "1 older ones", "10 entries", "5.0 MB in 0.01 s (500 MB/s)"] {
+        for part in
+            ["100 entries", "segments: 2", "1 older ones", "10 entries", "5.0 MB in 0.01 s (500 MB/s)"]
+        {
             assert!(text.contains(part), "{text}");
         }
     }

@@ -154,8 +154,8 @@ impl Appender {
 
     /// The keys of the hot end, newest block first, until the limit is reached.
     fn recent_keys(&self, connection: &Connection) -> rusqlite::Result<Vec<(Position, Timestamp, Vec<u8>)>> {
-        let mut statement =
-            connection.prepare("SELECT last, received_max, keys FROM block WHERE kinds > 1 ORDER BY first DESC")?;
+        let mut statement = connection
+            .prepare("SELECT last, received_max, keys FROM block WHERE kinds > 1 ORDER BY first DESC")?;
         let mut rows = statement.query([])?;
         let mut found = Vec::new();
         let mut count = 0;

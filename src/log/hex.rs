@@ -41,7 +41,8 @@ impl<const N: usize> Serialize for Hex<N> {
 impl<'de, const N: usize> Deserialize<'de> for Hex<N> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| serde::de::Error::custom(format!("not {} hexadecimal digits", 2 * N)))
+        Self::parse(&text)
+            .ok_or_else(|| serde::de::Error::custom(format!("not {} hexadecimal digits", 2 * N)))
     }
 }
 

@@ -37,7 +37,7 @@ pub use handle::{Log, LogOptions, NewEvent, Receipt};
 pub use hex::Hex;
 pub use reader::{Reader, TimeRange};
 pub use sealer::{SealOptions, Sealer, SealerMetrics};
-pub use segment::{Segment, SegmentInfo, SegmentTerms};
+pub use segment::{Segment, SegmentInfo};
 pub use signing::PublicKey;
 pub use verify::{Verified, VerifyOptions};
 

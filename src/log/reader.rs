@@ -127,7 +127,13 @@ impl Reader {
             self.cached = taken.take(entries, positions.1).unwrap_or_default();
         }
         let is_sealed = is_first && hot::base(connection).map_err(failed)?.0 >= taken.next;
-        Ok(if is_sealed { Found::Sealed } else if taken.is_full() { Found::Here } else { Found::End })
+        Ok(if is_sealed {
+            Found::Sealed
+        } else if taken.is_full() {
+            Found::Here
+        } else {
+            Found::End
+        })
     }
 
     /// Reads on in the segment that has the next entry, to its end.

@@ -103,15 +103,17 @@ impl<'a> Iterator for Rows<'a> {
                 self.next += 1;
                 Some(Ok((position, row, encoded)))
             }
-            Err(error) => {
-                Some(Err(self.corrupt(format!("entry {position} cannot be decoded: {error}"))))
-            }
+            Err(error) => Some(Err(self.corrupt(format!("entry {position} cannot be decoded: {error}")))),
         }
     }
 }
 
 /// The chain after all rows of a block, when it stood at `head` before.
-pub(super) fn follow(mut head: Head, plain: &[u8], positions: (Position, Position)) -> Result<Head, LogError> {
+pub(super) fn follow(
+    mut head: Head,
+    plain: &[u8],
+    positions: (Position, Position),
+) -> Result<Head, LogError> {
     for row in Rows::new(plain, positions) {
         let (_, row, encoded) = row?;
         head = link(&head, &row.digest(encoded));
@@ -125,16 +127,19 @@ mod tests {
 
     #[test]
     fn a_deleted_entry_leaves_the_chain_as_it_was() {
-        let event = |raw| Row::Event { received_at: 1, time: 2, source: "s", format: 0, type_hint: None, raw };
+        let event =
+            |raw| Row::Event { received_at: 1, time: 2, source: "s", format: 0, type_hint: None, raw };
         let rows = [event(b"{}"), Row::Tick { at: 3 }, event(b"{\"id\":1}")];
         let encoded: Vec<Vec<u8>> = rows.iter().map(|row| postcard::to_stdvec(row).unwrap()).collect();
         let digest = rows[0].digest(&encoded[0]);
         let left = postcard::to_stdvec(&Row::Deleted { digest }).unwrap();
         let before = follow(GENESIS, &encoded.concat(), (1, 3)).unwrap();
-        let after = follow(GENESIS, &[left, encoded[1].clone(), encoded[2].clone()].concat(), (1, 3)).unwrap();
+        let after =
+            follow(GENESIS, &[left, encoded[1].clone(), encoded[2].clone()].concat(), (1, 3)).unwrap();
         assert_eq!(before, after);
         let wrong = postcard::to_stdvec(&Row::Deleted { digest: GENESIS }).unwrap();
-        let changed = follow(GENESIS, &[wrong, encoded[1].clone(), encoded[2].clone()].concat(), (1, 3)).unwrap();
+        let changed =
+            follow(GENESIS, &[wrong, encoded[1].clone(), encoded[2].clone()].concat(), (1, 3)).unwrap();
         assert_ne!(before, changed);
     }
 }

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::segment::{Listed, Positions, Segment, SegmentInfo, Shelf};
 use super::LogError;
+use super::segment::{Listed, Positions, Segment, SegmentInfo, Shelf};
 use crate::event::Position;
 
 /// How many segments stay open at most; the one that was asked for longest ago is closed first.
@@ -34,8 +34,9 @@ impl Sealed {
         self.base = base;
         self.shelf.refresh(base)?;
         let shelf = &self.shelf;
-        let is_listed =
-            |positions: Positions| shelf.with(positions.0).is_some_and(|listed| listed.positions() == positions);
+        let is_listed = |positions: Positions| {
+            shelf.with(positions.0).is_some_and(|listed| listed.positions() == positions)
+        };
         self.open.retain(|segment| is_listed((segment.info().first, segment.info().last)));
         self.aside.retain(|(positions, _)| is_listed(*positions));
         self.noted.retain(|(positions, _)| is_listed(*positions));

@@ -32,7 +32,8 @@ impl SigningKey {
     /// The key of this data folder.
     pub(super) fn load(dir: &Path) -> Result<Self, LogError> {
         let path = path(dir);
-        let text = std::fs::read_to_string(&path).map_err(LogError::file(&path))?;
+        let bytes = std::fs::read(&path).map_err(LogError::file(&path))?;
+        let text = str::from_utf8(&bytes).unwrap_or_default();
         let seed = text.strip_suffix('\n').and_then(Hex::<32>::parse);
         let seed = seed.ok_or_else(|| LogError::broken(&path, "this is no key: 64 hexadecimal digits"))?;
         Self::from_seed(&seed, &path)
@@ -85,7 +86,8 @@ impl PublicKey {
 
     /// The public key in a file; its text must be exactly what was written.
     pub fn read(path: &Path) -> Result<Self, LogError> {
-        let text = std::fs::read_to_string(path).map_err(LogError::file(path))?;
+        let bytes = std::fs::read(path).map_err(LogError::file(path))?;
+        let text = str::from_utf8(&bytes).unwrap_or_default();
         let key = text.strip_suffix('\n').and_then(Self::parse);
         key.ok_or_else(|| {
             LogError::broken(path, format!("this is no public key: `{PREFIX}` and 64 hexadecimal digits"))

@@ -64,7 +64,8 @@ impl Input for HotInput<'_> {
         let sql = "SELECT first, last, head, bytes FROM block WHERE first <= ?1 ORDER BY first DESC LIMIT 1";
         let found = self.connection.prepare_cached(sql).and_then(|mut statement| {
             let read = |row: &rusqlite::Row<'_>| {
-                let positions = (row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, i64>(1)?.cast_unsigned());
+                let positions =
+                    (row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, i64>(1)?.cast_unsigned());
                 Ok((positions, row.get::<_, Head>(2)?, row.get::<_, Vec<u8>>(3)?))
             };
             statement.query_row([position.cast_signed()], read).optional()

@@ -31,7 +31,9 @@ pub(super) fn next_merge(
         }
     }
     for start in 0..segments.len() {
-        let Some(month) = month_of(segments.get(start)?).filter(|month| *month < month_at(now)) else { continue };
+        let Some(month) = month_of(segments.get(start)?).filter(|month| *month < month_at(now)) else {
+            continue;
+        };
         let run = run_from(segments, start, max, |info| month_of(info) == Some(month));
         if run.len() >= 2 {
             return Some(run);

@@ -16,8 +16,7 @@ use crate::log::tests::{ALWAYS, NOW, at, event, events, read_all, stored};
 use crate::log::{LogError, LogOptions, NewEvent, Reader, TimeRange, fault, hot};
 use crate::time::{Span, Timestamp};
 
-const SMALL: SealOptions =
-    SealOptions { seal_entries: 8, seal_after: Span::days(1), segment_entries: 700 };
+const SMALL: SealOptions = SealOptions { seal_entries: 8, seal_after: Span::days(1), segment_entries: 700 };
 
 /// A log without threads, and what it should have.
 struct Store {
@@ -68,14 +67,15 @@ impl Store {
         true
     }
 
+    /// Merges if there is anything to merge; what was merged before is removed.
     fn merge(&mut self) -> bool {
+        self.worker.remove_replaced(NOW.minus(Span::days(9999))).unwrap();
         self.worker.merge(self.clock.now(), &mut || Ok(())).unwrap()
     }
 
     /// As after a crash.
     fn reopen(&mut self) {
-        self.appender =
-            Appender::open(self.dir.path(), LogOptions::default(), self.clock.clone()).unwrap();
+        self.appender = Appender::open(self.dir.path(), LogOptions::default(), self.clock.clone()).unwrap();
         self.worker = open_worker(self.dir.path(), &self.options);
     }
 
@@ -93,7 +93,13 @@ impl Store {
         assert_eq!(reader.verify().unwrap().entries, self.model.len() as u64);
         for entry in self.model.iter().step_by(7) {
             let found = reader.get(entry.position()).unwrap();
-            assert_eq!(found.as_ref(), match entry { Entry::Event(event) => Some(event), _ => None });
+            assert_eq!(
+                found.as_ref(),
+                match entry {
+                    Entry::Event(event) => Some(event),
+                    _ => None,
+                }
+            );
         }
         let mut next = 1;
         for info in reader.segments().unwrap() {
@@ -274,7 +280,7 @@ fn old_events_count_once_and_recent_ones_too() {
     };
     store.append((0..50).map(old).collect());
     store.append(events(100..150));
-    assert!(store.seal());
+    while store.seal() {}
     let again = |appender: &mut Appender, batch: Vec<NewEvent>| {
         let receipts = appender.commit(&[Work::Batch(batch)]).unwrap();
         (receipts[0].stored, receipts[0].duplicates)
@@ -362,7 +368,10 @@ fn a_damaged_segment_is_named_and_the_rest_serves() {
     }
     let paths = |store: &Store| {
         let infos = store.reader().segments().unwrap();
-        infos.iter().map(|info| folder(store.dir.path()).join(format!("{:020}-{:020}.db", info.first, info.last))).collect::<Vec<_>>()
+        infos
+            .iter()
+            .map(|info| folder(store.dir.path()).join(format!("{:020}-{:020}.db", info.first, info.last)))
+            .collect::<Vec<_>>()
     };
     let middle = paths(&store)[1].clone();
     let whole = std::fs::read(&middle).unwrap();
@@ -381,7 +390,8 @@ fn a_damaged_segment_is_named_and_the_rest_serves() {
         assert_eq!(reader.read_after(600, 1000).unwrap().len(), 300);
         let found = newest_first(&mut reader, ALWAYS);
         assert!(found.iter().filter(|position| !(301..=600).contains(*position)).count() == 600);
-        let is_named = |error: &LogError| matches!(error, LogError::Corrupt { first: 301.., last: ..=600, .. });
+        let is_named =
+            |error: &LogError| matches!(error, LogError::Corrupt { first: 301.., last: ..=600, .. });
         if found.len() < 900 {
             assert!(reader.segments().unwrap()[1].damage.is_some());
         }
@@ -390,12 +400,18 @@ fn a_damaged_segment_is_named_and_the_rest_serves() {
     }
     std::fs::remove_file(&middle).unwrap();
     let mut reader = store.reader();
-    assert!(matches!(reader.read_after(300, 10).unwrap_err(), LogError::Corrupt { first: 301, last: 600, .. }));
+    assert!(matches!(
+        reader.read_after(300, 10).unwrap_err(),
+        LogError::Corrupt { first: 301, last: 600, .. }
+    ));
     assert_eq!(newest_first(&mut reader, ALWAYS).len(), 600);
     assert!(reader.segments().unwrap()[1].damage.as_ref().unwrap().contains("No such file"));
     std::fs::remove_file(middle.with_extension("json")).unwrap();
     let mut reader = store.reader();
-    assert!(matches!(reader.read_after(300, 10).unwrap_err(), LogError::Corrupt { first: 301, last: 600, .. }));
+    assert!(matches!(
+        reader.read_after(300, 10).unwrap_err(),
+        LogError::Corrupt { first: 301, last: 600, .. }
+    ));
     // It is neither merged nor forgotten.
     store.reopen();
     assert!(!store.merge());
@@ -404,7 +420,7 @@ fn a_damaged_segment_is_named_and_the_rest_serves() {
 
 #[test]
 fn a_segment_gives_its_events_times_and_terms() {
-    use crate::index::Terms as _;
+    use crate::index::{Terms as _, Timed as _};
     let mut store = Store::with(SealOptions { seal_entries: 600, ..SMALL });
     store.append(events(0..300));
     store.tick();
@@ -416,7 +432,7 @@ fn a_segment_gives_its_events_times_and_terms() {
     let found: Vec<Position> = segment.events(&numbers).unwrap().iter().map(|event| event.position).collect();
     // Number 300 is the tick.
     assert_eq!(found, [600, 6, 5, 257, 256]);
-    let times = segment.times(250..303).unwrap();
+    let times = segment.times_of(250..303).unwrap();
     let expected: Vec<Option<Timestamp>> = (250..303_i64)
         .map(|number| match number {
             300 => None,
@@ -424,16 +440,22 @@ fn a_segment_gives_its_events_times_and_terms() {
         })
         .collect();
     assert_eq!(times, expected);
-    assert_eq!(segment.times(600..1000).unwrap().len(), 1);
+    assert_eq!(segment.times_of(600..1000).unwrap().len(), 1);
+    let mut all = Vec::new();
+    segment.times(&mut |number, time| all.push((number, time))).unwrap();
+    assert_eq!(all.len(), 600);
+    assert_eq!((all[0], all[300]), ((0, NOW), (301, Timestamp(NOW.0 + 300))));
+    let some = segment.between(Timestamp(NOW.0 + 299), Timestamp(NOW.0 + 301)).unwrap();
+    assert_eq!(some.into_iter().collect::<Vec<_>>(), [299, 301, 302]);
     let mut count = 0;
     let mut visit = |_: &[u8], _: u32, _: &[u8]| {
         count += 1;
         ControlFlow::Continue(())
     };
     for field in 0..=255 {
-        segment.terms().scan(field, b"", &mut visit).unwrap();
+        segment.scan(field, b"", &mut visit).unwrap();
     }
     assert!(count > 0);
-    assert_eq!(segment.terms().postings(200, b"nobody").unwrap(), None);
+    assert_eq!(segment.postings(200, b"nobody").unwrap(), None);
     assert!(reader.segment(602).is_err());
 }

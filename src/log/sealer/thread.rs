@@ -92,6 +92,7 @@ impl Running {
         let mut pace = || give_way(log, stopped, hot);
         pace()?;
         let start = self.clock.now();
+        self.worker.remove_replaced(start)?;
         let sealed = self.worker.seal(start, &mut pace)?;
         let done = match sealed {
             Some(upto) => {

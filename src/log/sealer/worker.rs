@@ -15,10 +15,12 @@ use crate::event::{Catalogue, Position};
 use crate::log::checkpoint::{self, Checkpoint};
 use crate::log::decoder::Decoder;
 use crate::log::hex::Hex;
-use crate::log::segment::{self, Listed, Manifest, Pace, Plan, Positions, Replaced, Segment, Shelf, Summary, folder};
+use crate::log::segment::{
+    self, Listed, Manifest, Pace, Plan, Positions, Replaced, Segment, Shelf, Summary, folder,
+};
 use crate::log::signing::SigningKey;
 use crate::log::{LogError, SegmentInfo, durable, fault, hot};
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 /// One seal takes no more than so many times `seal_entries`, where ingest has run far ahead.
 const AT_ONCE: u64 = 8;
@@ -33,7 +35,12 @@ pub(in crate::log) struct Worker {
     connection: Option<Connection>,
     /// Segments that could not be merged: not tried again before the next start.
     aside: BTreeSet<Positions>,
+    /// Segments that were merged, and when: removed a little later, for searches that have just listed them.
+    replaced: Vec<(Timestamp, Arc<Listed>)>,
 }
+
+/// How long merged segments stay.
+const REPLACED_STAY: Span = Span::minutes(1);
 
 /// The links of a new manifest: what it has as `before`, what it replaces, and what the next one is linked to.
 type Links = (Option<Hex<32>>, (Vec<Replaced>, Option<Hex<32>>));
@@ -50,8 +57,9 @@ impl Worker {
         DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(LogError::file(&folder))?;
         let key = SigningKey::load_or_make(dir)?;
         let (shelf, dir) = (Shelf::new(dir), dir.to_owned());
+        let aside = BTreeSet::new();
         let mut own =
-            Self { dir, options, catalogue, key, shelf, connection: None, aside: BTreeSet::new() };
+            Self { dir, options, catalogue, key, shelf, connection: None, aside, replaced: Vec::new() };
         own.tidy()?;
         Ok(own)
     }
@@ -83,7 +91,8 @@ impl Worker {
         let (base, end) = self.ends()?;
         self.shelf.refresh(base)?;
         // Sealed before a crash, and not removed from the hot end.
-        if let Some(last) = self.shelf.all().last().map(|listed| listed.info.last).filter(|last| *last > base) {
+        if let Some(last) = self.shelf.all().last().map(|listed| listed.info.last).filter(|last| *last > base)
+        {
             return Ok(Some(last.min(end)));
         }
         let Some(upto) = self.due(base, end, now)? else { return Ok(None) };
@@ -116,11 +125,26 @@ impl Worker {
         let run: Vec<Arc<Listed>> = self.shelf.all().get(run).unwrap_or_default().to_vec();
         let merged = self.merge_run(&run, now, pace);
         if let Err(LogError::Corrupt { first, .. }) = &merged
-            && let Some(damaged) = run.iter().find(|listed| (listed.info.first..=listed.info.last).contains(first))
+            && let Some(damaged) =
+                run.iter().find(|listed| (listed.info.first..=listed.info.last).contains(first))
         {
             self.aside.insert(damaged.positions());
         }
         merged.map(|()| true)
+    }
+
+    /// Removes the segments that were merged a while ago. A clock that was set back removes them as well.
+    pub(in crate::log) fn remove_replaced(&mut self, now: Timestamp) -> Result<(), LogError> {
+        let stays = |(at, _): &(Timestamp, Arc<Listed>)| {
+            let age = now.since(*at);
+            age >= Span(0) && age < REPLACED_STAY
+        };
+        while let Some(replaced) = self.replaced.first().filter(|replaced| !stays(replaced)) {
+            remove(&replaced.1)?;
+            self.replaced.remove(0);
+            fault::point("merge.after_remove");
+        }
+        Ok(())
     }
 
     fn info(&self, listed: &Listed) -> SegmentInfo {
@@ -131,7 +155,12 @@ impl Worker {
         info
     }
 
-    fn merge_run(&mut self, run: &[Arc<Listed>], now: Timestamp, pace: &mut Pace<'_>) -> Result<(), LogError> {
+    fn merge_run(
+        &mut self,
+        run: &[Arc<Listed>],
+        now: Timestamp,
+        pace: &mut Pace<'_>,
+    ) -> Result<(), LogError> {
         let manifests: Vec<&Manifest> = run.iter().filter_map(|listed| listed.manifest.as_ref()).collect();
         let (Some(first), Some(last)) = (manifests.first(), manifests.last()) else { return Ok(()) };
         let open = |listed: &Arc<Listed>| Segment::open(&listed.path, listed.info.clone());
@@ -157,10 +186,7 @@ impl Worker {
         };
         let replaces = manifests.iter().map(replaced).collect();
         self.publish(&path, &summary, file, now, (first.before, (replaces, Some(last.link()))))?;
-        for listed in run {
-            remove(listed)?;
-            fault::point("merge.after_remove");
-        }
+        self.replaced.extend(run.iter().map(|listed| (now, Arc::clone(listed))));
         Ok(())
     }
 
@@ -250,7 +276,10 @@ impl Worker {
             let (first, last) = listed.positions();
             let is_within = |wider: &Arc<Listed>| {
                 let is_other = wider.positions() != (first, last);
-                is_other && wider.info.damage.is_none() && wider.info.first <= first && last <= wider.info.last
+                is_other
+                    && wider.info.damage.is_none()
+                    && wider.info.first <= first
+                    && last <= wider.info.last
             };
             let is_unfinished = listed.info.damage.is_some() && first > base;
             if is_unfinished || self.shelf.all().iter().any(is_within) {

@@ -15,16 +15,17 @@ mod times;
 mod manifest;
 mod write;
 mod open;
+mod terms;
 mod shelf;
 
 pub(super) use manifest::Manifest;
-pub(super) use name::{Positions, folder};
-pub use open::{Segment, SegmentTerms};
-pub(super) use open::{StoredBlock, bias};
-pub(super) use times::encode as encode_times;
-pub(super) use shelf::{Listed, Shelf};
-pub use manifest::SegmentInfo;
 pub(super) use manifest::Replaced;
+pub use manifest::SegmentInfo;
+pub(super) use name::{Positions, folder};
+pub use open::Segment;
+pub(super) use open::{StoredBlock, bias};
+pub(super) use shelf::{Listed, Shelf};
+pub(super) use times::encode as encode_times;
 pub(super) use write::{Input, Pace, Plan, Summary, digest, write};
 
 #[cfg(test)]

@@ -3,20 +3,19 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::manifest::{FORMAT, SegmentInfo};
 use super::write::KEYS_IN_CHUNK;
 use super::{Positions, times};
 use crate::event::{Entry, Event, Position};
-use crate::index::{Terms, Visit};
 use crate::log::decoder::Decoder;
 use crate::log::row::Head;
 use crate::log::{LogError, TimeRange, hot};
 use crate::time::Timestamp;
 
-/// An open segment. Its file is never changed, and stays readable here even when it is removed.
+/// An open segment, and its index ([`Terms`](crate::index::Terms), [`Timed`](crate::index::Timed)). Event numbers are
+/// positions less the segment's first one. The file is never changed, and stays readable here even when it is removed.
 #[derive(Debug)]
 pub struct Segment {
     info: SegmentInfo,
@@ -87,13 +86,8 @@ impl Segment {
         &self.info
     }
 
-    /// The index: which events have a value. Event numbers are positions less the segment's first position.
-    pub const fn terms(&mut self) -> SegmentTerms<'_> {
-        SegmentTerms { segment: self }
-    }
-
     /// The event times of these entries, by their number in the segment; none for those that are no events.
-    pub fn times(&mut self, numbers: Range<u32>) -> Result<Vec<Option<Timestamp>>, LogError> {
+    pub fn times_of(&mut self, numbers: Range<u32>) -> Result<Vec<Option<Timestamp>>, LogError> {
         let position = |number: u32| self.info.first + u64::from(number);
         let (from, to) = (position(numbers.start), position(numbers.end).min(self.info.last + 1));
         let mut found = Vec::with_capacity(numbers.len());
@@ -149,7 +143,10 @@ impl Segment {
     }
 
     /// The block that has this position, decoded.
-    pub(in crate::log) fn decoded_with(&mut self, position: Position) -> Result<(Positions, Vec<Entry>), LogError> {
+    pub(in crate::log) fn decoded_with(
+        &mut self,
+        position: Position,
+    ) -> Result<(Positions, Vec<Entry>), LogError> {
         let block = self.block_with(position)?;
         let entries = self.decoder.entries(block.positions, &block.bytes)?;
         Ok((block.positions, entries))
@@ -261,44 +258,4 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<StoredBlock> {
         event_times: row.get(7)?,
         bytes: row.get(8)?,
     })
-}
-
-/// The index of an open segment.
-#[derive(Debug)]
-pub struct SegmentTerms<'a> {
-    segment: &'a mut Segment,
-}
-
-impl Terms for SegmentTerms<'_> {
-    type Error = LogError;
-
-    fn postings(&mut self, field: u8, value: &[u8]) -> Result<Option<Vec<u8>>, LogError> {
-        let found = self
-            .segment
-            .connection
-            .prepare_cached("SELECT postings FROM term WHERE field = ?1 AND value = ?2")
-            .and_then(|mut statement| statement.query_row(params![field, value], |row| row.get(0)).optional());
-        found.map_err(|error| self.segment.failed(&error))
-    }
-
-    fn scan(&mut self, field: u8, from: &[u8], visit: &mut Visit<'_>) -> Result<(), LogError> {
-        let segment = &*self.segment;
-        let read = |visit: &mut Visit<'_>| -> rusqlite::Result<()> {
-            let mut statement = segment.connection.prepare_cached(
-                "SELECT value, count, postings FROM term WHERE field = ?1 AND value >= ?2 ORDER BY value",
-            )?;
-            let mut rows = statement.query(params![field, from])?;
-            while let Some(row) = rows.next()? {
-                let (ValueRef::Blob(value), ValueRef::Blob(postings)) = (row.get_ref(0)?, row.get_ref(2)?)
-                else {
-                    return Err(rusqlite::Error::InvalidQuery);
-                };
-                if visit(value, row.get(1)?, postings).is_break() {
-                    break;
-                }
-            }
-            Ok(())
-        };
-        read(visit).map_err(|error| segment.failed(&error))
-    }
 }

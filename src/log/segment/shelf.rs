@@ -137,7 +137,9 @@ impl Shelf {
             return Ok(damaged("its manifest is missing".to_owned()));
         }
         let manifest = match Manifest::read(&path.with_extension("json"), positions) {
-            Err(LogError::File { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(LogError::File { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(None);
+            }
             Err(error) => return Ok(damaged(error.to_string())),
             Ok(manifest) => manifest,
         };
@@ -168,7 +170,9 @@ impl Shelf {
         let damaged_ones = outermost(damaged_ones);
         for (first, last) in &gaps {
             let mut next = *first;
-            for listed in damaged_ones.iter().filter(|listed| listed.info.first >= *first && listed.info.last <= *last) {
+            for listed in
+                damaged_ones.iter().filter(|listed| listed.info.first >= *first && listed.info.last <= *last)
+            {
                 if listed.info.first > next {
                     self.listed.push(Arc::new(self.missing((next, listed.info.first - 1))));
                 }

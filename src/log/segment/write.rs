@@ -307,10 +307,8 @@ impl<'a> Writer<'a> {
         let failed = |error: rusqlite::Error| LogError::database(&self.path, &error);
         insert_keys(&self.connection, &keys).map_err(failed)?;
         {
-            let mut statement = self
-                .connection
-                .prepare("INSERT INTO term VALUES (?1, ?2, ?3, ?4)")
-                .map_err(failed)?;
+            let mut statement =
+                self.connection.prepare("INSERT INTO term VALUES (?1, ?2, ?3, ?4)").map_err(failed)?;
             for (count, term) in self.index.finish().enumerate() {
                 if count % 1024 == 0 {
                     pace()?;

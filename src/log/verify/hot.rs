@@ -67,7 +67,8 @@ const ROWS: &str = "SELECT first, last, time_min, time_max, received_max, kinds,
 /// The chain after an entry that the hot end has.
 pub(super) fn head_at(reader: &mut Reader, position: Position) -> Result<Head, LogError> {
     let base = reader.base()?.1;
-    let missing = || LogError::Corrupt { first: position, last: position, reason: "it is missing".to_owned() };
+    let missing =
+        || LogError::Corrupt { first: position, last: position, reason: "it is missing".to_owned() };
     let Some((connection, path)) = reader.database()? else { return Err(missing()) };
     let failed = |error: rusqlite::Error| LogError::database(&path, &error);
     let sql = "SELECT first, last, head, bytes FROM block WHERE first <= ?1 ORDER BY first DESC LIMIT 2";

@@ -1,6 +1,7 @@
 //! The whole check, from the key to the last checkpoint.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use super::{Verified, VerifyOptions, hot, segment};
 use crate::event::Position;
 use crate::log::checkpoint::{self, Checkpoint, read_checkpoints};
 use crate::log::row::{GENESIS, Head, Rows, link};
-use crate::log::segment::{Listed, Manifest, digest};
+use crate::log::segment::{Listed, Manifest, Segment, digest};
 use crate::log::signing::{self, PublicKey, SigningKey};
 use crate::log::{LogError, Reader};
 use crate::time::Timestamp;
@@ -40,15 +41,21 @@ pub(super) fn verify(reader: &mut Reader, options: &VerifyOptions) -> Result<Ver
 fn expected_key(dir: &Path, options: &VerifyOptions) -> Result<Option<PublicKey>, LogError> {
     let path = signing::public_path(dir);
     let own = match PublicKey::read(&path) {
-        Err(LogError::File { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => None,
+        Err(LogError::File { source, .. }) if source.kind() == ErrorKind::NotFound => None,
         own => Some(own?),
     };
     match (own, SigningKey::load(dir)) {
-        (_, Err(LogError::File { .. })) => {}
+        // Who checks need not be who signs.
+        (_, Err(LogError::File { source, .. }))
+            if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => {}
         (_, Err(error)) => return Err(error),
         (Some(own), Ok(secret)) if secret.public() == own => {}
-        (None, Ok(_)) => return Err(LogError::broken(&path, "the public key is missing, though the secret one is there")),
-        (Some(_), Ok(_)) => return Err(LogError::broken(&path, "this is not the public half of the key beside it")),
+        (None, Ok(_)) => {
+            return Err(LogError::broken(&path, "the public key is missing, though the secret one is there"));
+        }
+        (Some(_), Ok(_)) => {
+            return Err(LogError::broken(&path, "this is not the public half of the key beside it"));
+        }
     }
     match (options.key, own) {
         (Some(wanted), Some(own)) if wanted != own => {
@@ -71,15 +78,18 @@ fn check_segments(
     for listed in reader.sealed.listed().to_vec() {
         let (first, last) = listed.positions();
         let corrupt = |reason: &str| LogError::Corrupt { first, last, reason: reason.to_owned() };
-        let Some(manifest) = listed.manifest.as_ref().filter(|_| listed.info.damage.is_none()) else {
-            // About to be sealed: the hot end still has it.
-            if first > base {
-                break;
-            }
+        // About to be sealed: the hot end still has it.
+        if listed.info.damage.is_some() && first > base {
+            break;
+        }
+        let Some(manifest) = listed.manifest.as_ref() else {
             return Err(corrupt(listed.info.damage.as_deref().unwrap_or("its manifest is missing")));
         };
         if manifest.signer().is_none_or(|signer| Some(signer) != key) {
-            return Err(LogError::broken(&listed.manifest_path(), "its signature is not by the expected key"));
+            return Err(LogError::broken(
+                &listed.manifest_path(),
+                "its signature is not by the expected key",
+            ));
         }
         if manifest.before != before.as_ref().map(Manifest::link) {
             return Err(corrupt("its manifest is not linked to the one before: one was put in or taken out"));
@@ -88,6 +98,12 @@ fn check_segments(
             return Err(corrupt("it does not go on where the one before ends"));
         }
         let is_wanted = options.since.is_none_or(|since| is_since(&listed, since));
+        if let Some(reason) = &listed.info.damage {
+            // What is wrong inside says more than a wrong length.
+            let mut segment = Segment::open(&listed.path, manifest.info()).map_err(|_| corrupt(reason))?;
+            segment::check(&mut segment, manifest, false)?;
+            return Err(corrupt(reason));
+        }
         if is_wanted {
             check_file(reader, &listed, manifest, options)?;
             verified.bytes += manifest.bytes;
@@ -185,7 +201,9 @@ fn head_at(reader: &mut Reader, position: Position) -> Result<Head, LogError> {
     let before = match block.positions.0 {
         first if first == segment.info().first => {
             let listed = reader.sealed.listed().iter().find(|listed| listed.info.first == first);
-            listed.and_then(|listed| listed.manifest.as_ref()).map_or(GENESIS, |manifest| manifest.head_before.0)
+            listed
+                .and_then(|listed| listed.manifest.as_ref())
+                .map_or(GENESIS, |manifest| manifest.head_before.0)
         }
         first => segment.block_with(first - 1)?.head,
     };

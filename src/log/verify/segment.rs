@@ -66,7 +66,11 @@ impl Walk {
         let (first, last) = block.positions;
         let corrupt = |reason: &str| LogError::Corrupt { first, last, reason: reason.to_owned() };
         if first != self.next {
-            return Err(LogError::Corrupt { first: self.next, last: first - 1, reason: "they are missing".to_owned() });
+            return Err(LogError::Corrupt {
+                first: self.next,
+                last: first - 1,
+                reason: "they are missing".to_owned(),
+            });
         }
         let mut own = Found::new(self.found.head);
         let mut times = Vec::new();

@@ -12,8 +12,8 @@ use crate::clock::Clock;
 use crate::event::Catalogue;
 use crate::log::appender::{Appender, Work};
 use crate::log::checkpoint;
-use crate::log::segment::{Manifest, folder};
 use crate::log::sealer::Worker;
+use crate::log::segment::{Manifest, folder};
 use crate::log::signing::{self, PublicKey};
 use crate::log::tests::{NOW, event, events, meddle};
 use crate::log::{LogError, LogOptions, Reader, SealOptions, hot};
@@ -121,8 +121,11 @@ type Rows = Vec<Vec<Value>>;
 fn rows(dir: &Path) -> Option<Rows> {
     let connection = hot::open_to_read(dir).ok()??;
     let mut all = Vec::new();
-    for sql in ["SELECT * FROM block ORDER BY first", "SELECT * FROM base"] {
-        let mut statement = connection.prepare(sql).ok()?;
+    let columns = "first, last, time_min, time_max, received_max, kinds, head, sum, keys, bytes";
+    for sql in
+        [format!("SELECT {columns} FROM block ORDER BY first"), "SELECT position, head FROM base".into()]
+    {
+        let mut statement = connection.prepare(&sql).ok()?;
         let columns = statement.column_count();
         let mut rows = statement.query([]).ok()?;
         while let Some(row) = rows.next().ok()? {
@@ -204,10 +207,16 @@ fn a_segment_that_is_taken_out_or_exchanged_is_missed() {
     let paths = segments(&dir, "db");
     std::fs::remove_file(&paths[0]).unwrap();
     std::fs::remove_file(paths[0].with_extension("json")).unwrap();
-    assert!(matches!(verify(dir.path(), &VerifyOptions::default()), Err(LogError::Corrupt { first: 1, last: 300, .. })));
+    assert!(matches!(
+        verify(dir.path(), &VerifyOptions::default()),
+        Err(LogError::Corrupt { first: 1, last: 300, .. })
+    ));
     std::fs::remove_file(&paths[1]).unwrap();
     std::fs::remove_file(paths[1].with_extension("json")).unwrap();
-    assert!(matches!(verify(dir.path(), &VerifyOptions::default()), Err(LogError::Corrupt { first: 1, last: 600, .. })));
+    assert!(matches!(
+        verify(dir.path(), &VerifyOptions::default()),
+        Err(LogError::Corrupt { first: 1, last: 600, .. })
+    ));
 }
 
 #[test]
