@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::document::{Document, Route};
 use super::error::{ConfigError, Findings, Place};
 use super::limits::Limits;
+use super::log::LogConfig;
 use super::tree::Node;
 use super::{Env, check};
 use crate::action::ActionConfig;
@@ -47,6 +48,8 @@ pub struct Config {
     pub forward: Vec<ForwardConfig>,
     /// The bounds.
     pub limits: Limits,
+    /// When the log is sealed.
+    pub log: LogConfig,
     /// How logs look.
     pub logging: LoggingConfig,
     /// Who may administrate; none: nobody can.
@@ -107,6 +110,7 @@ pub(super) fn parse(text: &str, path: &Path, env: Option<&Env<'_>>) -> Result<Co
         routes: document.routes,
         forward: document.forward,
         limits: document.limits,
+        log: document.log,
         logging: document.logging,
         administrators,
         base,

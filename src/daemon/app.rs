@@ -23,7 +23,7 @@ use crate::config::{self, Config, ConfigError};
 use crate::deliver::BuildContext;
 use crate::engine::RuleSet;
 use crate::forward::ForwardError;
-use crate::log::{Log, LogError};
+use crate::log::{Log, LogError, Sealer};
 use crate::store::{Store, StoreError};
 
 /// Looks environment variables up.
@@ -89,6 +89,7 @@ pub struct App {
     config_path: PathBuf,
     env: Environ,
     log: Log,
+    sealer: Sealer,
     store: Store,
     stage: watch::Receiver<Stage>,
     intake: Group,
@@ -143,6 +144,7 @@ impl App {
             config_path,
             env,
             log: base.log,
+            sealer: base.sealer,
             store: base.store,
             stage,
             intake,
@@ -202,6 +204,9 @@ impl App {
     /// under way. What is not delivered by then stays in the outbox for the next start.
     pub async fn stop(mut self) -> Result<(), DetectionError> {
         self.intake.stop().await;
+        let sealer = self.sealer;
+        // It has told of a panic itself.
+        drop(tokio::task::spawn_blocking(move || sealer.stop()).await);
         self.log.close().await;
         drop(self.detection.send(Input::Stop));
         let thread = self.detection_thread.take();

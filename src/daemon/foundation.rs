@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::Limits;
 use crate::event::Catalogue;
-use crate::log::Log;
+use crate::log::{Log, Sealer, SealerMetrics};
 use crate::source::{Context as SourceContext, Sink, SourceMetrics, endpoints};
 use crate::store::Store;
 use crate::telemetry;
@@ -22,6 +22,7 @@ use crate::telemetry;
 /// Log, store, clock, counters.
 pub(super) struct Foundation {
     pub(super) log: Log,
+    pub(super) sealer: Sealer,
     pub(super) store: Store,
     pub(super) clock: Clock,
     pub(super) catalogue: Arc<Catalogue>,
@@ -39,6 +40,9 @@ impl Foundation {
         let log = Log::open(&config.data_dir, config.limits.log(), clock.clone())?;
         let store = Store::open(&config.data_dir)?;
         let mut registry = telemetry::registry();
+        let catalogue = Arc::new(Catalogue::built_in());
+        let sealing = SealerMetrics::register(&mut registry);
+        let sealer = Sealer::start(&log, config.log.seal(), clock.clone(), Arc::clone(&catalogue), sealing)?;
         let context = SourceContext {
             sink: Sink::new(log.clone(), store.clone()),
             clock: clock.clone(),
@@ -48,9 +52,10 @@ impl Foundation {
         };
         Ok(Self {
             log,
+            sealer,
             store,
             clock,
-            catalogue: Arc::new(Catalogue::built_in()),
+            catalogue,
             context,
             metrics: DetectionMetrics::register(&mut registry),
             server_metrics: ServerMetrics::register(&mut registry),
