@@ -237,7 +237,8 @@ impl Outcome {
         for (number, raw) in self.raw.iter().enumerate() {
             let event: Value = serde_json::from_str(raw).unwrap();
             let kind = event["event_type"].as_str().unwrap();
-            if event["author_id"].to_string() == author && kind.starts_with("protected") {
+            let id = event["author_id"].to_string();
+            if id == author && kind.starts_with("protected") {
                 lines.push(format!("{number}: {} {kind} {}", event["created_at"], event["id"]));
             }
         }
