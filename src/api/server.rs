@@ -21,6 +21,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::time::Span;
 
+/// How long a connection without a request is waited for when stopping.
+const FIRST_REQUEST_MAX: Span = Span::millis(500);
+
 /// What connections may cost. A request has at most 100 header lines, hyper's own limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerLimits {
@@ -131,7 +134,11 @@ impl Connection {
         // Answers are small and complete: waiting to fill a packet only delays them.
         drop(stream.set_nodelay(true));
         let routers = self.routers;
+        // Cancelled by the first request.
+        let asked = CancellationToken::new();
+        let is_asked = asked.clone();
         let service = service_fn(move |request: Request<Incoming>| {
+            asked.cancel();
             let router = routers.borrow().clone();
             let answer = TowerToHyperService::new(router).call(request.map(Body::new));
             async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
@@ -140,10 +147,13 @@ impl Connection {
         let mut connection = std::pin::pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
-            () = self.shutdown.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
+            () = self.shutdown.cancelled() => tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = first_request(&is_asked) => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            },
         };
         if let Err(error) = ended {
             tracing::debug!(%error, "a connection ended early");
@@ -151,6 +161,15 @@ impl Connection {
         }
         self.metrics.open.dec();
         drop(slot);
+    }
+}
+
+/// Until the first request has come, or none came for a moment. A connection that was let in last may have sent its
+/// request already: hyper, told to shut down, would close it unread.
+async fn first_request(is_asked: &CancellationToken) {
+    tokio::select! {
+        () = is_asked.cancelled() => {}
+        () = tokio::time::sleep(FIRST_REQUEST_MAX.to_std()) => {}
     }
 }
 

@@ -45,22 +45,22 @@ pub struct Options {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The event log.
-    #[error("{0}")]
+    #[error(transparent)]
     Log(#[from] LogError),
     /// The control store.
-    #[error("{0}")]
+    #[error(transparent)]
     Store(#[from] StoreError),
     /// An action.
-    #[error("{0}")]
+    #[error(transparent)]
     Action(#[from] ActionError),
     /// A forwarder.
-    #[error("{0}")]
+    #[error(transparent)]
     Forward(#[from] ForwardError),
     /// A forwarder's condition.
-    #[error("{0}")]
+    #[error(transparent)]
     Condition(#[from] ConditionError),
     /// Detection could not come to where it was.
-    #[error("{0}")]
+    #[error(transparent)]
     Detection(#[from] DetectionError),
     /// The socket or a thread.
     #[error("{what}: {error}")]
@@ -76,10 +76,10 @@ pub enum StartError {
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
     /// The file.
-    #[error("{0}")]
+    #[error(transparent)]
     Config(#[from] ConfigError),
     /// An action.
-    #[error("{0}")]
+    #[error(transparent)]
     Action(#[from] ActionError),
 }
 

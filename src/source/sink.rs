@@ -49,7 +49,7 @@ impl Sink {
         result
     }
 
-    /// Appends a tick of the clock. Done regularly, it also finds out when a full disk takes events again.
+    /// Appends a tick of the clock.
     pub async fn tick(&self, at: Timestamp) -> Result<Position, AppendError> {
         let result = match &self.kept {
             Kept::Durable(log, _) => log.tick(at).await,
@@ -58,6 +58,12 @@ impl Sink {
         };
         self.note(result.as_ref().err());
         result
+    }
+
+    /// Finds out whether a log that took no events takes them again: appends a tick of a time long past, which moves no
+    /// clock.
+    pub async fn probe(&self) -> Result<Position, AppendError> {
+        self.tick(Timestamp(0)).await
     }
 
     /// Why the last append or tick failed, unless the log was only busy; none while it takes events.

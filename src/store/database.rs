@@ -65,9 +65,13 @@ impl Store {
     /// snapshots the newest two are kept.
     pub fn commit(&self, commit: &Commit<'_>) -> Result<(), StoreError> {
         self.write(|transaction| {
+            fault::point("store.begun");
             alerts::upsert(transaction, commit.alerts, commit.at)?;
+            fault::point("store.alerts_written");
             outbox::insert(transaction, commit.outbox)?;
+            fault::point("store.outbox_written");
             ledger::add(transaction, commit.ledger)?;
+            fault::point("store.ledger_written");
             progress::advance(transaction, commit)?;
             fault::point("store.before_commit");
             Ok(())
@@ -90,6 +94,7 @@ impl Store {
             let sql = "INSERT INTO checkpoint (name, bytes) VALUES (?1, ?2) \
                        ON CONFLICT (name) DO UPDATE SET bytes = excluded.bytes";
             transaction.prepare_cached(sql)?.execute(params![name, bytes])?;
+            fault::point("store.checkpoint_written");
             Ok(())
         })
     }

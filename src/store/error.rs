@@ -64,6 +64,10 @@ impl StoreError {
                 Self::NotWritable { file, reason: error.to_string() }
             }
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked { file },
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Database(format!(
+                "{file} is damaged ({error}); keep a copy of it, and put a backup in its place. Without this file \
+                 everything is judged anew from the log, and delivered again with the same keys"
+            )),
             _ => Self::Database(format!("{file}: {error}")),
         }
     }

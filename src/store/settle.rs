@@ -4,7 +4,8 @@ use rusqlite::{Transaction, params};
 
 use super::outbox::state_code;
 use super::{OutboxState, Outcome, Settlement, Store, StoreError};
-use crate::time::Timestamp;
+use crate::log::fault;
+use crate::time::{Span, Timestamp};
 
 impl Store {
     /// Records how a try of a delivery ended, and counts the try. One that is settled already stays as it
@@ -19,6 +20,18 @@ impl Store {
             if changed == 0 && !exists(transaction, id)? {
                 return Err(StoreError::Unknown { what: format!("delivery {id}") });
             }
+            fault::point("store.settlement_written");
+            Ok(())
+        })
+    }
+
+    /// Minds a clock that was set back by `by`: pending deliveries are due as much earlier. None is due later than
+    /// `longest` from now, whatever the clock showed when it was put off.
+    pub fn outbox_set_back(&self, by: Span, now: Timestamp, longest: Span) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            let sql = "UPDATE outbox SET due_at = min(due_at - ?1, ?2), created_at = created_at - ?1 \
+                       WHERE state = 0 AND (?1 > 0 OR due_at > ?2)";
+            transaction.prepare_cached(sql)?.execute(params![by.0, now.plus(longest).0])?;
             Ok(())
         })
     }

@@ -432,3 +432,25 @@ fn a_damaged_row_is_named() {
     let error = store.alerts(&AlertQuery::default()).unwrap_err();
     assert!(matches!(&error, StoreError::Corrupt { what, .. } if what == "alert a"), "{error}");
 }
+
+#[test]
+fn what_was_put_off_follows_a_clock_that_is_set_back() {
+    let (_dir, store) = open();
+    let rows = ["soon", "late", "done"].map(|id| row(id, id, DeliveryKind::Notify));
+    add(&store, &rows);
+    let retry = |seconds| Settlement::Retry { at: after(seconds), error: "503".to_owned() };
+    store.outbox_settle("soon", &retry(30), NOW).unwrap();
+    store.outbox_settle("late", &retry(9000), NOW).unwrap();
+    store.outbox_settle("done", &Settlement::Done(outcome(false)), NOW).unwrap();
+    let longest = Span::hours(1);
+    let due = |id: &str| {
+        let found = store.outbox_list(None, 0).unwrap().into_iter().find(|row| row.id == id).unwrap();
+        (found.created_at, found.due_at)
+    };
+    // Nothing was set back: only what nobody would have put off that far moves.
+    store.outbox_set_back(Span(0), NOW, longest).unwrap();
+    assert_eq!((due("soon"), due("late")), ((NOW, after(30)), (NOW, after(3600))));
+    store.outbox_set_back(Span::seconds(1000), after(-1000), longest).unwrap();
+    assert_eq!((due("soon"), due("late")), ((after(-1000), after(-970)), (after(-1000), after(2600))));
+    assert_eq!(due("done"), (NOW, NOW), "what is settled stays as it is");
+}
