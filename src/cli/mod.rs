@@ -1,6 +1,8 @@
 //! The command line: one file per command. Prints, and answers an exit code.
 
 mod alerts;
+mod audit;
+mod author;
 mod backtest;
 mod check;
 mod completions;
@@ -12,6 +14,7 @@ mod explain;
 mod generate;
 mod history;
 mod ledger;
+mod openapi;
 mod outbox;
 mod past;
 mod program;
@@ -29,6 +32,7 @@ mod terminal;
 mod test;
 #[cfg(test)]
 mod testing;
+mod token;
 mod verify;
 
 pub use program::main;

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::{
-    alerts, backtest, check, completions, demo, draft, explain, generate, ledger, outbox, reference,
-    rejected, say, schema, search, serve, test, verify,
+    alerts, audit, backtest, check, completions, demo, draft, explain, generate, ledger, openapi, outbox, reference,
+    rejected, say, schema, search, serve, test, token, verify,
 };
 
 /// Watches the audit events of a software forge, finds what is out of order, tells people and blocks the account.
@@ -53,12 +53,18 @@ enum Command {
     Ledger(ledger::LedgerArgs),
     /// Check that the log still is what was written
     Verify(verify::VerifyArgs),
+    /// Make, list or revoke tokens of the API
+    Token(token::TokenArgs),
+    /// Show who changed what, and check that record
+    Audit(audit::AuditArgs),
     /// Write made-up events of a GitLab organisation
     Generate(generate::GenerateArgs),
     /// Explain the behaviours of rules and their options
     Reference(reference::ReferenceArgs),
     /// Print a JSON Schema, for completion and checks in editors
     Schema(schema::SchemaArgs),
+    /// Print the description of the API (OpenAPI 3.1)
+    Openapi(openapi::OpenapiArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
 }
@@ -87,9 +93,12 @@ pub fn main() -> ExitCode {
         Command::Rejected(args) => rejected::run(args),
         Command::Ledger(args) => ledger::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Token(args) => token::run(args),
+        Command::Audit(args) => audit::run(args),
         Command::Generate(args) => generate::run(args),
         Command::Reference(args) => reference::run(args),
         Command::Schema(args) => schema::run(args),
+        Command::Openapi(args) => openapi::run(args),
         Command::Completions(args) => completions::run(args),
     };
     match done {

@@ -49,8 +49,10 @@ pub struct Config {
     pub limits: Limits,
     /// How logs look.
     pub logging: LoggingConfig,
-    /// Who may administrate; none: nobody can.
+    /// Who may administrate beside the tokens of the store.
     pub administrators: Option<Tokens>,
+    /// Calls of the API a second and token.
+    pub api_rate: u32,
 }
 
 /// Reads a configuration and the secrets of its sources.
@@ -109,6 +111,7 @@ pub(super) fn parse(text: &str, path: &Path, env: Option<&Env<'_>>) -> Result<Co
         limits: document.limits,
         logging: document.logging,
         administrators,
+        api_rate: document.api.rate,
         base,
     })
 }

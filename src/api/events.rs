@@ -1,0 +1,84 @@
+//! `/api/v1/events`: what is in the log.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde::Deserialize;
+
+use super::ask::Asked;
+use super::control::Control;
+use super::lookup::Object;
+use super::page::{Cursor, Limit, Page, number};
+use super::problem::{Fault, Problem};
+use crate::query::{Query, QueryError};
+
+const LIST: &str = "events";
+/// Bytes of a query.
+const QUERY_MAX: usize = 4_096;
+
+/// Which events to list.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct EventsAsked {
+    /// What to look for, in the language of `watchfire search`; all events if it is empty.
+    #[serde(default)]
+    #[param(required = false, max_length = 4096, example = "author_id:7 created_at:-7d")]
+    q: String,
+    /// The `next` of the page before.
+    #[param(value_type = String, required = false)]
+    cursor: Option<Cursor>,
+    /// How many.
+    #[serde(default)]
+    #[param(value_type = u32, required = false, minimum = 1, maximum = 1000, default = 100)]
+    limit: Limit,
+}
+
+/// Find events
+///
+/// By log position, newest first, as canonical events. A query that finds little is answered in steps: a page may have
+/// fewer events than `limit`, even none, and a `next` all the same; only `next: null` is the end.
+#[utoipa::path(get, path = "/api/v1/events", tag = "events", params(EventsAsked),
+    responses((status = 200, description = "A page of events", body = Page<Object>)))]
+pub(super) async fn list(
+    State(control): State<Arc<Control>>,
+    Asked(EventsAsked { q, cursor, limit }): Asked<EventsAsked>,
+) -> Result<Json<Page<Object>>, Problem> {
+    let before = cursor.map(|cursor| number(cursor.place::<1>(LIST)?[0])).transpose()?;
+    let query = parse(&q, &control)?;
+    let page = control.find(move |events| events.page(&query, before, limit.0)).await?;
+    Ok(Json(Page::until(page.events, page.next.map(|position| Cursor::new(LIST, &[&position])))))
+}
+
+/// Show an event
+#[utoipa::path(get, path = "/api/v1/events/{position}", tag = "events",
+    params(("position" = u64, Path, description = "Its position in the log")),
+    responses((status = 200, description = "The canonical event", body = Object)))]
+pub(super) async fn show(
+    State(control): State<Arc<Control>>,
+    Path(position): Path<String>,
+) -> Result<Json<Object>, Problem> {
+    let missing = || Problem::missing("event at this position");
+    let position = position.parse().map_err(|_| missing())?;
+    let found = control.find(move |events| events.at(&[position])).await?;
+    found.into_iter().next().map(Json).ok_or_else(missing)
+}
+
+/// The query of a call; its mistakes are told with their place.
+fn parse(text: &str, control: &Control) -> Result<Query, Problem> {
+    let fault = |detail: String| Fault { parameter: Some("q".to_owned()), detail, ..Fault::default() };
+    if text.len() > QUERY_MAX {
+        let detail = format!("a query has at most {QUERY_MAX} bytes");
+        return Err(Problem::bad("bad_query", detail.clone()).fault(fault(detail)));
+    }
+    Query::parse(text, control.clock.now()).map_err(|error| {
+        let QueryError { message, at, width, help, .. } = error;
+        let fault = Fault { at: Some(at), width: Some(width), ..fault(message.clone()) };
+        let problem = Problem::bad("bad_query", message).fault(fault);
+        match help {
+            Some(help) => problem.help(help),
+            None => problem,
+        }
+    })
+}
