@@ -77,9 +77,11 @@ pub(super) async fn admit(
     };
     let caller = control.caller(&given, counted(Peer::of(&request)), now).await?;
     let account = caller.id.as_deref().unwrap_or_default().to_owned();
-    control.guard.calls.take(&account, now, control.pace).map_err(|wait| {
-        Problem::too_many("this token has called too often", wait)
-    })?;
+    control
+        .guard
+        .calls
+        .take(&account, now, control.pace)
+        .map_err(|wait| Problem::too_many("this token has called too often", wait))?;
     request.extensions_mut().insert(caller);
     Ok(next.run(request).await)
 }
@@ -90,7 +92,12 @@ pub(super) fn check_role(request: &Request, role: Role) -> Result<(), Problem> {
     if caller.role >= role {
         return Ok(());
     }
-    let detail = format!("this needs the role {}; the token `{}` has the role {}", role.name(), caller.name, caller.role.name());
+    let detail = format!(
+        "this needs the role {}; the token `{}` has the role {}",
+        role.name(),
+        caller.name,
+        caller.role.name()
+    );
     Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail))
 }
 
@@ -112,9 +119,10 @@ impl Control {
             }
             Known::Fresh(_) | Known::No => {}
         }
-        self.guard.wrong.ask(&peer, now, WRONG).map_err(|wait| {
-            Problem::too_many("too many wrong tokens came from this address", wait)
-        })?;
+        self.guard
+            .wrong
+            .ask(&peer, now, WRONG)
+            .map_err(|wait| Problem::too_many("too many wrong tokens came from this address", wait))?;
         let checked = self.check(given, now).await?;
         match checked {
             Ok(row) => {

@@ -35,7 +35,8 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
 /// `Failed to deserialize query string: limit: it must be …`, taken apart.
 fn bad_value(text: &str) -> Problem {
     let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(text);
-    let named = text.split_once(": ").filter(|(name, _)| name.chars().all(|c| c.is_alphanumeric() || c == '_'));
+    let named =
+        text.split_once(": ").filter(|(name, _)| name.chars().all(|c| c.is_alphanumeric() || c == '_'));
     let (parameter, reason) = match named {
         Some((name, reason)) => (Some(name.to_owned()), reason),
         None => (None, text),
@@ -59,20 +60,14 @@ pub(super) fn check_names(uri: &Uri, known: &[String]) -> Result<(), Problem> {
         }
         if pairs.iter().take(index).any(|(earlier, _)| earlier == name) {
             let detail = format!("the parameter `{name}` stands there twice");
-            let fault =
-                Fault { parameter: Some(name.clone()), detail: detail.clone(), ..Fault::default() };
+            let fault = Fault { parameter: Some(name.clone()), detail: detail.clone(), ..Fault::default() };
             return Err(Problem::bad("bad_parameter", detail).fault(fault));
         }
     }
     Ok(())
 }
 
-fn unknown(
-    what: &str,
-    name: &str,
-    known: &[String],
-    place: impl FnOnce(&mut Fault, String),
-) -> Problem {
+fn unknown(what: &str, name: &str, known: &[String], place: impl FnOnce(&mut Fault, String)) -> Problem {
     let shown: String = name.chars().take(100).collect();
     let detail = format!("there is no {what} `{shown}`");
     let mut fault = Fault { detail: detail.clone(), ..Fault::default() };
@@ -102,8 +97,7 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
         let (parts, body) = request.into_parts();
         if !is_json(&parts.headers) {
             let detail = "the body must be JSON";
-            let problem =
-                Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail);
+            let problem = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail);
             return Err(problem.help("send it with `Content-Type: application/json`"));
         }
         let bytes = read(body).await?;
@@ -117,11 +111,13 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 async fn read(body: Body) -> Result<Bytes, Problem> {
-    let slow = || Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "the body did not arrive in time");
+    let slow =
+        || Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "the body did not arrive in time");
     let read = tokio::time::timeout(BODY_TIME, axum::body::to_bytes(body, BODY_MAX));
     read.await.map_err(|_| slow())?.map_err(|error| {
         // That the limit was met is only told as the cause of the error.
-        let is_long = std::error::Error::source(&error).is_some_and(|cause| cause.to_string().contains("limit"));
+        let is_long =
+            std::error::Error::source(&error).is_some_and(|cause| cause.to_string().contains("limit"));
         if is_long {
             let detail = format!("the body is larger than {BODY_MAX} bytes");
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)

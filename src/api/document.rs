@@ -98,8 +98,7 @@ pub(super) fn complete(operation: &mut Operation, role: Role, is_get: bool) {
 }
 
 fn problem(status: u16, about: &str) -> Response {
-    let content =
-        ContentBuilder::new().schema(Some(Ref::from_schema_name(ProblemBody::name()))).build();
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(ProblemBody::name()))).build();
     let mut response = Response::new(about);
     response.content.insert(PROBLEM_JSON.to_owned(), content);
     if matches!(status, 429 | 503) {

@@ -79,7 +79,8 @@ impl Guard {
     /// The secret was checked and the token is valid.
     pub(super) fn remember(&self, digest: [u8; 32], row: TokenRow, now: Timestamp) {
         if self.verified.len() >= VERIFIED_MAX {
-            self.verified.retain(|_, verified| now.0.saturating_sub(verified.verified_at.0) < VERIFIED_FOR_MS);
+            self.verified
+                .retain(|_, verified| now.0.saturating_sub(verified.verified_at.0) < VERIFIED_FOR_MS);
         }
         // So many tokens are in use that remembering helps none of them.
         if self.verified.len() < VERIFIED_MAX {

@@ -23,7 +23,9 @@ const NAME_MAX: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// The name is not one.
-    #[error("a token's name has 1 to {NAME_MAX} letters, digits, blanks and `. _ - @ /`, and begins with a letter or digit")]
+    #[error(
+        "a token's name has 1 to {NAME_MAX} letters, digits, blanks and `. _ - @ /`, and begins with a letter or digit"
+    )]
     Name,
     /// The system has no random bytes.
     #[error("the system gives no random bytes")]

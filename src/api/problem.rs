@@ -162,7 +162,11 @@ impl Problem {
 
     /// 500; why is in our own log: it is nothing for callers.
     pub(super) fn internal() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "this failed here; the daemon's log says why")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "this failed here; the daemon's log says why",
+        )
     }
 
     /// What a status alone says, where no handler said more.

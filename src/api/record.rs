@@ -65,7 +65,8 @@ pub(super) async fn record(
     }
     let author = request.extensions().get().map(Caller::author).unwrap_or_default();
     let what = format!("{} {}", request.method(), request.uri().path());
-    let deed = Deed { address: Peer::of(&request).to_string(), ..Deed::new(control.clock.now(), author, what) };
+    let deed =
+        Deed { address: Peer::of(&request).to_string(), ..Deed::new(control.clock.now(), author, what) };
     let ticket = Ticket(Arc::new(Mutex::new(deed)));
     request.extensions_mut().insert(ticket.clone());
     let response = next.run(request).await;

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use axum::extract::Request;
-use axum::http::{HeaderValue, Method};
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, Method};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -121,7 +121,11 @@ async fn checked(
 fn operations(item: &mut PathItem) -> Vec<(Method, &mut Operation)> {
     let PathItem { get, put, post, delete, patch, .. } = item;
     let methods = [Method::GET, Method::PUT, Method::POST, Method::DELETE, Method::PATCH];
-    methods.into_iter().zip([get, put, post, delete, patch]).filter_map(|(m, o)| Some((m, o.as_mut()?))).collect()
+    methods
+        .into_iter()
+        .zip([get, put, post, delete, patch])
+        .filter_map(|(m, o)| Some((m, o.as_mut()?)))
+        .collect()
 }
 
 fn query_names(operation: &Operation) -> Vec<String> {

@@ -69,7 +69,10 @@ fn verdict(found: &AuditVerified) -> String {
         None => format!("{} rows, the chain holds\nhead {head}\n", found.rows),
         Some(wrong) => {
             let AuditVerified { rows, .. } = found;
-            format!("row {} is wrong: {}\nthe {rows} rows before it are in order\nhead {head}\n", wrong.number, wrong.reason)
+            format!(
+                "row {} is wrong: {}\nthe {rows} rows before it are in order\nhead {head}\n",
+                wrong.number, wrong.reason
+            )
         }
     }
 }
@@ -91,7 +94,14 @@ fn table(rows: &[AuditRow]) -> String {
     let row = |row: &AuditRow| {
         let deed = &row.deed;
         let number = row.number.to_string();
-        vec![number, deed.at.to_string(), deed.author.clone(), deed.what.clone(), deed.request.clone(), row.outcome.clone()]
+        vec![
+            number,
+            deed.at.to_string(),
+            deed.author.clone(),
+            deed.what.clone(),
+            deed.request.clone(),
+            row.outcome.clone(),
+        ]
     };
     let rows: Vec<Vec<String>> = rows.iter().map(row).collect();
     table::table(&["ROW", "AT", "AUTHOR", "WHAT", "REQUEST", "OUTCOME"], &rows, &[0, 1], terminal::width())
@@ -112,6 +122,9 @@ mod tests {
         let sound = AuditVerified { rows: 3, head: [1; 32], wrong: None };
         assert!(verdict(&sound).starts_with("3 rows, the chain holds\nhead 0101"));
         let wrong = Some(WrongRow { number: 4, reason: "it is missing".into() });
-        assert!(verdict(&AuditVerified { wrong, ..sound }).starts_with("row 4 is wrong: it is missing\nthe 3 rows"));
+        assert!(
+            verdict(&AuditVerified { wrong, ..sound })
+                .starts_with("row 4 is wrong: it is missing\nthe 3 rows")
+        );
     }
 }

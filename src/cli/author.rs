@@ -11,6 +11,7 @@ use crate::store::Deed;
 pub(super) fn deed(command: &str, request: String) -> Deed {
     let name = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
     let name = name.filter(|name| !name.is_empty()).unwrap_or_else(|| "somebody".to_owned());
-    let number = std::fs::metadata("/proc/self").map(|own| format!(", uid {}", own.uid())).unwrap_or_default();
+    let number =
+        std::fs::metadata("/proc/self").map(|own| format!(", uid {}", own.uid())).unwrap_or_default();
     Deed::new(Clock::system().now(), format!("{name} (command line{number})"), command).asking(request)
 }

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::{
-    alerts, audit, backtest, check, completions, demo, draft, explain, generate, ledger, openapi, outbox, reference,
-    rejected, say, schema, search, serve, test, token, verify,
+    alerts, audit, backtest, check, completions, demo, draft, explain, generate, ledger, openapi, outbox,
+    reference, rejected, say, schema, search, serve, test, token, verify,
 };
 
 /// Watches the audit events of a software forge, finds what is out of order, tells people and blocks the account.

@@ -107,7 +107,10 @@ fn add(store: &Store, name: &str, role: Role, valid: Valid) -> anyhow::Result<Ex
     let request = format!("name {name:?}, role {}, {until}, id {}", role.name(), made.row.id);
     store.token_add(&made.row, &deed.asking(request)).context("no token was made")?;
     super::print(&format!("{}\n", made.text))?;
-    super::say(&format!("{name}: {}, {until}. It is shown this once; keep it where secrets are kept.", role.name()));
+    super::say(&format!(
+        "{name}: {}, {until}. It is shown this once; keep it where secrets are kept.",
+        role.name()
+    ));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -153,15 +156,26 @@ fn table(tokens: &[TokenRow], now: Timestamp) -> String {
         ]
     };
     let rows: Vec<Vec<String>> = tokens.iter().map(row).collect();
-    table::table(&["TOKEN", "NAME", "ROLE", "STATE", "EXPIRES", "LAST USED"], &rows, &[0, 2, 3], terminal::width())
+    table::table(
+        &["TOKEN", "NAME", "ROLE", "STATE", "EXPIRES", "LAST USED"],
+        &rows,
+        &[0, 2, 3],
+        terminal::width(),
+    )
 }
 
 fn revoke(store: &Store, wanted: &str) -> anyhow::Result<ExitCode> {
     let tokens = store.tokens()?;
-    let is_meant = |token: &&TokenRow| token.revoked_at.is_none() && (token.id == wanted || token.name == wanted);
+    let is_meant =
+        |token: &&TokenRow| token.revoked_at.is_none() && (token.id == wanted || token.name == wanted);
     let deed = author::deed("watchfire token revoke", String::new());
     match tokens.iter().find(is_meant) {
-        Some(token) if store.token_revoke(&token.id, &deed.asking(format!("name {:?}, id {}", token.name, token.id)))? => {
+        Some(token)
+            if store.token_revoke(
+                &token.id,
+                &deed.asking(format!("name {:?}, id {}", token.name, token.id)),
+            )? =>
+        {
             super::say(&format!("{} ({}) opens nothing any more", token.name, token.id));
             Ok(ExitCode::SUCCESS)
         }
@@ -182,7 +196,12 @@ mod tests {
         let store = Store::open(dir.path()).unwrap();
         let valid = parse_valid("90d").unwrap();
         add(&store, "soc", Role::Viewer, valid).unwrap();
-        assert!(add(&store, "soc", Role::Admin, valid).unwrap_err().chain().any(|e| e.to_string().contains("already")));
+        assert!(
+            add(&store, "soc", Role::Admin, valid)
+                .unwrap_err()
+                .chain()
+                .any(|e| e.to_string().contains("already"))
+        );
         assert!(add(&store, "-", Role::Admin, valid).unwrap_err().is::<super::super::Usage>());
         let token = store.tokens().unwrap().remove(0);
         assert_eq!(token.expires_at, Some(token.created_at.plus(Span::days(90))));
@@ -192,8 +211,12 @@ mod tests {
         assert_eq!(revoke(&store, "nobody").unwrap(), ExitCode::FAILURE);
         assert_eq!(revoke(&store, "soc").unwrap(), ExitCode::SUCCESS);
         assert_eq!(revoke(&store, &token.id).unwrap(), ExitCode::FAILURE);
-        let done: Vec<String> =
-            store.audit(&crate::store::AuditQuery::default()).unwrap().into_iter().map(|row| row.deed.what).collect();
+        let done: Vec<String> = store
+            .audit(&crate::store::AuditQuery::default())
+            .unwrap()
+            .into_iter()
+            .map(|row| row.deed.what)
+            .collect();
         assert_eq!(done, ["watchfire token revoke", "watchfire token add"]);
     }
 

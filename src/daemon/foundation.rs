@@ -11,7 +11,8 @@ use super::detection::Context as DetectionContext;
 use super::metrics::DetectionMetrics;
 use super::plan::Plan;
 use crate::api::{
-    Api, Control, ControlParts, Detection as Stage, Guard, Health, LogEvents, RulesStatus, ServerMetrics, router,
+    Api, Control, ControlParts, Detection as Stage, Guard, Health, LogEvents, RulesStatus, ServerMetrics,
+    router,
 };
 use crate::clock::Clock;
 use crate::config::Config;

@@ -41,7 +41,8 @@ impl Store {
         let conditions = conditions.join(" AND ");
         // SQLite reads a negative limit as none.
         values.push(Value::from(if query.limit == 0 { -1 } else { query.limit.cast_signed() as i64 }));
-        let sql = format!("{COLUMNS}{filter}{conditions} ORDER BY last_at DESC, position DESC, id DESC LIMIT ?");
+        let sql =
+            format!("{COLUMNS}{filter}{conditions} ORDER BY last_at DESC, position DESC, id DESC LIMIT ?");
         self.read(|connection| {
             let mut statement = connection.prepare_cached(&sql)?;
             let rows = statement.query_map(params_from_iter(values), columns)?;

@@ -129,11 +129,7 @@ fn columns(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
 }
 
 /// Adds a row, in the transaction of what it records.
-pub(super) fn record(
-    transaction: &Transaction<'_>,
-    deed: &Deed,
-    outcome: &str,
-) -> Result<u64, StoreError> {
+pub(super) fn record(transaction: &Transaction<'_>, deed: &Deed, outcome: &str) -> Result<u64, StoreError> {
     let (number, before) = head(transaction)?;
     let cut = |text: &str| -> String {
         let end = text.floor_char_boundary(TEXT_MAX);

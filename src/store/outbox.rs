@@ -3,7 +3,9 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params, params_from_iter};
 
-use super::{DeliveryKind, OutboxCounts, OutboxPlace, OutboxQuery, OutboxRow, OutboxState, Store, StoreError};
+use super::{
+    DeliveryKind, OutboxCounts, OutboxPlace, OutboxQuery, OutboxRow, OutboxState, Store, StoreError,
+};
 use crate::alert::AlertId;
 use crate::time::{Span, Timestamp};
 
@@ -74,7 +76,11 @@ impl Store {
     }
 
     /// Deliveries, newest first, at most `limit` (0: all); only those that stand so, if a state is given.
-    pub fn outbox_list(&self, state: Option<OutboxState>, limit: usize) -> Result<Vec<OutboxRow>, StoreError> {
+    pub fn outbox_list(
+        &self,
+        state: Option<OutboxState>,
+        limit: usize,
+    ) -> Result<Vec<OutboxRow>, StoreError> {
         self.outbox(&OutboxQuery { state, limit, ..OutboxQuery::default() })
     }
 

@@ -7,7 +7,9 @@ use super::{Deed, Store, StoreError, audit};
 use crate::time::Timestamp;
 
 /// What a token allows. Each role may do all that those before it may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Sees what was concluded and on what evidence: alerts, deliveries, rules, the ledger.
@@ -115,7 +117,8 @@ impl Store {
                 .prepare_cached(sql)?
                 .query_row([&token.name], |row| Ok((row.get(0)?, row.get(1)?)))?;
             if same > 0 {
-                let what = format!("there is a token `{}` already: revoke it, or take another name", token.name);
+                let what =
+                    format!("there is a token `{}` already: revoke it, or take another name", token.name);
                 return Err(StoreError::Conflict { what });
             }
             if usize::try_from(count).is_ok_and(|count| count >= TOKENS_MAX) {
@@ -193,8 +196,7 @@ fn insert(transaction: &Transaction<'_>, token: &TokenRow) -> Result<(), StoreEr
 /// A row whose role is not read yet.
 fn columns(row: &Row<'_>) -> rusqlite::Result<(TokenRow, i64)> {
     let time = |index| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(index)?.map(Timestamp));
-    let hash =
-        TokenHash { salt: row.get(3)?, hash: row.get(4)?, memory: row.get(5)?, passes: row.get(6)? };
+    let hash = TokenHash { salt: row.get(3)?, hash: row.get(4)?, memory: row.get(5)?, passes: row.get(6)? };
     let token = TokenRow {
         id: row.get(0)?,
         name: row.get(1)?,

@@ -10,8 +10,12 @@ const ME: &str = "/api/v1/me";
 #[tokio::test]
 async fn a_token_opens_what_its_role_reaches() {
     let setup = Setup::new(true);
-    let paths =
-        [(Role::Viewer, ME), (Role::Viewer, "/api/v1/alerts"), (Role::Analyst, "/api/v1/events"), (Role::Admin, "/api/v1/audit")];
+    let paths = [
+        (Role::Viewer, ME),
+        (Role::Viewer, "/api/v1/alerts"),
+        (Role::Analyst, "/api/v1/events"),
+        (Role::Admin, "/api/v1/audit"),
+    ];
     for role in Role::ALL {
         let token = setup.token(role.name(), role);
         for (needed, path) in paths {
@@ -52,11 +56,15 @@ async fn without_the_token_nobody_gets_in() {
 async fn an_expired_or_revoked_token_says_so_to_who_knows_its_secret() {
     let setup = Setup::new(false);
     let soon = setup.clock.now().plus(Span::minutes(5));
-    let (short, long) = (setup.token_until("short", Role::Viewer, Some(soon)), setup.token("long", Role::Viewer));
+    let (short, long) =
+        (setup.token_until("short", Role::Viewer, Some(soon)), setup.token("long", Role::Viewer));
     assert_eq!(setup.get(ME, &short).await.1["expires_at"], soon.to_string());
     setup.wait(Span::minutes(5));
     let (status, body) = setup.get(ME, &short).await;
-    assert_eq!((status, body["detail"].as_str()), (401, Some(format!("the token expired at {soon}").as_str())));
+    assert_eq!(
+        (status, body["detail"].as_str()),
+        (401, Some(format!("the token expired at {soon}").as_str()))
+    );
 
     assert_eq!(setup.get(ME, &long).await.0, 200);
     let (id, _) = key::parts(long.as_bytes()).unwrap();
@@ -120,7 +128,11 @@ async fn an_address_may_be_wrong_only_so_often() {
     let (status, headers, _) = setup.send(from("192.0.2.1", of("GET", ME, Some("guess")))).await;
     assert_eq!((status, headers[RETRY_AFTER].as_bytes()), (429, &b"6"[..]));
     assert_eq!(setup.json(from("192.0.2.2", of("GET", ME, Some("guess")))).await.0, 401);
-    assert_eq!(setup.json(from("192.0.2.1", of("GET", ME, Some(&good)))).await.0, 200, "who is known still gets in");
+    assert_eq!(
+        setup.json(from("192.0.2.1", of("GET", ME, Some(&good)))).await.0,
+        200,
+        "who is known still gets in"
+    );
     assert_eq!(setup.json(from("192.0.2.1", of("GET", ME, None))).await.0, 401, "no token is no guess");
     setup.wait(Span::seconds(6));
     assert_eq!(setup.json(from("192.0.2.1", of("GET", ME, Some("guess")))).await.0, 401);

@@ -18,7 +18,10 @@ async fn answer(router: Router, method: &str, path: &str) -> (u16, axum::http::H
 fn router() -> Router {
     let boom = || async { panic!("a handler fell over") };
     Router::new()
-        .route("/api/v1/boom", get(boom).layer(from_fn(async |request: Request, next: Next| next.run(request).await)))
+        .route(
+            "/api/v1/boom",
+            get(boom).layer(from_fn(async |request: Request, next: Next| next.run(request).await)),
+        )
         .route("/api/v1/plain", get(|| async { (StatusCode::UNSUPPORTED_MEDIA_TYPE, "in plain words") }))
         .route("/api/v1/post", post(|| async {}))
         .route("/other", get(|| async { (StatusCode::NOT_FOUND, "as it is") }))
@@ -34,7 +37,10 @@ async fn every_error_has_one_form() {
     ] {
         let (found, headers, body) = answer(router(), method.as_str(), path).await;
         assert_eq!((found, body["status"].as_u64()), (status, Some(status.into())), "{path}");
-        assert_eq!((body["code"].as_str(), headers["content-type"].to_str().unwrap()), (Some(code), "application/problem+json"));
+        assert_eq!(
+            (body["code"].as_str(), headers["content-type"].to_str().unwrap()),
+            (Some(code), "application/problem+json")
+        );
         assert_eq!(body["type"], format!("urn:watchfire:problem:{code}"));
         assert_eq!(headers["x-request-id"].len(), 16);
         assert_eq!(headers.contains_key(ALLOW), status == 405);
@@ -48,5 +54,9 @@ async fn headers_keep_answers_out_of_caches_and_frames() {
         assert_eq!(headers[name].to_str().unwrap(), value);
     }
     let (status, headers, _) = answer(router(), "GET", "/other").await;
-    assert_eq!((status, headers.contains_key(REQUEST_ID)), (404, false), "what is not the API's is left alone");
+    assert_eq!(
+        (status, headers.contains_key(REQUEST_ID)),
+        (404, false),
+        "what is not the API's is left alone"
+    );
 }

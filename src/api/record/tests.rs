@@ -31,7 +31,9 @@ async fn what_was_changed_and_what_was_refused_is_recorded_once() {
     let told: Vec<(&str, &str, &str)> = rows
         .iter()
         .rev()
-        .map(|row| (row["author"].as_str().unwrap(), row["what"].as_str().unwrap(), row["outcome"].as_str().unwrap()))
+        .map(|row| {
+            (row["author"].as_str().unwrap(), row["what"].as_str().unwrap(), row["outcome"].as_str().unwrap())
+        })
         .collect();
     let (admin, soc) = ("api.token (configuration)", format!("soc (wf_{id})"));
     let delete = format!("DELETE {path}");
@@ -51,7 +53,10 @@ async fn what_was_changed_and_what_was_refused_is_recorded_once() {
     let secret = token.rsplit('_').next().unwrap();
     assert!(!serde_json::to_string(&rows).unwrap().contains(secret));
     let (_, verified) = setup.get("/api/v1/audit/verify", CONFIGURED).await;
-    assert_eq!((&verified["intact"], &verified["rows"], &verified["head"]), (&json!(true), &json!(5), &rows[0]["hash"]));
+    assert_eq!(
+        (&verified["intact"], &verified["rows"], &verified["head"]),
+        (&json!(true), &json!(5), &rows[0]["hash"])
+    );
 }
 
 #[tokio::test]

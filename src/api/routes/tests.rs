@@ -61,16 +61,35 @@ async fn filled() -> Setup {
     let alerts: Vec<Alert> = (1..=6).map(alert).collect();
     let outbox = [delivery("d1", "a1", 1), delivery("d2", "a1", 2), delivery("d3", "a2", 2)];
     let ledger = LedgerEntry {
-        rule: "odd".into(), reason: LedgerReason::TooLate, count: 3, first: 1, last: 9, detail: None,
+        rule: "odd".into(),
+        reason: LedgerReason::TooLate,
+        count: 3,
+        first: 1,
+        last: 9,
+        detail: None,
     };
-    let commit = Commit { position: 9, at: NOW, alerts: &alerts, outbox: &outbox, ledger: &[ledger], snapshot: None };
+    let commit =
+        Commit { position: 9, at: NOW, alerts: &alerts, outbox: &outbox, ledger: &[ledger], snapshot: None };
     setup.store.commit(&commit).unwrap();
     setup.store.outbox_settle("d1", &Settlement::Dead { error: "404".to_owned() }, NOW).unwrap();
     for body in [b"never JSON".to_vec(), event(77).into_bytes(), vec![b'x'; 5_000]] {
         let reason = "was not understood".to_owned();
-        setup.store.reject(&NewRejected { source: "gitlab".to_owned(), received_at: NOW, reason, type_hint: None, body }).unwrap();
+        setup
+            .store
+            .reject(&NewRejected {
+                source: "gitlab".to_owned(),
+                received_at: NOW,
+                reason,
+                type_hint: None,
+                body,
+            })
+            .unwrap();
     }
-    let rule = |id: &str| format!("title: {id}\nid: {id}\nlevel: high\nlogsource: {{product: gitlab}}\ndetection: {{any: {{event_type: user_created}}, condition: any}}\n");
+    let rule = |id: &str| {
+        format!(
+            "title: {id}\nid: {id}\nlevel: high\nlogsource: {{product: gitlab}}\ndetection: {{any: {{event_type: user_created}}, condition: any}}\n"
+        )
+    };
     setup.rules.send_replace(Arc::new(status(&[&rule("odd"), &rule("even"), "title: broken\n"])));
     setup
 }
@@ -98,7 +117,11 @@ async fn walked(setup: &Setup, path: &str, key: &str) -> Vec<String> {
 fn operations_of(document: &Value) -> Vec<(String, String)> {
     let paths = document["paths"].as_object().unwrap();
     let of_path = |(path, item): (&String, &Value)| {
-        item.as_object().unwrap().keys().map(|method| (method.to_uppercase(), path.clone())).collect::<Vec<_>>()
+        item.as_object()
+            .unwrap()
+            .keys()
+            .map(|method| (method.to_uppercase(), path.clone()))
+            .collect::<Vec<_>>()
     };
     paths.iter().flat_map(of_path).collect()
 }
@@ -120,10 +143,14 @@ async fn every_documented_operation_answers_as_documented() {
             let answer = &operation["responses"][status.to_string()];
             assert!(answer.is_object(), "{method} {actual}: {status} is not documented: {body}");
             let kind = headers.get(CONTENT_TYPE).map(|kind| kind.to_str().unwrap().to_owned());
-            let kinds: Vec<String> = answer["content"].as_object().into_iter().flatten().map(|(kind, _)| kind.clone()).collect();
+            let kinds: Vec<String> =
+                answer["content"].as_object().into_iter().flatten().map(|(kind, _)| kind.clone()).collect();
             assert_eq!(kind.into_iter().collect::<Vec<_>>(), kinds, "{method} {actual}: {status}");
         }
-        assert!(operation["summary"].is_string() && operation["tags"].is_array(), "{method} {path} says nothing of itself");
+        assert!(
+            operation["summary"].is_string() && operation["tags"].is_array(),
+            "{method} {path} says nothing of itself"
+        );
         for error in ["400", "401", "429", "500", "503"] {
             assert!(operation["responses"][error].is_object(), "{method} {path}: {error}");
         }
@@ -204,16 +231,35 @@ async fn single_things_are_shown_whole() {
     assert_eq!((rejected["body"].as_str().unwrap().len(), &rejected["truncated"]), (5_000, &json!(false)));
     let (_, listed) = setup.get("/api/v1/rejected?limit=1", CONFIGURED).await;
     let listed = &listed["items"][0];
-    assert_eq!((listed["body"].as_str().unwrap().len(), &listed["truncated"], &listed["size"]), (4_096, &json!(true), &json!(5_000)));
+    assert_eq!(
+        (listed["body"].as_str().unwrap().len(), &listed["truncated"], &listed["size"]),
+        (4_096, &json!(true), &json!(5_000))
+    );
     let (_, rule) = setup.get("/api/v1/rules/odd", CONFIGURED).await;
-    assert_eq!((&rule["alerts"], &rule["last_alert_at"], &rule["kind"]), (&json!(3), &json!("2026-03-02T12:00:05.000Z"), &json!("single")));
+    assert_eq!(
+        (&rule["alerts"], &rule["last_alert_at"], &rule["kind"]),
+        (&json!(3), &json!("2026-03-02T12:00:05.000Z"), &json!("single"))
+    );
     let (_, loaded) = setup.get("/api/v1/rules/status", CONFIGURED).await;
     assert_eq!((&loaded["rules"], loaded["errors"].as_u64() > Some(0)), (&json!(2), true), "{loaded}");
     let (_, ledger) = setup.get("/api/v1/ledger", CONFIGURED).await;
-    assert_eq!(ledger["items"], json!([{"rule": "odd", "reason": "too_late", "count": 3, "first": 1, "last": 9, "detail": null}]));
+    assert_eq!(
+        ledger["items"],
+        json!([{"rule": "odd", "reason": "too_late", "count": 3, "first": 1, "last": 9, "detail": null}])
+    );
     let (_, counts) = setup.get("/api/v1/outbox/counts", CONFIGURED).await;
     assert_eq!(counts, json!({"pending": 2, "done": 0, "dead": 1}));
-    for missing in ["alerts/x", "outbox/x", "rules/x", "rejected/x", "rejected/99", "events/x", "events/10", "events/-1", "tokens/x"] {
+    for missing in [
+        "alerts/x",
+        "outbox/x",
+        "rules/x",
+        "rejected/x",
+        "rejected/99",
+        "events/x",
+        "events/10",
+        "events/-1",
+        "tokens/x",
+    ] {
         let (status, body) = setup.get(&format!("/api/v1/{missing}"), CONFIGURED).await;
         assert_eq!((status, body["code"].as_str()), (404, Some("not_found")), "{missing}");
     }
@@ -223,7 +269,10 @@ async fn single_things_are_shown_whole() {
 async fn a_dead_delivery_is_redriven_once_and_recorded() {
     let setup = filled().await;
     let (status, delivery) = setup.post("/api/v1/outbox/d1/redrive", CONFIGURED, json!(null)).await;
-    assert_eq!((status, &delivery["state"], &delivery["due_at"]), (200, &json!("pending"), &json!("2026-03-02T12:00:00.000Z")));
+    assert_eq!(
+        (status, &delivery["state"], &delivery["due_at"]),
+        (200, &json!("pending"), &json!("2026-03-02T12:00:00.000Z"))
+    );
     let (status, again) = setup.post("/api/v1/outbox/d1/redrive", CONFIGURED, json!(null)).await;
     assert_eq!((status, &again["code"]), (409, &json!("not_given_up")));
     assert_eq!(ids(&setup, "/api/v1/audit", "outcome").await, ["refused: 409 not_given_up", "done"]);
@@ -235,9 +284,14 @@ async fn a_dead_delivery_is_redriven_once_and_recorded() {
 async fn a_rejected_body_is_replayed_once_and_recorded() {
     let setup = filled().await;
     let replay = |id: &str| format!("/api/v1/rejected/{id}/replay");
-    assert_eq!(setup.post(&replay("2"), CONFIGURED, json!(null)).await, (200, json!({"stored": 1, "duplicates": 0})));
+    assert_eq!(
+        setup.post(&replay("2"), CONFIGURED, json!(null)).await,
+        (200, json!({"stored": 1, "duplicates": 0}))
+    );
     assert_eq!(setup.get("/api/v1/events/10", CONFIGURED).await.1["id"], "e77");
-    for (id, status, code) in [("2", 409, "already_replayed"), ("1", 422, "undecodable"), ("9", 404, "not_found")] {
+    for (id, status, code) in
+        [("2", 409, "already_replayed"), ("1", 422, "undecodable"), ("9", 404, "not_found")]
+    {
         let (found, body) = setup.post(&replay(id), CONFIGURED, json!(null)).await;
         assert_eq!((found, body["code"].as_str()), (status, Some(code)));
     }
@@ -272,7 +326,11 @@ async fn a_wrong_question_is_told_where_it_is_wrong() {
     let (_, alerts) = setup.get("/api/v1/alerts?limit=1", CONFIGURED).await;
     let cursor = alerts["next"].as_str().unwrap();
     let (status, body) = setup.get(&format!("/api/v1/outbox?cursor={cursor}"), CONFIGURED).await;
-    assert_eq!((status, &body["errors"][0]["parameter"]), (400, &json!("cursor")), "a cursor of another list");
+    assert_eq!(
+        (status, &body["errors"][0]["parameter"]),
+        (400, &json!("cursor")),
+        "a cursor of another list"
+    );
     let (_, body) = setup.get("/api/v1/events?q=author_id:7%20(", CONFIGURED).await;
     assert!(body["errors"][0]["at"].as_u64() > Some(0), "{body}");
     let long = format!("/api/v1/events?q={}", "x".repeat(5_000));

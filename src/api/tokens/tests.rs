@@ -11,8 +11,12 @@ const TOKENS: &str = "/api/v1/tokens";
 async fn a_token_is_made_used_and_revoked() {
     let setup = Setup::new(true);
     let (status, made) = setup.post(TOKENS, CONFIGURED, json!({"name": "ci", "role": "admin"})).await;
-    assert_eq!((status, &made["name"], &made["expires_at"]), (201, &json!("ci"), &json!("2027-03-02T12:00:00.000Z")));
-    let (token, path) = (made["token"].as_str().unwrap(), format!("{TOKENS}/{}", made["id"].as_str().unwrap()));
+    assert_eq!(
+        (status, &made["name"], &made["expires_at"]),
+        (201, &json!("ci"), &json!("2027-03-02T12:00:00.000Z"))
+    );
+    let (token, path) =
+        (made["token"].as_str().unwrap(), format!("{TOKENS}/{}", made["id"].as_str().unwrap()));
     let (_, me) = setup.get("/api/v1/me", token).await;
     assert_eq!((&me["id"], &me["name"], &me["role"]), (&made["id"], &json!("ci"), &json!("admin")));
     let (_, list) = setup.get(TOKENS, token).await;
@@ -44,7 +48,10 @@ async fn a_body_is_read_strictly() {
         assert!(answer["detail"].as_str().unwrap().contains(words), "{answer}");
     }
     let (_, answer) = setup.post(TOKENS, &token, json!({"name": "a", "rol": "viewer"})).await;
-    assert_eq!((&answer["help"], &answer["errors"][0]["field"]), (&json!("did you mean `role`?"), &json!("rol")));
+    assert_eq!(
+        (&answer["help"], &answer["errors"][0]["field"]),
+        (&json!("did you mean `role`?"), &json!("rol"))
+    );
     let raw = |kind: &'static str, body: String| {
         let mut request = of("POST", TOKENS, Some(&token));
         request.headers_mut().insert(CONTENT_TYPE, kind.parse().unwrap());

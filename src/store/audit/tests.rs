@@ -20,7 +20,9 @@ fn with_rows(rows: i64) -> (TempDir, Store) {
 /// Changes the file behind the store's back, as somebody who knows SQLite would.
 fn meddle(dir: &TempDir, sql: &str) {
     let connection = Connection::open(dir.path().join("control.db")).unwrap();
-    connection.execute_batch("DROP TRIGGER IF EXISTS audit_stays; DROP TRIGGER IF EXISTS audit_is_kept").unwrap();
+    connection
+        .execute_batch("DROP TRIGGER IF EXISTS audit_stays; DROP TRIGGER IF EXISTS audit_is_kept")
+        .unwrap();
     connection.execute_batch(sql).unwrap();
 }
 
@@ -57,8 +59,16 @@ fn the_first_wrong_row_is_named() {
         ("DELETE FROM audit WHERE number = 1", 1, "is missing"),
         ("DELETE FROM audit WHERE number >= 4", 4, "is missing, as is all after it"),
         ("DELETE FROM audit", 1, "is missing"),
-        ("INSERT INTO audit SELECT 0, at, author, address, what, request, outcome, hash FROM audit LIMIT 1", 0, "inserted"),
-        ("INSERT INTO audit SELECT 6, at, author, address, what, request, outcome, hash FROM audit LIMIT 1", 6, "is not what"),
+        (
+            "INSERT INTO audit SELECT 0, at, author, address, what, request, outcome, hash FROM audit LIMIT 1",
+            0,
+            "inserted",
+        ),
+        (
+            "INSERT INTO audit SELECT 6, at, author, address, what, request, outcome, hash FROM audit LIMIT 1",
+            6,
+            "is not what",
+        ),
         ("UPDATE audit_head SET hash = zeroblob(32)", 5, "the end of the chain"),
         ("UPDATE audit_head SET number = 4", 5, "past the end"),
     ];
