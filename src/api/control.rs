@@ -6,12 +6,13 @@ use std::sync::Arc;
 use tokio::sync::{Notify, watch};
 
 use super::health::Health;
-use super::lookup::{Events, LookupError};
+use super::lookup::Events;
 use super::problem::Problem;
 use super::rate::Pace;
 use super::rules::RulesStatus;
 use super::{ApiConfig, Guard};
 use crate::clock::Clock;
+use crate::search::SearchError;
 use crate::source::{Context, Intake, Source, Tokens};
 use crate::store::{Store, StoreError};
 
@@ -21,7 +22,7 @@ pub struct Control {
     /// Alerts, deliveries, tokens and so on.
     pub store: Store,
     /// Finds events.
-    pub events: Arc<dyn Events>,
+    pub events: Arc<Events>,
     /// How the rule files were read last.
     pub rules: watch::Receiver<Arc<RulesStatus>>,
     /// How the daemon is.
@@ -44,7 +45,7 @@ pub struct ControlParts {
     /// Alerts, deliveries, tokens and so on.
     pub store: Store,
     /// Finds events.
-    pub events: Arc<dyn Events>,
+    pub events: Arc<Events>,
     /// How the rule files were read last.
     pub rules: watch::Receiver<Arc<RulesStatus>>,
     /// Wakes the deliveries.
@@ -80,14 +81,17 @@ impl Control {
         Ok(asked.await.map_err(|error| lost(&error))??)
     }
 
-    /// Asks for events, on a thread that may wait for the disk.
+    /// Asks for events, on a thread that may wait for the disk, and look at many of them; so many questions are
+    /// answered at once, the others wait.
     pub(super) async fn find<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&dyn Events) -> Result<T, LookupError> + Send + 'static,
+        question: impl FnOnce(&Events) -> Result<T, SearchError> + Send + 'static,
     ) -> Result<T, Problem> {
+        let turn = self.guard.searches.acquire().await.map_err(|_| Problem::internal())?;
         let events = Arc::clone(&self.events);
-        let asked = tokio::task::spawn_blocking(move || question(&*events));
-        Ok(asked.await.map_err(|error| lost(&error))??)
+        let asked = tokio::task::spawn_blocking(move || question(&events)).await;
+        drop(turn);
+        Ok(asked.map_err(|error| lost(&error))??)
     }
 }
 

@@ -20,6 +20,8 @@ const VERIFIED_FOR_MS: i64 = 60_000;
 const LOOKED_FOR_MS: i64 = 1_000;
 /// Secrets checked at once: each takes a processor for milliseconds.
 const CHECKS_MAX: usize = 2;
+/// Searches at once: each may keep a processor busy for seconds.
+const SEARCHES_MAX: usize = 2;
 /// Wrong tokens from one address: ten at once, then one each six seconds.
 pub(super) const WRONG: Pace = Pace { cost_ms: 6_000, burst: 10 };
 
@@ -31,6 +33,7 @@ pub struct Guard {
     /// Wrong tokens, by address.
     pub(super) wrong: Accounts<IpAddr>,
     pub(super) checks: Semaphore,
+    pub(super) searches: Semaphore,
     /// By BLAKE3 of the token's text.
     verified: DashMap<[u8; 32], Verified>,
 }
@@ -59,6 +62,7 @@ impl Default for Guard {
             calls: Accounts::new(ACCOUNTS_MAX),
             wrong: Accounts::new(ACCOUNTS_MAX),
             checks: Semaphore::new(CHECKS_MAX),
+            searches: Semaphore::new(SEARCHES_MAX),
             verified: DashMap::new(),
         }
     }

@@ -41,5 +41,5 @@ impl From<LedgerEntry> for Unjudged {
     responses((status = 200, description = "The ledger", body = Page<Unjudged>)))]
 pub(super) async fn list(State(control): State<Arc<Control>>) -> Result<Json<Page<Unjudged>>, Problem> {
     let entries = control.ask(|store| store.ledger()).await?;
-    Ok(Json(Page::until(entries.into_iter().map(Unjudged::from).collect(), None)))
+    Ok(Json(Page::whole(entries.into_iter().map(Unjudged::from).collect())))
 }

@@ -121,9 +121,9 @@ impl<T> Page<T> {
         Self { items: rows.into_iter().map(show).collect(), next }
     }
 
-    /// A page that ends where it says.
-    pub(super) fn until(items: Vec<T>, next: Option<Cursor>) -> Self {
-        Self { items, next: next.map(|cursor| cursor.text()) }
+    /// A list that is one page.
+    pub(super) const fn whole(items: Vec<T>) -> Self {
+        Self { items, next: None }
     }
 }
 

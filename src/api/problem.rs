@@ -7,7 +7,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::lookup::LookupError;
+use super::page::no_cursor;
+use crate::search::SearchError;
 use crate::store::StoreError;
 
 /// Its media type.
@@ -202,10 +203,16 @@ impl From<StoreError> for Problem {
     }
 }
 
-impl From<LookupError> for Problem {
-    fn from(error: LookupError) -> Self {
-        tracing::error!(%error, "the log cannot be read");
-        Self::internal()
+impl From<SearchError> for Problem {
+    fn from(error: SearchError) -> Self {
+        match error {
+            SearchError::Cursor => no_cursor(),
+            SearchError::Stretches(_) => Self::bad("bad_parameter", error.to_string()),
+            SearchError::Log(_) | SearchError::Index(_) => {
+                tracing::error!(%error, "the log cannot be searched");
+                Self::internal()
+            }
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, watch};
 use tower::ServiceExt as _;
 
 use super::admit::Peer;
-use super::{Api, Control, ControlParts, Detection, Guard, Health, LogEvents, NewToken, RulesStatus, router};
+use super::{Api, Control, ControlParts, Detection, Events, Guard, Health, NewToken, RulesStatus, router};
 use crate::clock::Clock;
 use crate::decode::decode;
 use crate::engine::{Environment, RuleSet, compile};
@@ -89,7 +89,7 @@ impl Setup {
         let wake = Arc::new(Notify::new());
         let parts = ControlParts {
             store: store.clone(),
-            events: Arc::new(LogEvents::new(dir.path(), rules_in.clone())),
+            events: Arc::new(Events::new(dir.path(), rules_in.clone())),
             rules: rules_in,
             wake: Arc::clone(&wake),
             guard: Arc::new(Guard::default()),

@@ -107,7 +107,7 @@ pub(super) async fn me(caller: Caller) -> Json<Me> {
     responses((status = 200, description = "All tokens", body = Page<Token>)))]
 pub(super) async fn list(State(control): State<Arc<Control>>) -> Result<Json<Page<Token>>, Problem> {
     let rows = control.ask(|store| store.tokens()).await?;
-    Ok(Json(Page::until(rows.into_iter().map(Token::from).collect(), None)))
+    Ok(Json(Page::whole(rows.into_iter().map(Token::from).collect())))
 }
 
 /// Make a token

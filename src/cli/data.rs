@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use clap::Args;
 
+use crate::event::Catalogue;
 use crate::log::Reader;
+use crate::search::Searcher;
 use crate::store::Store;
 
 /// Where the daemon keeps its log and store.
@@ -17,9 +19,20 @@ pub(super) struct DataDir {
 }
 
 impl DataDir {
+    /// This folder.
+    #[cfg(test)]
+    pub(super) fn of(dir: &Path) -> Self {
+        Self { data_dir: dir.to_owned() }
+    }
+
     /// The log, to read only.
     pub(super) fn reader(&self) -> anyhow::Result<Reader> {
         reader(&self.data_dir)
+    }
+
+    /// What searches the log.
+    pub(super) fn searcher(&self, catalogue: Catalogue) -> anyhow::Result<Searcher> {
+        searcher(&self.data_dir, catalogue)
     }
 
     /// The store, to read only.
@@ -43,6 +56,12 @@ impl DataDir {
 pub(super) fn reader(dir: &Path) -> anyhow::Result<Reader> {
     check(dir, "log/hot.db")?;
     Ok(Reader::open(dir)?)
+}
+
+/// What searches the log in this folder.
+pub(super) fn searcher(dir: &Path, catalogue: Catalogue) -> anyhow::Result<Searcher> {
+    check(dir, "log/hot.db")?;
+    Ok(Searcher::open(dir, catalogue)?)
 }
 
 /// A wrong folder shall not look like an empty one.

@@ -11,6 +11,8 @@ mod demo;
 mod diagnostics;
 mod draft;
 mod explain;
+mod export;
+mod found;
 mod generate;
 mod history;
 mod ledger;
@@ -32,7 +34,11 @@ mod terminal;
 mod test;
 #[cfg(test)]
 mod testing;
+<<<<<<< HEAD
 mod token;
+=======
+mod trace;
+>>>>>>> h/index
 mod verify;
 
 pub use program::main;

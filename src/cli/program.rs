@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::{
-    alerts, audit, backtest, check, completions, demo, draft, explain, generate, ledger, openapi, outbox,
-    reference, rejected, say, schema, search, serve, test, token, verify,
+    alerts, audit, backtest, check, completions, demo, draft, explain, export, generate, ledger, openapi,
+    outbox, reference, rejected, say, schema, search, serve, test, token, trace, verify,
 };
 
 /// Watches the audit events of a software forge, finds what is out of order, tells people and blocks the account.
@@ -41,6 +41,10 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Find events in the daemon's log
     Search(search::SearchArgs),
+    /// Show what happened around one event
+    Trace(trace::TraceArgs),
+    /// Write found events to a file
+    Export(export::ExportArgs),
     /// List alerts, newest first
     Alerts(alerts::AlertsArgs),
     /// Show one alert: its events, and what was done about it
@@ -87,6 +91,8 @@ pub fn main() -> ExitCode {
         Command::Draft(args) => draft::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Search(args) => search::run(args),
+        Command::Trace(args) => trace::run(args),
+        Command::Export(args) => export::run(args),
         Command::Alerts(args) => alerts::list(args),
         Command::Alert(args) => alerts::show(args),
         Command::Outbox(args) => outbox::run(args),

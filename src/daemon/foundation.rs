@@ -11,7 +11,7 @@ use super::detection::Context as DetectionContext;
 use super::metrics::DetectionMetrics;
 use super::plan::Plan;
 use crate::api::{
-    Api, Control, ControlParts, Detection as Stage, Guard, Health, LogEvents, RulesStatus, ServerMetrics,
+    Api, Control, ControlParts, Detection as Stage, Guard, Health, Events, RulesStatus, ServerMetrics,
     router,
 };
 use crate::clock::Clock;
@@ -95,7 +95,7 @@ impl Foundation {
         let registry = Arc::new(std::mem::take(&mut self.registry));
         let control = ControlParts {
             store: self.store.clone(),
-            events: Arc::new(LogEvents::new(data_dir, rules.clone())),
+            events: Arc::new(Events::new(data_dir, rules.clone())),
             rules,
             wake: Arc::clone(&self.wake),
             guard: Arc::new(Guard::default()),

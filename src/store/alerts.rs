@@ -5,6 +5,7 @@ use rusqlite::{OptionalExtension as _, Row, Transaction, params, params_from_ite
 
 use super::{AlertPlace, AlertQuery, RuleAlerts, Store, StoreError, StoredAlert};
 use crate::alert::{Alert, AlertId, Level};
+use crate::event::Position;
 use crate::time::Timestamp;
 
 const COLUMNS: &str = "SELECT id, body, created_at, updated_at FROM alert";
@@ -56,6 +57,24 @@ impl Store {
             let sql = format!("{COLUMNS} WHERE id = ?1");
             let row = connection.prepare_cached(&sql)?.query_row([&id.0], columns).optional()?;
             row.map(parse).transpose()
+        })
+    }
+
+    /// The newest 100 alerts that ended after `since` and have the event at this position among their evidence.
+    pub fn alerts_citing(
+        &self,
+        position: Position,
+        since: Timestamp,
+    ) -> Result<Vec<StoredAlert>, StoreError> {
+        self.read(|connection| {
+            let sql = format!(
+                "{COLUMNS} WHERE last_at > ?1 AND merged_into IS NULL AND (position = ?2 OR EXISTS \
+                 (SELECT 1 FROM json_each(alert.body, '$.evidence') AS cited WHERE cited.value = ?2)) \
+                 ORDER BY last_at DESC, position DESC LIMIT 100"
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
+            let rows = statement.query_map(params![since.0, position.cast_signed()], columns)?;
+            rows.map(|row| parse(row?)).collect()
         })
     }
 

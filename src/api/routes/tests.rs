@@ -133,7 +133,7 @@ async fn every_documented_operation_answers_as_documented() {
     assert_eq!((status, &document["openapi"]), (200, &json!("3.1.0")));
     assert_eq!(document, serde_json::to_value(crate::api::document()).unwrap());
     let operations = operations_of(&document);
-    assert!(operations.len() >= 23, "{operations:?}");
+    assert!(operations.len() >= 25, "{operations:?}");
     for (method, path) in operations {
         let operation = &document["paths"][&path][method.to_lowercase()];
         for place in ["nowhere", "1", "a1", "d1", "odd"] {
@@ -208,6 +208,7 @@ async fn lists_are_filtered_and_walked_without_gaps() {
         ("/api/v1/events?q=type:user_created", "position", "8 6 4 2"),
         ("/api/v1/events?q=created_at:%3E2026-03-01T09:00:05Z%20author_id:0", "position", "9 6"),
         ("/api/v1/events?q=nothing-like-this", "position", ""),
+        ("/api/v1/events?order=oldest&q=type:user_created", "position", "2 4 6 8"),
     ] {
         let expected: Vec<&str> = expected.split_whitespace().collect();
         assert_eq!(ids(&setup, path, key).await, expected, "{path}");
@@ -266,6 +267,47 @@ async fn single_things_are_shown_whole() {
 }
 
 #[tokio::test]
+async fn events_are_counted_and_traced() {
+    let setup = filled().await;
+    let counts = async |query: &str| setup.get(&format!("/api/v1/counts{query}"), CONFIGURED).await;
+    let (status, all) = counts("").await;
+    let nothing = Value::Null;
+    assert_eq!(
+        (status, &all["total"], &all["complete"], &all["values"]),
+        (200, &json!(9), &json!(true), &nothing)
+    );
+    let (_, by) = counts("?by=author_id&limit=2&q=type:user_destroyed").await;
+    assert_eq!(by["values"], json!([{"value": "1", "events": 2}, {"value": "2", "events": 2}]), "{by}");
+    assert_eq!((&by["total"], &by["other_values"], &by["other_events"]), (&json!(5), &json!(1), &json!(1)));
+    let (_, per) = counts("?per=hour").await;
+    assert_eq!(per["stretches"], json!([{"start": "2026-03-01T09:00:00.000Z", "events": 9}]));
+    for (query, parameter) in [("?per=hour&by=x", "per"), ("?per=year", "per"), ("?by=", "by"), ("?q=(", "q")]
+    {
+        let (status, body) = counts(query).await;
+        assert_eq!(
+            (status, body["errors"][0]["parameter"].as_str()),
+            (400, Some(parameter)),
+            "{query}: {body}"
+        );
+    }
+
+    let (status, trace) = setup.get("/api/v1/events/2/trace?author=3s&limit=1", CONFIGURED).await;
+    assert_eq!((status, &trace["event"]["position"]), (200, &json!(2)), "{trace}");
+    let alerts: Vec<&Value> = trace["alerts"].as_array().unwrap().iter().map(|alert| &alert["id"]).collect();
+    assert_eq!(alerts, ["a5", "a4", "a3", "a2", "a1"]);
+    assert_eq!(trace["author"]["after"][0]["position"], 5, "the next one of author 2");
+    let query = trace["author"]["query"].as_str().unwrap().to_owned();
+    let encoded: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let found = ids(&setup, &format!("/api/v1/events?q={encoded}"), "position").await;
+    assert!(found.contains(&"5".to_owned()), "{query} finds {found:?}");
+    for (path, status) in
+        [("99/trace", 404), ("x/trace", 404), ("2/trace?author=soon", 400), ("2/trace?limit=0", 400)]
+    {
+        assert_eq!(setup.get(&format!("/api/v1/events/{path}"), CONFIGURED).await.0, status, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_dead_delivery_is_redriven_once_and_recorded() {
     let setup = filled().await;
     let (status, delivery) = setup.post("/api/v1/outbox/d1/redrive", CONFIGURED, json!(null)).await;
@@ -314,6 +356,8 @@ async fn a_wrong_question_is_told_where_it_is_wrong() {
         ("alerts?level=loud", "bad_parameter", None, "level"),
         ("alerts?since=then", "bad_parameter", None, "since"),
         ("alerts?cursor=!", "bad_parameter", None, "cursor"),
+        ("events?cursor=AAAA", "bad_parameter", None, "cursor"),
+        ("events?order=random", "bad_parameter", None, "order"),
         ("alerts?limit=1&limit=2", "bad_parameter", None, "limit"),
         ("outbox?state=gone", "bad_parameter", None, "state"),
         ("events?q=ip:(", "bad_query", None, "q"),
