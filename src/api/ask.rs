@@ -8,6 +8,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::problem::{Fault, Problem};
 use crate::rule::closest;
@@ -86,7 +87,8 @@ fn unknown(what: &str, name: &str, known: &[String], place: impl FnOnce(&mut Fau
     problem.help(help).fault(fault)
 }
 
-/// The body, a JSON object of at most 64 KiB, as `T` has it.
+/// The body, a JSON object of at most 64 KiB, as `T` has it. Words that are no JSON are 400; JSON that is not what is
+/// wanted is 422.
 #[derive(Debug)]
 pub(super) struct Sent<T>(pub(super) T);
 
@@ -101,7 +103,13 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
             return Err(problem.help("send it with `Content-Type: application/json`"));
         }
         let bytes = read(body).await?;
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| bad_body(&error))
+        let body: Value = serde_json::from_slice(&bytes)
+            .map_err(|error| Problem::bad("bad_json", format!("the body is no JSON: {error}")))?;
+        // A struct would be read from an array too.
+        if !body.is_object() {
+            return Err(unprocessable("the body must be a JSON object".to_owned()));
+        }
+        serde_json::from_value(body).map(Self).map_err(|error| bad_body(&error))
     }
 }
 
@@ -127,12 +135,8 @@ async fn read(body: Body) -> Result<Bytes, Problem> {
     })
 }
 
-/// Words that are no JSON are 400; JSON that is not what is wanted is 422.
 fn bad_body(error: &serde_json::Error) -> Problem {
     let text = error.to_string();
-    if !error.is_data() {
-        return Problem::bad("bad_json", format!("the body is no JSON: {text}"));
-    }
     let mut quoted = text.split('`').skip(1).step_by(2).map(str::to_owned);
     if text.starts_with("unknown field")
         && let Some(name) = quoted.next()
@@ -140,5 +144,9 @@ fn bad_body(error: &serde_json::Error) -> Problem {
         let known: Vec<String> = quoted.collect();
         return unknown("field", &name, &known, |fault, name| fault.field = Some(name));
     }
-    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unprocessable", text)
+    unprocessable(text)
+}
+
+fn unprocessable(detail: String) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unprocessable", detail)
 }
