@@ -34,11 +34,8 @@ mod terminal;
 mod test;
 #[cfg(test)]
 mod testing;
-<<<<<<< HEAD
 mod token;
-=======
 mod trace;
->>>>>>> h/index
 mod verify;
 
 pub use program::main;
