@@ -8,6 +8,8 @@ use utoipa::openapi::{
 };
 use utoipa::{PartialSchema as _, ToSchema as _};
 
+use super::counts::Per;
+use super::events::First;
 use super::problem::{Fault, PROBLEM_JSON, ProblemBody};
 use super::routes::registry;
 use crate::store::Role;
@@ -40,6 +42,9 @@ pub(super) fn blank() -> OpenApi {
     components.add_security_scheme(SCHEME, SecurityScheme::Http(bearer));
     components.schemas.insert(ProblemBody::name().into_owned(), ProblemBody::schema());
     components.schemas.insert(Fault::name().into_owned(), Fault::schema());
+    // Only parameters have these, whose schemas are not gathered.
+    components.schemas.insert(First::name().into_owned(), First::schema());
+    components.schemas.insert(Per::name().into_owned(), Per::schema());
     let license = LicenseBuilder::new().name("MIT OR Apache-2.0").identifier(Some("MIT OR Apache-2.0"));
     let info = InfoBuilder::new()
         .title("Watchfire")
@@ -90,6 +95,12 @@ pub(super) fn complete(operation: &mut Operation, role: Role, is_get: bool) {
     add(429, "This token called too often, or too many wrong tokens came from this address");
     add(500, "It failed; the daemon's log says why");
     add(503, "The store cannot be written or read at present");
+    // These two come from below, where the request is not yet one of the API: they have no body.
+    for (status, about) in
+        [("414", "The address is too long"), ("431", "The header is larger than `limits.header`")]
+    {
+        responses.entry(status.to_owned()).or_insert_with(|| RefOr::T(Response::new(about)));
+    }
     if is_get {
         responses
             .entry("304".to_owned())
