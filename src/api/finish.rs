@@ -1,11 +1,11 @@
 //! The outermost layer: what every answer of the API has, whatever happened inside.
 
 use axum::extract::Request;
+use axum::http::HeaderValue;
 use axum::http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
 };
-use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -62,12 +62,7 @@ fn as_problem(response: Response) -> Response {
     if !is_error || response.extensions().get::<Code>().is_some() {
         return response;
     }
-    let allow = response.headers().get(ALLOW).and_then(|value| value.to_str().ok());
-    match (status, allow) {
-        (StatusCode::METHOD_NOT_ALLOWED, Some(allow)) => Problem::method(&allow.replace(',', ", ")),
-        _ => Problem::of(status),
-    }
-    .into_response()
+    Problem::of(status).into_response()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What goes wrong, as RFC 9457 has it: `application/problem+json`.
 
 use axum::body::Body;
-use axum::http::header::{ALLOW, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -128,12 +128,6 @@ impl Problem {
             .help("/api/v1/openapi.json has all paths")
     }
 
-    /// 405, with what the path does take.
-    pub(super) fn method(allow: &str) -> Self {
-        let detail = format!("this path takes {allow} only");
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail).header(ALLOW, allow)
-    }
-
     /// 409 for what does not go together with how things stand.
     pub(super) fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, code, detail)
@@ -176,6 +170,8 @@ impl Problem {
         let code = match status {
             StatusCode::BAD_REQUEST => "bad_request",
             StatusCode::NOT_FOUND => "not_found",
+            // The router adds `Allow` further out.
+            StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
             StatusCode::PAYLOAD_TOO_LARGE => "body_too_large",
             StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported_media_type",
             StatusCode::UNPROCESSABLE_ENTITY => "unprocessable",

@@ -33,6 +33,8 @@ impl<K: Eq + Hash + Clone> Accounts<K> {
     pub(super) fn take(&self, key: &K, now: Timestamp, pace: Pace) -> Result<(), i64> {
         let mut paid_at = self.paid_at.entry(self.account(key, now)).or_insert(now.0);
         let paid = within(*paid_at, now, pace);
+        // Kept also when it refuses: it may have been far ahead, from before the clock was set back.
+        *paid_at = paid;
         let wait = wait(paid, now, pace);
         if wait > 0 {
             return Err(wait);
@@ -44,8 +46,11 @@ impl<K: Eq + Hash + Clone> Accounts<K> {
     /// Whether a call would be let through; nothing is charged.
     pub(super) fn ask(&self, key: &K, now: Timestamp, pace: Pace) -> Result<(), i64> {
         let key = Some(key.clone());
-        let found = self.paid_at.get(&key).or_else(|| self.paid_at.get(&None));
-        let wait = found.map_or(0, |paid_at| wait(within(*paid_at, now, pace), now, pace));
+        let found = self.paid_at.get_mut(&key).or_else(|| self.paid_at.get_mut(&None));
+        let wait = found.map_or(0, |mut paid_at| {
+            *paid_at = within(*paid_at, now, pace);
+            wait(*paid_at, now, pace)
+        });
         if wait > 0 { Err(wait) } else { Ok(()) }
     }
 

@@ -1,5 +1,5 @@
 use axum::Router;
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use axum::middleware::from_fn;
 use axum::routing::{get, post};
 use serde_json::Value;
@@ -43,7 +43,7 @@ async fn every_error_has_one_form() {
         );
         assert_eq!(body["type"], format!("urn:watchfire:problem:{code}"));
         assert_eq!(headers["x-request-id"].len(), 16);
-        assert_eq!(headers.contains_key(ALLOW), status == 405);
+        assert_eq!(headers.contains_key(axum::http::header::ALLOW), status == 405);
     }
 }
 
