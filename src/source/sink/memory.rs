@@ -7,7 +7,6 @@ use crate::event::{Event, Position};
 use crate::log::{AppendError, NewEvent, Receipt};
 use crate::source::SourceError;
 use crate::store::{NewRejected, Rejected};
-use crate::time::Timestamp;
 
 /// Shared by the test and its sink.
 #[derive(Debug, Clone, Default)]
