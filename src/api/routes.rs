@@ -92,9 +92,12 @@ type Methods = UtoipaMethodRouter<Arc<Control>>;
 /// Puts the checks before a path that its description asks for, and completes the description.
 fn at(role: Role, (schemas, mut paths, methods): Methods) -> Methods {
     let mut known = Vec::new();
-    for (method, operation) in paths.paths.values_mut().flat_map(operations) {
-        known.push((method.clone(), query_names(operation)));
-        complete(operation, role, method == Method::GET);
+    for (path, item) in &mut paths.paths {
+        for (method, operation) in operations(item) {
+            known.push((method.clone(), query_names(operation)));
+            operation.operation_id = operation.operation_id.take().map(|handler| operation_id(path, handler));
+            complete(operation, role, method == Method::GET);
+        }
     }
     let known: Arc<[(Method, Vec<String>)]> = known.into();
     let check = move |request: Request, next: Next| {
@@ -102,6 +105,12 @@ fn at(role: Role, (schemas, mut paths, methods): Methods) -> Methods {
         async move { checked(role, &known, request, next).await }
     };
     (schemas, paths, methods.layer(from_fn(check)))
+}
+
+/// `alerts_list`: what the path is about, and the handler's name; once, where the two are the same.
+fn operation_id(path: &str, handler: String) -> String {
+    let about = path.split('/').nth(3).unwrap_or_default();
+    if about == handler { handler } else { format!("{about}_{handler}") }
 }
 
 async fn checked(

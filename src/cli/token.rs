@@ -205,9 +205,11 @@ mod tests {
         assert!(add(&store, "-", Role::Admin, valid).unwrap_err().is::<super::super::Usage>());
         let token = store.tokens().unwrap().remove(0);
         assert_eq!(token.expires_at, Some(token.created_at.plus(Span::days(90))));
-        let shown = table(&[token.clone()], token.created_at);
+        let shown = table(std::slice::from_ref(&token), token.created_at);
         assert!(shown.contains(&format!("wf_{}_…", token.id)) && shown.contains("good"), "{shown}");
-        assert!(table(&[token.clone()], token.created_at.plus(Span::days(91))).contains("expired"));
+        assert!(
+            table(std::slice::from_ref(&token), token.created_at.plus(Span::days(91))).contains("expired")
+        );
         assert_eq!(revoke(&store, "nobody").unwrap(), ExitCode::FAILURE);
         assert_eq!(revoke(&store, "soc").unwrap(), ExitCode::SUCCESS);
         assert_eq!(revoke(&store, &token.id).unwrap(), ExitCode::FAILURE);

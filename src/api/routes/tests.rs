@@ -49,7 +49,7 @@ fn delivery(id: &str, alert: &str, seconds: i64) -> OutboxRow {
 fn event(number: u32) -> String {
     format!(
         r#"{{"id":"e{number}","created_at":"2026-03-01T09:00:{number:02}Z","event_type":"{}","author_id":{},"entity_id":1}}"#,
-        if number % 2 == 0 { "user_created" } else { "user_destroyed" },
+        if number.is_multiple_of(2) { "user_created" } else { "user_destroyed" },
         number % 3
     )
 }
