@@ -19,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::admit::Peer;
 use crate::time::Span;
 
 /// How long a connection without a request is waited for when stopping.
@@ -95,11 +96,14 @@ pub async fn serve(
     finish(open, limits.stop_time).await
 }
 
+/// A connection, and where it comes from.
+type Accepted = (TcpStream, Peer);
+
 /// A free slot first, then a connection: what exceeds the limit waits outside.
-async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<(Accepted, OwnedSemaphorePermit)> {
     let slot = Arc::clone(slots).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, slot)),
+        Ok((stream, address)) => Some(((stream, Peer(address.ip())), slot)),
         Err(error) => {
             // Out of file handles, or the peer is gone already. A moment's pause, or this would spin.
             tracing::warn!(%error, "cannot accept a connection");
@@ -128,7 +132,7 @@ struct Connection {
 }
 
 impl Connection {
-    async fn run(self, stream: TcpStream, slot: OwnedSemaphorePermit) {
+    async fn run(self, (stream, peer): Accepted, slot: OwnedSemaphorePermit) {
         self.metrics.open.inc();
         self.metrics.accepted.inc();
         // Answers are small and complete: waiting to fill a packet only delays them.
@@ -140,7 +144,9 @@ impl Connection {
         let service = service_fn(move |request: Request<Incoming>| {
             asked.cancel();
             let router = routers.borrow().clone();
-            let answer = TowerToHyperService::new(router).call(request.map(Body::new));
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(peer);
+            let answer = TowerToHyperService::new(router).call(request);
             async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
         });
         let connection = self.builder.serve_connection(TokioIo::new(stream), service);

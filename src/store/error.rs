@@ -48,6 +48,12 @@ pub enum StoreError {
         /// Which row: `delivery 01ab…`.
         what: String,
     },
+    /// It does not go together with what is there.
+    #[error("{what}")]
+    Conflict {
+        /// What is in the way, and what to do.
+        what: String,
+    },
 }
 
 const fn advice(found: i64, known: i64) -> &'static str {

@@ -3,7 +3,7 @@
 use rusqlite::{Transaction, params};
 
 use super::outbox::state_code;
-use super::{OutboxState, Outcome, Settlement, Store, StoreError};
+use super::{Deed, OutboxState, Outcome, Settlement, Store, StoreError, audit};
 use crate::log::fault;
 use crate::time::{Span, Timestamp};
 
@@ -37,13 +37,18 @@ impl Store {
     }
 
     /// Makes a delivery that was given up pending again, due at once and with its tries counted anew; false
-    /// if there is none that was given up under this id.
-    pub fn redrive(&self, id: &str, now: Timestamp) -> Result<bool, StoreError> {
+    /// if there is none that was given up under this id. Who did it is recorded in the same transaction.
+    pub fn redrive(&self, id: &str, deed: &Deed) -> Result<bool, StoreError> {
         self.write(|transaction| {
             let sql = "UPDATE outbox SET state = ?2, due_at = ?3, attempts = 0, settled_at = NULL \
                        WHERE id = ?1 AND state = ?4";
-            let values = params![id, state_code(OutboxState::Pending), now.0, state_code(OutboxState::Dead),];
-            Ok(transaction.prepare_cached(sql)?.execute(values)? > 0)
+            let values =
+                params![id, state_code(OutboxState::Pending), deed.at.0, state_code(OutboxState::Dead)];
+            let is_done = transaction.prepare_cached(sql)?.execute(values)? > 0;
+            if is_done {
+                audit::record(transaction, deed, "done")?;
+            }
+            Ok(is_done)
         })
     }
 }
