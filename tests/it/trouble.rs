@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use watchfire::log::Reader;
 
-use crate::harness::{TOKEN, as_gitlab, at, client, deed, figure, stored};
+use crate::harness::{TOKEN, as_gitlab, at, client, deed, figure, stored, until};
 use crate::process::{Place, Program};
 use crate::stream::{deleted_rule, waiting_rules};
 use crate::world::World;
@@ -141,12 +141,10 @@ async fn a_full_disk_refuses_and_recovers_by_itself() {
     program.killer().kill();
     assert_eq!(kept(&place.data()), taken);
     let program = place.spawn(place.command());
-    if program.ready().await {
-        program.stop().await;
-    } else {
-        let said = program.log();
-        assert!(said.contains("No space left") || said.contains("full"), "{said}");
-    }
+    let says = |what: &str| program.log().contains(what);
+    let has_said = || says("watchfire accepts events") || says("No space left") || says("disk is full");
+    until(has_said, || program.log()).await;
+    program.killer().kill();
     assert_eq!(kept(&place.data()), taken);
 }
 
