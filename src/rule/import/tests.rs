@@ -218,3 +218,21 @@ fn paths_lead_where_they_are_written() {
     assert_eq!(imports("a.rhai", "/*\nimport: p.yaml\n*/\nfn on_event() {}\n"), ["p.yaml"]);
     assert_eq!(imports("a.yml", "title: import\n"), Vec::<String>::new());
 }
+
+#[test]
+fn a_rule_is_left_out_when_what_it_imports_has_a_wrong_key() {
+    let rule = "title: A\nimport: p.yaml\nlogsource: {product: gitlab}\ndetection: {a: {event_type: x}, condition: a}\n";
+    for (pack, wrong) in [("suppres: 1h\n", "suppres"), ("tags: [t]\nid: shared\n", "id")] {
+        let files = [("r/a.yml", rule), ("r/p.yaml", pack)];
+        assert_eq!(read(&files).rules.len(), 0, "{pack}");
+        let told = told(&files);
+        assert!(
+            told.iter().any(|line| line.starts_with("r/a.yml:2:9") && line.contains("p.yaml")),
+            "{told:#?}"
+        );
+        assert!(told.iter().any(|line| line.starts_with("r/p.yaml:") && line.contains(wrong)), "{told:#?}");
+    }
+    let deep = [("r/a.yml", rule), ("r/p.yaml", "import: q.yaml\n"), ("r/q.yaml", "suppres: 1h\n")];
+    assert_eq!(read(&deep).rules.len(), 0);
+    assert_eq!(read(&[("r/a.yml", rule), ("r/p.yaml", "suppress: 1h\n")]).rules.len(), 1);
+}
