@@ -64,8 +64,9 @@ impl<'f> Packs<'f> {
     /// Looks at a pack by itself.
     pub(super) fn check(&self, path: &str, root: &Yaml, report: &mut Report) {
         let Some(entries) = read::map(root, "a file to import", report) else { return };
+        let errors = report.errors();
         check_keys(entries, report);
-        let is_whole = self.gather(path, entries, report).is_some();
+        let is_whole = self.gather(path, entries, report).is_some() && report.errors() == errors;
         let known = vars::declared(entries, report);
         if !self.imported.contains(&straight(path)) {
             let place = entries.first().map_or(root.place, |(key, _)| key.place);

@@ -196,7 +196,13 @@ fn a_pack_that_nobody_imports_is_told() {
     );
     let rule = rule("import: pack.yaml", "'${t}'");
     let found = told(&[("a.yml", &rule), ("pack.yaml", "id: x\nvars: {t: 1}\n")]);
-    assert_eq!(found, ["pack.yaml:1:1+2 `id` belongs into a rule, not into what rules import: remove it"]);
+    assert_eq!(
+        found,
+        [
+            "a.yml:2:9+9 `pack.yaml` has keys that are wrong there: correct the imported file first",
+            "pack.yaml:1:1+2 `id` belongs into a rule, not into what rules import: remove it"
+        ]
+    );
     let found = told(&[("a.yml", &rule), ("pack.yaml", "vars: {t: 1}\n---\nvars: {t: 1}\n")]);
     assert!(found.iter().any(|told| told.contains("`pack.yaml` has several documents")), "{found:#?}");
 }
