@@ -4,16 +4,18 @@
 //! behaviour is counted by its *alerts*: each counts once, at its first moment, and is told when the watermark has
 //! passed that moment, since until then a late event may show that it began earlier.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::ruleset::{Follower, Told, Unit};
 use super::weave::{Called, by_name, is_called};
-use crate::detect::{Detector, Hit};
+use crate::detect::Detector;
 use crate::rule::ast::{Behavior, Body, Correlation, Kind};
 use crate::rule::{Diagnostic, Severity};
 use crate::time::Span;
 
 /// The rules that add up scores, and their keys.
+use crate::tuple;
 pub(super) fn risks(units: &[Unit]) -> Vec<(u32, Vec<String>)> {
     let is_risk = |unit: &Unit| matches!(unit.detector, Detector::Risk(_));
     let risks = (0..).zip(units).filter(|(_, unit)| is_risk(unit));
@@ -28,7 +30,7 @@ pub(super) fn score_at_once(unit: &Unit) -> Option<Box<str>> {
 
 /// A score as the value of a hit.
 pub(super) fn score_of(score: f64, unit: &Unit) -> Box<str> {
-    format!("{score}{}{}", Hit::SEPARATOR, unit.rule.id).into()
+    tuple::value([score.to_string().as_str(), &unit.rule.id]).into()
 }
 
 /// Links every rule to those that count its alerts, and ranks them.
@@ -154,18 +156,17 @@ fn diagnostic(unit: &Unit, severity: Severity, message: String, help: String) ->
 impl Follower {
     /// What an alert is to the follower: the key and the value of its hit.
     pub(super) fn told(&self, unit: &Unit, key: &str, score: u32) -> Option<(Box<str>, Option<Box<str>>)> {
-        let parts: Vec<&str> = key.split_terminator(Hit::SEPARATOR).collect();
+        let parts: Vec<Cow<'_, str>> = tuple::of_key(key).collect();
         let mut own = String::new();
         for place in &self.keys {
-            own.push_str(parts.get(*place)?);
-            own.push(Hit::SEPARATOR);
+            tuple::end(parts.get(*place)?, &mut own);
         }
         let value = match &self.value {
             Told::Fields(places) if places.is_empty() => None,
             Told::Fields(places) => {
                 let values: Option<Vec<&str>> =
-                    places.iter().map(|place| parts.get(*place).copied()).collect();
-                Some(values?.join("\u{1f}").into())
+                    places.iter().map(|place| parts.get(*place).map(|part| &**part)).collect();
+                Some(tuple::value(values?).into())
             }
             Told::Score if score > 0 => Some(score_of(f64::from(score) / 1000.0, unit)),
             Told::Score => Some(score_of(unit.rule.score?, unit)),

@@ -8,6 +8,8 @@ mod conclude;
 mod effects;
 mod ghosts;
 mod judge;
+#[cfg(test)]
+mod key_tests;
 mod limits;
 mod room;
 mod ruleset;

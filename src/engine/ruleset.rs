@@ -12,6 +12,7 @@ use crate::event::{Catalogue, Entry, Event, Format, Position};
 use crate::matcher::{Matcher, Scratch};
 use crate::rule::ast::Rule;
 use crate::time::Timestamp;
+use crate::tuple;
 
 /// One rule, ready to run. Its place in the set is its detector's number.
 #[derive(Debug)]
@@ -278,11 +279,10 @@ fn hit(
     let mut key = String::with_capacity(16);
     for field in &emit.keys {
         match (scratch.text(*field, raw), emit.missing) {
-            (Some(text), _) => key.push_str(text),
-            (None, Missing::Group) => {}
+            (Some(text), _) => tuple::end(text, &mut key),
+            (None, Missing::Group) => tuple::end("", &mut key),
             (None, Missing::Ledger) => return Err(LedgerReason::MissingKey),
         }
-        key.push(Hit::SEPARATOR);
     }
     let value = match &emit.fixed {
         Some(fixed) => Some(fixed.clone()),
@@ -298,32 +298,20 @@ fn hit(
     })
 }
 
-/// The value the detector looks at, several joined by unit separators.
+/// The value the detector looks at, of several fields a tuple.
 fn value(emit: &Emit, raw: &str, scratch: &Scratch) -> Result<Option<Box<str>>, LedgerReason> {
-    let needed = emit.values.len() - emit.optional;
-    let mut joined: Option<String> = None;
+    let mut parts: SmallVec<[&str; 4]> = SmallVec::new();
     for (index, field) in emit.values.iter().enumerate() {
-        let text = match scratch.text(*field, raw) {
+        parts.push(match scratch.text(*field, raw) {
             Some(text) => text,
-            None if index >= needed => "",
+            None if index + emit.optional >= emit.values.len() => "",
             None => return Err(LedgerReason::MissingKey),
-        };
-        match &mut joined {
-            None if emit.values.len() == 1 => {
-                return if emit.number.fits(text) {
-                    Ok(Some(text.into()))
-                } else {
-                    Err(LedgerReason::NotANumber)
-                };
-            }
-            None => joined = Some(text.to_owned()),
-            Some(joined) => {
-                joined.push(Hit::SEPARATOR);
-                joined.push_str(text);
-            }
-        }
+        });
     }
-    Ok(joined.map(Into::into))
+    if let [text] = *parts && !emit.number.fits(text) {
+        return Err(LedgerReason::NotANumber);
+    }
+    Ok((!parts.is_empty()).then(|| tuple::value(parts).into()))
 }
 
 impl Number {
@@ -341,9 +329,9 @@ impl Unit {
     /// The key a hit's text stands for, with the names of its fields.
     #[must_use]
     pub fn key(&self, text: &str) -> crate::alert::Key {
-        let values = text.split_terminator(Hit::SEPARATOR);
+        let values = tuple::of_key(text);
         let pairs = self.key_names.iter().zip(values).filter(|(_, value)| !value.is_empty());
-        crate::alert::Key(pairs.map(|(name, value)| (name.clone(), value.to_owned())).collect())
+        crate::alert::Key(pairs.map(|(name, value)| (name.clone(), value.into_owned())).collect())
     }
 
     /// Its id, shared.

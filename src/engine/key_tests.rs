@@ -1,0 +1,137 @@
+//! Whose an alert is: keys that senders cannot forge, amounts that are not cut, and what a changed rule forgets.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::alert::{Alert, LedgerReason};
+use crate::decode::decode;
+use crate::event::{Catalogue, Entry, Event, Format};
+use crate::rule::{Lists, RuleFile, load};
+use crate::script::{Cage, ListTable};
+use crate::time::{Span, Timestamp};
+
+const START: Timestamp = Timestamp(1_790_000_000_000);
+
+fn rules(texts: &[&str]) -> Arc<RuleSet> {
+    let file = |(number, text): (usize, &&str)| RuleFile {
+        path: format!("{number}.yml").into(),
+        text: (*text).to_owned(),
+    };
+    let files: Vec<RuleFile> = texts.iter().enumerate().map(file).collect();
+    let loaded = load(&files, &Lists::default());
+    assert!(!loaded.has_errors(), "{:#?}", loaded.diagnostics);
+    let environment = Environment {
+        catalogue: Arc::new(Catalogue::built_in()),
+        cage: Arc::new(Cage::new(Arc::new(ListTable::default()))),
+        lateness: Span::seconds(5),
+        today: START,
+    };
+    Arc::new(compile(loaded.rules, &loaded.filters, &environment).rules)
+}
+
+/// A rule with this behaviour, over events of type `x`, and more of its keys.
+fn rule(behavior: &str, more: &str) -> String {
+    format!(
+        "title: A rule\nid: a-rule\nlogsource: {{product: gitlab}}\ndetection:\n  a: {{event_type: x}}\n  \
+         b: {{event_type: y}}\n  condition: a or b\nbehavior: {behavior}\n{more}"
+    )
+}
+
+/// What a run found.
+struct Found {
+    alerts: Vec<Alert>,
+    missed: Vec<LedgerReason>,
+}
+
+/// Runs a rule over events of type `x`, each given as its second and the fields it has beside.
+fn run(text: &str, events: &[(i64, Value)]) -> Found {
+    let raw = events.iter().map(|(second, fields)| (*second, fields.to_string())).collect::<Vec<_>>();
+    run_raw(text, &raw)
+}
+
+fn run_raw(text: &str, events: &[(i64, String)]) -> Found {
+    let limits = Limits { lateness: Span::seconds(5), ..Limits::default() };
+    let mut engine = Engine::new(rules(&[text]), Arc::new(Catalogue::built_in()), limits);
+    let (mut effects, mut alerts, mut missed) = (Effects::default(), BTreeMap::new(), Vec::new());
+    let mut take = |effects: &mut Effects| {
+        alerts.extend(effects.alerts.iter().map(|opened| (opened.alert.id.clone(), opened.alert.clone())));
+        missed.extend(effects.ledger.iter().map(|entry| entry.reason));
+        effects.clear();
+    };
+    for (position, (second, fields)) in (1..).zip(events) {
+        let time = START.plus(Span::seconds(*second));
+        let rest = fields.strip_prefix('{').unwrap();
+        let kind = if fields.contains("event_type") { "" } else { "\"event_type\":\"x\"," };
+        let body = format!("{{\"id\":\"e{position}\",{kind}\"created_at\":\"{time}\",{rest}");
+        let source: Arc<str> = "gitlab".into();
+        let event = decode(Format::Gitlab, &source, body.into_bytes().into(), None, time).unwrap().event;
+        engine.handle(&Entry::Event(Event { position, ..event }), &mut effects);
+        take(&mut effects);
+    }
+    engine.finish(START.plus(Span::days(2)), &mut effects);
+    take(&mut effects);
+    let alerts = alerts.into_values().filter(|alert| alert.merged_into.is_none()).collect();
+    Found { alerts, missed }
+}
+
+fn keys(found: &Found) -> Vec<Value> {
+    let mut alerts: Vec<&Alert> = found.alerts.iter().collect();
+    alerts.sort_by_key(|alert| alert.started_at);
+    alerts.iter().map(|alert| Value::Object(alert.key.to_json())).collect()
+}
+
+#[test]
+fn a_text_cannot_say_whose_an_alert_is() {
+    let text = rule("{by: [user_agent, author_id], within: 10s, at_least: 2}", "");
+    let forged = json!({"user_agent": "x\u{1f}1", "author_id": 66});
+    let found = run(&text, &[(0, forged.clone()), (1, forged.clone())]);
+    assert_eq!(keys(&found), [forged]);
+}
+
+#[test]
+fn parts_that_join_to_one_text_stay_apart() {
+    let (left, right) = (("a", "b\u{1f}c"), ("a\u{1f}b", "c"));
+    let event =
+        |(agent, name): (&str, &str)| json!({"user_agent": agent, "author_name": name, "author_id": 7});
+    let by = rule("{by: [user_agent, author_name], within: 10s, at_least: 2}", "");
+    assert!(run(&by, &[(0, event(left)), (1, event(right))]).alerts.is_empty());
+    let distinct = rule("{by: author_id, distinct: [user_agent, author_name], within: 10s, at_least: 2}", "");
+    assert_eq!(run(&distinct, &[(0, event(left)), (1, event(right))]).alerts.len(), 1);
+    let change = rule("{by: author_id, change: [user_agent, author_name]}", "");
+    assert_eq!(run(&change, &[(0, event(left)), (1, event(right))]).alerts.len(), 1);
+}
+
+#[test]
+fn the_rule_above_gets_the_key_as_it_is() {
+    let inner = rule("{by: [user_agent, author_id], within: 10s, at_least: 2}", "");
+    let outer = "title: Above\nid: above\ncorrelation: {type: event_count, rules: [a-rule], \
+                 group-by: [author_id], timespan: 1h, condition: {gte: 1}}\n";
+    let forged = json!({"user_agent": "x\u{1f}1\u{1b}", "author_id": 66});
+    let found = run(&format!("{inner}---\n{outer}"), &[(0, forged.clone()), (1, forged)]);
+    assert_eq!(keys(&found), [json!({"author_id": 66})]);
+}
+
+#[test]
+fn a_rare_value_is_told_of_whose_it_is() {
+    let text =
+        rule("{by: [user_agent, author_id], rare: author_name, history: 1d, below: 50%, min_events: 3}", "");
+    let mut events: Vec<(i64, Value)> = (0..9)
+        .map(|second| (second, json!({"user_agent": "git", "author_id": 1, "author_name": "ann"})))
+        .collect();
+    let forged = json!({"user_agent": "x\u{1f}1", "author_id": 66, "author_name": "bob"});
+    events.push((60, forged));
+    assert_eq!(keys(&run(&text, &events)), [json!({"user_agent": "x\u{1f}1", "author_id": 66})]);
+}
+
+#[test]
+fn whole_numbers_beyond_64_bits_are_not_rounded_into_one() {
+    let text = rule("{by: author_id, within: 10s, at_least: 2}", "");
+    let event = |second: i64, id: &str| (second, format!("{{\"author_id\":{id}}}"));
+    let (one, other) = ("123456789012345678901234567890123", "123456789012345678901234567890124");
+    assert!(run_raw(&text, &[event(0, one), event(1, other)]).alerts.is_empty());
+    let found = run_raw(&text, &[event(0, one), event(1, one)]);
+    assert_eq!(keys(&found), [json!({"author_id": one})]);
+}
