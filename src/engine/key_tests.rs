@@ -135,3 +135,37 @@ fn whole_numbers_beyond_64_bits_are_not_rounded_into_one() {
     let found = run_raw(&text, &[event(0, one), event(1, one)]);
     assert_eq!(keys(&found), [json!({"author_id": one})]);
 }
+
+#[test]
+fn amounts_are_counted_exactly_or_not_at_all() {
+    let event = |amount: Value| (0, json!({"author_id": 7, "details": {"v": amount}}));
+    let max = rule("{by: author_id, max: details.v, within: 10s, at_least: 9000000000000}", "");
+    let sum = rule("{by: author_id, sum: details.v, within: 10s, at_least: 10000000000000}", "");
+    for amount in [json!(10_000_000_000_000_u64), json!(1e13), json!("1e13"), json!("10000000000000")] {
+        for text in [&max, &sum] {
+            let found = run(text, &[event(amount.clone())]);
+            assert_eq!(
+                (found.alerts.len(), &*found.missed),
+                (0, &[LedgerReason::OutOfRange][..]),
+                "{amount}"
+            );
+        }
+    }
+    let half = event(json!(5_000_000_000_000_u64));
+    assert_eq!(run(&sum, &[half.clone(), half]).alerts.len(), 1);
+    let spike = rule("{by: author_id, spike: {of: sum details.v, bucket: 1h, history: 14d}}", "");
+    assert_eq!(run(&spike, &[event(json!(1e13))]).missed, [LedgerReason::OutOfRange]);
+}
+
+#[test]
+fn a_number_among_blanks_is_a_number() {
+    let text = rule("{by: author_id, sum: details.n, within: 10s, at_least: 5}", "");
+    for amount in [" 5", "5 ", "5\n", "+5"] {
+        let found = run(&text, &[(0, json!({"author_id": 7, "details": {"n": amount}}))]);
+        assert_eq!((found.alerts.len(), found.missed.len()), (1, 0), "{amount:?}");
+    }
+    for amount in ["inf", "nan", "5 5"] {
+        let found = run(&text, &[(0, json!({"author_id": 7, "details": {"n": amount}}))]);
+        assert_eq!(found.missed, [LedgerReason::NotANumber], "{amount:?}");
+    }
+}

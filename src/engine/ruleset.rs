@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use crate::alert::LedgerReason;
 use crate::decode::{DecodeError, Strength, decode, finish, id, utf8};
 use crate::detect::{Detector, Hit};
-use crate::event::{Catalogue, Entry, Event, Format, Position};
+use crate::event::{Catalogue, Entry, Event, Format, Position, millionths, number};
 use crate::matcher::{Matcher, Scratch};
 use crate::rule::ast::Rule;
 use crate::time::Timestamp;
@@ -76,9 +76,9 @@ pub(super) struct Emit {
 pub(super) enum Number {
     /// Any.
     No,
-    /// A finite number.
+    /// A number that has room: see [`millionths`].
     Any,
-    /// A number that is not negative.
+    /// Such a number that is not negative.
     NotNegative,
 }
 
@@ -308,20 +308,22 @@ fn value(emit: &Emit, raw: &str, scratch: &Scratch) -> Result<Option<Box<str>>, 
             None => return Err(LedgerReason::MissingKey),
         });
     }
-    if let [text] = *parts && !emit.number.fits(text) {
-        return Err(LedgerReason::NotANumber);
+    if let [text] = *parts {
+        emit.number.check(text)?;
     }
     Ok((!parts.is_empty()).then(|| tuple::value(parts).into()))
 }
 
 impl Number {
-    fn fits(self, text: &str) -> bool {
-        let number = || text.trim().parse::<f64>().ok().filter(|number| number.is_finite());
-        match self {
-            Self::No => true,
-            Self::Any => number().is_some(),
-            Self::NotNegative => number().is_some_and(|number| number >= 0.0),
+    fn check(self, text: &str) -> Result<(), LedgerReason> {
+        if self == Self::No {
+            return Ok(());
         }
+        let number = number(text).ok_or(LedgerReason::NotANumber)?;
+        if self == Self::NotNegative && number < 0.0 {
+            return Err(LedgerReason::NotANumber);
+        }
+        millionths(text).map(drop).ok_or(LedgerReason::OutOfRange)
     }
 }
 
