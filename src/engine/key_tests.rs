@@ -169,3 +169,27 @@ fn a_number_among_blanks_is_a_number() {
         assert_eq!(found.missed, [LedgerReason::NotANumber], "{amount:?}");
     }
 }
+
+#[test]
+fn nobody_forms_a_group_of_their_own_for_what_is_rare_too() {
+    let text = |missing: &str| {
+        rule(
+            &format!(
+                "{{by: author_name, rare: user_agent, history: 1d, below: 50%, min_events: 3{missing}}}"
+            ),
+            "",
+        )
+    };
+    let mut events: Vec<(i64, Value)> =
+        (0..9).map(|second| (second, json!({"author_name": "ann", "user_agent": "git"}))).collect();
+    events.push((60, json!({"user_agent": "curl"})));
+    let found = run(&text(", missing: group"), &events);
+    assert_eq!((keys(&found), found.missed.len()), (vec![json!({})], 0));
+    let found = run(&text(""), &events);
+    assert_eq!((found.alerts.len(), &*found.missed), (0, &[LedgerReason::MissingKey][..]));
+    let peers = rule(
+        "{by: author_name, rare: user_agent, peers: entity_path, history: 1d, below: 50%, min_events: 3, missing: group}",
+        "",
+    );
+    assert_eq!(run(&peers, &events).missed.len(), 10, "among whom it is rare must be known");
+}

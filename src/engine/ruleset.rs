@@ -1,5 +1,6 @@
 //! A compiled set of rules: matchers per format, and what each match means to which detector.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -61,8 +62,8 @@ pub(super) struct Emit {
     pub(super) keys: SmallVec<[usize; 2]>,
     /// Field numbers of the value the detector looks at.
     pub(super) values: SmallVec<[usize; 1]>,
-    /// How many of the last values may be missing; they are empty then.
-    pub(super) optional: usize,
+    /// Which of the values may be missing; they are empty then.
+    pub(super) optional: Range<usize>,
     /// Whether the value must be a number.
     pub(super) number: Number,
     /// A fixed value in place of fields, for risk.
@@ -304,7 +305,7 @@ fn value(emit: &Emit, raw: &str, scratch: &Scratch) -> Result<Option<Box<str>>, 
     for (index, field) in emit.values.iter().enumerate() {
         parts.push(match scratch.text(*field, raw) {
             Some(text) => text,
-            None if index + emit.optional >= emit.values.len() => "",
+            None if emit.optional.contains(&index) => "",
             None => return Err(LedgerReason::MissingKey),
         });
     }
