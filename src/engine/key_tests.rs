@@ -193,3 +193,18 @@ fn nobody_forms_a_group_of_their_own_for_what_is_rare_too() {
     );
     assert_eq!(run(&peers, &events).missed.len(), 10, "among whom it is rare must be known");
 }
+
+#[test]
+fn what_steps_have_in_common_does_not_split_alerts() {
+    let text =
+        |suppress: &str| rule("{by: entity_id, sequence: [a, b], same: author_id, within: 10s}", suppress);
+    let step = |kind: &str, author: u8| json!({"event_type": kind, "author_id": author, "entity_id": 5});
+    let events =
+        [(0, step("x", 1)), (1, step("y", 1)), (20, step("x", 2)), (21, step("y", 2)), (22, step("y", 1))];
+    let found = run(&text("suppress: 1h\n"), &events);
+    assert_eq!(keys(&found), [json!({"entity_id": 5})]);
+    assert_eq!(found.alerts[0].findings, 2);
+    assert_eq!(run(&text(""), &events).alerts.len(), 2, "further apart than `suppress`");
+    let crossed = [(0, step("x", 1)), (1, step("y", 2))];
+    assert!(run(&text(""), &crossed).alerts.is_empty());
+}

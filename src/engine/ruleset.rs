@@ -329,6 +329,11 @@ impl Number {
 }
 
 impl Unit {
+    /// The key of alerts, of a state's key: that one also tells apart what `same` names.
+    pub(super) fn own_key<'k>(&self, key: &'k str) -> &'k str {
+        tuple::split(key, self.key_names.len()).0
+    }
+
     /// The key a hit's text stands for, with the names of its fields.
     #[must_use]
     pub fn key(&self, text: &str) -> crate::alert::Key {
