@@ -7,15 +7,17 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::ruleset::{Follower, Told, Unit};
 use super::weave::{Called, by_name, is_called};
 use crate::detect::Detector;
 use crate::rule::ast::{Behavior, Body, Correlation, Kind};
 use crate::rule::{Diagnostic, Severity};
 use crate::time::Span;
+use crate::tuple;
 
 /// The rules that add up scores, and their keys.
-use crate::tuple;
 pub(super) fn risks(units: &[Unit]) -> Vec<(u32, Vec<String>)> {
     let is_risk = |unit: &Unit| matches!(unit.detector, Detector::Risk(_));
     let risks = (0..).zip(units).filter(|(_, unit)| is_risk(unit));
@@ -101,13 +103,10 @@ fn follow(
 /// The rules whose scores a risk adds up.
 fn add_up((number, risk): (u32, &Unit), units: &[Unit], (links, diagnostics): Found<'_>) {
     for (of, unit) in units.iter().enumerate() {
-        let may_score = unit.rule.score.is_some() || matches!(unit.detector, Detector::Script(_));
-        let is_risk = matches!(unit.detector, Detector::Risk(_));
-        if !may_score || is_risk || score_at_once(unit).is_some() {
+        if !may_score(unit) || score_at_once(unit).is_some() {
             continue;
         }
-        let place = |field: &String| unit.key_names.iter().position(|name| name == field);
-        if let Some(keys) = risk.key_names.iter().map(place).collect() {
+        if let Some(keys) = places(risk, unit) {
             links.push((of, Follower { detector: number, role: 0, keys, value: Told::Score }));
         } else if unit.rule.score.is_some() {
             let message = format!(
@@ -120,6 +119,24 @@ fn add_up((number, risk): (u32, &Unit), units: &[Unit], (links, diagnostics): Fo
             diagnostics.push(diagnostic(unit, Severity::Warning, message, help));
         }
     }
+}
+
+fn may_score(unit: &Unit) -> bool {
+    let has_score = unit.rule.score.is_some() || matches!(unit.detector, Detector::Script(_));
+    has_score && !matches!(unit.detector, Detector::Risk(_))
+}
+
+/// Where the fields of a risk's key stand in the key of a rule.
+fn places(risk: &Unit, unit: &Unit) -> Option<SmallVec<[usize; 2]>> {
+    let place = |field: &String| unit.key_names.iter().position(|name| name == field);
+    risk.key_names.iter().map(place).collect()
+}
+
+/// The rules whose scores a risk adds up, by their matches or by their alerts.
+pub(super) fn scorers<'u>(risk: &Unit, units: &'u [Unit]) -> impl Iterator<Item = (usize, &'u Unit)> {
+    units.iter().enumerate().filter(move |(_, unit)| {
+        may_score(unit) && (score_at_once(unit).is_some() || places(risk, unit).is_some())
+    })
 }
 
 /// A rule comes after all whose alerts it counts. The loader lets no circle through; the bound is for who does not

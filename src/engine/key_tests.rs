@@ -208,3 +208,68 @@ fn what_steps_have_in_common_does_not_split_alerts() {
     let crossed = [(0, step("x", 1)), (1, step("y", 2))];
     assert!(run(&text(""), &crossed).alerts.is_empty());
 }
+
+const INNER: &str = "title: Inner\nid: inner\nname: inner\nlogsource: {product: gitlab}\n\
+                     detection: {a: {event_type: x}, condition: a}\n";
+
+fn above(id: &str, below: &str) -> String {
+    format!(
+        "title: Rule {id}\nid: {id}\nname: {id}\ncorrelation: {{type: event_count, rules: [{below}], \
+         group-by: [author_id], timespan: 1h, condition: {{gte: 2}}}}\n"
+    )
+}
+
+const RISK: &str = "title: Risk\nid: risk\nlogsource: {product: gitlab}\n\
+                    behavior: {by: author_id, risk: {half_life: 1d, at_least: 100}}\n";
+
+/// The ids of the rules that mean something else in the second set.
+fn changed(before: &[&str], after: &[&str]) -> Vec<String> {
+    let (before, after) = (rules(before), rules(after));
+    let is_new = |unit: &&Unit| before.unit(unit.id()).is_none_or(|old| old.fingerprint != unit.fingerprint);
+    after.units().iter().filter(is_new).map(|unit| unit.id().to_string()).collect()
+}
+
+#[test]
+fn a_rule_over_rules_changes_with_all_that_lie_below() {
+    let (middle, top, other) = (
+        above("middle", "inner"),
+        above("top", "middle"),
+        rule("{by: author_id, within: 1h, at_least: 3}", ""),
+    );
+    for texts in [[&*middle, &top], [&*top, &middle]] {
+        let before = [INNER, texts[0], texts[1], &other];
+        let inner = INNER.replace("event_type: x", "event_type: z");
+        let mut expected = vec!["inner".to_owned(), "middle".to_owned(), "top".to_owned()];
+        let mut found = changed(&before, &[&inner, texts[0], texts[1], &other]);
+        (expected.sort(), found.sort());
+        assert_eq!(found, expected);
+        let filter = "title: Not ours\nid: not-ours\nlogsource: {product: gitlab}\n\
+                      filter: {rules: [inner], selection: {author_id: 1}, condition: not selection}\n";
+        let mut found = changed(&before, &[INNER, texts[0], texts[1], &other, filter]);
+        found.sort();
+        assert_eq!(found, expected);
+        assert!(
+            changed(&before, &[&other, texts[1], texts[0], INNER]).is_empty(),
+            "their order means nothing"
+        );
+    }
+}
+
+#[test]
+fn a_risk_changes_with_what_it_adds_up() {
+    let scored = format!("{INNER}score: 10\n");
+    let more = format!("{INNER}score: 20\n");
+    let other = rule("{by: author_id, within: 1h, at_least: 3}", "score: 5\n");
+    let unscored = rule("{by: author_id, within: 1h, at_least: 3}", "");
+    let before = [&*scored, &other, RISK];
+    assert!(changed(&before, &[RISK, &other, &scored]).is_empty());
+    assert_eq!(changed(&before, &[&more, &other, RISK]), ["risk"]);
+    assert_eq!(changed(&before, &[&scored, &unscored, RISK]), ["risk"]);
+    assert_eq!(changed(&before, &[&scored.replace("type: x", "type: z"), &other, RISK]), ["inner", "risk"]);
+    assert_eq!(
+        changed(&before, &[&scored, &other.replace("least: 3", "least: 4"), RISK]),
+        ["a-rule", "risk"]
+    );
+    let quiet = INNER.replace("inner", "quiet");
+    assert_eq!(changed(&before, &[&scored, &other, &quiet, RISK]), ["quiet"]);
+}

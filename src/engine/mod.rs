@@ -11,6 +11,7 @@ mod judge;
 #[cfg(test)]
 mod key_tests;
 mod limits;
+mod meaning;
 mod room;
 mod ruleset;
 #[cfg(test)]
