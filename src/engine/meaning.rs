@@ -3,7 +3,7 @@
 use super::chain::scorers;
 use super::compile::Environment;
 use super::ruleset::Unit;
-use super::weave::{by_name, filters_of};
+use super::weave::{Called, by_name, filters_of};
 use crate::detect::Detector;
 use crate::rule::ast::{Body, Filter, Rule};
 
@@ -27,7 +27,8 @@ const DEPTH_MAX: usize = 64;
 
 /// A rule over rules means something else when one of those does, and so on upwards.
 pub(super) fn include_bases(units: &mut [Unit]) {
-    let bases: Vec<Vec<Base>> = (0..units.len()).map(|number| bases(number, units)).collect();
+    let called = by_name(units);
+    let bases: Vec<Vec<Base>> = units.iter().map(|unit| bases(unit, units, &called)).collect();
     let own: Vec<[u8; 16]> = units.iter().map(|unit| unit.fingerprint).collect();
     for _ in 0..DEPTH_MAX {
         let before: Vec<[u8; 16]> = units.iter().map(|unit| unit.fingerprint).collect();
@@ -54,10 +55,8 @@ struct Base {
     adds: Vec<u8>,
 }
 
-fn bases(number: usize, units: &[Unit]) -> Vec<Base> {
-    let Some(unit) = units.get(number) else { return Vec::new() };
+fn bases(unit: &Unit, units: &[Unit], called: &Called<'_>) -> Vec<Base> {
     if let Body::Correlation(correlation) = &unit.rule.body {
-        let called = by_name(units);
         let found = correlation.rules.iter().filter_map(|name| called.get(name.as_str()));
         return found.map(|(number, _)| Base { number: *number as usize, adds: Vec::new() }).collect();
     }
