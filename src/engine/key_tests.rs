@@ -241,7 +241,8 @@ fn a_rule_over_rules_changes_with_all_that_lie_below() {
         let inner = INNER.replace("event_type: x", "event_type: z");
         let mut expected = vec!["inner".to_owned(), "middle".to_owned(), "top".to_owned()];
         let mut found = changed(&before, &[&inner, texts[0], texts[1], &other]);
-        (expected.sort(), found.sort());
+        expected.sort();
+        found.sort();
         assert_eq!(found, expected);
         let filter = "title: Not ours\nid: not-ours\nlogsource: {product: gitlab}\n\
                       filter: {rules: [inner], selection: {author_id: 1}, condition: not selection}\n";
