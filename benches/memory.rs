@@ -105,7 +105,7 @@ impl Feed {
     fn event(&mut self, author: u64, time: Timestamp) {
         let event = &mut self.event;
         (event.time, event.received_at, event.position) = (time, time, event.position + 1);
-        let key = format!("{author}{}", Hit::SEPARATOR).into();
+        let key = watchfire::tuple::key([author.to_string().as_str()]).into();
         let hit = Hit { detector: 0, role: 0, key, value: None, time, position: event.position };
         self.hits.hits.clear();
         self.hits.hits.push(hit);

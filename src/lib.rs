@@ -4,6 +4,7 @@
 
 // The core: pure, synchronous, without clock or I/O.
 pub mod time;
+pub mod tuple;
 pub mod enrich;
 pub mod event;
 pub mod decode;

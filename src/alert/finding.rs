@@ -183,6 +183,8 @@ pub enum LedgerReason {
     WindowFull,
     /// The field that is measured holds no number, or a negative one where amounts are added.
     NotANumber,
+    /// The number that is measured is too large to be kept exactly.
+    OutOfRange,
 }
 
 /// One line of the ledger: what a rule could not judge, and why.

@@ -69,6 +69,7 @@ pub(super) const fn words(reason: LedgerReason) -> &'static str {
         LedgerReason::ScriptFailed => "the script failed",
         LedgerReason::WindowFull => "one key had more events than a window keeps",
         LedgerReason::NotANumber => "the measured field holds no number, or a negative one in a sum",
+        LedgerReason::OutOfRange => "the measured number is beyond ±9,223,372,036,854",
     }
 }
 

@@ -70,6 +70,11 @@ impl Report {
         self.wants_alerts
     }
 
+    /// Whether the ids of events are still asked for when all is judged.
+    pub(super) fn cites_at_end(&self) -> bool {
+        self.mode == Mode::Alerts
+    }
+
     pub(super) fn silent() -> Self {
         Self { mode: Mode::Summary, wants_alerts: true }
     }

@@ -376,5 +376,6 @@ const fn reason(reason: LedgerReason) -> &'static str {
         LedgerReason::ScriptFailed => "script_failed",
         LedgerReason::WindowFull => "window_full",
         LedgerReason::NotANumber => "not_a_number",
+        LedgerReason::OutOfRange => "out_of_range",
     }
 }

@@ -83,12 +83,14 @@ impl DormantSpec {
         let of_before =
             known.chain(state.settled).find(|(time, _)| *time == before).map(|(_, position)| position);
         let evidence: Vec<Position> = of_before.into_iter().chain([new.position]).collect();
-        let days = new.time.since(before).0 as f64 / 86_400_000.0;
+        let silence = new.time.since(before);
+        let days = silence.0 as f64 / 86_400_000.0;
+        let silent = if days < 2.0 { whole(silence).to_string() } else { format!("{days:.0} days") };
         Some(Completion {
             time: new.time,
             position: new.position,
             value: days.floor(),
-            reason: format!("first event after {days:.0} days of silence (at least {})", self.silence),
+            reason: format!("first event after {silent} of silence (at least {})", self.silence),
             evidence: Evidence::sample(evidence.into_iter()),
             held: smallvec![(new.time, new.instead_of)],
             score: None,

@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 use crate::alert::Finding;
 use crate::event::Position;
 use crate::time::Timestamp;
+use crate::tuple;
 
 /// One event that touches one detector: the only thing that crosses from matching to detection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,9 +15,9 @@ pub struct Hit {
     pub detector: u32,
     /// What the event is to the detector: the step of a sequence, the rule of a correlation; else 0.
     pub role: u16,
-    /// The group: the values of the key fields, each ended by a unit separator.
+    /// The group: the values of the key fields, as a key of [`crate::tuple`].
     pub key: Box<str>,
-    /// The value the detector looks at, if it looks at one; tuples joined by unit separators.
+    /// The value the detector looks at, if it looks at one, as a value of [`crate::tuple`].
     pub value: Option<Box<str>>,
     /// When, in event time.
     pub time: Timestamp,
@@ -25,9 +26,6 @@ pub struct Hit {
 }
 
 impl Hit {
-    /// Ends each part of a key and stands between the parts of a value.
-    pub const SEPARATOR: char = '\u{1f}';
-
     /// The value as 8 bytes of a BLAKE3 hash: windows keep this, not the text. (A fast hash would let somebody
     /// choose names that count as one.)
     #[must_use]
@@ -38,10 +36,12 @@ impl Hit {
 
 /// A value for people: its parts joined by commas, cut where it gets long.
 pub(super) fn shown(value: &str) -> String {
-    let cut = value.char_indices().nth(SHOWN_MAX).map(|(end, _)| end);
-    let text = value.get(..cut.unwrap_or(value.len())).unwrap_or_default();
-    let more = if cut.is_some() { "…" } else { "" };
-    format!("{}{more}", text.replace(Hit::SEPARATOR, ", "))
+    let mut text = tuple::shown(value);
+    if let Some((end, _)) = text.char_indices().nth(SHOWN_MAX) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 /// How many characters of a value people are shown, and states keep.

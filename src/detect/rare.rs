@@ -1,5 +1,5 @@
 //! A value that hardly any of the peers shows. The state's key is the peers' group; a hit's value is the alert's key
-//! and then the looked-at fields, joined by unit separators.
+//! and then the looked-at fields, as one tuple.
 //!
 //! Of the N events of the group before an event, n show its value, and K different values are known, its own included.
 //! Its share is estimated as `(n + 1/2) / (N + K/2)` (Krichevsky and Trofimov, "The performance of universal encoding",
@@ -19,6 +19,7 @@ use super::hit::{Completion, Evidence, Hit, Outcome, hash, shown};
 use super::{size, sorted};
 use crate::event::Position;
 use crate::time::{Span, Timestamp};
+use crate::tuple;
 
 /// A value that hardly any of the peers shows.
 #[derive(Debug, Clone)]
@@ -119,14 +120,7 @@ impl RareSpec {
     }
 
     fn pending(&self, hit: &Hit) -> Pending {
-        let mut key = String::new();
-        let mut value = hit.value.as_deref().unwrap_or_default();
-        for _ in 0..self.key_fields {
-            let (part, rest) = value.split_once(Hit::SEPARATOR).unwrap_or((value, ""));
-            key.push_str(part);
-            key.push(Hit::SEPARATOR);
-            value = rest;
-        }
+        let (key, value) = tuple::split(hit.value.as_deref().unwrap_or_default(), self.key_fields);
         let (time, position) = (hit.time, hit.position);
         let text = shown(value).into();
         Pending { time, position, value: hash(value), is_judged: false, key: key.into(), text }

@@ -215,7 +215,8 @@ fn figure(sum: u128) -> String {
 /// What a hit says.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to what fits")]
 fn score(hit: &Hit) -> Option<Score> {
-    let (number, rule) = hit.value.as_deref()?.split_once(Hit::SEPARATOR)?;
+    let mut parts = crate::tuple::of_value(hit.value.as_deref()?);
+    let (number, rule) = (parts.next()?, parts.next()?);
     let thousandths = (number.parse::<f64>().ok()? * 1000.0).round().clamp(0.0, SCORE_MAX) as u32;
     let score = Score { time: hit.time, position: hit.position, rule: rule.into(), thousandths };
     (thousandths > 0).then_some(score)

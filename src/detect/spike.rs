@@ -333,7 +333,7 @@ fn held(calendar: &Calendar, bucket: i64) -> (Timestamp, Timestamp) {
 /// What an event adds: 1, or of sums its number in thousandths; one that is below zero adds nothing.
 fn amount(of: &SpikeOf, hit: &Hit) -> u64 {
     let SpikeOf::Sum(_) = of else { return 1 };
-    let number: f64 = hit.value.as_deref().and_then(|text| text.trim().parse().ok()).unwrap_or(0.0);
+    let number: f64 = hit.value.as_deref().and_then(crate::event::number).unwrap_or(0.0);
     // `as` saturates, and makes 0 of what is no number.
     (number * THOUSANDTHS).round() as u64
 }

@@ -215,9 +215,9 @@ impl TravelSpec {
 
 /// What a hit says.
 fn place(value: &str) -> Option<Place> {
-    let mut parts = value.split(Hit::SEPARATOR);
+    let mut parts = crate::tuple::of_value(value);
     let address = parts.next()?.into();
-    let mut figure = || parts.next()?.trim().parse::<f64>().ok().filter(|number| number.is_finite());
+    let mut figure = || crate::event::number(&parts.next()?);
     let (latitude, longitude) = (figure()?, figure()?);
     let radius_km = figure().filter(|radius| *radius >= 0.0).unwrap_or(RADIUS_KM);
     Some(Place { address, latitude, longitude, radius_km, events: VecDeque::new() })

@@ -4,14 +4,18 @@
 //! behaviour is counted by its *alerts*: each counts once, at its first moment, and is told when the watermark has
 //! passed that moment, since until then a late event may show that it began earlier.
 
+use std::borrow::Cow;
 use std::sync::Arc;
+
+use smallvec::SmallVec;
 
 use super::ruleset::{Follower, Told, Unit};
 use super::weave::{Called, by_name, is_called};
-use crate::detect::{Detector, Hit};
+use crate::detect::Detector;
 use crate::rule::ast::{Behavior, Body, Correlation, Kind};
 use crate::rule::{Diagnostic, Severity};
 use crate::time::Span;
+use crate::tuple;
 
 /// The rules that add up scores, and their keys.
 pub(super) fn risks(units: &[Unit]) -> Vec<(u32, Vec<String>)> {
@@ -28,7 +32,7 @@ pub(super) fn score_at_once(unit: &Unit) -> Option<Box<str>> {
 
 /// A score as the value of a hit.
 pub(super) fn score_of(score: f64, unit: &Unit) -> Box<str> {
-    format!("{score}{}{}", Hit::SEPARATOR, unit.rule.id).into()
+    tuple::value([score.to_string().as_str(), &unit.rule.id]).into()
 }
 
 /// Links every rule to those that count its alerts, and ranks them.
@@ -99,13 +103,10 @@ fn follow(
 /// The rules whose scores a risk adds up.
 fn add_up((number, risk): (u32, &Unit), units: &[Unit], (links, diagnostics): Found<'_>) {
     for (of, unit) in units.iter().enumerate() {
-        let may_score = unit.rule.score.is_some() || matches!(unit.detector, Detector::Script(_));
-        let is_risk = matches!(unit.detector, Detector::Risk(_));
-        if !may_score || is_risk || score_at_once(unit).is_some() {
+        if !may_score(unit) || score_at_once(unit).is_some() {
             continue;
         }
-        let place = |field: &String| unit.key_names.iter().position(|name| name == field);
-        if let Some(keys) = risk.key_names.iter().map(place).collect() {
+        if let Some(keys) = places(risk, unit) {
             links.push((of, Follower { detector: number, role: 0, keys, value: Told::Score }));
         } else if unit.rule.score.is_some() {
             let message = format!(
@@ -118,6 +119,24 @@ fn add_up((number, risk): (u32, &Unit), units: &[Unit], (links, diagnostics): Fo
             diagnostics.push(diagnostic(unit, Severity::Warning, message, help));
         }
     }
+}
+
+fn may_score(unit: &Unit) -> bool {
+    let has_score = unit.rule.score.is_some() || matches!(unit.detector, Detector::Script(_));
+    has_score && !matches!(unit.detector, Detector::Risk(_))
+}
+
+/// Where the fields of a risk's key stand in the key of a rule.
+fn places(risk: &Unit, unit: &Unit) -> Option<SmallVec<[usize; 2]>> {
+    let place = |field: &String| unit.key_names.iter().position(|name| name == field);
+    risk.key_names.iter().map(place).collect()
+}
+
+/// The rules whose scores a risk adds up, by their matches or by their alerts.
+pub(super) fn scorers<'u>(risk: &Unit, units: &'u [Unit]) -> impl Iterator<Item = (usize, &'u Unit)> {
+    units.iter().enumerate().filter(move |(_, unit)| {
+        may_score(unit) && (score_at_once(unit).is_some() || places(risk, unit).is_some())
+    })
 }
 
 /// A rule comes after all whose alerts it counts. The loader lets no circle through; the bound is for who does not
@@ -154,18 +173,17 @@ fn diagnostic(unit: &Unit, severity: Severity, message: String, help: String) ->
 impl Follower {
     /// What an alert is to the follower: the key and the value of its hit.
     pub(super) fn told(&self, unit: &Unit, key: &str, score: u32) -> Option<(Box<str>, Option<Box<str>>)> {
-        let parts: Vec<&str> = key.split_terminator(Hit::SEPARATOR).collect();
+        let parts: Vec<Cow<'_, str>> = tuple::of_key(key).collect();
         let mut own = String::new();
         for place in &self.keys {
-            own.push_str(parts.get(*place)?);
-            own.push(Hit::SEPARATOR);
+            tuple::end(parts.get(*place)?, &mut own);
         }
         let value = match &self.value {
             Told::Fields(places) if places.is_empty() => None,
             Told::Fields(places) => {
                 let values: Option<Vec<&str>> =
-                    places.iter().map(|place| parts.get(*place).copied()).collect();
-                Some(values?.join("\u{1f}").into())
+                    places.iter().map(|place| parts.get(*place).map(|part| &**part)).collect();
+                Some(tuple::value(values?).into())
             }
             Told::Score if score > 0 => Some(score_of(f64::from(score) / 1000.0, unit)),
             Told::Score => Some(score_of(unit.rule.score?, unit)),

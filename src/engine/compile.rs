@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 
+use super::meaning::{fingerprint, include_bases};
 use super::ruleset::{Lane, RuleSet, Unit};
 use super::specify::{behavior_detector, correlation_detector, script_detector};
-use super::weave::{filters_of, lane};
+use super::weave::lane;
 use crate::detect::Detector;
 use crate::event::{Catalogue, Format};
 use crate::matcher::BuildError;
@@ -73,25 +74,6 @@ pub fn compile(rules: Vec<Rule>, filters: &[Filter], environment: &Environment) 
         units.iter().enumerate().map(|(number, unit)| (Arc::clone(&unit.rule.id), number)).collect();
     let catalogue = Arc::clone(&environment.catalogue);
     Compiled { rules: RuleSet { units, lanes, numbers, catalogue }, diagnostics }
-}
-
-/// A correlation means something else when a rule it is over does.
-fn include_bases(units: &mut [Unit]) {
-    let mut known: FxHashMap<String, [u8; 16]> = FxHashMap::default();
-    for unit in &*units {
-        let names = unit.rule.name.iter().cloned().chain([unit.rule.id.to_string()]);
-        known.extend(names.map(|name| (name, unit.fingerprint)));
-    }
-    for unit in units {
-        if let Body::Correlation(correlation) = &unit.rule.body {
-            let mut hasher = blake3::Hasher::new();
-            hasher.update(&unit.fingerprint);
-            for base in correlation.rules.iter().filter_map(|name| known.get(name)) {
-                hasher.update(base);
-            }
-            hasher.finalize_xof().fill(&mut unit.fingerprint);
-        }
-    }
 }
 
 fn is_current(filter: &Filter, today: Timestamp, diagnostics: &mut Vec<Diagnostic>) -> bool {
@@ -163,20 +145,6 @@ fn detector(rule: &Rule, environment: &Environment) -> Result<(Detector, Vec<Str
             (script_detector(behavior, source, environment)?, behavior.by.clone())
         }
     })
-}
-
-fn fingerprint(rule: &Rule, filters: &[&Filter], environment: &Environment) -> [u8; 16] {
-    let applied: Vec<String> =
-        filters_of(rule, filters).map(|filter| format!("{:?}", filter.detection)).collect();
-    let meaning = format!(
-        "{:?} {:?} {:?} {} {applied:?}",
-        rule.body, rule.logsource, rule.suppress, environment.lateness
-    );
-    let enriched = environment.catalogue.enrichment().fingerprint(&meaning);
-    let mut fingerprint = [0; 16];
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(meaning.as_bytes()).update(&enriched).finalize_xof().fill(&mut fingerprint);
-    fingerprint
 }
 
 /// A rule that only feeds correlations does not alert, unless one of them says `generate: true`.

@@ -23,7 +23,7 @@ impl Engine {
     /// From a completion to a finding and its alert.
     pub(super) fn conclude(&mut self, place: &Place<'_>, completion: Completion, effects: &mut Effects) {
         let unit = place.unit;
-        let key: &str = completion.key.as_deref().unwrap_or(place.key);
+        let key: &str = completion.key.as_deref().unwrap_or_else(|| unit.own_key(place.key));
         let place = Place { key, ..*place };
         let mut finding = Finding {
             rule: Arc::clone(unit.id()),

@@ -8,7 +8,10 @@ mod conclude;
 mod effects;
 mod ghosts;
 mod judge;
+#[cfg(test)]
+mod key_tests;
 mod limits;
+mod meaning;
 mod room;
 mod ruleset;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! A compiled set of rules: matchers per format, and what each match means to which detector.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -8,10 +9,11 @@ use smallvec::SmallVec;
 use crate::alert::LedgerReason;
 use crate::decode::{DecodeError, Strength, decode, finish, id, utf8};
 use crate::detect::{Detector, Hit};
-use crate::event::{Catalogue, Entry, Event, Format, Position};
+use crate::event::{Catalogue, Entry, Event, Format, Position, millionths, number};
 use crate::matcher::{Matcher, Scratch};
 use crate::rule::ast::Rule;
 use crate::time::Timestamp;
+use crate::tuple;
 
 /// One rule, ready to run. Its place in the set is its detector's number.
 #[derive(Debug)]
@@ -60,8 +62,8 @@ pub(super) struct Emit {
     pub(super) keys: SmallVec<[usize; 2]>,
     /// Field numbers of the value the detector looks at.
     pub(super) values: SmallVec<[usize; 1]>,
-    /// How many of the last values may be missing; they are empty then.
-    pub(super) optional: usize,
+    /// Which of the values may be missing; they are empty then.
+    pub(super) optional: Range<usize>,
     /// Whether the value must be a number.
     pub(super) number: Number,
     /// A fixed value in place of fields, for risk.
@@ -75,9 +77,9 @@ pub(super) struct Emit {
 pub(super) enum Number {
     /// Any.
     No,
-    /// A finite number.
+    /// A number that has room: see [`millionths`].
     Any,
-    /// A number that is not negative.
+    /// Such a number that is not negative.
     NotNegative,
 }
 
@@ -278,11 +280,10 @@ fn hit(
     let mut key = String::with_capacity(16);
     for field in &emit.keys {
         match (scratch.text(*field, raw), emit.missing) {
-            (Some(text), _) => key.push_str(text),
-            (None, Missing::Group) => {}
+            (Some(text), _) => tuple::end(text, &mut key),
+            (None, Missing::Group) => tuple::end("", &mut key),
             (None, Missing::Ledger) => return Err(LedgerReason::MissingKey),
         }
-        key.push(Hit::SEPARATOR);
     }
     let value = match &emit.fixed {
         Some(fixed) => Some(fixed.clone()),
@@ -298,52 +299,47 @@ fn hit(
     })
 }
 
-/// The value the detector looks at, several joined by unit separators.
+/// The value the detector looks at, of several fields a tuple.
 fn value(emit: &Emit, raw: &str, scratch: &Scratch) -> Result<Option<Box<str>>, LedgerReason> {
-    let needed = emit.values.len() - emit.optional;
-    let mut joined: Option<String> = None;
+    let mut parts: SmallVec<[&str; 4]> = SmallVec::new();
     for (index, field) in emit.values.iter().enumerate() {
-        let text = match scratch.text(*field, raw) {
+        parts.push(match scratch.text(*field, raw) {
             Some(text) => text,
-            None if index >= needed => "",
+            None if emit.optional.contains(&index) => "",
             None => return Err(LedgerReason::MissingKey),
-        };
-        match &mut joined {
-            None if emit.values.len() == 1 => {
-                return if emit.number.fits(text) {
-                    Ok(Some(text.into()))
-                } else {
-                    Err(LedgerReason::NotANumber)
-                };
-            }
-            None => joined = Some(text.to_owned()),
-            Some(joined) => {
-                joined.push(Hit::SEPARATOR);
-                joined.push_str(text);
-            }
-        }
+        });
     }
-    Ok(joined.map(Into::into))
+    if let [text] = *parts {
+        emit.number.check(text)?;
+    }
+    Ok((!parts.is_empty()).then(|| tuple::value(parts).into()))
 }
 
 impl Number {
-    fn fits(self, text: &str) -> bool {
-        let number = || text.trim().parse::<f64>().ok().filter(|number| number.is_finite());
-        match self {
-            Self::No => true,
-            Self::Any => number().is_some(),
-            Self::NotNegative => number().is_some_and(|number| number >= 0.0),
+    fn check(self, text: &str) -> Result<(), LedgerReason> {
+        if self == Self::No {
+            return Ok(());
         }
+        let number = number(text).ok_or(LedgerReason::NotANumber)?;
+        if self == Self::NotNegative && number < 0.0 {
+            return Err(LedgerReason::NotANumber);
+        }
+        millionths(text).map(drop).ok_or(LedgerReason::OutOfRange)
     }
 }
 
 impl Unit {
+    /// The key of alerts, of a state's key: that one also tells apart what `same` names.
+    pub(super) fn own_key<'k>(&self, key: &'k str) -> &'k str {
+        tuple::split(key, self.key_names.len()).0
+    }
+
     /// The key a hit's text stands for, with the names of its fields.
     #[must_use]
     pub fn key(&self, text: &str) -> crate::alert::Key {
-        let values = text.split_terminator(Hit::SEPARATOR);
+        let values = tuple::of_key(text);
         let pairs = self.key_names.iter().zip(values).filter(|(_, value)| !value.is_empty());
-        crate::alert::Key(pairs.map(|(name, value)| (name.clone(), value.to_owned())).collect())
+        crate::alert::Key(pairs.map(|(name, value)| (name.clone(), value.into_owned())).collect())
     }
 
     /// Its id, shared.

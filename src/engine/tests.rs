@@ -85,7 +85,7 @@ impl Feed {
             type_hint: None,
             raw: bytes::Bytes::new(),
         };
-        let key = format!("{key}{}", Hit::SEPARATOR).into();
+        let key = crate::tuple::key([key]).into();
         let mut hits = Hits::default();
         hits.hits.push(Hit { detector, role, key, value: Some(value.into()), time, position });
         self.engine.judge(&event, &hits, &mut self.effects);

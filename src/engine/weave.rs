@@ -166,7 +166,10 @@ impl Weaver {
             }
             Kind::Rare { fields, peers, .. } => {
                 let of_whom: Vec<String> = behavior.by.iter().chain(fields).cloned().collect();
-                Emit { keys: self.fields(peers), values: values(self, &of_whom), ..base }
+                // Whose the event is stands in the value; among whom it is rare must be known.
+                let optional = if base.missing == Missing::Group { 0..behavior.by.len() } else { 0..0 };
+                let (keys, values) = (self.fields(peers), values(self, &of_whom));
+                Emit { keys, values, optional, missing: Missing::Ledger, ..base }
             }
             Kind::Spike(Spike { of: SpikeOf::Distinct(fields), .. }) => {
                 Emit { values: values(self, fields), ..base }
@@ -179,7 +182,7 @@ impl Weaver {
             Kind::Travel { field, .. } => {
                 let places = ["geo.latitude", "geo.longitude", "geo.accuracy_km"].map(str::to_owned);
                 let fields: Vec<String> = std::iter::once(field.clone()).chain(places).collect();
-                Emit { values: values(self, &fields), optional: 1, ..base }
+                Emit { values: values(self, &fields), optional: 3..4, ..base }
             }
             _ => base,
         }
@@ -306,7 +309,7 @@ fn plain(detector: u32, keys: SmallVec<[usize; 2]>) -> Emit {
         role: 0,
         keys,
         values: SmallVec::new(),
-        optional: 0,
+        optional: 0..0,
         number: Number::No,
         fixed: None,
         missing: Missing::Ledger,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::geo::{Geo, GeoField};
 use super::own::Own;
 use super::table::Table;
+use crate::tuple;
 
 /// The field that says whether Watchfire did it itself.
 const SELF: &str = "self";
@@ -99,7 +100,7 @@ impl Enrichment {
         if let Some(own) = &self.own
             && meaning.contains(SELF)
         {
-            hasher.update(own.sorted().join("\u{1f}").as_bytes());
+            hasher.update(tuple::value(own.sorted()).as_bytes());
         }
         for table in tables {
             hasher.update(table.hash());

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-/// Stands between the values of a key of several fields, and in no value.
-const SEPARATOR: char = '\u{1f}';
+use crate::tuple;
 
 /// What a list says of a value.
 #[derive(Debug)]
@@ -128,9 +127,9 @@ impl<'a> Row<'a> {
 fn key_into<'v>(values: impl Iterator<Item = &'v str>, key: &mut String) {
     for (index, value) in values.enumerate() {
         if index > 0 {
-            key.push(SEPARATOR);
+            tuple::add("", key);
         }
-        fold_into(value, key);
+        fold_into(&tuple::escaped(value), key);
     }
 }
 

@@ -10,6 +10,7 @@ mod extract;
 mod format;
 mod mend;
 mod marks;
+mod number;
 mod plan;
 mod scan;
 mod shape;
@@ -20,6 +21,7 @@ pub use catalogue::{Catalogue, EventType, Tier};
 pub use extract::{ExtractError, Extracted, Scalar, Values};
 pub use format::{Format, Mapping};
 pub(crate) use marks::Marks;
+pub use number::{millionths, number};
 pub use plan::Plan;
 
 use std::sync::Arc;

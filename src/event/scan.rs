@@ -4,7 +4,8 @@
 //! to stand between them (see `shape`). Otherwise it reads the event: it knows all of JSON's structure, texts
 //! without escapes and whole numbers. A text with escapes or another number goes, alone, through the complete
 //! parser; at anything stranger the scanner gives up, and the complete parser reads the event as a whole. So both
-//! accept the same events and find the same values, and every error message is the parser's.
+//! accept the same events and find the same values, but for whole numbers beyond 64 bits, which the parser rounds; and
+//! every error message is the parser's.
 
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, IgnoredAny};
@@ -18,8 +19,10 @@ use super::walk::{ValueAt, Walk};
 const NOWHERE: u32 = u32::MAX;
 /// Deeper events are left to the parser, which knows where to stop.
 const DEPTH_MAX: u32 = 64;
-/// Whole numbers of this many digits fit an `i64`, whatever the digits.
-const DIGITS_MAX: usize = 18;
+/// Whole numbers of so many digits are taken as they are written, also those beyond 64 bits: two that differ must not
+/// become one. (The complete parser rounds these; it only reads what is nested deeper than [`DEPTH_MAX`].) No number
+/// this long is beyond a double.
+const DIGITS_MAX: usize = 300;
 
 /// Takes the planned fields out of an event; false if the complete parser must be asked, whatever is in `out`.
 pub(super) fn scan(plan: &Plan, raw: &str, out: &mut Extracted) -> bool {
@@ -327,6 +330,19 @@ mod tests {
         (by_scanner, by_parser)
     }
 
+    /// Whether two findings are one, apart from the digits of whole numbers that only the scanner keeps.
+    fn same(found: &[String], expected: &[String]) -> bool {
+        let is_same = |(own, other): (&String, &String)| {
+            let digits = |text: &str| {
+                text.split("Number(\"").nth(1).map(|text| text.trim_end_matches("\")").to_owned())
+            };
+            let (Some(left), Some(right)) = (digits(own), digits(other)) else { return own == other };
+            let is_long = left.len() > 18 && !left.contains(['.', 'e']);
+            left == right || (is_long && left.parse::<f64>() == right.parse::<f64>())
+        };
+        found.len() == expected.len() && found.iter().zip(expected).all(is_same)
+    }
+
     fn json() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),
@@ -367,8 +383,9 @@ mod tests {
                 for _ in 0..3 {
                     let (by_scanner, by_parser) = both(&plan, &raw, &mut scanned);
                     prop_assert!(by_parser.is_some());
-                    if by_scanner.is_some() {
-                        prop_assert_eq!(by_scanner, by_parser, "{}", raw);
+                    if let Some(found) = by_scanner {
+                        let expected = by_parser.unwrap_or_default();
+                        prop_assert!(same(&found, &expected), "{} {:?} {:?}", raw, found, expected);
                     }
                 }
             }
@@ -398,8 +415,9 @@ mod tests {
                 let Ok(raw) = std::str::from_utf8(&bytes) else { continue };
                 for _ in 0..3 {
                     let (by_scanner, by_parser) = both(&plan, raw, &mut scanned);
-                    if by_scanner.is_some() {
-                        prop_assert_eq!(by_scanner, by_parser, "{}", raw);
+                    if let Some(found) = by_scanner {
+                        let expected = by_parser.unwrap_or_default();
+                        prop_assert!(same(&found, &expected), "{} {:?} {:?}", raw, found, expected);
                     }
                 }
             }

@@ -133,7 +133,7 @@ impl Numbers {
     }
 
     fn look_up(&self, text: &str, fired: &mut dyn FnMut(TargetId)) {
-        let Ok(number) = text.parse::<f64>() else { return };
+        let Some(number) = crate::event::number(text) else { return };
         let first = self.at.partition_point(|(limit, _)| *limit < number - SLACK);
         let equal = self.at.get(first..).unwrap_or_default().iter();
         let passed = (self.from.iter().take_while(|(limit, _)| *limit <= number))

@@ -124,7 +124,7 @@ impl Check {
             Self::Cidr(network) => text.parse::<IpAddr>().is_ok_and(|address| contains(network, address)),
             Self::Number(cmp, number) => {
                 let is_numeric = matches!(value, Scalar::Number(_) | Scalar::Text(_));
-                is_numeric && text.parse::<f64>().is_ok_and(|left| cmp.holds(left, *number))
+                is_numeric && crate::event::number(text).is_some_and(|left| cmp.holds(left, *number))
             }
             Self::TimePart(part, cmp, number) => {
                 time_part(text, *part).is_some_and(|left| cmp.holds(left, *number))

@@ -64,12 +64,9 @@ impl<'f> Packs<'f> {
     /// Looks at a pack by itself.
     pub(super) fn check(&self, path: &str, root: &Yaml, report: &mut Report) {
         let Some(entries) = read::map(root, "a file to import", report) else { return };
-        for (key, _) in entries.iter().filter(|(key, _)| OF_RULES.contains(&key.text.as_str())) {
-            let message = format!("`{}` belongs into a rule, not into what rules import", key.text);
-            report.error("misplaced-key", key.place, message).help("remove it");
-        }
-        super::header::check_keys(entries, report);
-        let is_whole = self.gather(path, entries, report).is_some();
+        let errors = report.errors();
+        check_keys(entries, report);
+        let is_whole = self.gather(path, entries, report).is_some() && report.errors() == errors;
         let known = vars::declared(entries, report);
         if !self.imported.contains(&straight(path)) {
             let place = entries.first().map_or(root.place, |(key, _)| key.place);
@@ -150,6 +147,14 @@ impl<'f> Packs<'f> {
                 report.error("bad-import", item.place, message).help("join some of them");
                 return;
             }
+            // As in a rule: what is written wrongly might be what the rule needs.
+            let mut found = Report::new(Arc::clone(path));
+            check_keys(root.entries().unwrap_or_default(), &mut found);
+            if found.errors() > 0 {
+                let message = format!("`{written}` has keys that are wrong there");
+                report.error("bad-import", item.place, message).help("correct the imported file first");
+                continue;
+            }
             let mut root = root.clone();
             root.set_file(report.source(path));
             under_way.push(target);
@@ -193,6 +198,15 @@ impl<'f> Packs<'f> {
         report.error("bad-import", node.place, format!("`{written}` {fault}"));
         None
     }
+}
+
+/// The keys of a file that is imported: those of a rule, but for what only a rule of its own has.
+fn check_keys(entries: Entries<'_>, report: &mut Report) {
+    for (key, _) in entries.iter().filter(|(key, _)| OF_RULES.contains(&key.text.as_str())) {
+        let message = format!("`{}` belongs into a rule, not into what rules import", key.text);
+        report.error("misplaced-key", key.place, message).help("remove it");
+    }
+    super::header::check_keys(entries, report);
 }
 
 /// What stands under `import`.

@@ -7,13 +7,14 @@ use rusqlite::{Transaction, params};
 use super::{Store, StoreError};
 use crate::alert::{LedgerEntry, LedgerReason};
 
-const ALL: [LedgerReason; 6] = [
+const ALL: [LedgerReason; 7] = [
     LedgerReason::TooLate,
     LedgerReason::Evicted,
     LedgerReason::MissingKey,
     LedgerReason::ScriptFailed,
     LedgerReason::WindowFull,
     LedgerReason::NotANumber,
+    LedgerReason::OutOfRange,
 ];
 
 const fn name(reason: LedgerReason) -> &'static str {
@@ -24,6 +25,7 @@ const fn name(reason: LedgerReason) -> &'static str {
         LedgerReason::ScriptFailed => "script_failed",
         LedgerReason::WindowFull => "window_full",
         LedgerReason::NotANumber => "not_a_number",
+        LedgerReason::OutOfRange => "out_of_range",
     }
 }
 

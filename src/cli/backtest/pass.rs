@@ -133,7 +133,7 @@ impl Pass {
     fn judge(&mut self, event: &Event, output: &mut dyn Write) -> anyhow::Result<()> {
         self.newest = self.newest.max(event.time);
         self.summary.event(event);
-        // Only events that touch a rule can be cited; those of plain matches only now.
+        // Only events that touch a rule can be cited; those of plain matches only now, or in alerts at the end.
         let is_cited = !self.hits.hits.is_empty();
         if is_cited {
             let id = self.hits.event_id(&event.raw);
@@ -145,7 +145,9 @@ impl Pass {
         self.engine.judge(event, &self.hits, &mut self.effects);
         self.flush(output)?;
         if is_cited && !self.hits.hits.iter().any(|hit| self.is_stateful(hit.detector)) {
-            self.ids.remove(&event.position);
+            if !self.report.cites_at_end() {
+                self.ids.remove(&event.position);
+            }
             if let Some(rehearsal) = &mut self.rehearsal {
                 rehearsal.forget(event.position);
             }

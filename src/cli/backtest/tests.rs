@@ -196,6 +196,17 @@ fn the_summary_is_one_object_for_programs_and_alerts_stay_as_they_are() {
 }
 
 #[test]
+fn alerts_of_single_events_name_them() {
+    let dir = folder(CONFIG, &[("user_created", 2, 1), ("user_destroyed", 2, 1), ("user_destroyed", 3, 1)]);
+    for options in [&["--format", "ndjson"][..], &["--findings"]] {
+        let text = run_in(&dir, &[&["--rules", "@rules.yml"], options].concat());
+        let lines: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let events: Vec<&Value> = lines.iter().map(|line| &line["events"]).collect();
+        assert_eq!(events, [&serde_json::json!(["e1"]), &serde_json::json!(["e2"])], "{options:?}");
+    }
+}
+
+#[test]
 fn the_limits_of_the_configuration_hold_and_what_was_forgotten_is_said() {
     let events: Vec<(&str, u32, u32)> = (0..20_000).map(|author| ("project_destroyed", author, 1)).collect();
     let small = "rules: [rules.yml]\nlimits: {state: 1MiB, state_per_rule: 1MiB}\n";

@@ -42,8 +42,8 @@ const CHOSEN_MAX: usize = 5;
 /// A shorter beginning says too little.
 const PREFIX_MIN: usize = 4;
 
-/// Beginnings of fields that say who, where, when or on what; a rule is about what was done.
-const IDENTITY: [&str; 20] = [
+/// Fields that say who, where, when or on what, alone or in `details`; a rule is about what was done.
+const IDENTITY: [&str; 15] = [
     "id",
     "created_at",
     "received_at",
@@ -59,11 +59,6 @@ const IDENTITY: [&str; 20] = [
     "target_details",
     "ip_address",
     "user_agent",
-    "details.author_name",
-    "details.author_email",
-    "details.target_id",
-    "details.target_details",
-    "details.entity_path",
 ];
 
 impl Facts {
@@ -160,7 +155,8 @@ fn common(values: BTreeSet<&String>) -> Option<What> {
 }
 
 fn is_about_the_deed(field: &str, keep: &[String]) -> bool {
-    keep.iter().any(|kept| kept == field) || (!IDENTITY.contains(&field) && !field.starts_with("geo."))
+    let name = field.strip_prefix("details.").unwrap_or(field);
+    keep.iter().any(|kept| kept == field) || (!IDENTITY.contains(&name) && !field.starts_with("geo."))
 }
 
 /// The scalars of an event by their dotted names.

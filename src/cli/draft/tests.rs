@@ -58,6 +58,21 @@ fn what_never_happened_needs_no_number() {
 }
 
 #[test]
+fn where_somebody_was_is_nothing_they_did() {
+    let from = |line: String, host: u32| {
+        line.replace(
+            "\"details\":{",
+            &format!("\"details\":{{\"ip_address\":\"192.0.2.{host}\",\"author_id\":{host},"),
+        )
+    };
+    let history: Vec<String> =
+        (0..50).map(|n| from(line("project_created", n % 5, n, n * 60), n % 5)).collect();
+    let (text, ..) = draft(&[from(line("project_created", 7, 1, 10), 77)], &history);
+    let rule = text.split("tests:").next().unwrap();
+    assert!(!rule.contains("details.ip_address") && !rule.contains("details.author_id"), "{text}");
+}
+
+#[test]
 fn what_is_usual_one_by_one_is_told_by_its_number() {
     let history: Vec<String> =
         (0..200).map(|n| line("repository_git_operation", n % 5, 1 + n % 3, n * 30)).collect();

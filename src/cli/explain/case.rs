@@ -13,6 +13,7 @@ use crate::engine::{Effects, Engine, Hits, Limits, Unit};
 use crate::event::{Catalogue, Event, Position, canonical};
 use crate::rule::ast::{Body, Detection, Filter};
 use crate::rule::print_condition;
+use crate::tuple;
 
 /// How many remembered events are looked at.
 const REMEMBERED_MAX: usize = 10_000;
@@ -243,7 +244,7 @@ fn line(unit: &Unit, event: &Event, hit: &Hit, shown: &serde_json::Map<String, s
             step.map(|step| format!("  {step}")).unwrap_or_default()
         }
         (Detector::Window(spec), Some(value)) if spec.measure == Measure::Distinct => {
-            format!("  {}", value.replace(Hit::SEPARATOR, ", "))
+            format!("  {}", tuple::shown(value))
         }
         _ => String::new(),
     };
@@ -254,8 +255,7 @@ fn line(unit: &Unit, event: &Event, hit: &Hit, shown: &serde_json::Map<String, s
 pub(super) fn key_of(unit: &Unit, hit: &Hit) -> Key {
     let Detector::Rare(spec) = &unit.detector else { return unit.key(&hit.key) };
     let value = hit.value.as_deref().unwrap_or_default();
-    let own: Vec<&str> = value.split(Hit::SEPARATOR).take(spec.key_fields).collect();
-    unit.key(&own.join(&Hit::SEPARATOR.to_string()))
+    unit.key(tuple::split(value, spec.key_fields).0)
 }
 
 fn name_of(key: &Key) -> String {

@@ -16,6 +16,7 @@ use crate::detect::Hit;
 use crate::engine::{Effects, Engine, Hits, Limits, Unit};
 use crate::event::{Catalogue, Entry, Event, Position, canonical};
 use crate::time::{Span, Timestamp};
+use crate::tuple;
 
 /// What is asked about.
 pub(super) struct Moment<'a> {
@@ -155,7 +156,7 @@ impl Moment<'_> {
             line("counted", &format!("{count} of this key until then"));
         }
         for (hit, event) in &gathered.counted {
-            let value = hit.value.as_deref().unwrap_or_default().replace(Hit::SEPARATOR, ", ");
+            let value = tuple::shown(hit.value.as_deref().unwrap_or_default());
             let shown = canonical(event, self.reading.rules.catalogue());
             let kind = shown.get("event_type").and_then(Value::as_str).unwrap_or("event");
             let told = clean(&format!("{kind}  {value}"));

@@ -3,15 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::hit::Hit;
-use crate::event::Position;
+use crate::event::{Position, millionths};
 use crate::rule::ast::{Compare, Condition};
 use crate::time::Timestamp;
 
 /// What a window measures. An event counts once in each of its roles.
 ///
-/// Numbers are kept as whole millionths (`amount`) and summed in 128 bits, so that the order in which events
-/// come and go changes nothing; amounts beyond ±9,223,372,036,854 are taken for that, digits after the sixth are
-/// rounded.
+/// Numbers are kept as whole millionths ([`millionths`]) and summed in 128 bits, so that the order in which events
+/// come and go changes nothing. An amount that has no room in them is none: the engine puts it on the ledger.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Measure {
     /// How many events.
@@ -74,15 +73,6 @@ impl Entry {
 /// Millionths of a whole.
 pub(super) const UNIT: i64 = 1_000_000;
 
-/// A number's text as whole millionths, saturating; none if it is no finite number.
-pub(super) fn amount(text: &str) -> Option<i64> {
-    if let Ok(whole) = text.parse::<i64>() {
-        return Some(whole.saturating_mul(UNIT));
-    }
-    let number = text.parse::<f64>().ok().filter(|number| number.is_finite())?;
-    Some((number * UNIT as f64).round() as i64)
-}
-
 impl Measure {
     /// Whether entries carry something of their own to look at.
     pub(super) const fn has_values(&self) -> bool {
@@ -100,7 +90,7 @@ impl Measure {
 
     /// A hit as an entry; none if it carries no number where one is needed.
     pub(super) fn entry(&self, hit: &Hit) -> Option<Entry> {
-        let number = || amount(hit.value.as_deref().unwrap_or_default());
+        let number = || millionths(hit.value.as_deref().unwrap_or_default());
         let value = match self {
             Self::Distinct => hit.value_hash().cast_signed(),
             Self::Sum => number()?.max(0),

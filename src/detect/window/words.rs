@@ -1,17 +1,25 @@
 //! What a window found, in words that a person reads.
 
-use super::super::hit::Hit;
+use std::borrow::Cow;
+
 use super::measure::{Entry, Measure};
 use super::tally::Reading;
 use super::{WindowSpec, WindowState};
 use crate::rule::ast::Compare;
 use crate::time::Timestamp;
+use crate::tuple;
+
+/// What the two selections of a ratio are called.
+fn selections(noun: &str) -> (String, String) {
+    let mut parts = tuple::of_value(noun).map(Cow::into_owned);
+    (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
+}
 
 impl WindowSpec {
     /// The noun of a ratio: what `of` and `to` are called.
     #[must_use]
     pub fn ratio_noun(of: &str, to: &str) -> String {
-        format!("{of}{}{to}", Hit::SEPARATOR)
+        tuple::value([of, to])
     }
 
     /// One sentence for people.
@@ -30,7 +38,7 @@ impl WindowSpec {
                 format!("{noun} is {} within {within} ({line})", number(value))
             }
             Measure::Ratio { .. } => {
-                let (of, to) = noun.split_once(Hit::SEPARATOR).unwrap_or(("matching", noun));
+                let (of, to) = selections(noun);
                 let (some, all) = reading.parts;
                 let (share, line) = (percent(value), self.compare.words_with(percent));
                 let (some, all) = (number(some as f64), number(all as f64));
@@ -55,7 +63,7 @@ impl WindowSpec {
                 self.within
             ),
             Measure::Ratio { min_events } if reading.value.is_none() => {
-                let (of, to) = self.noun.split_once(Hit::SEPARATOR).unwrap_or(("matching", &self.noun));
+                let (of, to) = selections(&self.noun);
                 let count = |role: u16| window.iter().filter(|entry| entry.role() == role).count();
                 format!(
                     "{} {to} and {} {of} within {}; a share is only taken of at least {min_events}",

@@ -196,7 +196,13 @@ fn a_pack_that_nobody_imports_is_told() {
     );
     let rule = rule("import: pack.yaml", "'${t}'");
     let found = told(&[("a.yml", &rule), ("pack.yaml", "id: x\nvars: {t: 1}\n")]);
-    assert_eq!(found, ["pack.yaml:1:1+2 `id` belongs into a rule, not into what rules import: remove it"]);
+    assert_eq!(
+        found,
+        [
+            "a.yml:2:9+9 `pack.yaml` has keys that are wrong there: correct the imported file first",
+            "pack.yaml:1:1+2 `id` belongs into a rule, not into what rules import: remove it"
+        ]
+    );
     let found = told(&[("a.yml", &rule), ("pack.yaml", "vars: {t: 1}\n---\nvars: {t: 1}\n")]);
     assert!(found.iter().any(|told| told.contains("`pack.yaml` has several documents")), "{found:#?}");
 }
@@ -217,4 +223,22 @@ fn paths_lead_where_they_are_written() {
     assert_eq!(imports("a.yml", "import: [p.yaml, q.yaml]\ntitle: T\n"), ["p.yaml", "q.yaml"]);
     assert_eq!(imports("a.rhai", "/*\nimport: p.yaml\n*/\nfn on_event() {}\n"), ["p.yaml"]);
     assert_eq!(imports("a.yml", "title: import\n"), Vec::<String>::new());
+}
+
+#[test]
+fn a_rule_is_left_out_when_what_it_imports_has_a_wrong_key() {
+    let rule = "title: A\nimport: p.yaml\nlogsource: {product: gitlab}\ndetection: {a: {event_type: x}, condition: a}\n";
+    for (pack, wrong) in [("suppres: 1h\n", "suppres"), ("tags: [t]\nid: shared\n", "id")] {
+        let files = [("r/a.yml", rule), ("r/p.yaml", pack)];
+        assert_eq!(read(&files).rules.len(), 0, "{pack}");
+        let told = told(&files);
+        assert!(
+            told.iter().any(|line| line.starts_with("r/a.yml:2:9") && line.contains("p.yaml")),
+            "{told:#?}"
+        );
+        assert!(told.iter().any(|line| line.starts_with("r/p.yaml:") && line.contains(wrong)), "{told:#?}");
+    }
+    let deep = [("r/a.yml", rule), ("r/p.yaml", "import: q.yaml\n"), ("r/q.yaml", "suppres: 1h\n")];
+    assert_eq!(read(&deep).rules.len(), 0);
+    assert_eq!(read(&[("r/a.yml", rule), ("r/p.yaml", "suppress: 1h\n")]).rules.len(), 1);
 }
