@@ -59,14 +59,19 @@ impl AbsenceSpec {
     pub(super) fn on_timer(&self, state: &mut AbsenceState, at: Timestamp) -> Outcome {
         let opened_at = at.minus(self.within);
         let mut unanswered = None;
-        while let Some(open) = state.open.front().copied().filter(|(time, _)| *time <= opened_at) {
-            state.open.pop_front();
-            let is_answered = state
-                .answers
-                .iter()
-                .any(|answer| answer.1 != open.1 && (open.0..=open.0.plus(self.within)).contains(&answer.0));
-            if !is_answered && open.0 == opened_at {
-                unanswered = Some(open);
+        let due = state.open.partition_point(|(time, _)| *time <= opened_at);
+        let due: Vec<(Timestamp, Position)> = state.open.drain(..due).collect();
+        for open in due.iter().filter(|(time, _)| *time == opened_at) {
+            let until = open.0.plus(self.within);
+            // Of events of one millisecond that open and answer the last one is not answered by the others: else
+            // none of them would have to be followed by anything.
+            let is_earlier = |answer: &(Timestamp, Position)| {
+                answer < open && answer.0 == open.0 && due.binary_search(answer).is_ok()
+            };
+            let may_answer = |answer: &(Timestamp, Position)| answer.1 != open.1 && !is_earlier(answer);
+            let mut answers = state.answers.iter().filter(|answer| (open.0..=until).contains(&answer.0));
+            if !answers.any(may_answer) {
+                unanswered = Some(*open);
             }
         }
         let horizon = opened_at.minus(self.lateness);
