@@ -40,6 +40,22 @@ proptest! {
     }
 }
 
+/// What was followed is no longer waited for, even before the watermark has passed it.
+#[test]
+fn what_came_is_not_waited_for() {
+    let detector = detector(Some("a"), 10);
+    let mut key = Key::new(&detector);
+    for (time, position, role) in [(0, 1, 1), (3, 2, 1), (5, 3, 0), (8, 4, 1)] {
+        key.hit(&hit(time, position, role, None), Timestamp::MIN);
+    }
+    let known = |at: i64| detector.known(&key.state, Timestamp(at)).remove(0);
+    let from = |time: i64| format!("a came at {}", Timestamp(time));
+    assert!(known(4).starts_with(&format!("{} (and 1 earlier ones)", from(3))), "{}", known(4));
+    assert!(known(6).starts_with("nothing is waited for"), "{}", known(6));
+    assert!(known(9).starts_with(&format!("{}: b must follow", from(8))), "{}", known(9));
+    assert!(known(19).starts_with("nothing is waited for"), "{}", known(19));
+}
+
 #[test]
 fn a_silence_begins_after_the_last_events_even_if_they_share_a_millisecond() {
     let hits = [(0, 1), (5, 2), (5, 3), (5, 4)].map(|(time, position)| hit(time, position, 0, None));
