@@ -14,6 +14,8 @@ use crate::time::{Span, Timestamp};
 #[derive(Debug, Default)]
 struct Sequel {
     finding: Option<Finding>,
+    /// When a sequence that it is a step of was complete, and nothing ruled it out.
+    completed_at: Option<Timestamp>,
     /// When an event came that rules out the sequences around it.
     refuted_at: Option<Timestamp>,
 }
@@ -38,6 +40,14 @@ pub(super) fn is_about(finding: &Finding, unit: &Unit, event: &Event, keys: &[Ke
     !waits(&unit.detector) || finding.position == event.position || is_its_moment || opened_it
 }
 
+/// When there is no more to learn of an event from what came after it.
+fn over_at(unit: &Unit, at: Timestamp) -> Timestamp {
+    match &unit.detector {
+        Detector::Sequence(spec) => at.plus(spec.within),
+        _ => decided_at(unit, at),
+    }
+}
+
 /// When a rule has said what there is to say of a moment, for all that the event decides.
 fn decided_at(unit: &Unit, at: Timestamp) -> Timestamp {
     match &unit.detector {
@@ -57,7 +67,7 @@ impl Judge<'_, '_> {
     ) -> anyhow::Result<()> {
         let event = self.event;
         let mut open: Vec<&mut Case<'_>> = cases.iter_mut().filter(|case| case.is_open).collect();
-        let until = open.iter().map(|case| decided_at(case.unit, event.judged_at())).max();
+        let until = open.iter().map(|case| over_at(case.unit, event.judged_at())).max();
         let Some(until) = until else { return Ok(()) };
         let mut sequels: Vec<Sequel> = open.iter().map(|_| Sequel::default()).collect();
         let (mut hits, mut effects) = (Hits::default(), Effects::default());
@@ -103,6 +113,10 @@ impl Judge<'_, '_> {
     fn keep(&self, open: &[&mut Case<'_>], sequels: &mut [Sequel], effects: &mut Effects) {
         for (case, sequel) in open.iter().zip(sequels) {
             let mut own = effects.findings.iter().filter(|finding| finding.rule == case.unit.rule.id);
+            if matches!(case.unit.detector, Detector::Sequence(_)) && sequel.completed_at.is_none() {
+                let with_it = own.clone().find(|finding| finding.evidence.contains(&self.event.position));
+                sequel.completed_at = with_it.map(|finding| finding.time);
+            }
             if sequel.finding.is_none() {
                 sequel.finding = own.find(|one| is_about(one, case.unit, self.event, &case.groups)).cloned();
             }
@@ -117,6 +131,10 @@ fn conclude(case: &mut Case<'_>, sequel: Sequel, is_decided: bool) {
         case.fires = true;
         let silent = if case.unit.is_silent { " (counts in correlations only)" } else { "" };
         case.verdict = format!("{}{silent}", finding.reason);
+        return;
+    }
+    if let Some(at) = sequel.completed_at {
+        case.verdict = format!("a step is met; the rule fires at the last one, at {at}");
         return;
     }
     case.verdict = match (&case.unit.detector, sequel.refuted_at) {

@@ -270,6 +270,8 @@ fn what_must_not_come_is_named() {
     assert!(!fires && verdict.contains("it is what must not come"), "{verdict}");
     let (fires, verdict, _) = told(&[(0, A), (1, D), (2, A), (3, B), (30, A)], "e3", "unasked", true);
     assert!(fires, "{verdict}");
+    let (fires, verdict, _) = told(&[(0, A), (1, B), (30, A)], "e0", "unasked", true);
+    assert!(!fires && verdict.contains("fires at the last one, at 2026-03-02T10:01:00.000Z"), "{verdict}");
 }
 
 #[test]
