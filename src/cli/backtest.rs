@@ -1,5 +1,6 @@
 //! `watchfire backtest`: the engine of the daemon over history.
 
+mod difference;
 mod pass;
 mod progress;
 mod rehearsal;
@@ -130,7 +131,7 @@ fn backtest(args: &BacktestArgs, width: usize, output: &mut dyn Write) -> anyhow
         account.print(width, output)?;
         if let Some(against) = against {
             let old = against.finish(&mut io::sink())?;
-            summary.print_difference(&old.summary, output)?;
+            difference::print(&summary.alerts_in_order(), &old.summary.alerts_in_order(), output)?;
         }
     }
     output.flush()?;

@@ -1,6 +1,7 @@
 //! `watchfire explain`: why rules fire for an event, or why not.
 
 mod case;
+mod later;
 mod moment;
 pub(super) mod past;
 mod show;

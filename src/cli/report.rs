@@ -195,34 +195,11 @@ impl Summary {
     }
 
     /// Without those that turned out to be part of another, by the log position that opened them.
-    fn alerts_in_order(&self) -> Vec<&Alert> {
+    pub(super) fn alerts_in_order(&self) -> Vec<&Alert> {
         let mut alerts: Vec<&Alert> =
             self.alerts.values().filter(|alert| alert.merged_into.is_none()).collect();
         alerts.sort_by(|a, b| (a.position, &a.rule, &a.key).cmp(&(b.position, &b.rule, &b.key)));
         alerts
-    }
-
-    /// What changed from another version of the rules to these.
-    pub(super) fn print_difference(&self, old: &Self, output: &mut dyn Write) -> anyhow::Result<()> {
-        let identity = |alert: &Alert| (alert.rule.to_string(), alert.key.clone(), alert.started_at);
-        let ours: BTreeMap<_, &Alert> =
-            self.alerts_in_order().into_iter().map(|a| (identity(a), a)).collect();
-        let theirs: BTreeMap<_, &Alert> =
-            old.alerts_in_order().into_iter().map(|a| (identity(a), a)).collect();
-        writeln!(output, "\ncompared with the other version:")?;
-        let mut same = 0;
-        for (identity, alert) in &ours {
-            if theirs.contains_key(identity) {
-                same += 1;
-            } else {
-                writeln!(output, "  + {} {} {}", alert.started_at, alert.rule, alert.key)?;
-            }
-        }
-        for (_, alert) in theirs.iter().filter(|(identity, _)| !ours.contains_key(*identity)) {
-            writeln!(output, "  - {} {} {}", alert.started_at, alert.rule, alert.key)?;
-        }
-        writeln!(output, "  {same} alerts are in both")?;
-        Ok(())
     }
 }
 

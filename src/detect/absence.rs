@@ -61,16 +61,10 @@ impl AbsenceSpec {
         let opened_at = at.minus(self.within);
         let from = state.open.partition_point(|(time, _)| *time < opened_at);
         let upto = state.open.partition_point(|(time, _)| *time <= opened_at);
-        let mut unanswered = None;
-        for open in state.open.drain(from..upto) {
-            let is_answered = state
-                .answers
-                .iter()
-                .any(|answer| answer.1 != open.1 && (open.0..=open.0.plus(self.within)).contains(&answer.0));
-            if !is_answered {
-                unanswered = Some(open);
-            }
-        }
+        let due: Vec<(Timestamp, Position)> = state.open.drain(from..upto).collect();
+        let is_unanswered =
+            |open: &(Timestamp, Position)| !self.is_answered(&due, &state.answers, *open, Timestamp::MAX);
+        let unanswered = due.iter().copied().rfind(is_unanswered);
         let earliest = state.open.front().map_or(opened_at, |(time, _)| opened_at.min(*time));
         let horizon = earliest.minus(self.lateness);
         while state.answers.front().is_some_and(|(time, _)| *time < horizon) {
@@ -79,21 +73,49 @@ impl AbsenceSpec {
         Outcome::completed(unanswered.map(|open| self.completion(open, at)))
     }
 
-    /// What is waited for, and until when.
-    pub(super) fn known(&self, state: &AbsenceState) -> Vec<String> {
+    /// Whether what opened, one of `opened` in order, is followed in time by an event not after `at`.
+    fn is_answered(
+        &self,
+        opened: &[(Timestamp, Position)],
+        answers: &VecDeque<(Timestamp, Position)>,
+        open: (Timestamp, Position),
+        at: Timestamp,
+    ) -> bool {
+        let until = open.0.plus(self.within).min(at);
+        // Of events of one millisecond that open and answer the last one is not answered by the others: else none of
+        // them would have to be followed by anything.
+        let is_earlier = |answer: &(Timestamp, Position)| {
+            *answer < open && answer.0 == open.0 && opened.binary_search(answer).is_ok()
+        };
+        let mut in_time = answers.iter().filter(|answer| (open.0..=until).contains(&answer.0));
+        in_time.any(|answer| answer.1 != open.1 && !is_earlier(answer))
+    }
+
+    /// What is waited for at a moment, and until when.
+    pub(super) fn known(&self, state: &AbsenceState, at: Timestamp) -> Vec<String> {
         let (of, within) = (&self.of, self.within);
-        let answer = state.answers.back().map(|(time, _)| format!("the last {of} came at {time}"));
-        let waits = match (state.open.back(), &self.after) {
+        let answer = state.answers.iter().rev().find(|(time, _)| *time <= at);
+        let answer = answer.map(|(time, _)| format!("the last {of} came at {time}"));
+        let opened: Vec<(Timestamp, Position)> = state.open.iter().copied().collect();
+        let is_open = |open: &&(Timestamp, Position)| {
+            (open.0..=open.0.plus(within)).contains(&at)
+                && !self.is_answered(&opened, &state.answers, **open, at)
+        };
+        let open: Vec<_> = opened.iter().filter(is_open).collect();
+        let waits = match (open.last(), &self.after) {
             (Some((time, _)), Some(after)) => {
-                let count = state.open.len();
-                let others =
-                    if count > 1 { format!(" (and {} earlier ones)", count - 1) } else { String::new() };
+                let others = match open.len() {
+                    1 => String::new(),
+                    count => format!(" (and {} earlier ones)", count - 1),
+                };
                 format!("{after} came at {time}{others}: {of} must follow by {}", time.plus(within))
             }
             (Some((time, _)), None) => {
                 format!("it fires when there is no {of} from {time} to {}", time.plus(within))
             }
-            (None, Some(after)) => format!("nothing is waited for: no {after} came, or its time is over"),
+            (None, Some(after)) => {
+                format!("nothing is waited for: no {after} came, it was followed, or its time is over")
+            }
             (None, None) => {
                 format!("nothing is waited for: the silence since the last {of} was told already")
             }

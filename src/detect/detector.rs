@@ -170,7 +170,7 @@ impl Detector {
         match (self, state) {
             (Self::Window(spec), KeyState::Window(state)) => spec.known(state, at),
             (Self::Sequence(spec), KeyState::Sequence(state)) => spec.known(state, at),
-            (Self::Absence(spec), KeyState::Absence(state)) => spec.known(state),
+            (Self::Absence(spec), KeyState::Absence(state)) => spec.known(state, at),
             (Self::FirstSeen(spec), KeyState::FirstSeen(state)) => spec.known(state, at),
             (Self::Dormant(spec), KeyState::Dormant(state)) => spec.known(state, at),
             (Self::Script(spec), KeyState::Script(state)) => spec.known(state),

@@ -238,6 +238,11 @@ impl SequenceState {
     }
 
     pub(super) fn positions(&self) -> Vec<Position> {
-        self.roles.iter().flatten().map(|event| event.position).collect()
+        // An event that is several steps is one event.
+        let mut events: Vec<_> =
+            self.roles.iter().flatten().map(|event| (event.time, event.position)).collect();
+        events.sort_unstable();
+        events.dedup();
+        events.into_iter().map(|(_, position)| position).collect()
     }
 }

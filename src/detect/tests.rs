@@ -19,11 +19,23 @@ fn hit(time: i64, position: u64, role: u16, value: Option<&str>) -> Hit {
     Hit { detector: 0, role, key: "k".into(), value: value.map(Into::into), time: Timestamp(time), position }
 }
 
+/// How far apart times may lie: with a coarse step many events share a millisecond, or lie exactly a window or the
+/// lateness apart.
+fn step() -> impl Strategy<Value = i64> {
+    prop::sample::select(vec![1, 1, 5, 10])
+}
+
+/// The length of a window, often a multiple of the steps.
+fn length(most: i64) -> impl Strategy<Value = i64> {
+    prop_oneof![1..most, (1..most / 10).prop_map(|tens| tens * 10)]
+}
+
 /// Events as `(time, value, position)` in an order of arrival in which none comes more than the lateness behind.
 fn arrivals() -> impl Strategy<Value = Vec<(i64, u8, u64)>> {
     let event = (0i64..200, 0u8..6, 0i64..LATENESS);
-    prop::collection::vec(event, 1..60).prop_map(|events| {
-        let mut sorted = events;
+    (step(), prop::collection::vec(event, 1..60)).prop_map(|(step, events)| {
+        let mut sorted: Vec<_> =
+            events.into_iter().map(|(time, value, delay)| (time / step * step, value, delay)).collect();
         sorted.sort_by_key(|(time, ..)| *time);
         let mut numbered: Vec<(i64, i64, u8)> =
             sorted.iter().map(|(time, value, delay)| (time + delay, *time, *value)).collect();

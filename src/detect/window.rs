@@ -9,6 +9,7 @@
 
 mod deep;
 mod flat;
+mod kept;
 mod levels;
 mod measure;
 mod occurrences;
@@ -22,17 +23,16 @@ use smallvec::{SmallVec, smallvec};
 
 use super::hit::{Completion, Evidence, Held, Hit, Outcome};
 use super::size;
-use crate::alert::Finding;
 use crate::event::Position;
 use crate::rule::ast::Compare;
 use crate::time::{Span, Timestamp};
 use deep::{Deep, News, Terms};
 use flat::{Entries, FLAT_MAX, Flat, between};
+use kept::Kept;
 use levels::Level;
 pub use measure::Measure;
 use measure::{Adds, Entry, Gauge};
-use sorted::{RUN_MAX, Sorted};
-use tally::Reading;
+use sorted::RUN_MAX;
 use waiting::Waiting;
 pub(super) use words::number;
 
@@ -79,6 +79,12 @@ impl Default for Store {
 impl WindowSpec {
     fn terms(&self) -> Option<Terms<'_>> {
         Some(Terms { spec: self, gauge: Gauge::of(&self.measure, self.compare)? })
+    }
+
+    /// Whether what it says of a moment a late event could refute, so that it waits for the watermark.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.terms().is_none()
     }
 
     /// Takes in an event; what the watermark has left behind is let go.
@@ -172,50 +178,27 @@ impl WindowSpec {
         })
     }
 
-    fn completion(&self, entries: &Sorted<Entry>, completing: Entry, news: News) -> Completion {
+    fn completion(&self, entries: &Kept, completing: Entry, news: News) -> Completion {
         Completion {
             time: news.moment,
             position: completing.position(),
             value: news.reading.value.unwrap_or_default(),
             reason: self.reason(news.reading),
-            evidence: self.evidence(entries, news.moment, news.reading),
+            evidence: entries.evidence(news.moment.minus(self.within), news.moment),
             held: news.held,
             score: None,
             key: None,
         }
     }
 
-    /// The events of the window at a moment, without looking at more than are shown.
-    fn evidence(&self, entries: &Sorted<Entry>, moment: Timestamp, reading: Reading) -> Evidence {
-        let start = moment.minus(self.within);
-        let (from, to) =
-            (entries.rank(|entry| entry.time <= start), entries.rank(|entry| entry.time <= moment));
-        let half = Finding::EVIDENCE_MAX / 2;
-        let count = to - from;
-        let head = if count <= Finding::EVIDENCE_MAX { count } else { half };
-        let first = entries.from(|entry| entry.time <= start).take(head);
-        let mut positions: Vec<Position> = first.map(|entry| entry.position()).collect();
-        let last = entries.back(|entry| entry.time <= moment).take((count - head).min(half));
-        positions.extend(last.map(|entry| entry.position()));
-        if let Some(last) = positions.get_mut(head..) {
-            last.reverse();
-        }
-        positions.dedup();
-        // An event with both roles of a ratio stands there twice.
-        let count = match self.measure {
-            Measure::Ratio { .. } => reading.parts.0.max(reading.parts.1),
-            _ => count as u64,
-        };
-        Evidence { positions, count }
-    }
-
     /// Lets go of what no window can need any more, and of the oldest event where there are too many.
     fn trim(&self, state: &mut WindowState, watermark: Timestamp) -> bool {
         let moments = state.last().minus(self.lateness).min(watermark);
         let start = moments.minus(self.within);
-        // Whether the first moment from there on is joined to the one before asks for that one's window.
+        // Whether the first moment from there on is joined to the one before asks for that one's window, also where
+        // the two are exactly one window apart: the older one leaves as the younger one comes.
         let before = |before: Option<Timestamp>| {
-            before.filter(|before| *before > start).map_or(start, |before| before.minus(self.within))
+            before.filter(|before| *before >= start).map_or(start, |before| before.minus(self.within))
         };
         let mut overflowed = false;
         match (&mut state.store, self.terms()) {
@@ -278,7 +261,7 @@ impl WindowSpec {
 }
 
 impl WindowState {
-    fn sorted(&self) -> Option<&Sorted<Entry>> {
+    fn sorted(&self) -> Option<&Kept> {
         match &self.store {
             Store::Flat(_) => None,
             Store::Deep(deep) => Some(&deep.entries),

@@ -37,8 +37,11 @@ impl Engine {
             alert: None,
         };
         if !unit.is_silent || !unit.followers.is_empty() {
+            // By the stretch's own end: one event may complete several findings that end at one moment and begin, each,
+            // other alerts.
+            let end = |index: usize| completion.held.get(index).map_or(completion.time, |held| held.1);
             let name =
-                |index: usize| alert_id((&unit.rule.id, key), (completion.position, completion.time), index);
+                |index: usize| alert_id((&unit.rule.id, key), (completion.position, end(index)), index);
             let opened_by = (completion.position, thousandths(completion.score));
             let hold = |episodes: &mut Episodes| match completion.held.as_slice() {
                 [moment] if unit.detector.is_movable() => {

@@ -203,6 +203,12 @@ impl Engine {
         self.state.sources.values().map(|source| source.newest).max()
     }
 
+    /// The time before which no event of a source is expected any more; the beginning of time for one never heard of.
+    #[must_use]
+    pub fn watermark(&self, source: &str) -> Timestamp {
+        self.state.watermark(source, self.limits.lateness)
+    }
+
     /// Whether a tick of the clock would bring a timer due: only then is it worth an entry in the log.
     #[must_use]
     pub fn wants_tick(&self, now: Timestamp) -> bool {

@@ -12,7 +12,7 @@ use crate::event::Position;
 use crate::time::Timestamp;
 
 /// Changes whenever the layout of any state does; an older snapshot is not read, and the log is replayed.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// A rule's id and the fingerprint of its meaning.
 type Identity<'a> = (std::borrow::Cow<'a, str>, [u8; 16]);

@@ -160,6 +160,7 @@ impl<'a> Linter<'a> {
         if let Kind::Travel { .. } = &behavior.kind {
             self.field("geo.latitude", line);
         }
+        self.one_value(behavior);
     }
 
     /// What the rule is woken for: the condition, or each step of a sequence.
@@ -205,16 +206,24 @@ impl<'a> Linter<'a> {
         self.costs(rule, detection);
     }
 
+    /// Different values are counted of what is the same for all events of a key.
+    fn one_value(&mut self, behavior: &Behavior) {
+        let Kind::Distinct(fields) = &behavior.kind else { return };
+        let needs_more = needed(behavior.compare).is_some_and(|needed| needed > 1.0);
+        if needs_more && fields.iter().all(|field| behavior.by.contains(field)) {
+            let fields = fields.join(", ");
+            let message = format!("the rule can never fire: all events of a key have the same {fields}");
+            let help = "count another field, or take it out of `by`".to_owned();
+            self.warn("never-fires", (self.origin.line, "distinct"), message, Some(help));
+        }
+    }
+
     /// More different values are asked for than the selections let through.
     fn distinct(&mut self, body: &Body, whole: &Alternatives<'_>, is_scalar: &dyn Fn(&str) -> bool) {
         let Body::Behavior(_, behavior) = body else { return };
         let Kind::Distinct(fields) = &behavior.kind else { return };
         let [field] = fields.as_slice() else { return };
-        let needed = match behavior.compare {
-            Compare::AtLeast(number) => number,
-            Compare::MoreThan(number) => number + 1.0,
-            _ => return,
-        };
+        let Some(needed) = needed(behavior.compare) else { return };
         if let Some(count) = whole.values_of(field, is_scalar).filter(|count| (*count as f64) < needed) {
             let message = format!(
                 "the rule can never fire: it lets through {count} different {field}, and needs {needed}"
@@ -245,6 +254,15 @@ impl<'a> Linter<'a> {
             let word = if what == "script" { "script" } else { "re" };
             self.warn("costly", (line, word), message, Some(help.to_owned()));
         }
+    }
+}
+
+/// The smallest number that is enough, where more never is too much.
+fn needed(compare: Compare) -> Option<f64> {
+    match compare {
+        Compare::AtLeast(number) => Some(number),
+        Compare::MoreThan(number) => Some(number.floor() + 1.0),
+        _ => None,
     }
 }
 

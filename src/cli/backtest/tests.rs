@@ -234,3 +234,35 @@ fn the_stores_folder_is_the_configurations_unless_it_is_given() {
     let error = backtest(&configured, 80, &mut io::sink()).unwrap_err().to_string();
     assert!(error.contains("nowhere is no folder"), "{error}");
 }
+
+#[test]
+fn versions_are_compared_by_the_stretches_of_their_alerts() {
+    let one = ("project_destroyed", 7, 1);
+    let other = ("user_created", 7, 1);
+    let events = [one, one, one, other, other, one, other, other, other, one, other, other, other, one, one];
+    let dir = folder("", &events);
+    let rule = |least: u32, more: &str| {
+        format!(
+            "title: T\nid: t\nlogsource: {{product: gitlab}}\ndetection: {{a: {{event_type: project_destroyed}}, condition: a}}\nbehavior: {{by: author_id, within: 4m, at_least: {least}}}\n{more}"
+        )
+    };
+    let difference = |new: &str, old: &str| {
+        fs::write(dir.path().join("new.yml"), new).unwrap();
+        fs::write(dir.path().join("old.yml"), old).unwrap();
+        let text = run_in(&dir, &["--rules", "@new.yml", "--against", "@old.yml"]);
+        text.split_once("compared with the other version:\n").unwrap().1.to_owned()
+    };
+    let (two, three) = (rule(2, ""), rule(3, ""));
+    let at = |mark: char, minute: u32| format!("  {mark} 2026-03-02T10:{minute:02}:00.000Z t author_id = 7");
+    assert_eq!(difference(&two, &two), "  2 alerts are in both\n");
+    let expected = format!("{}  (begins 1m earlier, ends 3m later)\n{}\n", at('~', 1), at('+', 14));
+    assert_eq!(difference(&two, &three), expected + "  1 alert is in both, 1 of them over another stretch\n");
+    let expected = format!("{}  (begins 1m later, ends 3m earlier)\n{}\n", at('~', 2), at('-', 14));
+    assert_eq!(difference(&three, &two), expected + "  1 alert is in both, 1 of them over another stretch\n");
+    let expected = format!("{}  (was 2 alerts, is 1 alert)\n", at('~', 1));
+    let bridged = difference(&rule(2, "suppress: 1h\n"), &two);
+    assert_eq!(bridged, expected + "  1 alert is in both, 1 of them over another stretch\n");
+    let expected = format!("{}  (was 1 alert, is 2 alerts, begins 1m later)\n", at('~', 1));
+    let split = difference(&two, &rule(1, "suppress: 1h\n"));
+    assert_eq!(split, expected + "  2 alerts are in both, 2 of them over another stretch\n");
+}

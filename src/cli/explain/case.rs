@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::later::{is_about, waits};
 use super::past::Past;
 use super::tree::{self, Tree};
 use crate::alert::{Key, LedgerEntry, LedgerReason};
@@ -27,6 +28,8 @@ pub(super) struct Case<'a> {
     /// At least one selection matches, or the rule counts the event.
     pub(super) is_near: bool,
     pub(super) fires: bool,
+    /// The rule judges it only when later events have come.
+    pub(super) is_open: bool,
     /// Why, in one sentence.
     pub(super) verdict: String,
     /// The condition as written, and as it came out; none for correlations.
@@ -35,7 +38,8 @@ pub(super) struct Case<'a> {
     pub(super) others: Vec<Tree>,
     /// Exceptions for this rule: title, place, and how they came out.
     pub(super) filters: Vec<(String, String, Tree)>,
-    /// The groups it counts in.
+    /// The groups it counts in, and their names.
+    pub(super) groups: Vec<Key>,
     pub(super) keys: Vec<String>,
     /// What each group's window holds, and its newest events.
     pub(super) window: Vec<String>,
@@ -58,10 +62,12 @@ impl<'a> Judge<'a, '_> {
             unit,
             is_near: false,
             fires: false,
+            is_open: false,
             verdict: String::new(),
             condition: None,
             others: Vec::new(),
             filters: Vec::new(),
+            groups: Vec::new(),
             keys: Vec::new(),
             window: Vec::new(),
             knew: Vec::new(),
@@ -136,39 +142,57 @@ impl<'a> Judge<'a, '_> {
         for case in cases.iter_mut().filter(|case| case.verdict.is_empty()) {
             let Some(number) = rules.number(&case.unit.rule.id) else { continue };
             let own = hits.hits.iter().filter(|hit| hit.detector as usize == number);
-            let own: Vec<_> = own.collect();
-            let mut keys: Vec<&str> = own.iter().map(|hit| &*hit.key).collect();
-            keys.sort_unstable();
-            keys.dedup();
-            case.keys = own.iter().map(|hit| name_of(&key_of(case.unit, hit))).collect();
-            case.keys.sort_unstable();
-            case.keys.dedup();
-            if case.unit.detector.is_stateful() {
-                for key in &keys {
-                    let positions = engine.remembered(&case.unit.rule.id, key).unwrap_or_default();
-                    let window = self.window(case.unit, number, &positions, past)?;
-                    if window.is_empty() {
-                        case.knew.extend(
-                            engine.known(&case.unit.rule.id, key, self.event.time).unwrap_or_default(),
-                        );
-                    }
-                    case.window.extend(window);
-                }
-            }
+            let own: Vec<&Hit> = own.collect();
+            self.remembered(case, (&own, number), &engine, past)?;
             if let Some(count) = forgotten.get(&case.unit.rule.id) {
                 let keys = report::counted(*count, "key");
                 case.knew.push(format!(
                     "{keys} of this rule had been given up to save memory: its past may be missing"
                 ));
             }
-            self.verdict(case, &effects, !keys.is_empty());
+            self.verdict(case, &effects, &own);
+        }
+        self.go_on(cases, &mut engine, past)
+    }
+
+    /// The groups of an event, and what they remember.
+    fn remembered(
+        &self,
+        case: &mut Case<'_>,
+        (own, number): (&[&Hit], usize),
+        engine: &Engine,
+        past: &mut Past,
+    ) -> anyhow::Result<()> {
+        let (unit, id) = (case.unit, &case.unit.rule.id);
+        let mut keys: Vec<&str> = own.iter().map(|hit| &*hit.key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        case.groups = own.iter().map(|hit| key_of(unit, hit)).collect();
+        case.keys = case.groups.iter().map(name_of).collect();
+        case.keys.sort_unstable();
+        case.keys.dedup();
+        if !unit.detector.is_stateful() {
+            return Ok(());
+        }
+        for key in &keys {
+            let positions = engine.remembered(id, key).unwrap_or_default();
+            let window = self.window(unit, number, &positions, past)?;
+            // Which events a sequence has does not say which of them rule it out.
+            if window.is_empty()
+                || matches!(&unit.detector, Detector::Sequence(spec) if spec.unless.is_some())
+            {
+                case.knew.extend(engine.known(id, key, self.event.time).unwrap_or_default());
+            }
+            case.window.extend(window);
         }
         Ok(())
     }
 
-    fn verdict(&self, case: &mut Case<'_>, effects: &Effects, is_counted: bool) {
+    fn verdict(&self, case: &mut Case<'_>, effects: &Effects, own: &[&Hit]) {
         let id = &case.unit.rule.id;
-        if let Some(finding) = effects.findings.iter().find(|finding| finding.rule == *id) {
+        let mut findings = effects.findings.iter().filter(|finding| finding.rule == *id);
+        // As this event comes others may be judged that had to wait.
+        if let Some(finding) = findings.find(|one| is_about(one, case.unit, self.event, &case.groups)) {
             case.fires = true;
             let opened =
                 effects.alerts.iter().find(|opened| Some(&opened.alert.id) == finding.alert.as_ref());
@@ -186,7 +210,13 @@ impl<'a> Judge<'a, '_> {
         case.verdict = match (unjudged, excepted) {
             (_, Some((title, place, _))) if matches => format!("excepted by `{title}` ({place})"),
             (Some(entry), _) => not_judged(entry, case.unit),
-            _ if is_counted => waiting(&case.unit.detector),
+            _ if !own.is_empty() && own.iter().all(|hit| is_unless(&case.unit.detector, hit)) => {
+                "it is what must not come (`unless`), and rules out every sequence that it lies in".to_owned()
+            }
+            _ if !own.is_empty() => {
+                case.is_open = waits(&case.unit.detector);
+                waiting(&case.unit.detector)
+            }
             _ if matches && case.condition.is_some() => "the condition holds, but no step is met".to_owned(),
             _ if case.condition.is_none() => "none of the rules it is over matches".to_owned(),
             _ => case.condition.as_ref().map_or_else(String::new, |(_, tree)| unmet(tree)),
@@ -270,6 +300,10 @@ fn labels(tree: &Tree, names: &mut BTreeSet<String>) {
     }
 }
 
+fn is_unless(detector: &Detector, hit: &Hit) -> bool {
+    matches!(detector, Detector::Sequence(spec) if usize::from(hit.role) == spec.steps.len())
+}
+
 /// What keeps a condition from holding.
 fn unmet(tree: &Tree) -> String {
     let parts = if tree.label == "all of" { tree.parts.as_slice() } else { std::slice::from_ref(tree) };
@@ -294,7 +328,7 @@ fn not_judged(entry: &LedgerEntry, unit: &Unit) -> String {
 pub(super) fn waiting(detector: &Detector) -> String {
     match detector {
         Detector::Single => "matches, but nothing came of it".to_owned(),
-        Detector::Window(spec) if !spec.compare.is_monotone() => {
+        Detector::Window(spec) if spec.waits() => {
             "counted; judged once no late event can change it".to_owned()
         }
         Detector::Window(_) => "counted, but the window is not full".to_owned(),

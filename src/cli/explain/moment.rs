@@ -12,7 +12,7 @@ use crate::alert::{Finding, LedgerEntry, scalar};
 use crate::cli::terminal::{Paint, clean, labelled};
 use crate::cli::{ledger, report};
 use crate::daemon::Reading;
-use crate::detect::Hit;
+use crate::detect::{Detector, Hit};
 use crate::engine::{Effects, Engine, Hits, Limits, Unit};
 use crate::event::{Catalogue, Entry, Event, Position, canonical};
 use crate::time::{Span, Timestamp};
@@ -139,7 +139,15 @@ impl Moment<'_> {
             (None, None) if gathered.counted_all == 0 => {
                 ("no", "no event of this key counted until then".to_owned())
             }
-            (None, None) => ("no", waiting(&self.unit.detector)),
+            (None, None) => (
+                "no",
+                match &self.unit.detector {
+                    Detector::Window(spec) if spec.waits() => {
+                        "counted; it did not hold at any moment until then".to_owned()
+                    }
+                    detector => waiting(detector),
+                },
+            ),
         };
         let mut line = |name: &str, said: &str| {
             text.push_str(&labelled(name, said, width));

@@ -119,6 +119,35 @@ impl Past {
         Ok(())
     }
 
+    /// What came after a position, in order, as long as the visitor wants more.
+    pub(super) fn after(
+        &mut self,
+        start: Position,
+        visit: &mut dyn FnMut(&Entry) -> ControlFlow<()>,
+    ) -> anyhow::Result<()> {
+        match self {
+            Self::Events(events) => {
+                for event in events.iter().filter(|event| event.position > start) {
+                    if visit(&Entry::Event(event.clone())).is_break() {
+                        break;
+                    }
+                }
+            }
+            Self::Log(reader) => {
+                let mut position = start;
+                loop {
+                    let entries = reader.read_after(position, READ)?;
+                    let Some(last) = entries.last() else { break };
+                    position = last.position();
+                    if entries.iter().any(|entry| visit(entry).is_break()) {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The event at a position.
     pub(super) fn get(&mut self, position: Position) -> anyhow::Result<Option<Event>> {
         match self {

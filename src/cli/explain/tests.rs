@@ -180,3 +180,114 @@ fn events_are_read_from_lines_arrays_and_pretty_objects() {
     assert!(Past::text("", None).is_err());
     assert!(Past::text("[1]", None).is_err());
 }
+
+const WAITING: &str = "\
+title: Few
+id: few
+logsource: {product: gitlab}
+detection: {a: {event_type: project_created}, condition: a}
+behavior: {by: author_id, within: 10m, fewer_than: 2}
+---
+title: Unasked
+id: unasked
+logsource: {product: gitlab}
+detection: {a: {event_type: project_created}, b: {event_type: project_destroyed}, d: {event_type: user_created}}
+behavior: {by: author_id, sequence: [a, b], unless: d, within: 10m}
+---
+title: Missed
+id: missed
+logsource: {product: gitlab}
+detection: {a: {event_type: project_created}, b: {event_type: project_destroyed}}
+behavior: {by: author_id, absence: {of: b, after: a}, within: 10m}
+---
+title: Twice
+id: twice
+logsource: {product: gitlab}
+detection: {a: {event_type: project_created}}
+behavior: {by: author_id, sequence: [a, a], within: 10m}
+";
+
+/// Whether a rule fires for the event `id`, in what words, and what it remembered.
+fn told(kinds: &[(u32, &str)], id: &str, rule: &str, is_stored: bool) -> (bool, String, Vec<String>) {
+    let events: Vec<String> = (0..)
+        .zip(kinds)
+        .map(|(n, (minute, kind))| {
+            format!(r#"{{"id":"e{n}","created_at":"2026-03-02T10:{minute:02}:00Z","author_id":7,"event_type":"{kind}"}}"#)
+        })
+        .collect();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("rules.yml");
+    fs::write(&path, WAITING).unwrap();
+    let reading = read(path);
+    assert!(!reading.has_errors(), "{}", reading.render(false));
+    let data = is_stored.then(|| crate::cli::testing::data_dir(&events));
+    let mut past = match &data {
+        Some(data) => Past::stored(crate::cli::data::reader(data.path()).unwrap()),
+        None => Past::text(&events.join("\n"), Some(Format::Gitlab)).unwrap(),
+    };
+    let event = past.find(id).unwrap().unwrap();
+    let mut cases = explain(&reading, &event, Some(rule), (&mut past, Limits::default())).unwrap();
+    let case = cases.remove(0);
+    (case.fires, case.verdict, [case.window, case.knew].concat())
+}
+
+const A: &str = "project_created";
+const B: &str = "project_destroyed";
+const D: &str = "user_created";
+
+#[test]
+fn what_waits_for_the_watermark_is_judged_before_it_is_told() {
+    let (fires, verdict, _) = told(&[(0, A)], "", "few", false);
+    assert!(fires && verdict.contains("1 event within 10m (fewer than 2)"), "{verdict}");
+    let (fires, verdict, _) = told(&[(0, A), (1, A)], "", "few", false);
+    assert!(!fires && verdict.contains("it did not hold"), "{verdict}");
+    // In the middle of the log; the last of them nothing has passed yet.
+    let log = [(0, A), (1, A), (20, A), (40, A)];
+    for (id, expected) in [("e0", true), ("e1", false), ("e2", true)] {
+        let (fires, verdict, _) = told(&log, id, "few", true);
+        assert_eq!(fires, expected, "{id}: {verdict}");
+    }
+    let (fires, verdict, _) = told(&log, "e3", "few", true);
+    assert!(!fires && verdict.contains("the history does not go that far yet"), "{verdict}");
+    // What another event waited for is no finding of this one.
+    let (fires, verdict, _) = told(&[(0, A), (20, A), (21, A)], "", "few", false);
+    assert!(!fires, "{verdict}");
+}
+
+#[test]
+fn what_must_not_come_is_named() {
+    let (fires, verdict, _) = told(&[(0, A), (1, B)], "", "unasked", false);
+    assert!(fires && verdict.contains("a, then b, without d"), "{verdict}");
+    let (fires, verdict, knew) = told(&[(0, A), (1, D), (2, B)], "", "unasked", false);
+    assert!(!fires && verdict.contains("d came in between"), "{verdict}");
+    assert!(
+        knew.iter().any(|line| line.contains("d came at 2026-03-02T10:01:00.000Z, and rules out")),
+        "{knew:?}"
+    );
+    let (fires, verdict, _) = told(&[(0, A), (2, B), (1, D), (30, A)], "e1", "unasked", true);
+    assert!(!fires && verdict.contains("d came late, at 2026-03-02T10:01:00.000Z"), "{verdict}");
+    let (fires, verdict, _) = told(&[(0, A), (1, D)], "", "unasked", false);
+    assert!(!fires && verdict.contains("it is what must not come"), "{verdict}");
+    let (fires, verdict, _) = told(&[(0, A), (1, D), (2, A), (3, B), (30, A)], "e3", "unasked", true);
+    assert!(fires, "{verdict}");
+    let (fires, verdict, _) = told(&[(0, A), (1, B), (30, A)], "e0", "unasked", true);
+    assert!(!fires && verdict.contains("fires at the last one, at 2026-03-02T10:01:00.000Z"), "{verdict}");
+}
+
+#[test]
+fn an_event_that_nothing_followed_is_told_to_fire() {
+    let log = [(0, A), (5, B), (10, A), (40, A)];
+    let (fires, verdict, _) = told(&log, "e0", "missed", true);
+    assert!(!fires && verdict.contains("b came in time"), "{verdict}");
+    let (fires, verdict, _) = told(&log, "e2", "missed", true);
+    assert!(fires && verdict.contains("no b within 10m after a"), "{verdict}");
+    let (fires, verdict, _) = told(&log, "e3", "missed", true);
+    assert!(!fires && verdict.contains("the history does not go that far yet"), "{verdict}");
+}
+
+#[test]
+fn an_event_that_is_several_steps_is_listed_once() {
+    let (fires, _, window) = told(&[(0, A), (1, A)], "", "twice", false);
+    assert!(fires);
+    assert_eq!(window.len(), 3, "{window:?}");
+}

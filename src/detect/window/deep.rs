@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::super::hit::Held;
+use super::kept::Kept;
 use super::levels::{Level, Levels, Moment, Side, reach_of};
 use super::measure::{Adds, Entry, Gauge, Measure, is_true};
 use super::occurrences::Occurrences;
@@ -22,7 +23,7 @@ use crate::time::{Span, Timestamp};
 /// One busy key's window.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Deep<N> {
-    pub(super) entries: Sorted<Entry>,
+    pub(super) entries: Kept,
     levels: Levels<N>,
     /// Of different values and of roles only.
     occurrences: Occurrences,
@@ -239,7 +240,7 @@ impl<N: Level> Deep<N> {
 
     /// Lets go of what lies before `horizon`, a run at a time, and of moments before `moments`.
     fn forget(&mut self, terms: Terms<'_>, horizon: Timestamp, moments: Timestamp) {
-        while let Some(run) = self.entries.pop_run(|entry| entry.time < horizon) {
+        while let Some(run) = self.entries.pop_run(horizon) {
             if terms.has_occurrences() {
                 for entry in run {
                     self.occurrences.remove(&entry);
@@ -261,8 +262,7 @@ impl<N: Level> Deep<N> {
 
     /// Gives up the oldest event, as if it had never been.
     fn give_up(&mut self, terms: Terms<'_>) {
-        let Some(oldest) = self.entries.first() else { return };
-        self.entries.remove(&oldest);
+        let Some(oldest) = self.entries.pop_first() else { return };
         if terms.has_occurrences() {
             self.occurrences.remove(&oldest);
         }

@@ -5,15 +5,15 @@ use serde::{Deserialize, Serialize};
 
 use super::super::hit::Held;
 use super::WindowSpec;
+use super::kept::Kept;
 use super::measure::Entry;
-use super::sorted::Sorted;
 use super::tally::{Reading, Tally};
 use crate::time::{Span, Timestamp};
 
 /// One busy key's window.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Waiting {
-    pub(super) entries: Sorted<Entry>,
+    pub(super) entries: Kept,
     tally: Tally,
     /// The tally has what is after the first and not after the second; none: nothing.
     covers: Option<(Timestamp, Timestamp)>,
@@ -78,13 +78,12 @@ impl Waiting {
     /// Lets go of what lies before `horizon`, a run at a time; what the tally has stays.
     pub(super) fn forget(&mut self, horizon: Timestamp) {
         let needed = self.covers.map_or(Timestamp::MIN, |(start, _)| start.plus(Span(1)));
-        while self.entries.pop_run(|entry| entry.time < horizon.min(needed)).is_some() {}
+        while self.entries.pop_run(horizon.min(needed)).is_some() {}
     }
 
     /// Gives up the oldest event, as if it had never been.
     pub(super) fn give_up(&mut self, spec: &WindowSpec) {
-        let Some(oldest) = self.entries.first() else { return };
-        self.entries.remove(&oldest);
+        let Some(oldest) = self.entries.pop_first() else { return };
         if self.covers(&oldest) {
             self.tally.remove(&spec.measure, &oldest);
         }

@@ -166,6 +166,34 @@ fn fields_that_nobody_works_out_are_named() {
 }
 
 #[test]
+fn one_key_has_one_value_of_a_field_of_the_key() {
+    let behavior = |of: &str, much: &str| {
+        format!("behavior: {{by: [author_id, entity_id], within: 1h, distinct: {of}, {much}}}\n")
+    };
+    let selections = "  a: {event_type: user_created}\n  condition: a\n";
+    for (of, much) in [
+        ("author_id", "at_least: 1"),
+        ("author_id", "more_than: 0"),
+        ("author_id", "at_most: 3"),
+        ("[author_id, ip_address]", "at_least: 2"),
+    ] {
+        assert_eq!(check(selections, &behavior(of, much)), [""; 0], "{of} {much}");
+    }
+    for (of, much) in [
+        ("author_id", "at_least: 2"),
+        ("author_id", "more_than: 1"),
+        ("[entity_id, author_id]", "at_least: 2"),
+    ] {
+        let found = check(selections, &behavior(of, much));
+        assert!(
+            found[0].contains("never-fires: the rule can never fire: all events of a key have the same"),
+            "{found:?}"
+        );
+        assert_eq!(found.len(), 1, "{found:?}");
+    }
+}
+
+#[test]
 fn more_values_than_can_come_are_named() {
     let selections = "  a: {event_type: [user_created, user_destroyed]}\n  condition: a\n";
     let behavior = |least: u32| {
