@@ -41,6 +41,10 @@ use roaring::RoaringBitmap;
 use crate::event::Position;
 use crate::time::Timestamp;
 
+/// Changed whenever the same events give other terms, or terms are read in another way. An index of another version is
+/// not asked: all events of its segment are looked at.
+pub const VERSION: u32 = 1;
+
 /// One line of the index: the events, by their number in the segment, that have this value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Term {
