@@ -78,7 +78,8 @@ pub trait Timed: Terms {
     /// The position of the event with the number 0.
     fn first(&self) -> Position;
 
-    /// The numbers of the events whose own time lies between these two, both included.
+    /// The numbers of the events whose own time lies between these two, both included. Numbers of entries that are no
+    /// events may be among them.
     fn between(&mut self, from: Timestamp, to: Timestamp) -> Result<RoaringBitmap, Self::Error>;
 
     /// Visits the numbers of all events with their own times, in order.

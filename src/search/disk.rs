@@ -131,3 +131,6 @@ impl Parts for Disk {
         self.reader.get(position)
     }
 }
+
+#[cfg(test)]
+mod tests;
