@@ -50,7 +50,7 @@ impl Filling<'_> {
 
     fn append(&mut self) -> Result<()> {
         let batch = std::mem::take(&mut self.batch);
-        self.events += self.runtime.block_on(self.log.append(batch))?.stored as u64;
+        self.events += self.runtime.block_on(self.log.append(batch))?.stored;
         Ok(())
     }
 }
