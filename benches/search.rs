@@ -18,7 +18,7 @@ use watchfire::clock::Clock;
 use watchfire::decode::decode;
 use watchfire::event::{Catalogue, Format};
 use watchfire::log::{Log, LogOptions, NewEvent, Reader, SealOptions, Sealer, SealerMetrics};
-use watchfire::query::{Query, any_at, text};
+use watchfire::query::Query;
 use watchfire::search::{Order, Searcher};
 use watchfire::time::{Span, Timestamp};
 
@@ -136,12 +136,14 @@ fn pick(
 }
 
 fn value(shown: &Map<String, Value>, field: &str) -> Option<String> {
-    let mut found = None;
-    any_at(shown, field, &mut |value| {
-        found = text(value).filter(|text| !text.is_empty()).map(|text| text.into_owned());
-        found.is_some()
-    });
-    found
+    let mut path = field.split('.');
+    let first = shown.get(path.next()?)?;
+    let text = match path.try_fold(first, |value, name| value.get(name))? {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    (!text.is_empty()).then_some(text)
 }
 
 const FIELDS: [&str; 10] = [

@@ -42,9 +42,11 @@ impl SealedLog {
     pub(crate) fn append(&mut self, events: &[Event]) {
         let new = events.iter().cloned().map(|event| {
             self.count += 1;
-            NewEvent { event, dedupe: self.count << 64 }
+            // Segments keep one half, the hot end both.
+            NewEvent { event, dedupe: self.count << 64 | self.count }
         });
-        self.appender.commit(&[Work::Batch(new.collect()), Work::Tick(self.now)]).unwrap();
+        let receipts = self.appender.commit(&[Work::Batch(new.collect()), Work::Tick(self.now)]).unwrap();
+        assert_eq!(receipts[0].duplicates, 0);
     }
 
     /// Seals everything.

@@ -378,7 +378,7 @@ fn an_index_of_another_version_is_not_asked() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     let database = rusqlite::Connection::open(&path).unwrap();
     database
-        .execute_batch("UPDATE meta SET value = 77 WHERE key = 'index'; UPDATE term SET field = 255 - field")
+        .execute_batch("UPDATE meta SET value = 77 WHERE key = 'index'; UPDATE term SET postings = zeroblob(length(postings))")
         .unwrap();
     drop(database);
     let mut searcher = searcher(&log);
