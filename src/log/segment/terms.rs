@@ -58,7 +58,9 @@ impl Timed for Segment {
             return Ok(found);
         }
         self.each_block((from, to), true, &mut |numbers, times| match times {
-            None => drop(found.insert_range(numbers)),
+            None => {
+                found.insert_range(numbers);
+            }
             Some(times) => {
                 let is_in = |time: Timestamp| from <= time && time <= to;
                 let known = numbers.zip(times);
