@@ -204,7 +204,7 @@ impl From<SearchError> for Problem {
         match error {
             SearchError::Cursor => no_cursor(),
             SearchError::Stretches(_) => Self::bad("bad_parameter", error.to_string()),
-            SearchError::Log(_) | SearchError::Index(_) => {
+            SearchError::Log(_) | SearchError::Index(_) | SearchError::Moved => {
                 tracing::error!(%error, "the log cannot be searched");
                 Self::internal()
             }

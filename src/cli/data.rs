@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::event::Catalogue;
 use crate::log::Reader;
-use crate::search::Searcher;
+use crate::search::{Parts, Searcher};
 use crate::store::Store;
 
 /// Where the daemon keeps its log and store.
@@ -68,6 +68,13 @@ impl DataDir {
 pub(super) fn reader(dir: &Path) -> anyhow::Result<Reader> {
     check(dir, "log/hot.db")?;
     Ok(Reader::open(dir)?)
+}
+
+/// Says what could not be read, if anything.
+pub(super) fn say_damaged<P: Parts>(searcher: &mut Searcher<P>) {
+    for damage in searcher.take_damaged() {
+        super::say(&format!("watchfire: {damage}"));
+    }
 }
 
 /// What searches the log in this folder.

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use self::state::State;
 use super::Usage;
-use super::data::DataDir;
+use super::data::{self, DataDir};
 use super::rules::ShowArgs;
 use crate::clock::Clock;
 use crate::query::{Query, format};
@@ -83,6 +83,7 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     let mut searcher = args.data.searcher(args.show.catalogue()?)?;
     let mut export = Export::begin(args, &mut searcher)?;
     while export.step(&mut searcher, EVENTS)? {}
+    data::say_damaged(&mut searcher);
     super::say(&format!("{} events in {}", export.state.events, args.output.display()));
     Ok(ExitCode::SUCCESS)
 }
@@ -186,7 +187,6 @@ fn in_the_way(output: &Path, is_resumed: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::data;
     use crate::event::Catalogue;
 
     fn events() -> Vec<String> {

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::data::DataDir;
+use super::data::{self, DataDir};
 use super::found::{Output, OutputFormat};
 use super::rules::ShowArgs;
 use super::terminal;
@@ -79,6 +79,7 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<ExitCode> {
     let mut searcher = args.data.searcher(args.show.catalogue()?)?;
     if let Some(text) = counts::run(args, &mut searcher, &query)? {
         super::print(&text)?;
+        data::say_damaged(&mut searcher);
         return Ok(ExitCode::SUCCESS);
     }
     let mut output = Output::new(io::BufWriter::new(io::stdout().lock()), args.format, terminal::width());
@@ -87,6 +88,7 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<ExitCode> {
     let start = start.map_err(|error| super::Usage(error.to_string()))?;
     let (count, next) = search(&mut searcher, &query, (start, args.limit, order), &mut output)?;
     output.writer.flush()?;
+    data::say_damaged(&mut searcher);
     match next {
         _ if args.format != OutputFormat::Table => {}
         None if count == 0 => super::say(&hint(&args.query, &query, &mut searcher)?),
@@ -157,7 +159,6 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::cli::data;
     use crate::event::Catalogue;
     use crate::time::Timestamp;
 

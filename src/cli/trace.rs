@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::data::DataDir;
+use super::data::{self, DataDir};
 use super::rules::ShowArgs;
 use super::terminal::{self, Paint, clean};
 use crate::encode::alert_json;
@@ -64,11 +64,13 @@ const ALERTS_MAX: usize = 100_000;
 pub fn run(args: &TraceArgs) -> anyhow::Result<ExitCode> {
     let mut searcher = args.data.searcher(args.show.catalogue()?)?;
     let Some(event) = searcher.named(&args.event)? else {
+        data::say_damaged(&mut searcher);
         super::say(&format!("watchfire: there is no event at position, or with id, `{}`", args.event));
         return Ok(ExitCode::FAILURE);
     };
     let options = TraceOptions { author: args.around, things: args.things, events: usize::from(args.events) };
     let trace = searcher.trace(event, options)?;
+    data::say_damaged(&mut searcher);
     let alerts = cited_by(&args.data.store()?, &trace.event)?;
     match args.format {
         TraceFormat::Text => super::print(&text(&trace, &alerts, terminal::width(), Paint::stdout()))?,
@@ -159,7 +161,6 @@ fn object(trace: &Trace, alerts: &[StoredAlert]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::data;
     use crate::event::Catalogue;
 
     fn events() -> Vec<String> {

@@ -72,7 +72,7 @@ fn since(text: &str, now: Timestamp) -> anyhow::Result<Timestamp> {
 
 /// What was checked, in a few lines.
 fn text(verified: &Verified, deep: bool, seconds: f64) -> String {
-    let Verified { entries, segments, skipped, hot, checkpoints, bytes, head } = verified;
+    let Verified { entries, segments, skipped, other_indexes, hot, checkpoints, bytes, head } = verified;
     let checked = segments - skipped;
     let how = if deep {
         "every entry, key and index row recomputed"
@@ -81,11 +81,18 @@ fn text(verified: &Verified, deep: bool, seconds: f64) -> String {
     };
     let left_out =
         if *skipped > 0 { format!(", {skipped} older ones by their manifests only") } else { String::new() };
+    let others = match *other_indexes {
+        0 => String::new(),
+        others => format!(
+            "\nindexes of another version of Watchfire: {others}; not compared with their events, and searches look at \
+             these events one by one"
+        ),
+    };
     let megabytes = *bytes as f64 / 1e6;
     let speed = if seconds > 0.0 { format!(" ({:.0} MB/s)", megabytes / seconds) } else { String::new() };
     format!(
         "{entries} entries: nothing was changed, removed or inserted\n\
-         sealed segments: {checked} ({how}){left_out}\n\
+         sealed segments: {checked} ({how}){left_out}{others}\n\
          not yet sealed: {hot} entries, recomputed\n\
          checkpoints: {checkpoints}\n\
          read: {megabytes:.1} MB in {seconds:.2} s{speed}\n\

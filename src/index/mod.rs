@@ -41,6 +41,10 @@ use roaring::RoaringBitmap;
 use crate::event::Position;
 use crate::time::Timestamp;
 
+/// Changed whenever the same events give other terms, or terms are read in another way. An index of another version is
+/// not asked: all events of its segment are looked at.
+pub const VERSION: u32 = 1;
+
 /// One line of the index: the events, by their number in the segment, that have this value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Term {
@@ -74,7 +78,8 @@ pub trait Timed: Terms {
     /// The position of the event with the number 0.
     fn first(&self) -> Position;
 
-    /// The numbers of the events whose own time lies between these two, both included.
+    /// The numbers of the events whose own time lies between these two, both included. Numbers of entries that are no
+    /// events may be among them.
     fn between(&mut self, from: Timestamp, to: Timestamp) -> Result<RoaringBitmap, Self::Error>;
 
     /// Visits the numbers of all events with their own times, in order.

@@ -44,4 +44,6 @@ pub use signing::PublicKey;
 pub use verify::{Verified, VerifyOptions};
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;

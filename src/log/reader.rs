@@ -177,10 +177,23 @@ impl Reader {
         range: TimeRange,
         visit: &mut dyn FnMut(Event) -> ControlFlow<()>,
     ) -> Result<(), LogError> {
-        let mut before = Position::MAX;
+        self.newest_between((1, Position::MAX), range, visit)
+    }
+
+    /// The same from the first position (included) to the second one (excluded).
+    pub fn newest_between(
+        &mut self,
+        (from, mut before): Positions,
+        range: TimeRange,
+        visit: &mut dyn FnMut(Event) -> ControlFlow<()>,
+    ) -> Result<(), LogError> {
         // A query for each block: a transaction held while a visitor takes its time would let the
         // write-ahead log grow.
-        while let Some((positions, entries)) = self.block_before(before, range)? {
+        while let Some((positions, mut entries)) = self.block_before(before, range)? {
+            if positions.1 < from {
+                break;
+            }
+            entries.retain(|entry| (from..before).contains(&entry.position()));
             before = positions.0;
             if range.visit(entries, visit).is_break() {
                 return Ok(());
@@ -188,14 +201,17 @@ impl Reader {
         }
         let (base, _) = self.base()?;
         before = before.min(base.saturating_add(1));
+        if before <= from {
+            return Ok(());
+        }
         self.sealed.refresh(base)?;
         for listed in self.sealed.listed().to_vec().into_iter().rev() {
             let info = &listed.info;
             let is_wanted = info.times.is_some_and(|(min, max)| max >= range.from && min < range.to);
-            if info.first >= before || info.damage.is_some() || !is_wanted {
+            if info.first >= before || info.last < from || info.damage.is_some() || !is_wanted {
                 continue;
             }
-            match self.newest_in_segment(info.first, before, range, visit)? {
+            match self.newest_in_segment(info.first, (from, before), range, visit)? {
                 // A merged one may begin earlier than the one that was listed.
                 ControlFlow::Continue(first) => before = first.min(info.first),
                 ControlFlow::Break(()) => return Ok(()),
@@ -208,7 +224,7 @@ impl Reader {
     fn newest_in_segment(
         &mut self,
         position: Position,
-        mut before: Position,
+        (from, mut before): Positions,
         range: TimeRange,
         visit: &mut dyn FnMut(Event) -> ControlFlow<()>,
     ) -> Result<ControlFlow<(), Position>, LogError> {
@@ -221,8 +237,8 @@ impl Reader {
                 Err(_) => return Ok(ControlFlow::Continue(first)),
             };
             let (positions, entries) = match found {
-                Ok(Some(found)) => found,
-                Ok(None) => return Ok(ControlFlow::Continue(first)),
+                Ok(Some(found)) if found.0.1 >= from => found,
+                Ok(_) => return Ok(ControlFlow::Continue(first)),
                 Err(error) => {
                     self.sealed.set_aside((first, last), &error);
                     return Ok(ControlFlow::Continue(first));
@@ -230,7 +246,7 @@ impl Reader {
             };
             match entries {
                 Ok(mut entries) => {
-                    entries.retain(|entry| entry.position() < before);
+                    entries.retain(|entry| (from..before).contains(&entry.position()));
                     if range.visit(entries, visit).is_break() {
                         return Ok(ControlFlow::Break(()));
                     }

@@ -12,6 +12,7 @@ use super::parts::{Bounds, Parts};
 use super::searcher::{Look, Searcher, range};
 use crate::event::{Event, Position};
 use crate::index::{has_dictionary, tally};
+use crate::log::LogError;
 use crate::query::{Query, any_at, fold, text};
 
 /// So many values are told apart; events with further ones are counted together.
@@ -75,9 +76,11 @@ impl<P: Parts> Searcher<P> {
     ///
     /// What the log says when it cannot be read.
     pub fn count(&mut self, query: &Query) -> Result<Count, SearchError> {
-        let mut events = 0_u64;
-        let is_complete = self.collect(query, &mut events)?;
-        Ok(Count { events, is_complete })
+        self.again(|own| {
+            let mut events = 0_u64;
+            let is_complete = own.collect(query, &mut events)?;
+            Ok(Count { events, is_complete })
+        })
     }
 
     /// How many events a query finds by the values of a field, the `top` most frequent ones by name. Short names of
@@ -91,9 +94,12 @@ impl<P: Parts> Searcher<P> {
             "author" => "author_name",
             _ => crate::query::fields(field).next().unwrap_or(field),
         };
-        let mut tallies =
-            Tallies { field, values: FxHashMap::default(), other_events: 0, other_values: 0, events: 0 };
-        let is_complete = self.collect(query, &mut tallies)?;
+        let (tallies, is_complete) = self.again(|own| {
+            let mut tallies =
+                Tallies { field, values: FxHashMap::default(), other_events: 0, other_values: 0, events: 0 };
+            let is_complete = own.collect(query, &mut tallies)?;
+            Ok((tallies, is_complete))
+        })?;
         let total = Count { events: tallies.events, is_complete };
         self.groups(tallies, top.clamp(1, GROUPS_MAX), total)
     }
@@ -115,7 +121,10 @@ impl<P: Parts> Searcher<P> {
             ControlFlow::Continue(())
         })?;
         for bounds in segments.iter().rev() {
-            is_complete &= self.collect_sealed(query, bounds, (&mut look, into))?;
+            match self.collect_sealed(query, bounds, (&mut look, into)) {
+                Ok(is_whole) => is_complete &= is_whole,
+                Err(error) => self.set_aside(bounds, error)?,
+            }
         }
         Ok(is_complete)
     }
@@ -164,7 +173,11 @@ impl<P: Parts> Searcher<P> {
 
     /// A folded value as an event has it.
     fn written(&mut self, field: &str, folded: String, example: Position) -> Result<String, SearchError> {
-        let Some(event) = self.parts.get(example)? else { return Ok(folded) };
+        let event = match self.parts.get(example) {
+            Ok(Some(event)) => event,
+            Ok(None) | Err(LogError::Corrupt { .. }) => return Ok(folded),
+            Err(error) => return Err(error.into()),
+        };
         let (shown, mut written) = (self.show(&event), None);
         any_at(&shown, field, &mut |value| {
             written = text(value).filter(|text| fold(text) == folded).map(|text| text.into_owned());

@@ -12,6 +12,9 @@ pub enum SearchError {
     /// A segment's index is not what was written.
     #[error("the index of the segment at position {0} is damaged; `watchfire verify` tells more")]
     Index(u64),
+    /// While it was read, a segment was merged into another one, again and again.
+    #[error("the log's segments are merged faster than they can be searched; search again")]
+    Moved,
     /// The cursor is of another query or order, or no cursor at all.
     #[error("this cursor does not belong to this query and order; search again without a cursor")]
     Cursor,

@@ -86,6 +86,15 @@ impl<P: Parts> Searcher<P> {
         behind: Position,
         (limit, order): (usize, Order),
     ) -> Result<Page, SearchError> {
+        self.again(|own| own.page_once(query, behind, (limit, order)))
+    }
+
+    fn page_once(
+        &mut self,
+        query: &Query,
+        behind: Position,
+        (limit, order): (usize, Order),
+    ) -> Result<Page, SearchError> {
         let catalogue = Arc::clone(&self.catalogue);
         let mut filling = Filling {
             look: Look::new(query, &catalogue, self.looks_max),
@@ -98,15 +107,20 @@ impl<P: Parts> Searcher<P> {
         if order == Order::NewestFirst {
             self.parts.backwards(behind, range(query), &mut |event| filling.take(event))?;
             for segment in segments.iter().rev().filter(|segment| segment.first < behind) {
-                self.fill(query, segment, order, &mut filling)?;
+                if let Err(error) = self.fill(query, segment, order, &mut filling) {
+                    self.set_aside(segment, error)?;
+                }
             }
         } else {
             for segment in segments.iter().filter(|segment| segment.last > behind) {
-                self.fill(query, segment, order, &mut filling)?;
+                if let Err(error) = self.fill(query, segment, order, &mut filling) {
+                    self.set_aside(segment, error)?;
+                }
             }
             if !filling.is_cut {
                 let after = filling.reached;
                 self.parts.forwards(after, range(query), &mut |event| filling.take(event))?;
+                self.note_damaged(query);
             }
         }
         let next = filling.is_cut.then(|| Cursor::behind(filling.reached, query, order));

@@ -1,7 +1,9 @@
 //! What a searcher needs of the log: its sealed segments, and the rest of it in order.
 
+use std::fmt;
 use std::ops::ControlFlow;
 
+use super::SearchError;
 use crate::event::{Event, Position};
 use crate::index::{Terms, Timed};
 use crate::log::{LogError, TimeRange};
@@ -23,8 +25,31 @@ pub struct Bounds {
     pub to: Timestamp,
 }
 
+/// A part of the log that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// The first position that is missing, or may be.
+    pub first: Position,
+    /// The last one.
+    pub last: Position,
+    /// When its events happened, if that is known.
+    pub times: Option<(Timestamp, Timestamp)>,
+    /// What is wrong.
+    pub reason: String,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { first, last, reason, .. } = self;
+        write!(f, "events at positions {first} to {last} may be missing from this: {reason}")
+    }
+}
+
 /// A sealed segment: its index and its events.
 pub trait Sealed: Timed + Terms<Error = LogError> {
+    /// Whether its index is of the version that this program knows; else only its times count.
+    fn is_indexed(&self) -> bool;
+
     /// The events with these numbers, which ascend; numbers that are no events are left out.
     fn events(&mut self, numbers: &[u32]) -> Result<Vec<Event>, LogError>;
 }
@@ -33,13 +58,16 @@ pub trait Sealed: Timed + Terms<Error = LogError> {
 ///
 /// A daemon seals and merges while a search goes on. So [`Parts::segments`] decides what is sealed until it is called
 /// again: those segments can be opened, and [`Parts::backwards`] and [`Parts::forwards`] give every event that is in
-/// none of them, also one that was sealed since.
+/// none of them, also one that was sealed since. One that was merged may be gone, which says so.
 pub trait Parts {
-    /// The sealed segments, in order of position.
+    /// The sealed segments, in order of position; without those that are damaged.
     fn segments(&mut self) -> Result<Vec<Bounds>, LogError>;
 
-    /// The segment that begins at this position.
-    fn segment(&mut self, first: Position) -> Result<&mut dyn Sealed, LogError>;
+    /// The segment that begins at this position. [`SearchError::Moved`] where it is gone: all must be asked anew.
+    fn segment(&mut self, first: Position) -> Result<&mut dyn Sealed, SearchError>;
+
+    /// What could not be listed, or be read since.
+    fn damaged(&self) -> &[Damage];
 
     /// Visits the events that are not sealed, before a position and with their own time in the range, by position
     /// descending, until told to stop. Reads nothing where all of them come later.

@@ -94,8 +94,12 @@ impl<P: Parts> Searcher<P> {
     ///
     /// [`SearchError::Stretches`] where there are too many of them; what the log says when it cannot be read.
     pub fn per(&mut self, query: &Query, unit: Unit) -> Result<Series, SearchError> {
-        let mut times = Times { unit, current: (Timestamp::MAX, Timestamp::MIN), stretches: BTreeMap::new() };
-        let is_complete = self.collect(query, &mut times)?;
+        let (times, is_complete) = self.again(|own| {
+            let current = (Timestamp::MAX, Timestamp::MIN);
+            let mut times = Times { unit, current, stretches: BTreeMap::new() };
+            let is_complete = own.collect(query, &mut times)?;
+            Ok((times, is_complete))
+        })?;
         if times.stretches.len() > STRETCHES_MAX {
             return Err(SearchError::Stretches(STRETCHES_MAX));
         }

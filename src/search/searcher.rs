@@ -3,27 +3,32 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use roaring::RoaringBitmap;
 use serde_json::{Map, Value};
 
 use super::SearchError;
-use super::parts::{Bounds, Parts};
-use super::unsealed::Unsealed;
+use super::disk::Disk;
+use super::parts::{Bounds, Damage, Parts};
 use crate::event::{Catalogue, Event, Position, canonical};
 use crate::index::{Answer, evaluate};
-use crate::log::{Reader, TimeRange};
+use crate::log::{LogError, Reader, TimeRange};
 use crate::query::{Query, Sieve};
 use crate::time::{Span, Timestamp};
 
 /// How many events one call looks at before it gives back what it has; about ten seconds' work.
 const LOOKS_MAX: u64 = 2_000_000;
 
+/// How often segments may be merged under a search before it gives up.
+const TRIES: usize = 8;
+
 /// Searches a log. One per thread; reads while a daemon writes.
 #[derive(Debug)]
-pub struct Searcher<P = Unsealed> {
+pub struct Searcher<P = Disk> {
     pub(super) parts: P,
     pub(super) catalogue: Arc<Catalogue>,
     /// How many events a call may look at.
     pub(super) looks_max: u64,
+    damaged: Vec<Damage>,
 }
 
 impl Searcher {
@@ -33,14 +38,14 @@ impl Searcher {
     ///
     /// [`SearchError::Log`] where there is no log that can be read.
     pub fn open(dir: &Path, catalogue: impl Into<Arc<Catalogue>>) -> Result<Self, SearchError> {
-        Ok(Self::new(Unsealed::new(Reader::open(dir)?), catalogue))
+        Ok(Self::new(Disk::new(Reader::open(dir)?), catalogue))
     }
 }
 
 impl<P: Parts> Searcher<P> {
     /// Of these parts; events are shown with this catalogue.
     pub fn new(parts: P, catalogue: impl Into<Arc<Catalogue>>) -> Self {
-        Self { parts, catalogue: catalogue.into(), looks_max: LOOKS_MAX }
+        Self { parts, catalogue: catalogue.into(), looks_max: LOOKS_MAX, damaged: Vec::new() }
     }
 
     /// The same with another limit to how many events one call looks at.
@@ -73,17 +78,70 @@ impl<P: Parts> Searcher<P> {
         Ok(page.events.first().map(|found| found.event.time))
     }
 
+    /// What could not be read since this was asked last, as far as it concerns what was searched for.
+    pub fn take_damaged(&mut self) -> Vec<Damage> {
+        std::mem::take(&mut self.damaged)
+    }
+
+    /// Asks anew where a segment was merged meanwhile.
+    pub(super) fn again<T>(
+        &mut self,
+        mut ask: impl FnMut(&mut Self) -> Result<T, SearchError>,
+    ) -> Result<T, SearchError> {
+        for _ in 1..TRIES {
+            match ask(self) {
+                Err(SearchError::Moved) => {}
+                asked => return asked,
+            }
+        }
+        ask(self)
+    }
+
+    /// Sets a segment aside that is damaged; other errors come back.
+    pub(super) fn set_aside(&mut self, bounds: &Bounds, error: SearchError) -> Result<(), SearchError> {
+        let reason = match error {
+            SearchError::Log(LogError::Corrupt { reason, .. }) => reason,
+            SearchError::Index(_) => "its index is damaged".to_owned(),
+            other => return Err(other),
+        };
+        let times = Some((bounds.from, bounds.to));
+        self.note(&[Damage { first: bounds.first, last: bounds.last, times, reason }]);
+        Ok(())
+    }
+
+    /// What the parts found out on the way through the events that are not sealed.
+    pub(super) fn note_damaged(&mut self, query: &Query) {
+        let (from, to) = query.time_range();
+        let is_near = |damage: &&Damage| damage.times.is_none_or(|(min, max)| min <= to && from <= max);
+        let damaged: Vec<Damage> = self.parts.damaged().iter().filter(is_near).cloned().collect();
+        self.note(&damaged);
+    }
+
+    fn note(&mut self, damaged: &[Damage]) {
+        for damage in damaged {
+            let is_known = |known: &Damage| (known.first, known.last) == (damage.first, damage.last);
+            if !self.damaged.iter().any(is_known) {
+                self.damaged.push(damage.clone());
+            }
+        }
+    }
+
     /// The segments that may have events of these times.
     pub(super) fn segments(&mut self, query: &Query) -> Result<Vec<Bounds>, SearchError> {
         let (from, to) = query.time_range();
         let mut segments = self.parts.segments()?;
         segments.retain(|segment| segment.from <= to && from <= segment.to);
+        self.note_damaged(query);
         Ok(segments)
     }
 
     /// Which events of a segment a query finds, as far as its index tells.
     pub(super) fn ask(&mut self, query: &Query, first: Position) -> Result<Answer, SearchError> {
         let segment = self.parts.segment(first)?;
+        if !segment.is_indexed() {
+            let (from, to) = query.time_range();
+            return Ok(Answer { sure: RoaringBitmap::new(), possible: segment.between(from, to)? });
+        }
         evaluate(query, segment, &self.catalogue).map_err(SearchError::of_segment(first))
     }
 }

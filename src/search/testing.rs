@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 
 use roaring::RoaringBitmap;
 
-use super::parts::{Bounds, Parts, Sealed, VisitEvent};
+use super::SearchError;
+use super::parts::{Bounds, Damage, Parts, Sealed, VisitEvent};
 use crate::event::{Catalogue, Event, Position};
 use crate::index::testing::MemorySegment;
 use crate::index::{Terms, Timed, Visit};
@@ -71,6 +72,10 @@ impl Timed for Segment {
 }
 
 impl Sealed for Segment {
+    fn is_indexed(&self) -> bool {
+        true
+    }
+
     fn events(&mut self, numbers: &[u32]) -> Result<Vec<Event>, LogError> {
         assert!(numbers.is_sorted(), "{numbers:?}");
         self.read += numbers.len();
@@ -93,8 +98,12 @@ impl Parts for Memory {
         Ok(self.segments.iter().filter(|segment| !segment.inner.events.is_empty()).map(bounds).collect())
     }
 
-    fn segment(&mut self, first: Position) -> Result<&mut dyn Sealed, LogError> {
+    fn segment(&mut self, first: Position) -> Result<&mut dyn Sealed, SearchError> {
         Ok(self.segments.iter_mut().find(|segment| segment.first() == first).unwrap())
+    }
+
+    fn damaged(&self) -> &[Damage] {
+        &[]
     }
 
     fn backwards(

@@ -99,7 +99,7 @@ impl Manifest {
         (before, merged): (Option<Hex<32>>, (Vec<Replaced>, Option<Hex<32>>)),
         key: &SigningKey,
     ) -> Self {
-        let mut own = Self {
+        let own = Self {
             format: FORMAT,
             first: summary.first,
             last: summary.last,
@@ -121,8 +121,13 @@ impl Manifest {
             public_key: key.public().0,
             signature: None,
         };
-        own.signature = Some(key.sign(own.message().as_bytes()));
-        own
+        own.signed(key)
+    }
+
+    /// The same with this key's signature.
+    pub(in crate::log) fn signed(mut self, key: &SigningKey) -> Self {
+        self.signature = Some(key.sign(self.message().as_bytes()));
+        self
     }
 
     /// The file's text.

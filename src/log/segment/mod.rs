@@ -5,7 +5,7 @@
 //!
 //! | table | what |
 //! |---|---|
-//! | `meta` | format, positions, the chain before and after, the dictionary |
+//! | `meta` | format, positions, the chain before, the dictionary, the version of the index |
 //! | `block` | about 256 entries each: positions, times, the chain after it, the entries compressed with the dictionary |
 //! | `key` | the first 8 bytes of the keys of duplicates, sorted, in chunks |
 //! | `term` | the index: field, value, number of events, which events |

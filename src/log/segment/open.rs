@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::manifest::{FORMAT, SegmentInfo};
@@ -24,6 +25,7 @@ pub struct Segment {
     info: SegmentInfo,
     path: PathBuf,
     connection: Connection,
+    index_version: u32,
     decoder: Decoder,
     /// The block that was decoded last.
     cached: Option<(Positions, Vec<Entry>)>,
@@ -66,27 +68,34 @@ impl Segment {
     pub(in crate::log) fn open(path: &Path, info: SegmentInfo) -> Result<Self, LogError> {
         let corrupt = |reason: String| LogError::Corrupt { first: info.first, last: info.last, reason };
         let name = path.display().to_string();
-        let opened = || -> rusqlite::Result<(i64, i64, i64, Vec<u8>, Connection)> {
+        let opened = || -> rusqlite::Result<(i64, i64, i64, u32, Vec<u8>, Connection)> {
             let connection = hot::open_immutable(path)?;
             let number = |key: &str| connection.query_row(META, [key], |row| row.get::<_, i64>(0));
             let (format, first, last) = (number("format")?, number("first")?, number("last")?);
+            let index = connection.query_row(META, ["index"], |row| row.get(0)).optional()?;
             let dictionary = connection.query_row(META, ["dictionary"], |row| row.get(0))?;
-            Ok((format, first, last, dictionary, connection))
+            Ok((format, first, last, index.unwrap_or(0), dictionary, connection))
         };
-        let (format, first, last, dictionary, connection) =
+        let (format, first, last, index_version, dictionary, connection) =
             opened().map_err(|error| corrupt(format!("{name}: {error}")))?;
         let expected = (i64::from(FORMAT), info.first.cast_signed(), info.last.cast_signed());
         if (format, first, last) != expected {
             return Err(corrupt(format!("{name} says something else of itself than its manifest")));
         }
         let decoder = Decoder::with(dictionary);
-        Ok(Self { info, path: path.to_owned(), connection, decoder, cached: None })
+        Ok(Self { info, path: path.to_owned(), connection, index_version, decoder, cached: None })
     }
 
     /// What is known of it.
     #[must_use]
     pub const fn info(&self) -> &SegmentInfo {
         &self.info
+    }
+
+    /// Which version of the index it has ([`crate::index::VERSION`]); 0 where it does not say.
+    #[must_use]
+    pub const fn index_version(&self) -> u32 {
+        self.index_version
     }
 
     /// The event times of these entries, by their number in the segment; none for those that are no events.
@@ -115,11 +124,14 @@ impl Segment {
     }
 
     /// The events with these numbers, in this order; those that are no events are left out. Neighbouring numbers in
-    /// ascending or descending order cost one decoding for each block that is touched.
+    /// ascending or descending order cost one decoding for each block that is touched. What was sent is a copy: one event
+    /// that is kept must not keep its whole block.
     pub fn events(&mut self, numbers: &[u32]) -> Result<Vec<Event>, LogError> {
         let mut found = Vec::with_capacity(numbers.len());
         for number in numbers {
-            found.extend(self.event(self.info.first + u64::from(*number))?);
+            if let Some(event) = self.event(self.info.first + u64::from(*number))? {
+                found.push(Event { raw: Bytes::copy_from_slice(&event.raw), ..event });
+            }
         }
         Ok(found)
     }

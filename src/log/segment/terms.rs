@@ -1,6 +1,6 @@
 //! The index of an open segment, as searches ask for it.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use roaring::RoaringBitmap;
 use rusqlite::types::ValueRef;
@@ -52,39 +52,58 @@ impl Timed for Segment {
 
     fn between(&mut self, from: Timestamp, to: Timestamp) -> Result<RoaringBitmap, LogError> {
         let mut found = RoaringBitmap::new();
-        self.each_time((from, to), &mut |number, time| {
-            if from <= time && time <= to {
-                found.insert(number);
+        let length = self.info().last - self.info().first + 1;
+        if self.info().times.is_some_and(|(min, max)| from <= min && max <= to) {
+            found.insert_range(..u32::try_from(length).unwrap_or(u32::MAX));
+            return Ok(found);
+        }
+        self.each_block((from, to), true, &mut |numbers, times| match times {
+            None => {
+                found.insert_range(numbers);
+            }
+            Some(times) => {
+                let is_in = |time: Timestamp| from <= time && time <= to;
+                let known = numbers.zip(times);
+                found.extend(known.filter(|(_, time)| time.is_some_and(is_in)).map(|(number, _)| number));
             }
         })?;
         Ok(found)
     }
 
     fn times(&mut self, visit: &mut dyn FnMut(u32, Timestamp)) -> Result<(), LogError> {
-        self.each_time((Timestamp(i64::MIN), Timestamp(i64::MAX)), visit)
-    }
-}
-
-/// A block's positions, earliest and latest time, and its times as they are stored.
-type BlockTimes<'a> = (Positions, &'a [u8]);
-
-impl Segment {
-    /// Visits the times of the blocks that have any between these two, both included.
-    fn each_time(
-        &self,
-        (from, to): (Timestamp, Timestamp),
-        visit: &mut dyn FnMut(u32, Timestamp),
-    ) -> Result<(), LogError> {
-        let first = self.info().first;
-        self.each_block_times((from, to), &mut |(positions, bytes)| {
-            let count = usize::try_from(positions.1 + 1 - positions.0).unwrap_or(usize::MAX);
-            let Some(times) = times::decode(bytes, count) else { return ControlFlow::Break(positions) };
-            let start = u32::try_from(positions.0 - first).unwrap_or(u32::MAX);
-            for (number, time) in (start..).zip(times) {
+        self.each_block((Timestamp(i64::MIN), Timestamp(i64::MAX)), false, &mut |numbers, times| {
+            for (number, time) in numbers.zip(times.unwrap_or_default()) {
                 if let Some(time) = time {
                     visit(number, time);
                 }
             }
+        })
+    }
+}
+
+/// A block's positions, and its times as they are stored, if they are of interest.
+type BlockTimes<'a> = (Positions, Option<&'a [u8]>);
+/// What visits the numbers of a block's entries, and their times where not all of them fit.
+type VisitBlock<'a> = dyn FnMut(Range<u32>, Option<Vec<Option<Timestamp>>>) + 'a;
+
+impl Segment {
+    /// Visits the blocks that have any times between these two, both included. Those of blocks that lie between them
+    /// as a whole are only read if wanted.
+    fn each_block(
+        &self,
+        range: (Timestamp, Timestamp),
+        skips_whole: bool,
+        visit: &mut VisitBlock<'_>,
+    ) -> Result<(), LogError> {
+        let first = self.info().first;
+        let number = |position: Position| u32::try_from(position.saturating_sub(first)).unwrap_or(u32::MAX);
+        self.each_block_times(range, skips_whole, &mut |(positions, bytes)| {
+            let count = usize::try_from((positions.1 + 1).saturating_sub(positions.0)).unwrap_or(usize::MAX);
+            let times = match bytes.map(|bytes| times::decode(bytes, count)) {
+                Some(None) => return ControlFlow::Break(positions),
+                times => times.flatten(),
+            };
+            visit(number(positions.0)..number(positions.1 + 1), times);
             ControlFlow::Continue(())
         })
     }
@@ -92,15 +111,18 @@ impl Segment {
     fn each_block_times(
         &self,
         (from, to): (Timestamp, Timestamp),
+        skips_whole: bool,
         visit: &mut dyn FnMut(BlockTimes<'_>) -> ControlFlow<Positions>,
     ) -> Result<(), LogError> {
-        let sql =
-            "SELECT first, last, times FROM block WHERE time_max >= ?1 AND time_min <= ?2 ORDER BY first";
+        // The times stand behind the first page of a block: not to read them is most of the gain.
+        let sql = "SELECT first, last, CASE WHEN ?3 AND time_min >= ?1 AND time_max <= ?2 THEN NULL ELSE times END \
+            FROM block WHERE time_max >= ?1 AND time_min <= ?2 ORDER BY first";
         let mut read = || -> rusqlite::Result<ControlFlow<Positions>> {
             let mut statement = self.connection().prepare_cached(sql)?;
-            let mut rows = statement.query(params![from.0, to.0])?;
+            let mut rows = statement.query(params![from.0, to.0, skips_whole])?;
             while let Some(row) = rows.next()? {
-                if let broken @ ControlFlow::Break(_) = visit((positions(row)?, row.get_ref(2)?.as_blob()?)) {
+                let times = row.get_ref(2)?.as_blob_or_null()?;
+                if let broken @ ControlFlow::Break(_) = visit((positions(row)?, times)) {
                     return Ok(broken);
                 }
             }

@@ -205,6 +205,7 @@ impl<'a> Writer<'a> {
             .and_then(|()| put("first", &first.cast_signed()))
             .and_then(|()| put("last", &last.cast_signed()))
             .and_then(|()| put("head_before", &plan.head_before))
+            .and_then(|()| put("index", &index::VERSION))
             .and_then(|()| put("dictionary", &dictionary))
             .map_err(failed)?;
         let summary = Summary {

@@ -31,6 +31,8 @@ pub struct Verified {
     pub segments: u64,
     /// Those that were left out.
     pub skipped: u64,
+    /// How many have an index of another version, which only their digest says something of.
+    pub other_indexes: u64,
     /// How many entries are in the hot end.
     pub hot: u64,
     /// How many checkpoints were compared.

@@ -25,8 +25,8 @@ struct Walk {
 }
 
 /// Recomputes the chain, the columns, the keys and the index. [`LogError::Corrupt`] names the first block that is not
-/// what was written.
-pub(super) fn check(segment: &mut Segment, manifest: &Manifest, with_keys: bool) -> Result<(), LogError> {
+/// what was written. False where the index is of another version, and could not be compared.
+pub(super) fn check(segment: &mut Segment, manifest: &Manifest, with_keys: bool) -> Result<bool, LogError> {
     let mut walk = Walk {
         manifest: manifest.clone(),
         decoder: Decoder::default(),
@@ -58,7 +58,10 @@ pub(super) fn check(segment: &mut Segment, manifest: &Manifest, with_keys: bool)
     } else if stored.len() as u64 != manifest.events || !stored.is_sorted() {
         return Err(corrupt("the keys of duplicates are not what was written"));
     }
-    check_index(segment, walk.index)
+    if segment.index_version() != index::VERSION {
+        return Ok(false);
+    }
+    check_index(segment, walk.index).map(|()| true)
 }
 
 impl Walk {

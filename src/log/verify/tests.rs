@@ -234,3 +234,30 @@ fn a_rewritten_event_in_a_segment_is_named_to_its_block() {
     let error = verify(dir.path(), &VerifyOptions::default()).unwrap_err();
     assert!(matches!(error, LogError::Corrupt { first: 557, .. }), "{error}");
 }
+
+#[test]
+fn an_index_of_another_version_raises_no_alarm() {
+    let dir = store();
+    let path = segments(&dir, "db").remove(1);
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let change = |sql: &str| {
+        let connection = rusqlite::Connection::open(&path).unwrap();
+        connection.execute_batch(sql).unwrap();
+        drop(connection);
+        // Made anew by who has the key, as another program would have.
+        let old = Manifest::read(&path.with_extension("json"), (301, 600)).unwrap();
+        let file = std::fs::File::open(&path).unwrap();
+        let (bytes, digest) = crate::log::segment::digest(&file).unwrap();
+        let key = signing::SigningKey::load(dir.path()).unwrap();
+        let manifest = Manifest { bytes, digest: crate::log::Hex(digest), ..old }.signed(&key);
+        std::fs::write(path.with_extension("json"), manifest.text()).unwrap();
+    };
+    let deep = VerifyOptions { deep: true, ..VerifyOptions::default() };
+    change("DELETE FROM term WHERE field = (SELECT min(field) FROM term)");
+    assert!(verify(dir.path(), &deep).unwrap_err().to_string().contains("its index"));
+    change("UPDATE meta SET value = 77 WHERE key = 'index'");
+    assert_eq!(verify(dir.path(), &deep).unwrap().other_indexes, 1);
+    change("DELETE FROM meta WHERE key = 'index'");
+    assert_eq!(verify(dir.path(), &deep).unwrap().other_indexes, 1);
+    assert_eq!(verify(dir.path(), &VerifyOptions::default()).unwrap().other_indexes, 0);
+}

@@ -1,0 +1,74 @@
+//! A log with sealed segments, without threads, for tests of those who read it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+use super::appender::{Appender, Work};
+use super::sealer::Worker;
+use super::segment::folder;
+use super::{LogOptions, NewEvent, SealOptions, hot};
+use crate::clock::Clock;
+use crate::event::{Catalogue, Event};
+use crate::time::{Span, Timestamp};
+
+/// A data folder whose log is sealed and merged when the test says so.
+pub(crate) struct SealedLog {
+    dir: TempDir,
+    appender: Appender,
+    worker: Worker,
+    now: Timestamp,
+    count: u128,
+}
+
+impl SealedLog {
+    /// An empty one; all that is appended arrives about `now`.
+    pub(crate) fn new(now: Timestamp) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        hot::make_folder(dir.path()).unwrap();
+        let appender = Appender::open(dir.path(), LogOptions::default(), Clock::fixed(now)).unwrap();
+        let options = SealOptions { seal_entries: 1000, ..SealOptions::default() };
+        let worker = Worker::open(dir.path(), options, Arc::new(Catalogue::built_in())).unwrap();
+        Self { dir, appender, worker, now, count: 0 }
+    }
+
+    /// The data folder.
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Appends events, and an entry that is none.
+    pub(crate) fn append(&mut self, events: &[Event]) {
+        let new = events.iter().cloned().map(|event| {
+            self.count += 1;
+            // Segments keep one half, the hot end both.
+            NewEvent { event, dedupe: self.count << 64 | self.count }
+        });
+        let receipts = self.appender.commit(&[Work::Batch(new.collect()), Work::Tick(self.now)]).unwrap();
+        assert_eq!(receipts[0].duplicates, 0);
+    }
+
+    /// Seals everything.
+    pub(crate) fn seal(&mut self) {
+        // All of it is old then.
+        let upto = self.worker.seal(self.now.plus(Span::days(2)), &mut || Ok(())).unwrap().unwrap();
+        while self.appender.forget(upto).unwrap() {}
+    }
+
+    /// Merges all segments into one, and removes those.
+    pub(crate) fn merge(&mut self) {
+        // The month is over then.
+        let later = self.now.plus(Span::days(40));
+        while self.worker.merge(later, &mut || Ok(())).unwrap() {}
+        self.worker.remove_replaced(Timestamp::MIN).unwrap();
+    }
+
+    /// The files of the segments, in order.
+    pub(crate) fn segments(&self) -> Vec<PathBuf> {
+        let files = std::fs::read_dir(folder(self.path())).unwrap().map(|entry| entry.unwrap().path());
+        let mut paths: Vec<PathBuf> = files.filter(|path| path.extension().unwrap() == "db").collect();
+        paths.sort();
+        paths
+    }
+}
