@@ -13,7 +13,7 @@ use prometheus_client::registry::Registry;
 
 use super::health::{Health, healthz, readyz};
 use super::rejected::{self, RejectedApi};
-use crate::source::{Endpoint, Refusal, not_found};
+use crate::source::{Endpoint, ImportEndpoint, Refusal, not_found};
 
 /// What the paths lead to.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub struct Api {
     pub registry: Arc<Registry>,
     /// The administration of rejected bodies; none without `api.token`.
     pub rejected: Option<RejectedApi>,
+    /// Takes events of the past; none without `api.token`.
+    pub import: Option<ImportEndpoint>,
 }
 
 /// Leads every path to what answers it.
@@ -39,6 +41,9 @@ pub fn router(api: Api) -> Router {
     }
     if let Some(rejected) = api.rejected {
         router = router.merge(administration(Arc::new(rejected)));
+    }
+    if let Some(import) = api.import {
+        router = router.route(ImportEndpoint::PATH, import.route());
     }
     router.fallback(not_found)
 }

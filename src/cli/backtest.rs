@@ -85,7 +85,7 @@ pub fn run(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
     let now = Clock::system().now();
     let reading = rules::read(&args.rules, (args.lists.as_deref(), &args.enrich), args.lateness, now)?;
     let mut history = open(args, now)?;
-    let limits = Limits { lateness: args.lateness, ..Limits::default() };
+    let limits = Limits { lateness: args.lateness, judges_past: true, ..Limits::default() };
     let other = match args.against.as_slice() {
         [] => None,
         paths => Some(rules::read(paths, (args.lists.as_deref(), &args.enrich), args.lateness, now)?.rules),

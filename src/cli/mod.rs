@@ -11,6 +11,7 @@ mod draft;
 mod explain;
 mod generate;
 mod history;
+mod import;
 mod ledger;
 mod outbox;
 mod past;

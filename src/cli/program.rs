@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::{
-    alerts, backtest, check, completions, demo, draft, explain, generate, ledger, outbox, reference,
+    alerts, backtest, check, completions, demo, draft, explain, generate, import, ledger, outbox, reference,
     rejected, say, schema, search, serve, test, verify,
 };
 
@@ -39,6 +39,8 @@ enum Command {
     Draft(draft::DraftArgs),
     /// Show why rules fire for an event, or why not
     Explain(explain::ExplainArgs),
+    /// Load exports and logs of the past into the log
+    Import(import::ImportArgs),
     /// Find events in the daemon's log
     Search(search::SearchArgs),
     /// List alerts, newest first
@@ -80,6 +82,7 @@ pub fn main() -> ExitCode {
         Command::Backtest(args) => backtest::run(args),
         Command::Draft(args) => draft::run(args),
         Command::Explain(args) => explain::run(args),
+        Command::Import(args) => import::run(args),
         Command::Search(args) => search::run(args),
         Command::Alerts(args) => alerts::list(args),
         Command::Alert(args) => alerts::show(args),

@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::engine::Limits;
 use crate::event::Catalogue;
 use crate::log::Log;
-use crate::source::{Context as SourceContext, Sink, SourceMetrics, endpoints};
+use crate::source::{Context as SourceContext, ImportEndpoint, Sink, SourceMetrics, endpoints};
 use crate::store::Store;
 use crate::telemetry;
 
@@ -103,6 +103,9 @@ impl Shared {
             endpoints: endpoints(&config.sources, &self.context),
             health: Health { sink: self.context.sink.clone(), detection: self.stage.clone() },
             registry: Arc::clone(&self.registry),
+            import: administration
+                .clone()
+                .map(|tokens| ImportEndpoint::new(tokens, self.context.clone())),
             rejected: administration.map(|tokens| RejectedApi::new(tokens, &config.sources, &self.context)),
         })
     }

@@ -12,6 +12,8 @@ mod limits;
 mod room;
 mod ruleset;
 #[cfg(test)]
+mod past_tests;
+#[cfg(test)]
 mod script_tests;
 mod slot;
 mod snapshot;

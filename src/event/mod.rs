@@ -10,6 +10,7 @@ mod extract;
 mod format;
 mod mend;
 mod marks;
+mod past;
 mod plan;
 mod scan;
 mod shape;
@@ -19,6 +20,7 @@ pub use canonical::canonical;
 pub use catalogue::{Catalogue, EventType, Tier};
 pub use extract::{ExtractError, Extracted, Scalar, Values};
 pub use format::{Format, Mapping};
+pub use past::{PAST, is_past};
 pub use plan::Plan;
 
 use std::sync::Arc;

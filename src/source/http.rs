@@ -174,7 +174,7 @@ async fn receive(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Res
     endpoint.answer(request).await.unwrap_or_else(IntoResponse::into_response)
 }
 
-async fn only_post() -> Refusal {
+pub(super) async fn only_post() -> Refusal {
     Refusal::method("POST")
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::SourceError;
 use crate::event::Position;
-use crate::log::{AppendError, Log, NewEvent, Receipt};
+use crate::log::{AppendError, Log, LogError, NewEvent, Reader, Receipt};
 use crate::store::{NewRejected, Rejected, Store, StoreError};
 use crate::time::Timestamp;
 
@@ -73,6 +73,15 @@ impl Sink {
             Kept::Durable(log, _) => log.position(),
             #[cfg(test)]
             Kept::Memory(memory) => memory.position(),
+        }
+    }
+
+    /// A reader of what was stored; none where nothing outlives the process.
+    pub fn reader(&self) -> Result<Option<Reader>, LogError> {
+        match &self.kept {
+            Kept::Durable(log, _) => log.reader().map(Some),
+            #[cfg(test)]
+            Kept::Memory(_) => Ok(None),
         }
     }
 

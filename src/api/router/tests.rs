@@ -34,6 +34,8 @@ fn setup(with_administration: bool) -> Setup {
         health: Health { sink: fixture.context.sink.clone(), detection: receiver },
         registry: Arc::new(std::mem::take(&mut fixture.registry)),
         rejected: with_administration.then_some(rejected),
+        import: with_administration
+            .then(|| ImportEndpoint::new(tokens("admin"), fixture.context.clone())),
     };
     Setup { fixture, router: router(api), detection }
 }

@@ -115,7 +115,7 @@ impl<'a> Judge<'a, '_> {
     /// Judges the event after its past, and says what came of it.
     pub(super) fn conclude(&self, cases: &mut [Case<'_>], past: &mut Past) -> anyhow::Result<()> {
         let rules = &self.reading.rules;
-        let limits = Limits { lateness: self.lateness, ..Limits::default() };
+        let limits = Limits { lateness: self.lateness, judges_past: true, ..Limits::default() };
         let mut engine = Engine::new(Arc::clone(rules), Arc::clone(&self.catalogue), limits);
         let (mut effects, mut hits) = (Effects::default(), Hits::default());
         let needs_past = |case: &Case<'_>| case.unit.detector.is_stateful() || case.unit.rule.suppress.0 > 0;

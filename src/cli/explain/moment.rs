@@ -48,7 +48,7 @@ impl Moment<'_> {
     pub(super) fn tell(&self, past: &mut Past, paint: Paint) -> anyhow::Result<String> {
         let rules = &self.reading.rules;
         let catalogue = Arc::clone(rules.catalogue());
-        let limits = Limits { lateness: self.lateness, ..Limits::default() };
+        let limits = Limits { lateness: self.lateness, judges_past: true, ..Limits::default() };
         let mut engine = Engine::new(Arc::clone(rules), Arc::clone(&catalogue), limits);
         let (mut hits, mut effects, mut gathered) =
             (Hits::default(), Effects::default(), Gathered::default());
