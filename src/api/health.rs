@@ -1,5 +1,6 @@
 //! Is the process alive, and can it do its work?
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -9,7 +10,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::event::Position;
-use crate::source::{Sink, json};
+use crate::source::{Board, PollReport, Sink, json};
 
 /// What detection is doing. Told by the daemon.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -41,6 +42,8 @@ pub struct Health {
     pub sink: Sink,
     /// What detection is doing.
     pub detection: watch::Receiver<Detection>,
+    /// How the APIs that are asked for events are doing. Trouble there makes nothing unready: it is only shown.
+    pub polls: Board,
 }
 
 #[derive(Debug, Serialize)]
@@ -51,6 +54,9 @@ struct Report {
     /// How many entries of the log are not yet judged.
     #[serde(skip_serializing_if = "Option::is_none")]
     lag: Option<u64>,
+    /// By the source's name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    polls: BTreeMap<String, PollReport>,
 }
 
 #[derive(Debug, Serialize)]
@@ -73,7 +79,8 @@ impl Health {
             Detection::Starting | Detection::Stopped { .. } => None,
         };
         let ready = error.is_none() && matches!(detection, Detection::Running { .. });
-        Report { ready, log: LogReport { writable: error.is_none(), position: last, error }, detection, lag }
+        let log = LogReport { writable: error.is_none(), position: last, error };
+        Report { ready, log, detection, lag, polls: self.polls.reports() }
     }
 }
 

@@ -9,6 +9,7 @@ mod demo;
 mod diagnostics;
 mod draft;
 mod explain;
+mod gaps;
 mod generate;
 mod history;
 mod import;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::{
-    alerts, backtest, check, completions, demo, draft, explain, generate, import, ledger, outbox, reference,
+    alerts, backtest, check, completions, demo, draft, explain, gaps, generate, import, ledger, outbox, reference,
     rejected, say, schema, search, serve, test, verify,
 };
 
@@ -53,6 +53,8 @@ enum Command {
     Rejected(rejected::RejectedArgs),
     /// Show what rules could not judge, and why
     Ledger(ledger::LedgerArgs),
+    /// Show when events could have been missed, or have a time fetched again
+    Gaps(gaps::GapsArgs),
     /// Check that the log still is what was written
     Verify(verify::VerifyArgs),
     /// Write made-up events of a GitLab organisation
@@ -89,6 +91,7 @@ pub fn main() -> ExitCode {
         Command::Outbox(args) => outbox::run(args),
         Command::Rejected(args) => rejected::run(args),
         Command::Ledger(args) => ledger::run(args),
+        Command::Gaps(args) => gaps::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Generate(args) => generate::run(args),
         Command::Reference(args) => reference::run(args),

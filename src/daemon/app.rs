@@ -13,6 +13,7 @@ use super::detection::{Context as DetectionContext, Detection, DetectionError, I
 use super::forwarding::ConditionError;
 use super::foundation::{Foundation, Shared};
 use super::plan::Plan;
+use super::gaps;
 use super::reload::{Reloader, tell, watch_files};
 use super::rulebook::{Rulebook, RulebookConfig};
 use super::tasks::{Group, start_intake, start_output};
@@ -88,6 +89,7 @@ pub struct App {
     address: SocketAddr,
     config_path: PathBuf,
     env: Environ,
+    clock: Clock,
     log: Log,
     store: Store,
     stage: watch::Receiver<Stage>,
@@ -108,8 +110,10 @@ impl App {
         let Options { config_path, clock, env, listener } = options;
         // A second installation fails, and the first is as good.
         drop(rustls::crypto::ring::default_provider().install_default());
+        let is_held = listener.is_some();
         let (listener, address) = listen(listener, config.listen).await?;
         let mut base = Foundation::open(&config, clock)?;
+        base.note_gap(&config, is_held);
         let build = BuildContext { env: &*env, base: &config.base };
         let actions = Arc::new(ActionSet::build(&config.actions, &build)?);
         let mut rulebook = Rulebook::new(rulebook_config(&config), Arc::clone(&base.catalogue));
@@ -142,6 +146,7 @@ impl App {
             address,
             config_path,
             env,
+            clock: base.clock,
             log: base.log,
             store: base.store,
             stage,
@@ -202,6 +207,7 @@ impl App {
     /// under way. What is not delivered by then stays in the outbox for the next start.
     pub async fn stop(mut self) -> Result<(), DetectionError> {
         self.intake.stop().await;
+        gaps::note_stop(&self.store, self.clock.now()).await;
         self.log.close().await;
         drop(self.detection.send(Input::Stop));
         let thread = self.detection_thread.take();

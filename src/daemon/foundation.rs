@@ -7,6 +7,7 @@ use tokio::sync::{Notify, watch};
 
 use super::app::StartError;
 use super::detection::Context as DetectionContext;
+use super::gaps;
 use super::metrics::DetectionMetrics;
 use super::plan::Plan;
 use crate::api::{Api, Detection as Stage, Health, RejectedApi, ServerMetrics, router};
@@ -59,6 +60,14 @@ impl Foundation {
         })
     }
 
+    /// Keeps the gap since the daemon was last there. Without that it starts as well.
+    pub(super) fn note_gap(&self, config: &Config, is_held: bool) {
+        let noted = gaps::note_gap((&self.store, &self.log), &config.sources, self.clock.now(), is_held);
+        if let Err(error) = noted {
+            tracing::error!(%error, "the gap since the last stop could not be noted");
+        }
+    }
+
     /// What the detection thread needs, and where it will tell how far it is.
     pub(super) fn detection_context(
         &self,
@@ -101,7 +110,11 @@ impl Shared {
         let administration = config.administrators.clone();
         router(Api {
             endpoints: endpoints(&config.sources, &self.context),
-            health: Health { sink: self.context.sink.clone(), detection: self.stage.clone() },
+            health: Health {
+                sink: self.context.sink.clone(),
+                detection: self.stage.clone(),
+                polls: self.context.metrics.polls().clone(),
+            },
             registry: Arc::clone(&self.registry),
             import: administration
                 .clone()

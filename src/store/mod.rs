@@ -15,9 +15,11 @@ mod outbox;
 mod settle;
 mod ledger;
 mod rejected;
+mod gap;
 
 pub use database::Store;
 pub use error::StoreError;
+pub use gap::{Gap, GapState, NewGap};
 pub use row::{
     AlertQuery, Commit, DeliveryKind, NewRejected, OutboxCounts, OutboxRow, OutboxState, Outcome, Progress,
     Rejected, Settlement, Snapshot, StoredAlert,

@@ -23,6 +23,8 @@ mod reload;
 #[cfg(test)]
 mod restart;
 #[cfg(test)]
+mod past;
+#[cfg(test)]
 mod sources;
 #[cfg(test)]
 mod determinism;

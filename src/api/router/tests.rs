@@ -31,7 +31,11 @@ fn setup(with_administration: bool) -> Setup {
     let rejected = RejectedApi::new(tokens("admin"), &sources, &fixture.context);
     let api = Api {
         endpoints: endpoints(&sources, &fixture.context),
-        health: Health { sink: fixture.context.sink.clone(), detection: receiver },
+        health: Health {
+            sink: fixture.context.sink.clone(),
+            detection: receiver,
+            polls: fixture.context.metrics.polls().clone(),
+        },
         registry: Arc::new(std::mem::take(&mut fixture.registry)),
         rejected: with_administration.then_some(rejected),
         import: with_administration
