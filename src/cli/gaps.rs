@@ -23,7 +23,7 @@ be asked.
 
 Examples:
   watchfire gaps --data-dir /var/lib/watchfire
-  watchfire gaps fill --from 2026-03-01T22:00:00Z --to 2026-03-02 --data-dir /var/lib/watchfire")]
+  watchfire gaps --data-dir /var/lib/watchfire fill --from 2026-03-01T22:00:00Z --to 2026-03-02")]
 pub struct GapsArgs {
     #[command(flatten)]
     data: DataDir,
@@ -104,7 +104,7 @@ fn fill(
 fn list(gaps: &[Gap]) -> String {
     let one = |gap: &Gap| {
         let lasted = Span(gap.to.since(gap.from).0 / 1000 * 1000);
-        let cause = if gap.asked { "asked for" } else { "stopped" };
+        let cause = if gap.asked { "fetched anew," } else { "stopped for" };
         let fetched = match (gap.state, gap.filled) {
             (GapState::Blind, _) => String::new(),
             (_, 1) => ", 1 event fetched".to_owned(),
@@ -112,7 +112,7 @@ fn list(gaps: &[Gap]) -> String {
         };
         let known = gap.why.as_deref().map(terminal::clean).unwrap_or_default();
         format!(
-            "{} to {}  {}  {cause} for {lasted}: {}{fetched}\n    {known}\n",
+            "{} to {}  {}  {cause} {lasted}: {}{fetched}\n    {known}\n",
             to_second(gap.from),
             to_second(gap.to),
             gap.source,
@@ -155,7 +155,12 @@ mod tests {
             updated_at: from,
         };
         let gaps = [gap(1, GapState::Partly, "blind for pushes"), gap(2, GapState::Open, "asked for")];
-        insta::assert_snapshot!(list(&gaps), @r"");
+        insta::assert_snapshot!(list(&gaps), @r"
+        2026-03-01T22:00:00Z to 2026-03-01T23:30:00Z  gitlab  stopped for 1h30m: partly, 12 events fetched
+            blind for pushes
+        2026-03-01T22:00:00Z to 2026-03-01T23:30:00Z  gitlab  fetched anew, 1h30m: open, 12 events fetched
+            asked for
+        ");
     }
 
     #[test]

@@ -124,7 +124,9 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     });
     // What was stored before it broke off is stored, and known the next time.
     let tally = &import.tally;
-    super::print(&tally.summary(args))?;
+    if told.is_ok() || tally.added != Added::default() {
+        super::print(&tally.summary(args))?;
+    }
     told?;
     Ok(if tally.rejected == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

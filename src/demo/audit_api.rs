@@ -209,7 +209,7 @@ async fn watch(State(shared): State<Arc<Shared>>, mut request: Request, next: Ne
     }
     if forge.calls.len() < CALLS_MAX {
         let status = response.status().as_u16();
-        forge.calls.push(format!("{status} {called}"));
+        forge.calls.push(format!("{status} {}", called.replace("%3A", ":")));
     }
     response
 }

@@ -68,8 +68,10 @@ pub struct Gap {
     /// The source that was not heard.
     pub source: String,
     /// Nothing was heard from here on …
+    #[serde(serialize_with = "as_text")]
     pub from: Timestamp,
     /// … to here.
+    #[serde(serialize_with = "as_text")]
     pub to: Timestamp,
     /// Whether somebody asked for this time.
     pub asked: bool,
@@ -80,7 +82,13 @@ pub struct Gap {
     /// In words.
     pub why: Option<String>,
     /// When that was noted.
+    #[serde(serialize_with = "as_text")]
     pub updated_at: Timestamp,
+}
+
+/// RFC 3339, for people and programs alike.
+fn as_text<S: serde::Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(time)
 }
 
 const COLUMNS: &str = "SELECT id, source, begins, ends, asked, state, filled, why, updated_at FROM gap";

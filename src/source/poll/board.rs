@@ -9,7 +9,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::trouble::Trouble;
 use crate::time::Timestamp;
@@ -37,13 +37,22 @@ pub struct PollReport {
     /// In one word.
     pub state: PollState,
     /// Since when.
+    #[serde(serialize_with = "as_text")]
     pub since: Timestamp,
     /// What happened and what to do, unless all is well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// Everything that happened before is in the log, as far as the API has it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text_or_none")]
     pub complete_until: Option<Timestamp>,
+}
+
+fn as_text<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(time)
+}
+
+fn as_text_or_none<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    time.map(|time| time.to_string()).serialize(serializer)
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

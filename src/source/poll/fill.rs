@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::config::Target;
 use super::run::{Broken, Poller};
+use super::trouble::Trouble;
 use crate::event::{Catalogue, Event, Extracted, Format, Plan};
 use crate::log::{LogError, Reader, TimeRange};
 use crate::source::SourceError;
@@ -60,14 +61,25 @@ impl Poller {
         // To both sides a little more: clocks differ, and what was under way at the stop may have been lost.
         let overlap = self.polled.overlap;
         let until = gap.to.plus(overlap).min(self.clock.now());
-        let mut added = Added::default();
+        let (mut added, mut refused) = (Added::default(), Vec::new());
         for target in targets {
-            added += self.sweep(target, (gap.from.minus(overlap), until), None, shutdown).await?;
+            match self.sweep(target, (gap.from.minus(overlap), until), None, shutdown).await {
+                Ok(found) => added += found,
+                Err(Broken::Forge(trouble @ Trouble::Refused { .. })) if targets.len() > 1 => {
+                    refused.push(format!("{target}: {trouble}"));
+                }
+                Err(broken) => return Err(broken),
+            }
         }
         let only_streamed = self.only_streamed(gap).await?;
         let asked: Vec<String> = self.polled.targets.iter().map(ToString::to_string).collect();
-        let (state, blind) = blindness(&only_streamed);
-        Ok((added, state, format!("asked {} for {}; {blind}", self.name, asked.join(", "))))
+        let (mut state, blind) = blindness(&only_streamed);
+        let mut why = format!("asked {} for {}; {blind}", self.name, asked.join(", "));
+        if let Some(first) = refused.first() {
+            state = GapState::Partly;
+            why.push_str(&format!("; {} of {} refused, first {first}", refused.len(), targets.len()));
+        }
+        Ok((added, state, why))
     }
 
     /// How many events of types that cannot be asked for the source brought in the week before, by type; none if it

@@ -161,14 +161,14 @@ impl Poller {
                 }
             }
         }
-        if let Some(trouble) = refused {
-            return Err(trouble.into());
-        }
-        if !self.polled.only_fills {
+        if !self.polled.only_fills && refused.is_none() {
             let complete = targets.iter().filter_map(|target| self.done.until.get(&target.to_string())).min();
             complete.inspect(|until| self.board.complete(&self.name, **until));
         }
         self.fill_gaps(&targets, shutdown).await?;
+        if let Some(trouble) = refused {
+            return Err(trouble.into());
+        }
         self.board.looked(&self.name, None, self.clock.now());
         Ok(())
     }
@@ -209,17 +209,26 @@ impl Poller {
         let (mut pace, mut added) = (Pace::default(), Added::default());
         while from < until {
             let end = pace.end(from, until);
-            match fetch(&self.access, target, (from, end)).await? {
-                Fetched::TooMany(oldest) => pace.too_many((from, end), oldest),
-                Fetched::All(objects) => {
-                    added += self.store(objects, shutdown).await?;
-                    if let Some(name) = note_as {
-                        self.note(name, end).await?;
-                    }
-                    pace.fitted();
-                    from = end;
+            let (objects, end) = match fetch(&self.access, target, (from, end)).await? {
+                Fetched::TooMany(oldest) => {
+                    pace.too_many((from, end), oldest);
+                    continue;
                 }
+                Fetched::Beginning(objects, marks) => {
+                    let end = marks.last().copied().unwrap_or(end);
+                    pace.began(marks);
+                    (objects, end)
+                }
+                Fetched::All(objects) => {
+                    pace.fitted();
+                    (objects, end)
+                }
+            };
+            added += self.store(objects, shutdown).await?;
+            if let Some(name) = note_as {
+                self.note(name, end).await?;
             }
+            from = end;
         }
         Ok(added)
     }

@@ -215,7 +215,7 @@ async fn a_crowded_time_is_taken_in_pieces() {
     expected.push(6_000);
     assert_eq!(scene.ids(), expected);
     let calls = scene.forge.calls().len();
-    assert!(calls < 200, "{calls} calls for 51 pages");
+    assert!(calls < 120, "{calls} calls for 51 pages");
 }
 
 #[tokio::test]
