@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::event::Entry;
+use crate::event::{Entry, is_past};
 use crate::log::{Log, LogError};
 use crate::source::{Input, Source};
 use crate::store::{GapState, NewGap, Store, StoreError};
@@ -85,13 +85,13 @@ fn settle_hopeless(store: &Store, sources: &[Source], now: Timestamp) -> Result<
     Ok(())
 }
 
-/// When the last entry of the log arrived.
+/// When the last entry of the log arrived; none if it is an import's, which needs no daemon.
 fn last_arrival(log: &Log) -> Result<Option<Timestamp>, LogError> {
     let before = log.position().saturating_sub(1);
     let last = log.reader()?.read_after(before, 1)?.pop();
-    Ok(last.map(|entry| match entry {
-        Entry::Event(event) => event.received_at,
-        Entry::Tick { at, .. } => at,
+    Ok(last.and_then(|entry| match entry {
+        Entry::Event(event) => (!is_past(&event.source)).then_some(event.received_at),
+        Entry::Tick { at, .. } => Some(at),
     }))
 }
 

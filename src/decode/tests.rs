@@ -127,6 +127,19 @@ fn one_event_has_one_key_however_gitlab_writes_it() {
 }
 
 #[test]
+fn github_events_are_known_by_their_document() {
+    let key = |body: &str| {
+        let raw = Bytes::copy_from_slice(body.as_bytes());
+        decode(Format::Github, &Arc::from("s"), raw, None, NOW).unwrap().dedupe
+    };
+    let streamed = r#"{"@timestamp":1605719148837,"_document_id":"LwW2vpJZCDS","action":"repo.destroy","actor":"monalisa","actor_id":7,"created_at":1605719148837,"repo_id":"9"}"#;
+    let exported = r#"{"_document_id":"LwW2vpJZCDS","action":"repo.destroy","actor":"monalisa","created_at":1605719148837}"#;
+    let other = r#"{"_document_id":"LwW2vpJZCDT","action":"repo.destroy","actor":"monalisa","created_at":1605719148837}"#;
+    assert_eq!(key(streamed), key(exported));
+    assert_ne!(key(streamed), key(other));
+}
+
+#[test]
 fn without_id_and_time_nothing_is_a_duplicate() {
     let at = |now| {
         let raw = Bytes::from_static(b"{\"a\":1}");

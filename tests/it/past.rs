@@ -144,3 +144,45 @@ async fn the_past_is_imported_through_the_running_daemon_and_raises_no_alerts() 
     }
     daemon.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_line_imports_through_the_daemon_that_holds_the_folder() {
+    let setup = Setup::new(Clock::system(), "");
+    let daemon = setup.start().await;
+    let events: Vec<String> = (0..2_500).map(|n| deed("user_created", n, at(n)).to_string()).collect();
+    let lines = [&events[1..], &["oops".to_owned()], &events[..1]].concat().join("\n");
+    std::fs::write(setup.path("audit_json.log"), lines).unwrap();
+    std::fs::write(setup.path("token"), ADMIN_TOKEN).unwrap();
+    let (file, token) = (setup.path("audit_json.log"), setup.path("token"));
+    let import = move |url: String, is_through: bool| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_watchfire"));
+        command.arg("import").arg(&file);
+        if is_through {
+            command.args(["--url", &url, "--token-file"]).arg(&token);
+        } else {
+            command.arg("--data-dir").arg(file.with_file_name("data"));
+        }
+        let output = command.output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let url = daemon.url("");
+    let (refused, through) = tokio::task::spawn_blocking(move || {
+        (import(url.clone(), false), [import(url.clone(), true), import(url, true)])
+    })
+    .await
+    .unwrap();
+    assert_eq!(refused.0, Some(1));
+    assert!(refused.2.contains("--url"), "{}", refused.2);
+    for ((code, said, mistakes), counts) in through.iter().zip([
+        "stored 2500 as source past/import, known already 0",
+        "stored 0 as source past/import, known already 2500",
+    ]) {
+        assert_eq!(*code, Some(1), "one line is no event");
+        assert!(said.contains(counts), "{said}");
+        assert!(mistakes.contains("audit_json.log:2500: "), "{mistakes}");
+    }
+    assert_eq!(daemon.stored().len(), 2_500);
+    assert!(daemon.stored().is_sorted_by_key(|event| event.time));
+    daemon.stop().await;
+}

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use tokio_util::sync::CancellationToken;
 
 use super::config::Target;
-use super::run::{Broken, Poller};
+use super::run::{Broken, JUDGED, Poller, Sweep};
 use super::trouble::Trouble;
 use crate::event::{Catalogue, Event, Extracted, Format, Plan};
 use crate::log::{LogError, Reader, TimeRange};
@@ -62,8 +62,12 @@ impl Poller {
         let overlap = self.polled.overlap;
         let until = gap.to.plus(overlap).min(self.clock.now());
         let (mut added, mut refused) = (Added::default(), Vec::new());
+        // Who asks for long ago wants to find it, not to be woken by it; what happened while it was stopped is judged.
+        let judged_from = if gap.asked { self.clock.now().minus(JUDGED) } else { Timestamp::MIN };
         for target in targets {
-            match self.sweep(target, (gap.from.minus(overlap), until), None, shutdown).await {
+            let from = gap.from.minus(overlap);
+            let sweep = Sweep { target, from, until, judged_from, note_as: None };
+            match self.sweep(&sweep, shutdown).await {
                 Ok(found) => added += found,
                 Err(Broken::Forge(trouble @ Trouble::Refused { .. })) if targets.len() > 1 => {
                     refused.push(format!("{target}: {trouble}"));

@@ -15,7 +15,9 @@ use super::fetch::{Fetched, Pace, fetch};
 use super::targets;
 use super::trouble::Trouble;
 use crate::clock::Clock;
+use crate::decode::DecodeError;
 use crate::deliver::{delay_forever, with_wish};
+use crate::event::{Format, PAST};
 use crate::source::SourceError;
 use crate::source::intake::{Context, Intake};
 use crate::source::past::{Added, Past};
@@ -28,6 +30,8 @@ const REFUSED_PAUSE: Span = Span::minutes(5);
 const TARGETS_KEPT: Span = Span::hours(1);
 /// The log itself knows what arrived in this time.
 const RECENT: Span = Span::hours(1);
+/// What the first look or somebody's wish brings from further back is past: rules learn from it, and raise no alerts.
+pub(super) const JUDGED: Span = Span::days(7);
 /// Events that could not be decoded, and are not kept a second time.
 const REFUSED_MAX: usize = 1_000;
 
@@ -40,6 +44,8 @@ pub struct Poller {
     pub(super) sink: Sink,
     board: Board,
     past: Past,
+    /// For what is too old for alerts.
+    old: Past,
     done: Checkpoint,
     targets: Option<(Timestamp, Vec<Target>)>,
     refused: FxHashSet<blake3::Hash>,
@@ -49,6 +55,20 @@ pub struct Poller {
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Checkpoint {
     until: BTreeMap<String, Timestamp>,
+    /// Nothing before this is judged: the first look reached back further.
+    #[serde(default)]
+    judged_from: Option<Timestamp>,
+}
+
+/// A time to be fetched.
+pub(super) struct Sweep<'a> {
+    pub(super) target: &'a Target,
+    pub(super) from: Timestamp,
+    pub(super) until: Timestamp,
+    /// What happened before this is past.
+    pub(super) judged_from: Timestamp,
+    /// Under which name it is noted how far it came.
+    pub(super) note_as: Option<&'a str>,
 }
 
 /// Why a look ended early.
@@ -66,10 +86,12 @@ impl Poller {
     pub fn new(polled: Polled, intake: Intake, context: &Context) -> Self {
         let board = context.metrics.polls().clone();
         let (name, clock) = (Arc::clone(&intake.name), context.clock.clone());
+        let old = Past::new(format!("{PAST}{name}").into(), Some(Format::Gitlab), context);
         Self {
             access: Access::new(polled.clone(), Arc::clone(&name), clock.clone(), board.clone()),
             sink: intake.sink.clone(),
             past: Past::over(intake),
+            old,
             polled,
             name,
             clock,
@@ -193,23 +215,23 @@ impl Poller {
             Some(done) => done.minus(self.polled.overlap),
             None => until.minus(self.polled.since),
         };
-        self.sweep(target, (from, until), Some(&name), shutdown).await?;
+        let judged_from = *self.done.judged_from.get_or_insert(until.minus(JUDGED));
+        let sweep = Sweep { target, from, until, judged_from, note_as: Some(&name) };
+        self.sweep(&sweep, shutdown).await?;
         Ok(())
     }
 
     /// Fetches all of a time, piece by piece, oldest first.
     pub(super) async fn sweep(
         &mut self,
-        target: &Target,
-        (from, until): (Timestamp, Timestamp),
-        note_as: Option<&str>,
+        sweep: &Sweep<'_>,
         shutdown: &CancellationToken,
     ) -> Result<Added, Broken> {
-        let (mut from, until) = (seconds(from), seconds(until));
+        let (mut from, until) = (seconds(sweep.from), seconds(sweep.until));
         let (mut pace, mut added) = (Pace::default(), Added::default());
         while from < until {
             let end = pace.end(from, until);
-            let (objects, end) = match fetch(&self.access, target, (from, end)).await? {
+            let (objects, end) = match fetch(&self.access, sweep.target, (from, end)).await? {
                 Fetched::TooMany(oldest) => {
                     pace.too_many((from, end), oldest);
                     continue;
@@ -224,8 +246,8 @@ impl Poller {
                     (objects, end)
                 }
             };
-            added += self.store(objects, shutdown).await?;
-            if let Some(name) = note_as {
+            added += self.store(objects, sweep.judged_from, shutdown).await?;
+            if let Some(name) = sweep.note_as {
                 self.note(name, end).await?;
             }
             from = end;
@@ -247,29 +269,43 @@ impl Poller {
     async fn store(
         &mut self,
         objects: Vec<Bytes>,
+        judged_from: Timestamp,
         shutdown: &CancellationToken,
     ) -> Result<Added, SourceError> {
-        let (now, mut events) = (self.clock.now(), Vec::with_capacity(objects.len()));
-        let intake = self.past.intake().clone();
+        let (now, mut old, mut events) = (self.clock.now(), Vec::new(), Vec::new());
+        let (intake, past) = (self.past.intake().clone(), self.old.intake().clone());
         for object in objects {
             match intake.decode(object.clone(), None, now) {
-                Ok(event) => events.push(event),
-                Err(error) => {
-                    if self.refused.len() >= REFUSED_MAX {
-                        self.refused.clear();
-                    }
-                    if self.refused.insert(blake3::hash(&object)) {
-                        intake.reject(&object, None, error.to_string()).await?;
-                    }
-                }
+                Ok(new) if new.event.time < judged_from => old.extend(past.decode(object, None, now)),
+                Ok(new) => events.push(new),
+                Err(error) => self.refuse(&intake, &object, &error).await?,
             }
         }
+        let mut added = self.old.add(old, shutdown).await?;
         if events.iter().any(|new| now.since(new.event.time) > RECENT) {
-            return self.past.add(events, shutdown).await;
+            added += self.past.add(events, shutdown).await?;
+        } else {
+            events.sort_by_key(|new| new.event.time);
+            let receipt = intake.append_waiting(&events, shutdown).await?;
+            added += Added { stored: receipt.stored, duplicates: receipt.duplicates };
         }
-        events.sort_by_key(|new| new.event.time);
-        let receipt = intake.append_waiting(&events, shutdown).await?;
-        Ok(Added { stored: receipt.stored, duplicates: receipt.duplicates })
+        Ok(added)
+    }
+
+    /// Keeps what could not be decoded, once: each look that overlaps brings it again.
+    async fn refuse(
+        &mut self,
+        intake: &Intake,
+        object: &Bytes,
+        error: &DecodeError,
+    ) -> Result<(), SourceError> {
+        if self.refused.len() >= REFUSED_MAX {
+            self.refused.clear();
+        }
+        if self.refused.insert(blake3::hash(object)) {
+            intake.reject(object, None, error.to_string()).await?;
+        }
+        Ok(())
     }
 }
 

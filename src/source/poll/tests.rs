@@ -211,9 +211,9 @@ async fn a_crowded_time_is_taken_in_pieces() {
     }
     scene.forge.happen(&created(6_000, at(-60)));
     scene.look().await;
-    let mut expected: Vec<i64> = (1..=5_000).collect();
-    expected.push(6_000);
-    assert_eq!(scene.ids(), expected);
+    let mut expected: Vec<(String, i64)> = (1..=5_000).map(|id| ("past/api".to_owned(), id)).collect();
+    expected.push(("api".to_owned(), 6_000));
+    assert_eq!(scene.stored(), expected, "of what is old rules only learn");
     let calls = scene.forge.calls().len();
     assert!(calls < 120, "{calls} calls for 51 pages");
 }
