@@ -24,6 +24,7 @@ pub mod pipeline;
 pub mod log;
 pub mod search;
 pub mod store;
+pub mod backup;
 pub mod deliver;
 pub mod action;
 pub mod forward;

@@ -1,33 +1,38 @@
 //! Work on several threads, with the results in the order of the jobs.
 //!
-//! Jobs go to the workers in turn, and results are taken from them in turn: so the order is kept without a number
-//! on anything. Each worker has few jobs at a time, so memory is bounded.
+//! The workers take jobs from one queue, so that none waits while another has two; what they give back is put in the
+//! order of the jobs again. There are few jobs at a time, so memory is bounded.
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-/// How many jobs a worker has at most, the one at hand included.
-const DEPTH: usize = 3;
+/// How many jobs there are at most for each worker, the one at hand included.
+const DEPTH: usize = 4;
 
 /// Threads that do one kind of work; with one thread, nobody but the caller's.
 pub struct Pipeline<J, R> {
     crew: Crew<J, R>,
-    sent: usize,
-    received: usize,
+    sent: u64,
+    received: u64,
+    room: u64,
 }
 
 enum Crew<J, R> {
     Caller(Box<dyn FnMut(J) -> R + Send>, VecDeque<R>),
-    Workers(Vec<Worker<J, R>>),
+    Workers(Workers<J, R>),
 }
 
-struct Worker<J, R> {
+struct Workers<J, R> {
     /// None once no more jobs come.
-    jobs: Option<SyncSender<J>>,
-    results: Receiver<R>,
-    thread: Option<JoinHandle<()>>,
+    jobs: Option<SyncSender<(u64, J)>>,
+    /// None: the worker panicked.
+    results: Receiver<(u64, Option<R>)>,
+    /// What came before its turn: from the next result on.
+    early: VecDeque<Option<R>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 /// Why there is no result.
@@ -47,23 +52,18 @@ impl<J: Send + 'static, R: Send + 'static> Pipeline<J, R> {
     where
         W: FnMut(J) -> R + Send + 'static,
     {
-        let crew = if threads <= 1 {
-            Crew::Caller(Box::new(work()), VecDeque::new())
+        let (crew, room) = if threads <= 1 {
+            (Crew::Caller(Box::new(work()), VecDeque::new()), 1)
         } else {
-            let workers = (0..threads).map(|number| Worker::start(number, work()));
-            Crew::Workers(workers.collect::<Result<_, _>>()?)
+            (Crew::Workers(Workers::start(threads, work)?), threads * DEPTH)
         };
-        Ok(Self { crew, sent: 0, received: 0 })
+        Ok(Self { crew, sent: 0, received: 0, room: room as u64 })
     }
 
     /// Whether a result must be received before the next job.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        let room = match &self.crew {
-            Crew::Caller(..) => 1,
-            Crew::Workers(workers) => workers.len() * DEPTH,
-        };
-        self.sent - self.received >= room
+        self.sent - self.received >= self.room
     }
 
     /// Hands out a job; waits for room if it is full.
@@ -71,9 +71,8 @@ impl<J: Send + 'static, R: Send + 'static> Pipeline<J, R> {
         match &mut self.crew {
             Crew::Caller(work, results) => results.push_back(work(job)),
             Crew::Workers(workers) => {
-                let next = self.sent % workers.len();
-                let jobs = workers.get(next).and_then(|worker| worker.jobs.as_ref());
-                jobs.and_then(|jobs| jobs.send(job).ok()).ok_or(PipelineError::Gone)?;
+                let jobs = workers.jobs.as_ref();
+                jobs.and_then(|jobs| jobs.send((self.sent, job)).ok()).ok_or(PipelineError::Gone)?;
             }
         }
         self.sent += 1;
@@ -86,40 +85,91 @@ impl<J: Send + 'static, R: Send + 'static> Pipeline<J, R> {
             return Ok(None);
         }
         let result = match &mut self.crew {
-            Crew::Caller(_, results) => results.pop_front(),
-            Crew::Workers(workers) => {
-                let next = self.received % workers.len();
-                workers.get(next).and_then(|worker| worker.results.recv().ok())
-            }
+            Crew::Caller(_, results) => results.pop_front().ok_or(PipelineError::Gone),
+            Crew::Workers(workers) => workers.receive(self.received),
         };
         self.received += 1;
-        result.map(Some).ok_or(PipelineError::Gone)
+        result.map(Some)
     }
 }
 
-impl<J: Send + 'static, R: Send + 'static> Worker<J, R> {
-    fn start(number: usize, mut work: impl FnMut(J) -> R + Send + 'static) -> io::Result<Self> {
-        let (jobs, queue) = sync_channel::<J>(DEPTH);
-        let (finished, results) = sync_channel(DEPTH);
-        let thread = std::thread::Builder::new().name(format!("match-{number}")).spawn(move || {
-            for job in queue {
-                // Nobody waits for it any more: the pipeline is gone.
-                if finished.send(work(job)).is_err() {
-                    return;
-                }
+impl<J: Send + 'static, R: Send + 'static> Workers<J, R> {
+    fn start<W>(count: usize, mut work: impl FnMut() -> W) -> io::Result<Self>
+    where
+        W: FnMut(J) -> R + Send + 'static,
+    {
+        let (jobs, queue) = sync_channel(count * DEPTH);
+        let (finished, results) = channel();
+        let queue = Arc::new(Mutex::new(queue));
+        let mut threads = Vec::with_capacity(count);
+        for number in 0..count {
+            let (queue, finished, work) = (Arc::clone(&queue), finished.clone(), work());
+            let thread = std::thread::Builder::new().name(format!("match-{number}"));
+            threads.push(thread.spawn(move || run(&queue, &finished, work))?);
+        }
+        Ok(Self { jobs: Some(jobs), results, early: VecDeque::new(), threads })
+    }
+
+    /// Waits for the result of this job, which is the next one.
+    fn receive(&mut self, next: u64) -> Result<R, PipelineError> {
+        loop {
+            if let Some(Some(_)) = self.early.front()
+                && let Some(Some(result)) = self.early.pop_front()
+            {
+                return Ok(result);
             }
-        })?;
-        Ok(Self { jobs: Some(jobs), results, thread: Some(thread) })
+            let (number, result) = self.results.recv().map_err(|_| PipelineError::Gone)?;
+            let place = usize::try_from(number - next).map_err(|_| PipelineError::Gone)?;
+            if self.early.len() <= place {
+                self.early.resize_with(place + 1, || None);
+            }
+            if let Some(slot) = self.early.get_mut(place) {
+                *slot = Some(result.ok_or(PipelineError::Gone)?);
+            }
+        }
     }
 }
 
-impl<J, R> Drop for Worker<J, R> {
-    /// Waits until its thread has ended.
+/// What a worker does until no more jobs come, or nobody waits for results any more.
+fn run<J, R>(
+    queue: &Mutex<Receiver<(u64, J)>>,
+    finished: &Sender<(u64, Option<R>)>,
+    mut work: impl FnMut(J) -> R,
+) {
+    loop {
+        // The lock is held while waiting: the others would wait for the same.
+        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok((number, job)) = job else { return };
+        let mut alarm = Alarm { number, finished, is_armed: true };
+        let result = work(job);
+        alarm.is_armed = false;
+        if finished.send((number, Some(result))).is_err() {
+            return;
+        }
+    }
+}
+
+/// Tells when a worker panics: nobody shall wait for what never comes.
+struct Alarm<'a, R> {
+    number: u64,
+    finished: &'a Sender<(u64, Option<R>)>,
+    is_armed: bool,
+}
+
+impl<R> Drop for Alarm<'_, R> {
+    fn drop(&mut self) {
+        if self.is_armed {
+            // If nobody waits any more, nobody need know.
+            drop(self.finished.send((self.number, None)));
+        }
+    }
+}
+
+impl<J, R> Drop for Workers<J, R> {
+    /// Waits until its threads have ended; they finish what was handed out.
     fn drop(&mut self) {
         self.jobs = None;
-        // Makes room, so that the thread can put down what it has and end.
-        while self.results.recv().is_ok() {}
-        if let Some(thread) = self.thread.take() {
+        for thread in self.threads.drain(..) {
             // That it panicked was told when its result was missing.
             let _ = thread.join();
         }

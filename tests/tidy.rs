@@ -23,6 +23,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("log", &[]),
     ("search", &["log"]),
     ("store", &["log"]),
+    ("backup", &["log", "store"]),
     ("deliver", &["log", "store"]),
     ("action", &["deliver", "store"]),
     ("forward", &["deliver", "log", "store"]),

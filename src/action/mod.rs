@@ -14,6 +14,7 @@ mod gitlab;
 mod gitlab_user;
 mod http;
 mod memory;
+mod foresee;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
@@ -21,6 +22,7 @@ pub(crate) mod stand_in;
 
 pub use config::{ActionConfig, ActionError};
 pub use email::{EmailConfig, Security, SmtpConfig};
+pub use foresee::{Foreseen, Foresight};
 pub use gitlab::GitlabConfig;
 pub use gitlab_user::Change;
 pub use guard::{AtMost, GuardInput, Name};

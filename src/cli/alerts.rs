@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::data::DataDir;
 use super::ledger::{ListFormat, ndjson};
-use super::rules::EnrichArgs;
+use super::rules::ShowArgs;
 use super::terminal::{self, Paint, clean};
 use super::{outbox, table};
 use crate::alert::{AlertId, Level};
@@ -55,7 +55,7 @@ pub struct AlertArgs {
     #[arg(long, value_enum, default_value_t = AlertFormat::Text)]
     format: AlertFormat,
     #[command(flatten)]
-    enrich: EnrichArgs,
+    show: ShowArgs,
 }
 
 /// How one alert is written.
@@ -75,7 +75,7 @@ fn parse_level(name: &str) -> Result<Level, String> {
 /// Lists alerts.
 pub fn list(args: &AlertsArgs) -> anyhow::Result<ExitCode> {
     let store = args.data.store()?;
-    let query = AlertQuery { rule: args.rule.clone(), level: args.level, since: None, limit: args.limit };
+    let query = AlertQuery { rule: args.rule.clone(), level: args.level, limit: args.limit, ..AlertQuery::default() };
     let mut alerts = store.alerts(&query)?;
     alerts.retain(|stored| stored.alert.merged_into.is_none());
     match args.format {
@@ -123,7 +123,7 @@ pub fn show(args: &AlertArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     };
     let deliveries = store.outbox_of(&stored.alert.id)?;
-    let events = evidence(&mut args.data.reader()?, &stored, &args.enrich.catalogue()?)?;
+    let events = evidence(&mut args.data.reader()?, &stored, &*args.show.catalogue()?)?;
     match args.format {
         AlertFormat::Text => super::print(&text(&stored, &events, &deliveries, Paint::stdout()))?,
         AlertFormat::Json => {

@@ -132,7 +132,7 @@ fn check(args: &CheckArgs, today: Timestamp) -> Found {
         let text = found.texts.get(&*path.to_string_lossy()).cloned().unwrap_or_default();
         let wiring = wiring::Wiring { config: &config, path: &path, text: &text, reading: &reading };
         found.diagnostics.extend(wiring.check());
-        found.diagnostics.extend(actions::check(&config, &path, &text));
+        found.diagnostics.extend(actions::check(&config, (&path, &text), reading.rules.catalogue()));
     }
     found
 }

@@ -17,7 +17,7 @@ use super::history::{History, Lines, Piece};
 use super::rules;
 use crate::clock::Clock;
 use crate::decode::decode;
-use crate::engine::{Effects, Engine, Limits};
+use crate::engine::{Effects, Engine, Limits, OpenedAlert};
 use crate::event::{Catalogue, Entry, Event, Format};
 use crate::log::Reader;
 use crate::time::{Span, Timestamp};
@@ -58,6 +58,8 @@ pub struct DraftArgs {
     /// How the events are written: gitlab, github, azure_devops, bitbucket, generic. Guessed when absent
     #[arg(long, value_name = "FORMAT", value_parser = super::backtest::parse_format)]
     source: Option<Format>,
+    #[command(flatten)]
+    show: rules::ShowArgs,
 }
 
 /// Runs it. Exit code 1 when no rule tells the examples from the history.
@@ -65,7 +67,7 @@ pub fn run(args: &DraftArgs) -> anyhow::Result<ExitCode> {
     let Examples::Events(examples) = Examples::file(&args.events, args.source)? else {
         bail!("{} is no file", args.events);
     };
-    let catalogue = Catalogue::built_in();
+    let catalogue = args.show.catalogue()?;
     let mut facts = Facts::of(&examples, &args.keep, &catalogue);
     each(args, &examples, &mut |event| facts.meet(event, &catalogue))?;
     let chosen = facts.choose();
@@ -153,19 +155,24 @@ fn tried(args: &DraftArgs, examples: &[Event], text: &str) -> anyhow::Result<(bo
     let dir = tempfile::tempdir()?;
     let path = dir.path().join("draft.yml");
     std::fs::write(&path, text)?;
-    let lateness = Limits::default().lateness;
-    let reading =
-        rules::read(&[path], (None, &rules::EnrichArgs::default()), lateness, Timestamp::default())?;
-    let engine =
-        || Engine::new(Arc::clone(&reading.rules), Arc::new(Catalogue::built_in()), Limits::default());
+    // The configuration's own rules bring its lookups; only what the draft finds counts.
+    let mut book = args.show.book()?;
+    book.rules.push(path.clone());
+    book.lateness = Limits::default().lateness;
+    let reading = rules::read_book(book, Timestamp::default())?;
+    let drafted = reading.rules.units().iter().find(|unit| *unit.rule.origin.path == *path.to_string_lossy());
+    let id = drafted.map(|unit| Arc::clone(unit.id())).context("the draft is no rule")?;
+    let catalogue = Arc::clone(reading.rules.catalogue());
+    let engine = || Engine::new(Arc::clone(&reading.rules), Arc::clone(&catalogue), Limits::default());
+    let is_own = |opened: &&OpenedAlert| opened.alert.rule == id && opened.alert.merged_into.is_none();
     let (mut past, mut effects) = (engine(), Effects::default());
     each(args, examples, &mut |event| past.handle(&Entry::Event(event.clone()), &mut effects))?;
-    let alerts = effects.alerts.iter().filter(|opened| opened.alert.merged_into.is_none()).count();
+    let alerts = effects.alerts.iter().filter(is_own).count();
     let (mut own, mut effects) = (engine(), Effects::default());
     for event in examples {
         own.handle(&Entry::Event(event.clone()), &mut effects);
     }
-    Ok((!effects.alerts.is_empty(), alerts))
+    Ok((effects.alerts.iter().any(|opened| is_own(&opened)), alerts))
 }
 
 #[cfg(test)]

@@ -17,9 +17,10 @@ use super::rules;
 use super::terminal::{self, Paint};
 use crate::clock::Clock;
 use crate::daemon::Reading;
+use crate::engine::Limits;
 use crate::event::{Event, Format, canonical};
 use crate::rule::closest;
-use crate::time::{Span, Timestamp};
+use crate::time::Timestamp;
 use case::{Case, Judge};
 use moment::Moment;
 use past::Past;
@@ -39,11 +40,8 @@ Examples:
   watchfire explain --rules rules/gitlab --data-dir D --rule gitlab-mass-clone --key author_id=7 --at 2026-01-05T10:00:00Z")]
 pub struct ExplainArgs {
     /// Rule files or folders
-    #[arg(long = "rules", value_name = "PATH", required = true)]
+    #[arg(long = "rules", value_name = "PATH", required_unless_present = "config")]
     rules: Vec<PathBuf>,
-    /// A folder with lists
-    #[arg(long, value_name = "DIR")]
-    lists: Option<PathBuf>,
     /// A file with the event, `-` for standard input; with --data-dir an event's id, or `position:N`
     #[arg(
         long,
@@ -69,16 +67,14 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "FORMAT", value_parser = super::backtest::parse_format, conflicts_with = "data_dir")]
     source: Option<Format>,
     #[command(flatten)]
-    enrich: rules::EnrichArgs,
-    /// How late an event may be and still be judged by windows
-    #[arg(long, value_name = "SPAN", default_value = "5m")]
-    lateness: Span,
+    judge: rules::JudgeArgs,
 }
 
 /// Runs it.
 pub fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     let now = Clock::system().now();
-    let reading = rules::read(&args.rules, (args.lists.as_deref(), &args.enrich), args.lateness, now)?;
+    let basis = args.judge.settle(&args.rules)?;
+    let reading = basis.read(now)?;
     check_rule(args.rule.as_deref(), &reading)?;
     let mut past = match &args.data_dir {
         Some(dir) => Past::stored(super::data::reader(dir)?),
@@ -94,15 +90,15 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
             );
         }
         let (key, at) = (args.key.clone(), args.at.unwrap_or(now));
-        let moment = Moment { reading: &reading, unit, key, at, lateness: args.lateness };
-        super::print(&moment.tell(&mut past, Paint::stdout())?)?;
+        let moment = Moment { reading: &reading, unit, key, at, limits: basis.limits };
+        super::print(&moment.tell(&mut past, (Paint::stdout(), terminal::width()))?)?;
         return Ok(ExitCode::SUCCESS);
     }
     let Some(event) = past.find(&args.event)? else {
         super::say(&format!("watchfire: there is no event `{}` in the log", args.event));
         return Ok(ExitCode::FAILURE);
     };
-    let cases = explain(&reading, &event, args.rule.as_deref(), (&mut past, args.lateness))?;
+    let cases = explain(&reading, &event, args.rule.as_deref(), (&mut past, basis.limits))?;
     let shown = canonical(&event, reading.rules.catalogue());
     let all = reading.rules.units().len();
     super::print(&show::text(&shown, &cases, all, (Paint::stdout(), terminal::width())))?;
@@ -130,9 +126,9 @@ fn explain<'a>(
     reading: &'a Reading,
     event: &Event,
     only: Option<&str>,
-    (past, lateness): (&mut Past, Span),
+    (past, limits): (&mut Past, Limits),
 ) -> anyhow::Result<Vec<Case<'a>>> {
-    let judge = Judge { reading, event, catalogue: Arc::clone(reading.rules.catalogue()), lateness };
+    let judge = Judge { reading, event, catalogue: Arc::clone(reading.rules.catalogue()), limits };
     let mut cases = Vec::new();
     for unit in reading.rules.units() {
         if only.is_some_and(|only| *unit.rule.id != *only) {
@@ -148,5 +144,7 @@ fn explain<'a>(
     Ok(cases)
 }
 
+#[cfg(test)]
+mod knowing;
 #[cfg(test)]
 mod tests;

@@ -24,6 +24,21 @@ pub(super) enum Piece {
     Entries(Vec<Entry>),
 }
 
+impl Piece {
+    /// Where it ends: behind so many bytes, of which `before` were read before it; or at which position of the log.
+    pub(super) fn end(&self, before: u64) -> u64 {
+        match self {
+            Self::Lines(block) => before + block.text().len() as u64,
+            Self::Entries(entries) => entries.last().map_or(before, Entry::position),
+        }
+    }
+
+    /// How many entries of the log it has.
+    pub(super) fn entries(&self) -> u64 {
+        if let Self::Entries(entries) = self { entries.len() as u64 } else { 0 }
+    }
+}
+
 /// How many entries are taken from the log at once.
 const STORED_BATCH: usize = 1024;
 

@@ -15,9 +15,9 @@ use self::deliver::{Door, Way};
 use self::read::{Events, Found};
 use crate::clock::Clock;
 use crate::decode::decode;
-use crate::event::{Format, PAST};
+use crate::event::Format;
 use crate::log::NewEvent;
-use crate::source::Added;
+use crate::source::{self, Added, check_import_name};
 use crate::time::Timestamp;
 
 /// Options of `watchfire import`.
@@ -30,11 +30,12 @@ or not. What the log has already is passed over, in whichever of these forms it 
 Rules learn from imported events, and raise no alerts for them; --judge lets them. `watchfire backtest --store` \
 judges them in any case.
 
-While a daemon runs on the folder it is the only one that may write: give its address and the token of `api.token`.
+While a daemon runs on the folder it is the only one that may write: give its address and a token with the role admin \
+(`watchfire token add import --role admin --valid 1d`).
 
 Examples:
   watchfire import audit_json.log* --data-dir /var/lib/watchfire
-  watchfire import audit-events.csv --url http://127.0.0.1:8650 --token-file /etc/watchfire/api-token
+  watchfire import audit-events.csv --url http://127.0.0.1:8650 --token-file import.token
   watchfire import page-*.json --source gitlab --dry-run")]
 pub struct ImportArgs {
     /// Files of events; - for standard input
@@ -58,7 +59,7 @@ pub struct ImportArgs {
     /// The address of the running daemon, to import through it
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// A file with the token of `api.token`
+    /// A file with a token of the daemon's API that has the role admin
     #[arg(long, value_name = "FILE", requires = "url")]
     token_file: Option<PathBuf>,
     /// A PEM file with further root certificates
@@ -97,10 +98,7 @@ impl Form {
 }
 
 fn source_name(text: &str) -> Result<String, String> {
-    let is_ok = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
-    if text.is_empty() || !text.chars().all(is_ok) {
-        return Err("use lower-case letters, digits, `-` and `_`".to_owned());
-    }
+    check_import_name(text)?;
     Ok(text.to_owned())
 }
 
@@ -233,7 +231,7 @@ impl Import {
 
 /// The name the events get in the log.
 fn stored_name(args: &ImportArgs) -> String {
-    if args.judge { args.source.clone() } else { format!("{PAST}{}", args.source) }
+    source::stored_name(&args.source, args.judge)
 }
 
 impl Tally {

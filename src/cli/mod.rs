@@ -1,7 +1,10 @@
 //! The command line: one file per command. Prints, and answers an exit code.
 
 mod alerts;
+mod audit;
+mod author;
 mod backtest;
+mod backup;
 mod check;
 mod completions;
 mod data;
@@ -9,11 +12,14 @@ mod demo;
 mod diagnostics;
 mod draft;
 mod explain;
+mod export;
+mod found;
 mod gaps;
 mod generate;
 mod history;
 mod import;
 mod ledger;
+mod openapi;
 mod outbox;
 mod past;
 mod program;
@@ -31,6 +37,8 @@ mod terminal;
 mod test;
 #[cfg(test)]
 mod testing;
+mod token;
+mod trace;
 mod verify;
 
 pub use program::main;

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::{
-    alerts, backtest, check, completions, demo, draft, explain, gaps, generate, import, ledger, outbox, reference,
-    rejected, say, schema, search, serve, test, verify,
+    alerts, audit, backtest, backup, check, completions, demo, draft, explain, export, gaps, generate,
+    import, ledger, openapi, outbox, reference, rejected, say, schema, search, serve, test, token, trace,
+    verify,
 };
 
 /// Watches the audit events of a software forge, finds what is out of order, tells people and blocks the account.
@@ -43,6 +44,10 @@ enum Command {
     Import(import::ImportArgs),
     /// Find events in the daemon's log
     Search(search::SearchArgs),
+    /// Show what happened around one event
+    Trace(trace::TraceArgs),
+    /// Write found events to a file
+    Export(export::ExportArgs),
     /// List alerts, newest first
     Alerts(alerts::AlertsArgs),
     /// Show one alert: its events, and what was done about it
@@ -57,12 +62,22 @@ enum Command {
     Gaps(gaps::GapsArgs),
     /// Check that the log still is what was written
     Verify(verify::VerifyArgs),
+    /// Copy everything the daemon knows, while it runs
+    Backup(backup::BackupArgs),
+    /// Check a backup and make a data folder of it
+    Restore(backup::RestoreArgs),
+    /// Make, list or revoke tokens of the API
+    Token(token::TokenArgs),
+    /// Show who changed what, and check that record
+    Audit(audit::AuditArgs),
     /// Write made-up events of a GitLab organisation
     Generate(generate::GenerateArgs),
     /// Explain the behaviours of rules and their options
     Reference(reference::ReferenceArgs),
     /// Print a JSON Schema, for completion and checks in editors
     Schema(schema::SchemaArgs),
+    /// Print the description of the API (OpenAPI 3.1)
+    Openapi(openapi::OpenapiArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
 }
@@ -86,6 +101,8 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::run(args),
         Command::Import(args) => import::run(args),
         Command::Search(args) => search::run(args),
+        Command::Trace(args) => trace::run(args),
+        Command::Export(args) => export::run(args),
         Command::Alerts(args) => alerts::list(args),
         Command::Alert(args) => alerts::show(args),
         Command::Outbox(args) => outbox::run(args),
@@ -93,9 +110,14 @@ pub fn main() -> ExitCode {
         Command::Ledger(args) => ledger::run(args),
         Command::Gaps(args) => gaps::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Backup(args) => backup::run(args),
+        Command::Restore(args) => backup::restore(args),
+        Command::Token(args) => token::run(args),
+        Command::Audit(args) => audit::run(args),
         Command::Generate(args) => generate::run(args),
         Command::Reference(args) => reference::run(args),
         Command::Schema(args) => schema::run(args),
+        Command::Openapi(args) => openapi::run(args),
         Command::Completions(args) => completions::run(args),
     };
     match done {

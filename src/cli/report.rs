@@ -6,9 +6,11 @@ use std::io::Write;
 use rustc_hash::FxHashMap;
 use serde_json::{Map, Value, json};
 
-use super::backtest::OutputFormat;
-use crate::alert::{Alert, AlertId, Finding, scalar};
-use crate::engine::{Effects, RuleSet};
+use super::backtest::{OutputFormat, Rehearsal};
+use super::ledger;
+use super::terminal::{clean, wrap};
+use crate::alert::{Alert, AlertId, Finding, LedgerReason, scalar};
+use crate::engine::{Effects, Limits, RuleSet, Unit};
 use crate::event::{Event, Position};
 use crate::time::Timestamp;
 
@@ -34,21 +36,33 @@ pub(super) struct Summary {
     last: Option<Timestamp>,
     findings: BTreeMap<String, u64>,
     alerts: BTreeMap<AlertId, Alert>,
-    unjudged: BTreeMap<(String, String), u64>,
+    unjudged: BTreeMap<(String, LedgerReason), u64>,
+}
+
+/// A backtest and what it was judged by, to give account of.
+pub(super) struct Account<'a> {
+    pub(super) summary: &'a Summary,
+    pub(super) rules: &'a RuleSet,
+    pub(super) limits: Limits,
+    /// Where a configuration says what actions there are.
+    pub(super) rehearsal: Option<&'a Rehearsal>,
+    /// How many lines were no events.
+    pub(super) refused: u64,
 }
 
 /// The senders' ids of the events that may be cited.
 pub(super) type Ids = FxHashMap<Position, Box<str>>;
 
 impl Report {
-    pub(super) fn new(format: OutputFormat, findings: bool) -> Self {
+    /// `is_summed`: somebody wants the sums as well, who is no reader of the text.
+    pub(super) fn new(format: OutputFormat, findings: bool, is_summed: bool) -> Self {
         let mode = match (findings, format) {
             (true, _) => Mode::Findings,
             (false, OutputFormat::Ndjson) => Mode::Alerts,
             (false, OutputFormat::Text) => Mode::Summary,
         };
         // The summary for people counts them, whatever else is written.
-        Self { mode, wants_alerts: mode != Mode::Findings || format == OutputFormat::Text }
+        Self { mode, wants_alerts: mode != Mode::Findings || format == OutputFormat::Text || is_summed }
     }
 
     /// Whether anybody will ask for the alerts at the end.
@@ -171,9 +185,7 @@ impl Summary {
             self.alerts.insert(opened.alert.id.clone(), opened.alert.clone());
         }
         for entry in &effects.ledger {
-            let reason = serde_json::to_value(entry.reason).ok();
-            let reason = reason.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned();
-            *self.unjudged.entry((entry.rule.to_string(), reason)).or_default() += entry.count;
+            *self.unjudged.entry((entry.rule.to_string(), entry.reason)).or_default() += entry.count;
         }
     }
 
@@ -183,37 +195,6 @@ impl Summary {
             self.alerts.values().filter(|alert| alert.merged_into.is_none()).collect();
         alerts.sort_by(|a, b| (a.position, &a.rule, &a.key).cmp(&(b.position, &b.rule, &b.key)));
         alerts
-    }
-
-    pub(super) fn print(&self, rules: &RuleSet, output: &mut dyn Write) -> anyhow::Result<()> {
-        let (first, last) = (self.first.unwrap_or_default(), self.last.unwrap_or_default());
-        let (events, alerts) = (self.events, self.alerts_in_order());
-        writeln!(output, "{events} events from {first} to {last}, {} rules", rules.units().len())?;
-        writeln!(output, "{} alerts, {} findings\n", alerts.len(), self.findings.values().sum::<u64>())?;
-        for unit in rules.units() {
-            let own: Vec<&Alert> =
-                alerts.iter().copied().filter(|alert| alert.rule == unit.rule.id).collect();
-            let findings = self.findings.get(&*unit.rule.id).copied().unwrap_or_default();
-            if own.is_empty() && findings == 0 {
-                continue;
-            }
-            writeln!(output, "{:>13}  {}  ({})", unit.rule.level.name(), unit.rule.title, unit.rule.id)?;
-            let silent = if unit.is_silent { ", only for correlations" } else { "" };
-            writeln!(output, "               {} alerts, {findings} findings{silent}", own.len())?;
-            if !own.is_empty() {
-                writeln!(output, "               {}", histogram(&own, first, last))?;
-                writeln!(output, "               {}", top_keys(&own))?;
-            }
-            if !unit.rule.respond.is_empty() && !own.is_empty() {
-                writeln!(output, "               would run: {}", unit.rule.respond.join(", "))?;
-            }
-        }
-        let quiet = rules.units().iter().filter(|unit| !self.findings.contains_key(&*unit.rule.id)).count();
-        writeln!(output, "\n{quiet} rules found nothing")?;
-        for ((rule, reason), count) in &self.unjudged {
-            writeln!(output, "not judged: {count} events by {rule} ({reason})")?;
-        }
-        Ok(())
     }
 
     /// What changed from another version of the rules to these.
@@ -240,15 +221,150 @@ impl Summary {
     }
 }
 
+impl Account<'_> {
+    /// The summary for people.
+    pub(super) fn print(&self, width: usize, output: &mut dyn Write) -> anyhow::Result<()> {
+        let (summary, rules) = (self.summary, self.rules);
+        let (first, last) = (summary.first.unwrap_or_default(), summary.last.unwrap_or_default());
+        let alerts = summary.alerts_in_order();
+        let found = summary.findings.values().sum::<u64>();
+        let events = counted(summary.events, "event");
+        writeln!(output, "{events} from {first} to {last}, {}", counted(rules.units().len() as u64, "rule"))?;
+        writeln!(output, "{}, {}\n", counted(alerts.len() as u64, "alert"), counted(found, "finding"))?;
+        for unit in rules.units() {
+            let own: Vec<&Alert> =
+                alerts.iter().copied().filter(|alert| alert.rule == unit.rule.id).collect();
+            self.print_rule(unit, &own, width, output)?;
+        }
+        let is_quiet = |unit: &&Unit| !summary.findings.contains_key(&*unit.rule.id);
+        let quiet = rules.units().iter().filter(is_quiet).count() as u64;
+        writeln!(output, "{} found nothing", counted(quiet, "rule"))?;
+        for ((rule, reason), count) in &summary.unjudged {
+            let what = if *reason == LedgerReason::Evicted { "key" } else { "event" };
+            let why = ledger::words(*reason);
+            let line = format!("not judged: {} by {rule}: {why}", counted(*count, what));
+            write!(output, "{}", wrap(&clean(&line), (0, 2), width))?;
+        }
+        write!(output, "{}", self.forgotten(width))?;
+        if let Some(rehearsal) = self.rehearsal {
+            write!(output, "\n{}", rehearsal.text(width))?;
+        }
+        Ok(())
+    }
+
+    fn print_rule(
+        &self,
+        unit: &Unit,
+        own: &[&Alert],
+        width: usize,
+        output: &mut dyn Write,
+    ) -> anyhow::Result<()> {
+        const INDENT: (usize, usize) = (15, 17);
+        let summary = self.summary;
+        let findings = summary.findings.get(&*unit.rule.id).copied().unwrap_or_default();
+        if own.is_empty() && findings == 0 {
+            return Ok(());
+        }
+        let head = format!("{:>13}  {}", unit.rule.level.name(), clean(&unit.rule.title));
+        let id = format!("({})", unit.rule.id);
+        let is_long = head.chars().count() + 2 + id.chars().count() > width;
+        let gap = if is_long { "\n               " } else { "  " };
+        writeln!(output, "{head}{gap}{id}")?;
+        let silent = if unit.is_silent { ", only for correlations" } else { "" };
+        let (alerts, findings) = (counted(own.len() as u64, "alert"), counted(findings, "finding"));
+        writeln!(output, "               {alerts}, {findings}{silent}")?;
+        if let Some(alert) = own.first() {
+            let (first, last) = (summary.first.unwrap_or_default(), summary.last.unwrap_or_default());
+            writeln!(output, "               {}", histogram(own, (first, last), width))?;
+            write!(output, "{}", wrap(&clean(&top_keys(own)), INDENT, width))?;
+            // All alerts of a rule get the same: routes go by level, tags and rule.
+            let named = || unit.rule.respond.iter().map(String::as_str).collect();
+            let actions: Vec<&str> =
+                self.rehearsal.map_or_else(named, |rehearsal| rehearsal.actions_of(alert, self.rules));
+            if !actions.is_empty() {
+                let would = format!("would run: {}", actions.join(", "));
+                write!(output, "{}", wrap(&clean(&would), INDENT, width))?;
+            }
+        }
+        Ok(writeln!(output)?)
+    }
+
+    /// Whether keys were forgotten for want of memory, and what to do.
+    fn forgotten(&self, width: usize) -> String {
+        let evicted =
+            self.summary.unjudged.iter().filter(|((_, reason), _)| *reason == LedgerReason::Evicted);
+        let (rules, keys) = evicted.fold((0, 0), |(rules, keys), (_, count)| (rules + 1, keys + count));
+        if keys == 0 {
+            return String::new();
+        }
+        let Limits { state_bytes_max, rule_bytes_max, .. } = self.limits;
+        let line = format!(
+            "memory: {} of {} were forgotten at the limits ({} in all, {} a rule): alerts about them may be missing. A \
+             daemon with these limits forgets the same; raise `limits: {{state, state_per_rule}}` in the configuration",
+            counted(keys, "key"),
+            counted(rules, "rule"),
+            size(state_bytes_max),
+            size(rule_bytes_max),
+        );
+        wrap(&line, (0, 2), width)
+    }
+
+    /// The same as one object, for programs.
+    pub(super) fn json(&self) -> Value {
+        let summary = self.summary;
+        let alerts = summary.alerts_in_order();
+        let rule = |unit: &Unit| {
+            let own = alerts.iter().filter(|alert| alert.rule == unit.rule.id).count();
+            let findings = summary.findings.get(&*unit.rule.id).copied().unwrap_or_default();
+            json!({
+                "rule": unit.rule.id, "title": unit.rule.title, "level": unit.rule.level.name(),
+                "alerts": own, "findings": findings, "respond": unit.rule.respond,
+            })
+        };
+        let unjudged = summary
+            .unjudged
+            .iter()
+            .map(|((rule, reason), count)| json!({"rule": rule, "reason": reason, "count": count}));
+        json!({
+            "events": summary.events,
+            "refused": self.refused,
+            "first": summary.first.map(|first| first.to_string()),
+            "last": summary.last.map(|last| last.to_string()),
+            "alerts": alerts.len(),
+            "findings": summary.findings.values().sum::<u64>(),
+            "rules": self.rules.units().iter().map(rule).collect::<Vec<_>>(),
+            "not_judged": unjudged.collect::<Vec<_>>(),
+            "limits": {
+                "lateness_ms": self.limits.lateness.0,
+                "state_bytes": self.limits.state_bytes_max,
+                "rule_bytes": self.limits.rule_bytes_max,
+            },
+            "actions": self.rehearsal.map(Rehearsal::json),
+        })
+    }
+}
+
+/// `1 alert`, `2 alerts`.
+pub(super) fn counted(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+/// Bytes for people: `256MiB`.
+fn size(bytes: usize) -> String {
+    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let whole = units.iter().find(|(bits, _)| bytes >= 1 << bits && bytes.trailing_zeros() >= *bits);
+    whole.map_or_else(|| format!("{bytes}B"), |(bits, unit)| format!("{}{unit}", bytes >> bits))
+}
+
 /// Alerts over time as a row of blocks.
-fn histogram(alerts: &[&Alert], first: Timestamp, last: Timestamp) -> String {
-    const WIDTH: usize = 60;
+fn histogram(alerts: &[&Alert], (first, last): (Timestamp, Timestamp), width: usize) -> String {
+    let places = width.saturating_sub(18).clamp(20, 60);
     const BLOCKS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let span = last.since(first).0.max(1) as f64;
-    let mut counts = [0u32; WIDTH];
+    let mut counts = vec![0u32; places];
     for alert in alerts {
         let share = alert.started_at.since(first).0 as f64 / span;
-        let place = ((share * WIDTH as f64) as usize).min(WIDTH - 1);
+        let place = ((share * places as f64) as usize).min(places - 1);
         counts[place] += 1;
     }
     let most = counts.iter().copied().max().unwrap_or(1).max(1);

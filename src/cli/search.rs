@@ -1,210 +1,126 @@
-//! `watchfire search`: events out of the daemon's log, also while it runs.
+//! `watchfire search`: events out of the daemon's log, also while it runs; how many there are, of whom, and when.
+
+mod counts;
 
 use std::io::{self, Write};
-use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use serde_json::{Map, Value};
 
-use super::rules::EnrichArgs;
-use super::{data, terminal};
+use super::data::DataDir;
+use super::found::{Output, OutputFormat};
+use super::rules::ShowArgs;
+use super::terminal;
 use crate::clock::Clock;
-use crate::event::{Catalogue, Entry, Event, Format, canonical};
-use crate::log::{Reader, TimeRange};
-use crate::query::{Query, format};
+use crate::event::Format;
+use crate::query::Query;
 use crate::rule::closest;
-use crate::time::{Span, Timestamp};
+use crate::search::{Cursor, Order, Parts, Searcher, Unit};
 
 /// Options of `watchfire search`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 A query is made of terms; all must fit. An empty query finds everything.
+  word  \"some words\"  wor*                    whole words, anywhere in the event
   field:value  field:\"a value\"  field:rel*se   a field's value; case never counts
   details.from:30                             dots go into objects
   field:>5  field:5..9  field:*               compared; between; there at all
-  created_at:>=2026-01-01  created_at:-7d     in time, UTC; relative to now
-  ip_address:10.0.0.0/8                       an address in a network
-  word  \"some words\"                          text anywhere in the event
+  created:>=2026-01-01  created:-7d           in time, UTC; relative to now
+  ip:10.0.0.0/8  country:de                   an address in a network, in a country
   a OR b  -a  ( … )                           either; not; grouped
+Short names: author, type, entity, target, ip, created, country.
 
 Examples:
-  watchfire search 'author_id:7 created_at:-1d' --data-dir /var/lib/watchfire
+  watchfire search 'author:alice created:-1d' --data-dir /var/lib/watchfire
   watchfire search 'type:project_destroyed OR tier:secret' --data-dir D --format csv --limit 0
-  watchfire search 'ip:203.0.113.0/24 -author_name:alice' --data-dir D --oldest-first")]
+  watchfire search 'tier:destructive created:-30d' --data-dir D --count-by author
+  watchfire search 'ip:203.0.113.0/24 -author_name:alice' --data-dir D --per day")]
 pub struct SearchArgs {
     /// What to look for
     #[arg(default_value = "")]
     query: String,
-    /// The daemon's data folder; the daemon may be running
-    #[arg(long, value_name = "DIR", env = "WATCHFIRE_DATA_DIR", default_value = "/var/lib/watchfire")]
-    data_dir: PathBuf,
+    #[command(flatten)]
+    data: DataDir,
     /// table: for people. ndjson: the event as one object. csv: for spreadsheets. raw: the sender's bytes
     #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
     format: OutputFormat,
-    /// At most so many events; 0: all
+    /// At most so many events, or values with --count-by; 0: all
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
     /// Begin with the event that came first
     #[arg(long)]
     oldest_first: bool,
+    /// Go on where an earlier search ended, which said this text
+    #[arg(long, value_name = "TEXT")]
+    cursor: Option<String>,
+    /// Only how many there are
+    #[arg(long, conflicts_with_all = ["count_by", "per", "cursor"])]
+    count: bool,
+    /// How many there are of each value of a field, the most frequent first
+    #[arg(long, value_name = "FIELD", conflicts_with_all = ["per", "cursor"])]
+    count_by: Option<String>,
+    /// How many there are in each hour, day, week or month (UTC)
+    #[arg(long, value_name = "UNIT", value_parser = parse_unit, conflicts_with = "cursor")]
+    per: Option<Unit>,
     #[command(flatten)]
-    enrich: EnrichArgs,
+    show: ShowArgs,
 }
 
-/// How found events are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum OutputFormat {
-    /// For people.
-    Table,
-    /// One JSON object a line.
-    Ndjson,
-    /// RFC 4180.
-    Csv,
-    /// The bytes as the sender wrote them, one event a line.
-    Raw,
+fn parse_unit(name: &str) -> Result<Unit, String> {
+    let names = Unit::ALL.map(Unit::name).join(", ");
+    let found = Unit::ALL.into_iter().find(|unit| unit.name() == name);
+    found.ok_or_else(|| format!("no such unit; there are {names}"))
 }
-
-/// How many events are written together: a table's columns are as wide as its rows need.
-const TABLE_ROWS: usize = 200;
-const OTHER_ROWS: usize = 64;
-/// How many entries are read at once when going forward.
-const READ: usize = 4096;
 
 /// Prints what is found as it is found.
 pub fn run(args: &SearchArgs) -> anyhow::Result<ExitCode> {
-    let now = Clock::system().now();
-    let query = Query::parse(&args.query, now).map_err(|error| super::Usage(error.to_string()))?;
-    let mut reader = data::reader(&args.data_dir)?;
-    let output = io::BufWriter::new(io::stdout().lock());
-    let width = terminal::width();
-    let mut found = Found::new(output, args.format, (args.limit, width), args.enrich.catalogue()?);
-    search(&mut reader, &query, args.oldest_first, &mut found)?;
-    found.flush()?;
-    found.output.flush()?;
-    if found.count == 0 && args.format == OutputFormat::Table {
-        super::say(&hint(&args.query, &query, &mut reader)?);
-    } else if found.is_full() && args.format == OutputFormat::Table {
-        super::say(&format!("the first {}; --limit 0 shows all", found.count));
+    let query = Query::parse(&args.query, Clock::system().now());
+    let query = query.map_err(|error| super::Usage(error.to_string()))?;
+    let mut searcher = args.data.searcher(args.show.catalogue()?)?;
+    if let Some(text) = counts::run(args, &mut searcher, &query)? {
+        super::print(&text)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut output = Output::new(io::BufWriter::new(io::stdout().lock()), args.format, terminal::width());
+    let order = if args.oldest_first { Order::OldestFirst } else { Order::NewestFirst };
+    let start = args.cursor.as_deref().map(Cursor::parse).transpose();
+    let start = start.map_err(|error| super::Usage(error.to_string()))?;
+    let (count, next) = search(&mut searcher, &query, (start, args.limit, order), &mut output)?;
+    output.writer.flush()?;
+    match next {
+        _ if args.format != OutputFormat::Table => {}
+        None if count == 0 => super::say(&hint(&args.query, &query, &mut searcher)?),
+        None => {}
+        Some(next) => super::say(&format!(
+            "the first {count}; --cursor {next} shows those that follow, --limit 0 shows all"
+        )),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn search<W: Write>(
-    reader: &mut Reader,
+/// Writes found events, at most so many (0: all); answers how many, and where those that follow begin.
+fn search<P: Parts, W: Write>(
+    searcher: &mut Searcher<P>,
     query: &Query,
-    oldest_first: bool,
-    found: &mut Found<W>,
-) -> anyhow::Result<()> {
-    let range = range(query);
-    let mut failure = None;
-    let mut look = |event: &Event| match found.look(event, query) {
-        Ok(flow) => flow,
-        Err(error) => {
-            failure = Some(error);
-            ControlFlow::Break(())
+    (mut cursor, limit, order): (Option<Cursor>, usize, Order),
+    output: &mut Output<W>,
+) -> anyhow::Result<(usize, Option<Cursor>)> {
+    let mut count = 0;
+    loop {
+        let left = if limit == 0 { usize::MAX } else { limit - count };
+        let page = searcher.page(query, cursor, (left.min(output.rows()), order))?;
+        count += page.events.len();
+        output.write(page.events)?;
+        cursor = page.next;
+        if cursor.is_none() || (limit > 0 && count >= limit) {
+            return Ok((count, cursor));
         }
-    };
-    if oldest_first {
-        let mut position = 0;
-        'log: loop {
-            let entries = reader.read_after(position, READ)?;
-            let Some(last) = entries.last() else { break };
-            position = last.position();
-            for entry in &entries {
-                let Entry::Event(event) = entry else { continue };
-                let is_in = (range.from..range.to).contains(&event.time);
-                if is_in && look(event).is_break() {
-                    break 'log;
-                }
-            }
-        }
-    } else {
-        reader.newest_first(range, &mut |event| look(&event))?;
-    }
-    failure.map_or(Ok(()), Err)
-}
-
-/// The query's times are both included, the reader's last one is not.
-fn range(query: &Query) -> TimeRange {
-    let (from, to) = query.time_range();
-    TimeRange { from, to: to.plus(Span::millis(1)) }
-}
-
-/// Gathers found events and writes them, some at a time.
-struct Found<W> {
-    output: W,
-    format: OutputFormat,
-    limit: usize,
-    width: usize,
-    catalogue: Catalogue,
-    waiting: Vec<Map<String, Value>>,
-    count: usize,
-    has_heading: bool,
-}
-
-impl<W: Write> Found<W> {
-    fn new(output: W, format: OutputFormat, (limit, width): (usize, usize), catalogue: Catalogue) -> Self {
-        let waiting = Vec::new();
-        Self { output, format, limit, width, catalogue, waiting, count: 0, has_heading: false }
-    }
-
-    fn is_full(&self) -> bool {
-        self.limit > 0 && self.count >= self.limit
-    }
-
-    fn look(&mut self, event: &Event, query: &Query) -> anyhow::Result<ControlFlow<()>> {
-        if query.is_ruled_out(&event.raw) {
-            return Ok(ControlFlow::Continue(()));
-        }
-        let shown = canonical(event, &self.catalogue);
-        if query.matches(&shown) {
-            self.count += 1;
-            if self.format == OutputFormat::Raw {
-                self.output.write_all(&event.raw)?;
-                self.output.write_all(b"\n")?;
-            } else {
-                self.waiting.push(shown);
-            }
-            let rows = if self.format == OutputFormat::Table { TABLE_ROWS } else { OTHER_ROWS };
-            if self.waiting.len() >= rows {
-                self.flush()?;
-            }
-        }
-        Ok(if self.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-    }
-
-    /// Writes what was gathered; the heading only once.
-    fn flush(&mut self) -> anyhow::Result<()> {
-        let bytes = match self.format {
-            OutputFormat::Ndjson => format::ndjson(&self.waiting).into_bytes(),
-            OutputFormat::Csv => format::csv(&self.waiting)?,
-            OutputFormat::Raw => Vec::new(),
-            OutputFormat::Table if self.waiting.is_empty() => Vec::new(),
-            OutputFormat::Table => format::table(&self.waiting, self.width).into_bytes(),
-        };
-        self.waiting.clear();
-        let skipped = match self.format {
-            OutputFormat::Ndjson => 0,
-            _ if !self.has_heading => 0,
-            _ => memchr::memchr(b'\n', &bytes).map_or(0, |end| end + 1),
-        };
-        self.has_heading = true;
-        self.output.write_all(bytes.get(skipped..).unwrap_or_default())?;
-        Ok(self.output.flush()?)
     }
 }
 
 /// Why nothing may have been found.
-fn hint(text: &str, query: &Query, reader: &mut Reader) -> anyhow::Result<String> {
-    let mut newest: Option<Timestamp> = None;
-    let all = TimeRange { from: Timestamp::MIN, to: Timestamp::MAX };
-    reader.newest_first(all, &mut |event| {
-        newest = Some(event.time);
-        ControlFlow::Break(())
-    })?;
-    let Some(newest) = newest else { return Ok("nothing found: the log is empty".to_owned()) };
+fn hint<P: Parts>(text: &str, query: &Query, searcher: &mut Searcher<P>) -> anyhow::Result<String> {
+    let Some(newest) = searcher.newest()? else { return Ok("nothing found: the log is empty".to_owned()) };
     let mut hint = "nothing found".to_owned();
     for (written, meant) in slips(text) {
         hint.push_str(&format!("\nhint: no event has the field `{written}`; did you mean `{meant}`?"));
@@ -218,8 +134,8 @@ fn hint(text: &str, query: &Query, reader: &mut Reader) -> anyhow::Result<String
 
 /// Names before a colon that are no field but nearly one.
 fn slips(text: &str) -> Vec<(String, &'static str)> {
-    let own = ["category", "tier", "source", "received_at", "position", "details"];
-    let short = ["author", "type", "entity", "target", "ip", "created"];
+    let own = ["category", "tier", "source", "received_at", "position", "details", "geo"];
+    let short = ["author", "type", "entity", "target", "ip", "created", "country"];
     let known: Vec<&'static str> =
         Format::Gitlab.mappings().iter().map(|mapping| mapping.field).chain(own).chain(short).collect();
     let mut found = Vec::new();
@@ -238,75 +154,78 @@ fn slips(text: &str) -> Vec<(String, &'static str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use serde_json::Value;
 
-    fn event(position: u64, kind: &str) -> Event {
-        let raw = format!(r#"{{"id":{position},"event_type":"{kind}","author_id":7}}"#);
-        let blank = crate::decode::blank(Format::Gitlab, &"g".into(), Timestamp(1_767_603_600_000));
-        Event { position, raw: raw.into(), ..blank }
+    use super::*;
+    use crate::cli::data;
+    use crate::event::Catalogue;
+    use crate::time::Timestamp;
+
+    fn event(number: u32, kind: &str) -> String {
+        let (day, hour) = (1 + number / 24, number % 24);
+        format!(
+            r#"{{"id":"e{number}","created_at":"2026-01-{day:02}T{hour:02}:00:00Z","event_type":"{kind}","author_id":7,"entity_id":1}}"#
+        )
     }
 
-    fn found(format: OutputFormat, limit: usize, query: &str) -> (String, usize) {
-        let query = Query::parse(query, Timestamp(0)).unwrap();
-        let mut found = Found::new(Vec::new(), format, (limit, 80), Catalogue::built_in());
-        for position in 1..=250 {
-            let kind = if position % 2 == 0 { "user_created" } else { "user_destroyed" };
-            if found.look(&event(position, kind), &query).unwrap().is_break() {
-                break;
-            }
-        }
-        found.flush().unwrap();
-        (String::from_utf8(found.output).unwrap(), found.count)
+    fn data_dir(count: u32) -> tempfile::TempDir {
+        let kind = |number| if number % 2 == 0 { "user_created" } else { "user_destroyed" };
+        let events: Vec<String> = (1..=count).map(|number| event(number, kind(number))).collect();
+        crate::cli::testing::data_dir(&events)
+    }
+
+    type Which<'a> = (&'a str, Order, usize, Option<Cursor>);
+
+    fn found(dir: &std::path::Path, format: OutputFormat, which: Which<'_>) -> (String, Option<Cursor>) {
+        let (text, order, limit, cursor) = which;
+        let mut searcher = data::searcher(dir, Catalogue::built_in().into()).unwrap();
+        let query = Query::parse(text, Timestamp(0)).unwrap();
+        let mut output = Output::new(Vec::new(), format, 80);
+        let (_, next) = search(&mut searcher, &query, (cursor, limit, order), &mut output).unwrap();
+        (String::from_utf8(output.writer).unwrap(), next)
     }
 
     #[test]
     fn every_format_has_one_heading_and_each_event_once() {
+        let dir = data_dir(250);
         for (format, heading) in [(OutputFormat::Table, 1), (OutputFormat::Ndjson, 0), (OutputFormat::Csv, 1)]
         {
-            let (text, count) = found(format, 0, "");
-            assert_eq!((count, text.lines().count()), (250, 250 + heading), "{format:?}");
-            let (text, count) = found(format, 70, "type:user_created");
-            assert_eq!((count, text.lines().count()), (70, 70 + heading), "{format:?}");
+            let lines = |which| found(dir.path(), format, which).0.lines().count();
+            assert_eq!(lines(("", Order::NewestFirst, 0, None)), 250 + heading, "{format:?}");
+            assert_eq!(
+                lines(("type:user_created", Order::NewestFirst, 70, None)),
+                70 + heading,
+                "{format:?}"
+            );
         }
-        let (text, count) = found(OutputFormat::Raw, 1, "user_destroyed");
-        assert_eq!((text.trim_end().as_bytes(), count), (&*event(1, "user_destroyed").raw, 1));
-        let (text, _) = found(OutputFormat::Ndjson, 1, "user_destroyed");
-        let object: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!((&object["position"], &object["source"]), (&1.into(), &"g".into()));
-        assert_eq!(found(OutputFormat::Table, 0, "author_id:8"), (String::new(), 0));
+        let which = ("user_destroyed", Order::OldestFirst, 1, None);
+        assert_eq!(found(dir.path(), OutputFormat::Raw, which).0.trim_end(), event(1, "user_destroyed"));
+        let object: Value = serde_json::from_str(&found(dir.path(), OutputFormat::Ndjson, which).0).unwrap();
+        assert_eq!((&object["position"], &object["source"]), (&1.into(), &"gitlab".into()));
+        let nothing = found(dir.path(), OutputFormat::Table, ("author_id:8", Order::NewestFirst, 0, None));
+        assert_eq!(nothing, (String::new(), None));
     }
 
     #[test]
     fn the_log_is_searched_from_either_end() {
-        let day = |day: u32, kind: &str| {
-            format!(
-                r#"{{"id":"e{day}","created_at":"2026-01-{day:02}T09:00:00Z","event_type":"{kind}","author_id":7,"entity_id":1}}"#
-            )
-        };
-        let events: Vec<String> =
-            (1..=9).map(|n| day(n, if n % 2 == 0 { "user_created" } else { "user_destroyed" })).collect();
-        let dir = crate::cli::testing::data_dir(&events);
-        let ids = |text: &str, oldest_first: bool, limit: usize| {
-            let mut reader = data::reader(dir.path()).unwrap();
-            let query = Query::parse(text, Timestamp(0)).unwrap();
-            let mut found = Found::new(Vec::new(), OutputFormat::Ndjson, (limit, 80), Catalogue::built_in());
-            search(&mut reader, &query, oldest_first, &mut found).unwrap();
-            found.flush().unwrap();
-            let text = String::from_utf8(found.output).unwrap();
+        let dir = data_dir(9 * 24);
+        let ids = |text: &str, order: Order, limit: usize, cursor: Option<Cursor>| {
+            let (text, next) = found(dir.path(), OutputFormat::Ndjson, (text, order, limit, cursor));
             let id = |line| serde_json::from_str::<Value>(line).unwrap()["id"].as_str().unwrap().to_owned();
-            text.lines().map(id).collect::<Vec<_>>().join(" ")
+            (text.lines().map(id).collect::<Vec<_>>().join(" "), next)
         };
-        assert_eq!(ids("", false, 3), "e9 e8 e7");
-        assert_eq!(ids("", true, 3), "e1 e2 e3");
-        assert_eq!(ids("type:user_created created_at:>=2026-01-04", false, 0), "e8 e6 e4");
-        assert_eq!(ids("type:user_created created_at:2026-01-01..2026-01-04", true, 0), "e2 e4");
-        assert_eq!(ids("created_at:2026-01-05", false, 0), "e5");
+        let (newest, next) = ids("created:<2026-01-05", Order::NewestFirst, 3, None);
+        assert_eq!(newest, "e95 e94 e93");
+        assert_eq!(ids("created:<2026-01-05", Order::NewestFirst, 2, next).0, "e92 e91");
+        assert_eq!(ids("", Order::OldestFirst, 3, None).0, "e1 e2 e3");
+        let days = "type:user_created created_at:2026-01-02T00:00..2026-01-02T03:30";
+        assert_eq!(ids(days, Order::OldestFirst, 0, None).0, "e24 e26");
+        let mut searcher = data::searcher(dir.path(), Catalogue::built_in().into()).unwrap();
         let query = Query::parse("autor_id:7 created_at:>2026-02", Timestamp(0)).unwrap();
-        let hint =
-            hint("autor_id:7 created_at:>2026-02", &query, &mut data::reader(dir.path()).unwrap()).unwrap();
+        let hint = hint("autor_id:7 created_at:>2026-02", &query, &mut searcher).unwrap();
         assert!(hint.contains("did you mean `author_id`?"), "{hint}");
-        assert!(hint.contains("the newest event in the log is of 2026-01-09T09:00:00.000Z"), "{hint}");
-        assert!(data::reader(&dir.path().join("log")).is_err());
+        assert!(hint.contains("the newest event in the log is of 2026-01-10T00:00:00.000Z"), "{hint}");
+        assert!(data::searcher(&dir.path().join("log"), Catalogue::built_in().into()).is_err());
     }
 
     #[test]
@@ -315,6 +234,6 @@ mod tests {
             slips("autor_id:7 (-evnt_type:x details.x:1 \"a:b\")"),
             [("autor_id".to_owned(), "author_id"), ("evnt_type".to_owned(), "event_type"),]
         );
-        assert!(slips("author:x ip:1 word https://x").is_empty());
+        assert!(slips("author:x ip:1 country:de word https://x").is_empty());
     }
 }

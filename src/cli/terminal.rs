@@ -2,13 +2,16 @@
 
 use std::io::IsTerminal;
 
+use console::Term;
+
 /// Without a terminal that says how wide it is.
 const WIDTH: usize = 100;
 
-/// Columns of the terminal.
+/// Columns of the terminal, or those that `COLUMNS` says.
 pub(super) fn width() -> usize {
-    let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
-    columns.filter(|columns| (40..=400).contains(columns)).unwrap_or(WIDTH)
+    let wanted = || std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+    let own = || Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
+    wanted().or_else(own).filter(|columns| (40..=400).contains(columns)).unwrap_or(WIDTH)
 }
 
 /// Paints text where colours are wanted.
@@ -87,6 +90,38 @@ pub(super) fn cut(text: &str, width: usize) -> String {
     format!("{}…", kept.trim_end())
 }
 
+/// Words in lines no wider than `width`: the first and the further ones begin behind so many spaces. A word that is
+/// longer than a line stands alone.
+pub(super) fn wrap(text: &str, (first, further): (usize, usize), width: usize) -> String {
+    let mut wrapped = " ".repeat(first);
+    let (mut column, mut is_empty) = (first, true);
+    for word in text.split_whitespace() {
+        let length = word.chars().count();
+        if !is_empty && column + 1 + length > width {
+            wrapped.push('\n');
+            wrapped.push_str(&" ".repeat(further));
+            (column, is_empty) = (further, true);
+        }
+        if !is_empty {
+            wrapped.push(' ');
+            column += 1;
+        }
+        wrapped.push_str(word);
+        (column, is_empty) = (column + length, false);
+    }
+    wrapped.push('\n');
+    wrapped
+}
+
+/// `  name     what is said`, in lines no wider than `width`.
+pub(super) fn labelled(name: &str, said: &str, width: usize) -> String {
+    let lines = wrap(&clean(said), (LABEL, LABEL), width);
+    format!("  {name:<8} {}", lines.get(LABEL..).unwrap_or_default())
+}
+
+/// Where what is said begins.
+const LABEL: usize = 11;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +131,9 @@ mod tests {
         assert_eq!(cut("abcdef", 6), "abcdef");
         assert_eq!(cut("abc def", 5), "abc…");
         assert_eq!(clean("a\u{1b}[31mb\nc\u{202e}"), "a [31mb c ");
+        assert_eq!(wrap("one two three four", (2, 4), 13), "  one two\n    three\n    four\n");
+        assert_eq!(wrap("longer-than-a-line x", (0, 2), 8), "longer-than-a-line\n  x\n");
+        assert_eq!(labelled("key", "author_id = 7", 22), "  key      author_id =\n           7\n");
         assert_eq!(Paint::plain().red("x"), "x");
         assert_eq!(Paint { has_color: true }.red("x"), "\u{1b}[31mx\u{1b}[0m");
     }

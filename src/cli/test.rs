@@ -14,7 +14,6 @@ use clap::Args;
 use super::rules;
 use super::terminal::Paint;
 use crate::clock::Clock;
-use crate::time::Span;
 use coverage::Coverage;
 use report::Report;
 use run::Runner;
@@ -35,16 +34,10 @@ Examples:
   watchfire test rules --lists lists --format junit > tests.xml")]
 pub struct TestArgs {
     /// Rule files or folders
-    #[arg(value_name = "PATH", required = true)]
+    #[arg(value_name = "PATH", required_unless_present = "config")]
     paths: Vec<PathBuf>,
-    /// A folder with lists
-    #[arg(long, value_name = "DIR")]
-    lists: Option<PathBuf>,
     #[command(flatten)]
-    enrich: rules::EnrichArgs,
-    /// How late an event may be and still be judged by windows
-    #[arg(long, value_name = "SPAN", default_value = "5m")]
-    lateness: Span,
+    judge: rules::JudgeArgs,
     /// How results are written
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -67,8 +60,9 @@ pub enum Format {
 /// Exit code 1 when a test failed or a rule could not be read.
 pub fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
     let now = Clock::system().now();
-    let reading = rules::read(&args.paths, (args.lists.as_deref(), &args.enrich), args.lateness, now)?;
-    let runner = Runner::new(&reading.rules, args.lateness);
+    let basis = args.judge.settle(&args.paths)?;
+    let reading = basis.read(now)?;
+    let runner = Runner::new(&reading.rules, basis.limits);
     let report = Report::new(&runner);
     let paint = Paint::stdout();
     super::print(&match args.format {

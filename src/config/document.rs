@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::enrichment::{GeoConfig, OwnConfig};
 use super::limits::Limits;
+use super::log::LogConfig;
 use super::units::{Address, Length};
 use crate::action::ActionConfig;
 use crate::alert::Level;
@@ -32,6 +33,7 @@ pub(super) struct Document {
     pub routes: Vec<Route>,
     pub forward: Vec<ForwardConfig>,
     pub limits: Limits,
+    pub log: LogConfig,
     pub logging: LoggingConfig,
     pub api: ApiConfig,
 }
@@ -51,6 +53,7 @@ impl Default for Document {
             routes: Vec::new(),
             forward: Vec::new(),
             limits: Limits::default(),
+            log: LogConfig::default(),
             logging: LoggingConfig::default(),
             api: ApiConfig::default(),
         }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::document::{Document, Route};
 use super::error::{ConfigError, Findings, Place};
 use super::limits::Limits;
+use super::log::LogConfig;
 use super::tree::Node;
 use super::{Env, check};
 use crate::action::ActionConfig;
@@ -47,10 +48,14 @@ pub struct Config {
     pub forward: Vec<ForwardConfig>,
     /// The bounds.
     pub limits: Limits,
+    /// When the log is sealed.
+    pub log: LogConfig,
     /// How logs look.
     pub logging: LoggingConfig,
-    /// Who may administrate; none: nobody can.
+    /// Who may administrate beside the tokens of the store.
     pub administrators: Option<Tokens>,
+    /// Calls of the API a second and token.
+    pub api_rate: u32,
 }
 
 /// Reads a configuration and the secrets of its sources.
@@ -107,8 +112,10 @@ pub(super) fn parse(text: &str, path: &Path, env: Option<&Env<'_>>) -> Result<Co
         routes: document.routes,
         forward: document.forward,
         limits: document.limits,
+        log: document.log,
         logging: document.logging,
         administrators,
+        api_rate: document.api.rate,
         base,
     })
 }

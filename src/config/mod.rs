@@ -5,6 +5,7 @@ mod document;
 mod enrichment;
 mod error;
 mod limits;
+mod log;
 mod load;
 mod suggest;
 mod tree;
@@ -13,6 +14,7 @@ mod units;
 pub use document::Route;
 pub use error::{ConfigError, Invalid};
 pub use limits::Limits;
+pub use log::LogConfig;
 pub use load::{Config, load, load_without_secrets};
 pub use units::{Address, Length, Size, UnitError};
 

@@ -1,5 +1,6 @@
 //! What everything else stands on: log, store, clock, counters. Opened first, shared by all.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
@@ -10,19 +11,22 @@ use super::detection::Context as DetectionContext;
 use super::gaps;
 use super::metrics::DetectionMetrics;
 use super::plan::Plan;
-use crate::api::{Api, Detection as Stage, Health, RejectedApi, ServerMetrics, router};
+use crate::api::{
+    Api, Control, ControlParts, Detection as Stage, Events, Guard, Health, RulesStatus, ServerMetrics, router,
+};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::Limits;
 use crate::event::Catalogue;
-use crate::log::Log;
-use crate::source::{Context as SourceContext, ImportEndpoint, Sink, SourceMetrics, endpoints};
+use crate::log::{Log, Sealer, SealerMetrics};
+use crate::source::{Context as SourceContext, Sink, SourceMetrics, endpoints};
 use crate::store::Store;
 use crate::telemetry;
 
 /// Log, store, clock, counters.
 pub(super) struct Foundation {
     pub(super) log: Log,
+    pub(super) sealer: Sealer,
     pub(super) store: Store,
     pub(super) clock: Clock,
     pub(super) catalogue: Arc<Catalogue>,
@@ -40,6 +44,9 @@ impl Foundation {
         let log = Log::open(&config.data_dir, config.limits.log(), clock.clone())?;
         let store = Store::open(&config.data_dir)?;
         let mut registry = telemetry::registry();
+        let catalogue = Arc::new(Catalogue::built_in());
+        let sealing = SealerMetrics::register(&mut registry);
+        let sealer = Sealer::start(&log, config.log.seal(), clock.clone(), Arc::clone(&catalogue), sealing)?;
         let context = SourceContext {
             sink: Sink::new(log.clone(), store.clone()),
             clock: clock.clone(),
@@ -49,9 +56,10 @@ impl Foundation {
         };
         Ok(Self {
             log,
+            sealer,
             store,
             clock,
-            catalogue: Arc::new(Catalogue::built_in()),
+            catalogue,
             context,
             metrics: DetectionMetrics::register(&mut registry),
             server_metrics: ServerMetrics::register(&mut registry),
@@ -91,9 +99,21 @@ impl Foundation {
     }
 
     /// What routers are built from, now that all metrics are registered.
-    pub(super) fn share(&mut self, stage: watch::Receiver<Stage>) -> Shared {
-        let registry = std::mem::take(&mut self.registry);
-        Shared { context: self.context.clone(), registry: Arc::new(registry), stage }
+    pub(super) fn share(
+        &mut self,
+        data_dir: &Path,
+        stage: watch::Receiver<Stage>,
+        rules: watch::Receiver<Arc<RulesStatus>>,
+    ) -> Shared {
+        let registry = Arc::new(std::mem::take(&mut self.registry));
+        let control = ControlParts {
+            store: self.store.clone(),
+            events: Arc::new(Events::new(data_dir, rules.clone())),
+            rules,
+            wake: Arc::clone(&self.wake),
+            guard: Arc::new(Guard::default()),
+        };
+        Shared { context: self.context.clone(), registry, stage, control }
     }
 }
 
@@ -102,24 +122,24 @@ pub(super) struct Shared {
     context: SourceContext,
     registry: Arc<Registry>,
     stage: watch::Receiver<Stage>,
+    control: ControlParts,
 }
 
 impl Shared {
     /// The paths of a configuration.
     pub(super) fn router(&self, config: &Config) -> axum::Router {
-        let administration = config.administrators.clone();
+        let health = Health {
+            sink: self.context.sink.clone(),
+            detection: self.stage.clone(),
+            polls: self.context.metrics.polls().clone(),
+        };
+        let access = (config.administrators.clone(), config.api_rate);
+        let sources = (config.sources.as_slice(), &self.context);
         router(Api {
             endpoints: endpoints(&config.sources, &self.context),
-            health: Health {
-                sink: self.context.sink.clone(),
-                detection: self.stage.clone(),
-                polls: self.context.metrics.polls().clone(),
-            },
+            health: health.clone(),
             registry: Arc::clone(&self.registry),
-            import: administration
-                .clone()
-                .map(|tokens| ImportEndpoint::new(tokens, self.context.clone())),
-            rejected: administration.map(|tokens| RejectedApi::new(tokens, &config.sources, &self.context)),
+            control: Control::new(&self.control, health, access, sources),
         })
     }
 }

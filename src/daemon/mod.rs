@@ -18,4 +18,5 @@ mod rulebook;
 mod tasks;
 
 pub use app::{App, Options, ReloadError, StartError};
+pub use plan::actions_of;
 pub use rulebook::{Reading, Rulebook, RulebookConfig};

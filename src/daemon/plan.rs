@@ -29,14 +29,7 @@ impl Plan {
 
     /// The deliveries of a new alert, each action once, in the order rule, routes.
     pub(super) fn deliveries(&self, alert: &Alert, rules: &RuleSet, now: Timestamp) -> Vec<OutboxRow> {
-        let named = rules.unit(&alert.rule).map(|unit| unit.rule.respond.as_slice()).unwrap_or_default();
-        let routed = self.routes.iter().filter(|route| route.matches(&alert.rule, alert.level, &alert.tags));
-        let mut names: Vec<&str> = Vec::new();
-        for name in named.iter().chain(routed.flat_map(|route| &route.actions)) {
-            if !names.contains(&name.as_str()) {
-                names.push(name);
-            }
-        }
+        let names = actions_of(alert, rules, &self.routes);
         let rows = names.into_iter().filter_map(|name| Some((name, self.actions.kind(name)?)));
         rows.map(|(name, kind)| OutboxRow {
             id: delivery_id(alert, name),
@@ -64,6 +57,20 @@ impl Plan {
         }
         unknown
     }
+}
+
+/// The names of the actions of an alert, each once, in the order rule, routes; also of those that nobody configured.
+#[must_use]
+pub fn actions_of<'a>(alert: &Alert, rules: &'a RuleSet, routes: &'a [Route]) -> Vec<&'a str> {
+    let named = rules.unit(&alert.rule).map(|unit| unit.rule.respond.as_slice()).unwrap_or_default();
+    let routed = routes.iter().filter(|route| route.matches(&alert.rule, alert.level, &alert.tags));
+    let mut names: Vec<&str> = Vec::new();
+    for name in named.iter().chain(routed.flat_map(|route| &route.actions)) {
+        if !names.contains(&name.as_str()) {
+            names.push(name);
+        }
+    }
+    names
 }
 
 /// The idempotency key of a delivery: 16 bytes of BLAKE3 over alert and action, in hex.

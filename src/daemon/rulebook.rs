@@ -1,6 +1,8 @@
 //! Rule files, lists and GeoIP databases: reads them, compiles them, and keeps the last good version of a broken one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -143,8 +145,8 @@ impl Rulebook {
             if path.is_dir() { whole(path) } else { whole(path.parent()?.join(".").as_path()) }
         };
         let folders: Vec<PathBuf> = self.config.rules.iter().filter_map(folder).collect();
-        let mut seen: BTreeSet<PathBuf> =
-            files.iter().filter_map(|file| whole(Path::new(&*file.path))).collect();
+        // Most folders import nothing, and asking where ten thousand files really lie takes a while.
+        let mut seen: Option<BTreeSet<PathBuf>> = None;
         let mut next = 0;
         while let Some(file) = files.get(next) {
             next += 1;
@@ -154,6 +156,9 @@ impl Rulebook {
             for path in meant {
                 let Some(found) = whole(&path).filter(|path| path.is_file()) else { continue };
                 let is_ours = folders.iter().any(|folder| found.starts_with(folder));
+                let seen = seen.get_or_insert_with(|| {
+                    files.iter().filter_map(|file| whole(Path::new(&*file.path))).collect()
+                });
                 if !is_ours || files.len() >= FILES_MAX || !seen.insert(found) {
                     continue;
                 }
@@ -276,11 +281,13 @@ fn files_below(path: &Path, endings: &[&str], diagnostics: &mut Vec<Diagnostic>)
 }
 
 fn read_text(path: &Path, bytes_max: u64) -> Result<String, String> {
-    let length = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
-    if length > bytes_max {
-        return Err(format!("{length} bytes; the limit is {bytes_max}"));
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    file.take(bytes_max + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(format!("it has more than {bytes_max} bytes, which is the limit"));
     }
-    std::fs::read_to_string(path).map_err(|error| error.to_string())
+    String::from_utf8(bytes).map_err(|error| format!("it is not UTF-8: {}", error.utf8_error()))
 }
 
 pub(super) fn unreadable(path: &Path, reason: String) -> Diagnostic {

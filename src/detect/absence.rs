@@ -55,25 +55,51 @@ impl AbsenceSpec {
         Outcome { timer, overflowed, completion: None }
     }
 
-    /// Judges the expectations whose time ran out at `at`.
+    /// Judges the expectations whose time ran out at `at`. Earlier ones stay: their events came from another source, and
+    /// their timers wait for that one.
     pub(super) fn on_timer(&self, state: &mut AbsenceState, at: Timestamp) -> Outcome {
         let opened_at = at.minus(self.within);
+        let from = state.open.partition_point(|(time, _)| *time < opened_at);
+        let upto = state.open.partition_point(|(time, _)| *time <= opened_at);
         let mut unanswered = None;
-        while let Some(open) = state.open.front().copied().filter(|(time, _)| *time <= opened_at) {
-            state.open.pop_front();
+        for open in state.open.drain(from..upto) {
             let is_answered = state
                 .answers
                 .iter()
                 .any(|answer| answer.1 != open.1 && (open.0..=open.0.plus(self.within)).contains(&answer.0));
-            if !is_answered && open.0 == opened_at {
+            if !is_answered {
                 unanswered = Some(open);
             }
         }
-        let horizon = opened_at.minus(self.lateness);
+        let earliest = state.open.front().map_or(opened_at, |(time, _)| opened_at.min(*time));
+        let horizon = earliest.minus(self.lateness);
         while state.answers.front().is_some_and(|(time, _)| *time < horizon) {
             state.answers.pop_front();
         }
         Outcome::completed(unanswered.map(|open| self.completion(open, at)))
+    }
+
+    /// What is waited for, and until when.
+    pub(super) fn known(&self, state: &AbsenceState) -> Vec<String> {
+        let (of, within) = (&self.of, self.within);
+        let answer = state.answers.back().map(|(time, _)| format!("the last {of} came at {time}"));
+        let waits = match (state.open.back(), &self.after) {
+            (Some((time, _)), Some(after)) => {
+                let count = state.open.len();
+                let others =
+                    if count > 1 { format!(" (and {} earlier ones)", count - 1) } else { String::new() };
+                format!("{after} came at {time}{others}: {of} must follow by {}", time.plus(within))
+            }
+            (Some((time, _)), None) => {
+                format!("it fires when there is no {of} from {time} to {}", time.plus(within))
+            }
+            (None, Some(after)) => format!("nothing is waited for: no {after} came, or its time is over"),
+            (None, None) => {
+                format!("nothing is waited for: the silence since the last {of} was told already")
+            }
+        };
+        let answer = answer.filter(|_| self.after.is_some());
+        std::iter::once(waits).chain(answer).collect()
     }
 
     fn completion(&self, open: (Timestamp, Position), at: Timestamp) -> Completion {
@@ -113,5 +139,38 @@ impl AbsenceState {
 
     pub(super) fn positions(&self) -> Vec<Position> {
         self.open.iter().map(|(_, position)| *position).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_that_lags_does_not_lose_its_expectations() {
+        let minutes = |count| Timestamp(0).plus(Span::minutes(count));
+        let spec = AbsenceSpec {
+            of: "closed".to_owned(),
+            after: Some("opened".to_owned()),
+            within: Span::minutes(20),
+            lateness: Span::minutes(5),
+        };
+        let hit =
+            |role, time, position| Hit { detector: 0, role, key: "k".into(), value: None, time, position };
+        for is_answered in [false, true] {
+            let mut state = AbsenceState::default();
+            let timers: Vec<Timestamp> = [hit(AFTER, minutes(0), 1), hit(AFTER, minutes(2), 2)]
+                .iter()
+                .filter_map(|hit| spec.on_hit(&mut state, hit).timer)
+                .collect();
+            if is_answered {
+                spec.on_hit(&mut state, &hit(0, minutes(1), 3));
+            }
+            // The later one's source is ahead: its timer comes due first.
+            let second = spec.on_timer(&mut state, timers[1]).completion;
+            let first = spec.on_timer(&mut state, timers[0]).completion;
+            assert_eq!(second.map(|found| found.position), Some(2));
+            assert_eq!(first.map(|found| found.position), (!is_answered).then_some(1));
+        }
     }
 }

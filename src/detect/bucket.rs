@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::hit::{Completion, Evidence, Held, Hit, Outcome};
+use super::window::number;
 use crate::event::Position;
 use crate::time::{Span, Timestamp};
 
@@ -143,6 +144,28 @@ impl BucketSpec {
             self.leak, self.capacity
         );
         Some(Completion { time, held, ..Completion::at(hit, count as f64, reason, evidence) })
+    }
+
+    /// How full it is at a moment, and how many events at once would overflow.
+    pub(super) fn known(&self, state: &BucketState, at: Timestamp) -> Vec<String> {
+        let placed = state.drops.partition_point(|drop| drop.level.time <= at);
+        let level = state.before(placed);
+        let debt = level.map_or(0, |level| level.debt.saturating_sub(at.since(level.time).0).max(0));
+        let leak = self.leak.0.max(1);
+        let filled = (debt as f64 / leak as f64 * 10.0).round() / 10.0;
+        let more = (self.brim() - debt).max(0) / leak + 1;
+        let events = if more == 1 { "event" } else { "events" };
+        let mut known = vec![format!(
+            "the bucket holds {} of {} events; one leaks out every {}",
+            number(filled),
+            self.capacity,
+            self.leak
+        )];
+        known.push(format!("{more} more {events} at once would overflow it"));
+        if debt > 0 {
+            known.push(format!("without further events it is empty at {}", at.plus(Span(debt))));
+        }
+        known
     }
 
     /// Lets go of the events before which none can come any more, but for some to show.

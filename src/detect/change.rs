@@ -106,6 +106,27 @@ impl ChangeSpec {
     }
 }
 
+impl ChangeSpec {
+    /// The value that another one would be a change from, and how long it holds.
+    pub(super) fn known(&self, state: &ChangeState, at: Timestamp) -> Vec<String> {
+        let Some(last) = state.events.back() else { return vec![String::from("no value is known")] };
+        let values: Vec<&str> = state
+            .events
+            .range(state.moment(last.time))
+            .map(|event| state.texts.get(&event.value).map_or("", |(_, text)| text))
+            .collect();
+        let mut known =
+            vec![format!("{} was last \"{}\", at {}", self.fields, values.join("\" and \""), last.time)];
+        let ends = last.time.plus(self.within);
+        known.push(match self.within.0 {
+            0 => String::from("it fires at the next event with another value"),
+            _ if ends > at => format!("it fires at an event with another value before {ends}"),
+            _ => format!("that no longer holds, since {ends}: the next value is no change"),
+        });
+        known
+    }
+}
+
 /// The last of these events that shows another value than the first.
 fn two<'e>(mut events: impl DoubleEndedIterator<Item = &'e Shown>) -> Option<&'e Shown> {
     let first = events.next()?;

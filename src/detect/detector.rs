@@ -163,12 +163,26 @@ impl Detector {
         Completion::at(hit, 1.0, String::from("one matching event"), evidence)
     }
 
-    /// What a key knows at a moment, in sentences for people; nothing where its events say it all.
+    /// What a key knows at a moment, in sentences for people: what its window holds or its past has taught, and what is
+    /// missing until it fires. The watermark must have passed the moment.
     #[must_use]
     pub fn known(&self, state: &KeyState, at: Timestamp) -> Vec<String> {
-        let _ = at;
-        let (events, last) = (state.positions(self.within()).len(), state.last());
-        vec![format!("{events} events are remembered, the last one of {last}")]
+        match (self, state) {
+            (Self::Window(spec), KeyState::Window(state)) => spec.known(state, at),
+            (Self::Sequence(spec), KeyState::Sequence(state)) => spec.known(state, at),
+            (Self::Absence(spec), KeyState::Absence(state)) => spec.known(state),
+            (Self::FirstSeen(spec), KeyState::FirstSeen(state)) => spec.known(state, at),
+            (Self::Dormant(spec), KeyState::Dormant(state)) => spec.known(state, at),
+            (Self::Script(spec), KeyState::Script(state)) => spec.known(state),
+            (Self::Change(spec), KeyState::Change(state)) => spec.known(state, at),
+            (Self::Bucket(spec), KeyState::Bucket(state)) => spec.known(state, at),
+            (Self::Rare(spec), KeyState::Rare(state)) => spec.known(state),
+            (Self::Travel(spec), KeyState::Travel(state)) => spec.known(state, at),
+            (Self::Risk(spec), KeyState::Risk(state)) => spec.known(state, at),
+            (Self::Spike(spec), KeyState::Spike(state)) => spec.known(state, at),
+            (Self::UnusualHour(spec), KeyState::UnusualHour(state)) => spec.known(state, at),
+            _ => Vec::new(),
+        }
     }
 
     /// For how long after its last event a key must be remembered; none: as long as there is room.

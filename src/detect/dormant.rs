@@ -63,6 +63,20 @@ impl DormantSpec {
         Outcome::completed(judged.and_then(|(_, new)| self.completion(state, &new?)))
     }
 
+    /// When it was last heard, and from when on an event is an awakening.
+    pub(super) fn known(&self, state: &DormantState, at: Timestamp) -> Vec<String> {
+        let Some(last) = state.last else { return vec![String::from("it was never heard")] };
+        let silent = Span(at.since(last).0.max(0));
+        vec![
+            format!("last heard at {last}, silent for {} since then", whole(silent)),
+            format!(
+                "an event from {} on would be an awakening, after {} of silence",
+                last.plus(self.silence),
+                self.silence
+            ),
+        ]
+    }
+
     fn completion(&self, state: &DormantState, new: &New) -> Option<Completion> {
         let before = new.before?;
         let known = state.showings.all().iter().map(|showing| (showing.time, showing.position));
@@ -81,6 +95,12 @@ impl DormantSpec {
             key: None,
         })
     }
+}
+
+/// Without what nobody counts: of days no minutes, of minutes no milliseconds.
+fn whole(span: Span) -> Span {
+    let unit = if span >= Span::days(1) { Span::hours(1) } else { Span::seconds(1) };
+    Span(span.0 / unit.0 * unit.0)
 }
 
 impl DormantState {

@@ -3,6 +3,8 @@
 //! Stretches that overlap, or lie no further apart than `suppress`, are one episode. The union does not depend
 //! on the order in which stretches arrive, so neither does the set of alerts.
 
+use std::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
@@ -24,7 +26,8 @@ pub struct Episode {
     pub position: u64,
     /// How many findings it gathered.
     pub findings: u64,
-    /// The highest score a finding of it gave itself, in thousandths; 0: none did.
+    /// The score that a finding at its start gave itself, the highest of several, in thousandths; 0: none did. Only
+    /// those at the start have all come when the alert is counted, whatever the order of arrival.
     pub score: u32,
     /// Whether the rules that count this rule's alerts have been told of it.
     pub told: bool,
@@ -77,10 +80,14 @@ impl Episodes {
                 merged.position = first.position;
             }
             for episode in &touched {
+                merged.score = match episode.start.cmp(&merged.start) {
+                    Ordering::Less => episode.score,
+                    Ordering::Equal => merged.score.max(episode.score),
+                    Ordering::Greater => merged.score,
+                };
                 merged.start = merged.start.min(episode.start);
                 merged.end = merged.end.max(episode.end);
                 merged.findings += episode.findings;
-                merged.score = merged.score.max(episode.score);
                 merged.told |= episode.told;
             }
             if index + 1 == held.len() {

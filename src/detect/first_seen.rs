@@ -114,6 +114,27 @@ impl FirstSeenSpec {
         true
     }
 
+    /// How much is known, whether that is enough, and what would be new.
+    pub(super) fn known(&self, state: &FirstSeenState, at: Timestamp) -> Vec<String> {
+        let Some(first) = state.first else { return vec![String::from("nothing was shown yet")] };
+        let count = state.known_before(at.plus(Span::millis(1)));
+        let mut known = vec![format!(
+            "{count} different {} known since {first}, the last one shown at {}",
+            self.fields,
+            state.last()
+        )];
+        let learnt = first.plus(self.learn);
+        known.push(if learnt > at {
+            format!("it is still learning, until {learnt}: nothing is new before that")
+        } else {
+            format!("it fires for the next {} that is not among them", self.fields)
+        });
+        if self.forget.0 > 0 {
+            known.push(format!("one that is not shown for {} counts as new again", self.forget));
+        }
+        known
+    }
+
     fn completion(&self, state: &FirstSeenState, new: &New, text: &str) -> Completion {
         let known = state.known_before(new.time);
         let since = state.first.unwrap_or(new.time);

@@ -187,6 +187,47 @@ impl RareSpec {
         })
     }
 
+    /// How much the peers showed, and what would be rare among them.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "not below zero, and as large as a count"
+    )]
+    pub(super) fn known(&self, state: &RareState) -> Vec<String> {
+        let kinds = state.values.len();
+        let whose =
+            if self.peers.is_empty() { String::new() } else { format!(" of the same {}", self.peers) };
+        let mut known = vec![format!(
+            "{} events{whose} with {kinds} different {} are known of the last {}",
+            state.events, self.fields, self.history
+        )];
+        known.push(if state.events < self.min_events {
+            let missing = self.min_events - state.events;
+            format!("nothing is rare before there are {}: {missing} are missing", self.min_events)
+        } else {
+            // (n + 1/2) / (N + K/2) < below, of a value that is known.
+            let border = self.below * (state.events as f64 + kinds as f64 / 2.0) - 0.5;
+            let new = 0.5 / (state.events as f64 + (kinds + 1) as f64 / 2.0) < self.below;
+            match border.ceil().max(0.0) as u64 {
+                0 | 1 if new => {
+                    format!("only a value never shown before is rare (less than {})", percent(self.below))
+                }
+                0 | 1 => format!(
+                    "not even a new value is rare: its share is not less than {}",
+                    percent(self.below)
+                ),
+                border => format!(
+                    "a value shown by fewer than {border} of them is rare (less than {})",
+                    percent(self.below)
+                ),
+            }
+        });
+        if !state.pending.is_empty() {
+            known.push(format!("{} events wait until no earlier one can come", state.pending.len()));
+        }
+        known
+    }
+
     /// Lets go of the slots that lie before the history of a moment.
     fn forget(&self, state: &mut RareState, moment: Timestamp) {
         let oldest = moment.0.div_euclid(self.slot().0) - SLOTS;

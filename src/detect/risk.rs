@@ -163,6 +163,20 @@ impl RiskSpec {
         format!("risk {} ({}): {}", figure(all), self.compare.words(), parts.join(", "))
     }
 
+    /// What the scores come to at a moment, and what is missing.
+    pub(super) fn known(&self, state: &RiskState, at: Timestamp) -> Vec<String> {
+        let sum = amount(self.sum(state, at, at));
+        let reason = self.reason(state, at);
+        let mut known = vec![reason.trim_end_matches(": ").to_owned()];
+        if let Compare::AtLeast(limit) | Compare::MoreThan(limit) = self.compare
+            && !self.compare.holds(sum)
+        {
+            known.push(format!("{} more are missing", number(((limit - sum) * 10.0).ceil() / 10.0)));
+        }
+        known.push(format!("each score counts half after {}", self.half_life));
+        known
+    }
+
     /// Lets go of what no longer counts, and adds up the oldest where there are too many; true if a late score may
     /// now be judged without them.
     fn trim(&self, state: &mut RiskState, watermark: Timestamp) -> bool {

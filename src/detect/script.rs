@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::hit::{Completion, Evidence, Hit, Outcome};
+use super::hit::{Completion, Evidence, Hit, Outcome, shown};
 use crate::event::Position;
 use crate::script::{Cage, EventValue, Program, ScriptError, ScriptState, Window};
 use crate::time::{Span, Timestamp};
@@ -16,6 +16,8 @@ pub struct ScriptSpec {
     pub cage: Arc<Cage>,
     /// What runs.
     pub program: Arc<Program>,
+    /// The file it stands in, where that is not the rule's own: its errors name it.
+    pub file: Option<Arc<str>>,
     /// The window it is shown; zero: only the current event.
     pub within: Span,
 }
@@ -37,7 +39,10 @@ impl ScriptSpec {
     ) -> Result<Outcome, ScriptError> {
         let ScriptKeyState { memory, window } = state;
         let overflowed = self.program.look_at(window, event, (hit.time, hit.position), self.within);
-        let found = self.program.run(&self.cage, event, memory, window)?;
+        let found = self
+            .program
+            .run(&self.cage, event, memory, window)
+            .map_err(|error| ScriptError { file: self.file.clone(), ..error })?;
         let completion = found.map(|found| {
             let reason = found.reason;
             let reason = if reason.is_empty() { String::from("the script found it") } else { reason };
@@ -46,6 +51,22 @@ impl ScriptSpec {
             Completion { score: found.score, ..Completion::at(hit, value, reason, evidence) }
         });
         Ok(Outcome { completion, overflowed, timer: None })
+    }
+}
+
+impl ScriptSpec {
+    /// The map that the script keeps of the key, and how much its window holds.
+    pub(super) fn known(&self, state: &ScriptKeyState) -> Vec<String> {
+        let map = if state.memory.is_empty() {
+            String::from("the script's state is empty")
+        } else {
+            format!("the script's state is {}", shown(&state.memory.json()))
+        };
+        let window = (self.within.0 > 0).then(|| {
+            let count = state.window.positions().len();
+            format!("its window of {} holds {count} event{}", self.within, if count == 1 { "" } else { "s" })
+        });
+        std::iter::once(map).chain(window).collect()
     }
 }
 

@@ -4,6 +4,7 @@
 //! `unless` a sequence is judged when an event arrives; with it, when the watermark has passed the last step.
 
 mod chain;
+mod known;
 mod search;
 
 use std::collections::VecDeque;

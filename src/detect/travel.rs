@@ -41,6 +41,11 @@ const SHORTEST: Span = Span::seconds(1);
 /// No event is compared with one from longer ago.
 const LONGEST: Span = Span::days(31);
 
+/// How many places are told of.
+const NAMED_MAX: usize = 5;
+/// No place is farther away than half around the Earth, in kilometres.
+const MOST_KM: f64 = 20_015.0;
+
 /// An address, where it is, and when it was seen.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Place {
@@ -156,6 +161,40 @@ impl TravelSpec {
             journey.from.0.address,
             journey.to.0.address
         )
+    }
+
+    /// From where it was seen lately, and how far that lets it be elsewhere.
+    pub(super) fn known(&self, state: &TravelState, at: Timestamp) -> Vec<String> {
+        let mut places: Vec<&Place> = state.places.iter().filter(|place| place.last() <= at).collect();
+        places.sort_by_key(|place| std::cmp::Reverse(place.last()));
+        let mut known: Vec<String> = places
+            .iter()
+            .take(NAMED_MAX)
+            .map(|place| {
+                let hours = at.since(place.last()).max(SHORTEST).0 as f64 / 3_600_000.0;
+                let reach = (hours * self.max_kmh).max(self.min_km).round();
+                format!(
+                    "{} ({:.1}, {:.1}, give or take {} km), last at {}; by now up to {} km from there is possible",
+                    place.address,
+                    place.latitude,
+                    place.longitude,
+                    number(place.radius_km),
+                    place.last(),
+                    number(reach.min(MOST_KM))
+                )
+            })
+            .collect();
+        if places.len() > NAMED_MAX {
+            known.push(format!("and {} earlier places", places.len() - NAMED_MAX));
+        }
+        if known.is_empty() {
+            known.push(String::from("no place is known"));
+        }
+        known.push(format!(
+            "it fires for an event from farther away than that, at {} km/h",
+            number(self.max_kmh)
+        ));
+        known
     }
 
     /// Lets go of what no event that may still come can be compared with.

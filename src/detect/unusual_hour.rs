@@ -147,6 +147,50 @@ impl UnusualHourSpec {
         count <= self.sensitivity * years
     }
 
+    /// The key's rhythm, what it makes of the hour of a moment, and what is missing until an odd one is told.
+    pub(super) fn known(&self, state: &UnusualHourState, at: Timestamp) -> Vec<String> {
+        let Some(first) = state.first else { return vec![String::from("it was never seen")] };
+        let hour = at.0.div_euclid(HOUR);
+        let day = hour.div_euclid(HOURS);
+        let end = (day * HOURS * HOUR).saturating_sub(self.lateness.0).div_euclid(HOUR);
+        let from = (end.div_euclid(HOURS) - DAYS).max(first);
+        let days = state.days.iter().copied().skip_while(|(known, _)| *known < from);
+        let days: Vec<(i64, u32)> =
+            days.map(|(known, hours)| (known, hours_before(known, hours, end))).collect();
+        let rhythm = Rhythm::learn(&days, (end.div_euclid(HOURS) - from).max(0));
+        let (since, until) = rhythm.usual_hours();
+        let mut known = vec![format!(
+            "events came in {} hours of {} days in {}, mostly between {since:02}:00 and {until:02}:00 UTC",
+            rhythm.active_hours,
+            rhythm.active_days,
+            weeks(rhythm.watched_days)
+        )];
+        if rhythm.active_days < ACTIVE_DAYS_MIN || rhythm.active_hours < ACTIVE_HOURS_MIN {
+            known.push(format!(
+                "that is no rhythm yet: it takes {ACTIVE_DAYS_MIN} days and {ACTIVE_HOURS_MIN} hours with events"
+            ));
+            return known;
+        }
+        let share = rhythm.share(WeekHour { day, hour: hour.rem_euclid(HOURS) });
+        let odd = if share < ODD { "odd" } else { "usual" };
+        known.push(format!(
+            "the hour from {:02}:00 UTC is {odd}: an event in it is expected in {} % of weeks (odd below {} %)",
+            hour.rem_euclid(HOURS),
+            (share * 1000.0).round() / 10.0,
+            ODD * 100.0
+        ));
+        if !self.is_settled(state, first, day, end.div_euclid(HOURS)) {
+            known.push(format!(
+                "an odd hour is not told of: it takes {} without one to begin with, and no more of them than {} ({} days \
+                 had one)",
+                self.learn,
+                how_often(self.sensitivity),
+                state.odd.len()
+            ));
+        }
+        known
+    }
+
     fn completion(&self, rhythm: &Rhythm, hour: i64, hit: &Hit) -> Completion {
         let start = Timestamp(hour * HOUR);
         let text: String = start.to_string().chars().take(16).collect();

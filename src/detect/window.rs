@@ -307,6 +307,17 @@ impl WindowState {
         }
     }
 
+    /// What lies in `(start, end]`, by time.
+    fn window(&self, start: Timestamp, end: Timestamp) -> Vec<Entry> {
+        match (&self.store, self.sorted()) {
+            (Store::Flat(flat), _) => between(&flat.entries(), start, end).to_vec(),
+            (_, Some(entries)) => {
+                entries.from(|entry| entry.time <= start).take_while(|entry| entry.time <= end).collect()
+            }
+            (_, None) => Vec::new(),
+        }
+    }
+
     /// The events in the newest window, each once, for `explain`.
     pub(super) fn positions(&self, within: Span) -> Vec<Position> {
         let (start, end) = (self.last().minus(within), self.last());

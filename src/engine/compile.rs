@@ -12,7 +12,7 @@ use crate::event::{Catalogue, Format};
 use crate::matcher::BuildError;
 use crate::rule::ast::{Body, Filter, Rule};
 use crate::rule::{Diagnostic, Severity};
-use crate::script::Cage;
+use crate::script::{Cage, ScriptError};
 use crate::time::{Span, Timestamp};
 
 /// What rules are compiled against.
@@ -50,7 +50,12 @@ pub fn compile(rules: Vec<Rule>, filters: &[Filter], environment: &Environment) 
                 let (is_silent, rank, followers) = (false, 0, Vec::new());
                 units.push(Unit { rule, detector, key_names, fingerprint, is_silent, rank, followers });
             }
-            Err(error) => diagnostics.push(diagnostic(&rule, &error)),
+            Err(error) => {
+                let found = [Some(diagnostic(&rule, &error)), left_out(&rule, &error)];
+                // Rules that share a script all find the same mistake in it.
+                let new = found.into_iter().flatten().filter(|found| !diagnostics.contains(found));
+                diagnostics.extend(new.collect::<Vec<_>>());
+            }
         }
     }
     mark_silent(&mut units);
@@ -120,11 +125,28 @@ pub(super) fn diagnostic(rule: &Rule, error: &BuildError) -> Diagnostic {
         code: "script",
         message: script.message.clone(),
         help: script.help.clone(),
+        path: script.file.clone().unwrap_or(diagnostic.path),
         line: script.line,
         column: script.column,
         width: script.width,
         ..diagnostic
     }
+}
+
+/// That a rule is missing because of a mistake in another file: without this, the rule's own file would count as good.
+fn left_out(rule: &Rule, error: &BuildError) -> Option<Diagnostic> {
+    let BuildError::Script(ScriptError { file: Some(file), .. }) = error else { return None };
+    let message = format!("`{}` is left out because of its script {file}", rule.title);
+    Some(Diagnostic {
+        severity: Severity::Error,
+        code: "script",
+        message,
+        help: Some("correct the script first".to_owned()),
+        path: Arc::clone(&rule.origin.path),
+        line: rule.origin.line,
+        column: 1,
+        width: 1,
+    })
 }
 
 /// What a rule measures, and the names of its key fields.

@@ -188,3 +188,77 @@ fn mistakes_in_scripts_are_shown_where_they_stand() {
         assert!(picture.contains(shown) && picture.contains("^^^^"), "{picture}");
     }
 }
+
+#[test]
+fn a_script_in_a_file_of_its_own_is_the_same_rule() {
+    let script =
+        "fn on_event(event, state, window) {\n    state.n += 1;\n    if state.n % 3 == 0 { `${state.n}` }\n}";
+    let yaml =
+        "title: T\nid: r\nlogsource: {product: gitlab}\nbehavior: {by: author_id, script: s/three.rhai}\n";
+    let mut found = Vec::new();
+    for files in [
+        vec![("a.rhai", rule("", "", script))],
+        vec![("a.yml", yaml.to_owned()), ("s/three.rhai", format!("{script}\n"))],
+    ] {
+        let rules = rules(&files);
+        let (mut engine, mut effects) = (engine(&rules), Effects::default());
+        for entry in stream(3, 40) {
+            engine.handle(&entry, &mut effects);
+        }
+        assert!(effects.findings.len() > 5 && effects.ledger.is_empty(), "{:?}", effects.ledger);
+        found.push((effects.findings, rules.units()[0].fingerprint));
+    }
+    assert_eq!(found[0], found[1]);
+}
+
+#[test]
+fn moving_in_its_file_makes_no_other_rule() {
+    let fingerprint = |files: &[(&str, String)]| rules(files).units()[0].fingerprint;
+    let script = "fn on_event(event, state, window) { true }";
+    let inline = |before: &str, expression: &str| {
+        let detection = format!("detection:\n  a:\n    script: {expression}\n  condition: a\n");
+        format!("{before}title: T\nid: r\nlogsource: {{product: gitlab}}\n{detection}")
+    };
+    let yaml = "title: T\nid: r\nlogsource: {product: gitlab}\nbehavior: {by: author_id, script: s.rhai}\n";
+    let named = |path: &'static str, script: &str| {
+        vec![("a.yml", yaml.replace("s.rhai", path)), (path, script.to_owned())]
+    };
+    let changed = script.replace("true", "false");
+    for (before, moved, changed) in [
+        (
+            vec![("a.rhai", rule("", "", script))],
+            vec![("b.rhai", rule("", "", &format!("\n\n{script}")).replace("*/\n\n\n", "# more\n\n*/\n"))],
+            vec![("a.rhai", rule("", "", &changed))],
+        ),
+        (
+            vec![("a.yml", inline("", "event.id == 1"))],
+            vec![("a.yml", inline("# more\n\n", "event.id == 1").replace("  a:\n", "  a:\n\n"))],
+            vec![("a.yml", inline("", "event.id == 2"))],
+        ),
+        (named("s.rhai", script), named("t.rhai", script), named("s.rhai", &changed)),
+    ] {
+        assert_eq!(fingerprint(&before), fingerprint(&moved), "{moved:?}");
+        assert_ne!(fingerprint(&before), fingerprint(&changed), "{changed:?}");
+    }
+}
+
+#[test]
+fn mistakes_in_a_shared_script_are_shown_in_its_file_and_once() {
+    let yaml = |id: &str| {
+        format!("title: {id}\nid: {id}\nlogsource: {{product: gitlab}}\nbehavior: {{script: s.rhai}}\n")
+    };
+    let files =
+        |script: &str| vec![("a.yml", yaml("a")), ("b.yml", yaml("b")), ("s.rhai", script.to_owned())];
+    let (broken, diagnostics) = compiled(&files("// 1\nfn on_event(e, s, w) { lowr(e.x) }"));
+    assert_eq!((broken.rules.units().len(), diagnostics.len()), (0, 0));
+    let shown: Vec<_> =
+        broken.diagnostics.iter().map(|found| (&*found.path, found.line, found.column)).collect();
+    assert_eq!(shown, [("s.rhai", 2, 24), ("a.yml", 1, 1), ("b.yml", 1, 1)]);
+    assert!(broken.diagnostics[1].message.contains("its script s.rhai"), "{:?}", broken.diagnostics);
+
+    let rules = rules(&files("fn on_event(e, s, w) {\n  throw \"no\"\n}"));
+    let (mut engine, mut effects) = (engine(&rules), Effects::default());
+    engine.handle(&entry(1, 1_000_000, &json!({"id": 1})), &mut effects);
+    let details: Vec<_> = effects.ledger.iter().map(|entry| entry.detail.as_deref()).collect();
+    assert_eq!(details, [Some("s.rhai, line 2, column 3: no"); 2]);
+}

@@ -12,7 +12,7 @@ use crate::rule::ast::{
     Aggregate, Behavior, Compare, Condition, Correlation, CorrelationKind, Detection, Kind, ScriptSource,
 };
 use crate::rule::print_condition;
-use crate::script::Program;
+use crate::script::{Program, ScriptError};
 
 /// The detector of a behaviour.
 pub(super) fn behavior_detector(
@@ -107,10 +107,12 @@ pub(super) fn script_detector(
     source: &ScriptSource,
     environment: &Environment,
 ) -> Result<Detector, BuildError> {
-    let program = Program::compile(&environment.cage, &source.source, source.line)?;
+    let program = Program::compile(&environment.cage, &source.source, source.line)
+        .map_err(|error| ScriptError { file: source.path.clone(), ..error })?;
     Ok(Detector::Script(ScriptSpec {
         cage: Arc::clone(&environment.cage),
         program: Arc::new(program),
+        file: source.path.clone(),
         within: behavior.within,
     }))
 }

@@ -292,6 +292,11 @@ impl Extracted {
         }
     }
 
+    /// The slots in which something was found, each once.
+    pub(crate) fn filled(&self) -> &[u16] {
+        &self.slots.touched
+    }
+
     /// Every scalar of the event, if the plan takes all.
     pub fn all<'a>(&'a self, raw: &'a str) -> impl Iterator<Item = Scalar<'a>> {
         self.all.iter().map(move |held| self.scalar(*held, raw))

@@ -4,14 +4,14 @@ use wide::u8x16;
 
 /// The bytes that end a text or stand for something else in it: quotes, backslashes, control characters.
 #[derive(Debug, Default)]
-pub(super) struct Marks {
+pub struct Marks {
     /// 64 bytes each; what lies behind the end is marked, so that every search ends.
     words: Vec<u64>,
 }
 
 impl Marks {
     /// Another event comes.
-    pub(super) fn set(&mut self, text: &[u8]) {
+    pub fn set(&mut self, text: &[u8]) {
         self.words.clear();
         let (blocks, rest) = text.as_chunks::<64>();
         self.words.extend(blocks.iter().map(marks));
@@ -24,7 +24,7 @@ impl Marks {
 
     /// The first marked byte at or behind a place; behind the event's end if there is none.
     #[inline]
-    pub(super) fn next(&self, mut at: usize) -> usize {
+    pub fn next(&self, mut at: usize) -> usize {
         loop {
             let (Some(word), Some(behind)) = (self.words.get(at / 64), self.words.get(at / 64 + 1)) else {
                 return usize::MAX;

@@ -20,6 +20,7 @@ pub use canonical::canonical;
 pub use catalogue::{Catalogue, EventType, Tier};
 pub use extract::{ExtractError, Extracted, Scalar, Values};
 pub use format::{Format, Mapping};
+pub(crate) use marks::Marks;
 pub use past::{PAST, is_past};
 pub use plan::Plan;
 

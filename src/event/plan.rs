@@ -174,6 +174,14 @@ impl Plan {
         slots
     }
 
+    /// The slots a field's values are found in; none for a field that is made.
+    pub(crate) fn slots_of_field(&self, field: usize) -> Option<&[u16]> {
+        match self.fields.get(field)? {
+            Field::Slots(slots) => Some(slots),
+            Field::Own(_) => None,
+        }
+    }
+
     /// The slot of a path, entered into the tree; a dotted name is also looked for as one key of the top level.
     pub(super) fn slot(&mut self, path: &str) -> u16 {
         let mut node = 0;

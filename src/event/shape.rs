@@ -10,6 +10,7 @@
 //! what comes out of an event does not depend on the events before it.
 
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
 use super::extract::Held;
 use super::plan::NO_SLOT;
@@ -22,7 +23,7 @@ const LENGTH_MAX: usize = 512;
 /// No more stretches and states than this are remembered; events with others cost what they cost.
 const STRETCHES_MAX: usize = 4096;
 const STATES_MAX: usize = 1024;
-/// Nor more stretches than this that begin in one state: they are tried one after another.
+/// Nor more stretches than this that begin in one state with the same word: they are tried one after another.
 const CHOICES_MAX: usize = 24;
 
 /// Remembers the stretches of one plan's events.
@@ -34,11 +35,33 @@ pub(super) struct Shape {
     /// First one that stands for the event's beginning.
     stretches: Vec<Stretch>,
     /// The stretches that begin in each state.
-    states: Vec<Vec<u32>>,
+    states: Vec<Choices>,
     state_numbers: FxHashMap<(Kind, Box<[Open]>), u32>,
     /// What the brackets and words of stretches say.
     said: Vec<(u16, Held)>,
     lesson: Lesson,
+}
+
+/// The stretches that begin in one state, by their first word; those that are shorter than one.
+#[derive(Debug, Default)]
+struct Choices {
+    by_word: FxHashMap<u64, SmallVec<[u32; 4]>>,
+    short: SmallVec<[u32; 4]>,
+}
+
+impl Choices {
+    /// Those that a text with this first word may go on with.
+    fn of(&self, word: u64) -> impl Iterator<Item = u32> {
+        self.by_word.get(&word).into_iter().flatten().chain(&self.short).copied()
+    }
+
+    /// Where a stretch of these bytes belongs.
+    fn place(&mut self, bytes: &[u8]) -> &mut SmallVec<[u32; 4]> {
+        match bytes.first_chunk() {
+            Some(first) => self.by_word.entry(u64::from_le_bytes(*first)).or_default(),
+            None => &mut self.short,
+        }
+    }
 }
 
 /// An open object or array, and the node of the plan it belongs to.
@@ -135,8 +158,8 @@ impl Shape {
     #[inline(never)]
     fn search(&mut self, before: u32, words: &[u64; WORDS], text: &[u8]) -> Option<u32> {
         let state = self.stretches.get(before as usize)?.state;
-        let fits = |id: &&u32| self.stretches.get(**id as usize).is_some_and(|known| known.fits(words, text));
-        let id = *self.states.get(state as usize)?.iter().find(fits)?;
+        let fits = |id: &u32| self.stretches.get(*id as usize).is_some_and(|known| known.fits(words, text));
+        let id = self.states.get(state as usize)?.of(words[0]).find(fits)?;
         self.stretches.get_mut(before as usize)?.next = id;
         Some(id)
     }
@@ -204,7 +227,7 @@ impl Shape {
         let key = (kind, self.lesson.open.as_slice().into());
         let number = *self.state_numbers.entry(key).or_insert(next as u32);
         if number as usize == self.states.len() {
-            self.states.push(Vec::new());
+            self.states.push(Choices::default());
         }
         number
     }
@@ -230,11 +253,11 @@ impl Shape {
             Some(id) => id,
             None => {
                 let state = self.stretches.get(before as usize)?.state;
-                let choices = self.states.get_mut(state as usize)?;
+                let bytes = raw.get(noted.range.0..noted.range.1)?;
+                let choices = self.states.get_mut(state as usize)?.place(bytes);
                 if self.stretches.len() >= STRETCHES_MAX || choices.len() >= CHOICES_MAX {
                     return None;
                 }
-                let bytes = raw.get(noted.range.0..noted.range.1)?;
                 let id = self.stretches.len() as u32;
                 let said = self.said.len() as u32;
                 self.said.extend_from_slice(self.lesson.said.get(noted.said.0..noted.said.1)?);

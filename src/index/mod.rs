@@ -1,11 +1,45 @@
 //! What a sealed segment knows about its events besides the events: which of them have a value in a field, or a word
-//! anywhere. Pure: [`Builder`] makes terms of events, [`Terms`] is how a reader asks for them, wherever they are kept.
+//! anywhere. Pure: [`Builder`] makes terms of events, [`Terms`] is how a reader asks for them, wherever they are kept,
+//! and [`evaluate`] says which events of a segment a query finds.
+//!
+//! | row of the index | field | value | postings |
+//! |---|---|---|---|
+//! | a value that several events have | the [`Field`]'s number | the folded value | their numbers |
+//! | values that one event has each | that number + 128 | the last of them | a block of values and numbers |
+//!
+//! A value that only one event has costs a row more than it is worth, and such values (ids, hashes) are most of an
+//! index. So they are packed, in order, some hundred to a row that is found by the last of them.
 
 use std::ops::ControlFlow;
 
+mod answer;
 mod builder;
+mod dictionary;
+mod evaluate;
+mod field;
+mod gather;
+mod glance;
+mod leaf;
+mod postings;
+mod rare;
+mod tally;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
+pub use answer::{Answer, ReadError};
 pub use builder::Builder;
+pub use dictionary::{Dictionary, Numbers, VisitValue};
+pub use evaluate::evaluate;
+pub use field::{Field, Value};
+pub use gather::Finished;
+pub use tally::{VisitTally, has_dictionary, tally};
+
+use roaring::RoaringBitmap;
+
+use crate::event::Position;
+use crate::time::Timestamp;
 
 /// One line of the index: the events, by their number in the segment, that have this value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,4 +67,16 @@ pub trait Terms {
 
     /// All terms of a field from a value on, in the order of their bytes, until told to stop.
     fn scan(&mut self, field: u8, from: &[u8], visit: &mut Visit<'_>) -> Result<(), Self::Error>;
+}
+
+/// A segment whose index also knows when its events happened.
+pub trait Timed: Terms {
+    /// The position of the event with the number 0.
+    fn first(&self) -> Position;
+
+    /// The numbers of the events whose own time lies between these two, both included.
+    fn between(&mut self, from: Timestamp, to: Timestamp) -> Result<RoaringBitmap, Self::Error>;
+
+    /// Visits the numbers of all events with their own times, in order.
+    fn times(&mut self, visit: &mut dyn FnMut(u32, Timestamp)) -> Result<(), Self::Error>;
 }

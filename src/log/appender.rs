@@ -2,11 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
+use rusqlite::{Connection, TransactionBehavior, params};
+use rustc_hash::FxHashSet;
 
-use super::block::{self, Block, Builder, GENESIS, Head};
-use super::recent::Recent;
-use super::{LogError, LogOptions, NewEvent, Receipt, fault, hot};
+use super::archive::Archive;
+use super::block::{self, Block, Builder};
+use super::recent::{Recent, cut};
+use super::row::{GENESIS, Head};
+use super::{LogError, LogOptions, NewEvent, Receipt, fault, forget, hot};
 use crate::clock::Clock;
 use crate::event::Position;
 use crate::time::Timestamp;
@@ -27,9 +30,12 @@ pub(super) struct Appender {
     connection: Option<Connection>,
     position: Position,
     head: Head,
+    /// The last entry that the hot end has no more.
+    base: Position,
     /// The latest arrival ever seen.
     received_max: Timestamp,
     recent: Recent,
+    archive: Archive,
     compressor: zstd::bulk::Compressor<'static>,
 }
 
@@ -53,6 +59,8 @@ impl Appender {
             connection: None,
             position: 0,
             head: GENESIS,
+            base: 0,
+            archive: Archive::new(dir),
             received_max: Timestamp::MIN,
             compressor,
         };
@@ -79,7 +87,7 @@ impl Appender {
             Ok(staged) => {
                 self.position = staged.position;
                 self.head = staged.head;
-                self.recent.keep(self.received_max);
+                self.recent.keep(self.received_max, self.position);
                 Ok(staged.receipts)
             }
             Err(error) => {
@@ -96,51 +104,93 @@ impl Appender {
         self.connection.as_ref().unwrap().pragma_update(None, "max_page_count", pages).unwrap();
     }
 
+    /// Removes blocks that a sealed segment has, up to `upto`, in one small transaction; true if some are left. It is
+    /// not synced: what a crash brings back is removed again.
+    pub(super) fn forget(&mut self, upto: Position) -> Result<bool, LogError> {
+        if self.connection.is_none() {
+            self.reopen()?;
+        }
+        let path = hot::path(&self.dir);
+        let Some(connection) = self.connection.as_mut() else { return Ok(false) };
+        let forgotten = forget::some(connection, upto);
+        let (base, is_more) = match forgotten {
+            Ok(forgotten) => forgotten,
+            Err(error) => {
+                self.connection = None;
+                return Err(LogError::database(&path, &error));
+            }
+        };
+        self.base = self.base.max(base);
+        // Before any key of what was removed is forgotten.
+        if !self.archive.has(self.base) {
+            self.archive.refresh(self.base)?;
+        }
+        Ok(is_more)
+    }
+
     /// Opens the database. If it ends elsewhere than believed (a commit whose outcome was not known, or the
     /// first opening), the recent keys are read from it.
     fn reopen(&mut self) -> Result<(), LogError> {
         let connection = hot::open_to_write(&self.dir)?;
         let failed = |error: rusqlite::Error| LogError::database(&hot::path(&self.dir), &error);
-        let end = connection
-            .query_row("SELECT last, head FROM block ORDER BY first DESC LIMIT 1", [], |row| {
-                Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, Head>(1)?))
-            })
-            .optional()
-            .map_err(failed)?;
-        let (position, head) = end.unwrap_or((0, GENESIS));
+        let (position, head) = hot::end(&connection).map_err(failed)?;
+        (self.base, _) = hot::base(&connection).map_err(failed)?;
         if position != self.position {
             self.recent = Recent::new(self.options.dedupe_max);
-            for (received_max, keys) in self.recent_keys(&connection).map_err(failed)?.iter().rev() {
+            let blocks = self.recent_keys(&connection).map_err(failed)?;
+            for (last, received_max, keys) in blocks.iter().rev() {
                 for key in keys.as_chunks::<16>().0 {
                     self.recent.insert(u128::from_le_bytes(*key));
                 }
-                self.recent.keep(*received_max);
+                self.recent.keep(*received_max, *last);
                 self.received_max = self.received_max.max(*received_max);
             }
+            self.sealed_keys()?;
         }
         (self.position, self.head) = (position, head);
         self.connection = Some(connection);
         Ok(())
     }
 
-    /// The keys of recent blocks, newest block first, until the horizon or the limit is reached.
-    fn recent_keys(&self, connection: &Connection) -> rusqlite::Result<Vec<(Timestamp, Vec<u8>)>> {
-        let mut statement =
-            connection.prepare("SELECT received_max, keys FROM block WHERE kinds > 1 ORDER BY first DESC")?;
+    /// The keys of the hot end, newest block first, until the limit is reached.
+    fn recent_keys(&self, connection: &Connection) -> rusqlite::Result<Vec<(Position, Timestamp, Vec<u8>)>> {
+        let mut statement = connection
+            .prepare("SELECT last, received_max, keys FROM block WHERE kinds > 1 ORDER BY first DESC")?;
         let mut rows = statement.query([])?;
         let mut found = Vec::new();
-        let (mut count, mut newest) = (0, Timestamp::MIN);
-        while let Some(row) = rows.next()? {
-            let received_max = Timestamp(row.get(0)?);
-            newest = newest.max(received_max);
-            if count >= self.options.dedupe_max || received_max < self.horizon(newest) {
-                break;
-            }
-            let keys: Vec<u8> = row.get(1)?;
+        let mut count = 0;
+        while count < self.options.dedupe_max
+            && let Some(row) = rows.next()?
+        {
+            let keys: Vec<u8> = row.get(2)?;
             count += keys.len() / 16;
-            found.push((received_max, keys));
+            found.push((row.get::<_, i64>(0)?.cast_unsigned(), Timestamp(row.get(1)?), keys));
         }
         Ok(found)
+    }
+
+    /// Then the keys of sealed segments, newest first, until the horizon or the limit is reached.
+    fn sealed_keys(&mut self) -> Result<(), LogError> {
+        self.archive.refresh(self.base)?;
+        for listed in self.archive.newest_first() {
+            let Some((_, received_max)) = listed.info.received else { continue };
+            self.received_max = self.received_max.max(received_max);
+            if received_max < self.horizon(self.received_max) {
+                break;
+            }
+            let keys = match self.archive.keys(&listed) {
+                Ok(keys) => keys,
+                Err(error) => {
+                    tracing::error!(%error, "duplicates of a segment's events cannot be recognised");
+                    continue;
+                }
+            };
+            if !self.recent.insert_sealed(received_max, keys.to_vec()) {
+                break;
+            }
+        }
+        self.archive.unload();
+        Ok(())
     }
 
     /// Keys of events that arrived before this are forgotten. Counted from the clock or from the latest
@@ -157,11 +207,28 @@ impl Appender {
             }
         }
         let horizon = self.horizon(self.received_max);
-        self.recent.expire(horizon);
+        self.recent.expire(horizon, self.base);
+    }
+
+    /// The keys of events from before the horizon that sealed segments have: imports, gaps that are filled. Events of
+    /// today cost one comparison.
+    fn stored_long_ago(&mut self, work: &[Work]) -> FxHashSet<u64> {
+        let horizon = self.horizon(self.received_max);
+        let batches = work.iter().filter_map(|piece| match piece {
+            Work::Batch(batch) => Some(batch),
+            Work::Tick(_) => None,
+        });
+        let old: Vec<(Timestamp, u64)> = batches
+            .flatten()
+            .filter(|new| new.event.time < horizon && !self.recent.has(new.dedupe))
+            .map(|new| (new.event.time, cut(new.dedupe)))
+            .collect();
+        if old.is_empty() { FxHashSet::default() } else { self.archive.known(&old, self.base) }
     }
 
     /// Encodes what is new into blocks.
     fn stage(&mut self, work: &[Work]) -> Result<Staged, LogError> {
+        let stored = self.stored_long_ago(work);
         let mut builder = Builder::new(&mut self.compressor, self.position, self.head);
         let mut receipts = Vec::with_capacity(work.len());
         for piece in work {
@@ -170,7 +237,8 @@ impl Appender {
             match piece {
                 Work::Batch(batch) => {
                     for new in batch {
-                        if self.recent.insert(new.dedupe) {
+                        let is_old = !stored.is_empty() && stored.contains(&cut(new.dedupe));
+                        if !is_old && self.recent.insert(new.dedupe) {
                             builder.event(new)?;
                         } else {
                             duplicates += 1;
@@ -200,8 +268,8 @@ fn insert(connection: &mut Connection, blocks: &[Block]) -> rusqlite::Result<()>
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     {
         let mut statement = transaction.prepare_cached(
-            "INSERT INTO block (first, last, time_min, time_max, received_max, kinds, head, keys, bytes) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO block (first, last, time_min, time_max, received_max, kinds, head, sum, keys, bytes) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?;
         for block in blocks {
             statement.execute(params![
@@ -212,6 +280,7 @@ fn insert(connection: &mut Connection, blocks: &[Block]) -> rusqlite::Result<()>
                 block.received_max.0,
                 block.kinds,
                 block.head,
+                block.sum(),
                 block.keys,
                 block.bytes,
             ])?;

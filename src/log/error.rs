@@ -52,6 +52,30 @@ pub enum LogError {
         /// The highest number known here.
         known: i64,
     },
+    /// Written by a Watchfire from before the format was fixed.
+    #[error(
+        "{} has format {found}, which this program does not read any more (it knows {known}); move the data folder \
+         away and begin with an empty one, or use the program that wrote it", .path.display()
+    )]
+    Old {
+        /// The database.
+        path: PathBuf,
+        /// Its format number.
+        found: i64,
+        /// The one known here.
+        known: i64,
+    },
+    /// A file beside the entries is not what was written: a manifest, a checkpoint, the key.
+    #[error("{}: {reason}", .path.display())]
+    Broken {
+        /// Which.
+        path: PathBuf,
+        /// What does not fit.
+        reason: String,
+    },
+    /// Work in the background was told to stop.
+    #[error("stopped")]
+    Stopped,
     /// Stored entries cannot be read: the bytes on disk are not those that were written.
     #[error("the log is damaged at positions {first} to {last}: {reason}")]
     Corrupt {
@@ -74,9 +98,17 @@ impl LogError {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 format!("{path} is locked by another program for too long: {error}")
             }
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                format!("{path} is damaged ({error}); keep a copy of it, and put a backup in its place")
+            }
             _ => format!("{path}: {error}"),
         };
         Self::Database(text)
+    }
+
+    /// A file that is not what was written.
+    pub(super) fn broken(path: &Path, reason: impl Into<String>) -> Self {
+        Self::Broken { path: path.to_owned(), reason: reason.into() }
     }
 
     /// A file error, with its path.

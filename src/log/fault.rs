@@ -22,6 +22,37 @@ pub(crate) fn point(name: &str) {
 }
 
 /// Passes the named place.
-#[cfg(not(feature = "fault-points"))]
+#[cfg(not(any(feature = "fault-points", test)))]
 #[inline(always)]
 pub(crate) const fn point(_name: &str) {}
+
+#[cfg(test)]
+thread_local! {
+    /// The place at which this thread ends in a panic, and how many times it passes before.
+    static PANIC: std::cell::RefCell<Option<(String, u64)>> = const { std::cell::RefCell::new(None) };
+}
+
+/// Passes the named place, or ends there in a panic, see [`crash`].
+#[cfg(all(test, not(feature = "fault-points")))]
+pub(crate) fn point(name: &str) {
+    let is_last = PANIC.with_borrow_mut(|fault| match fault {
+        Some((wanted, 0)) if wanted == name => fault.take().is_some(),
+        Some((wanted, left)) if wanted == name => {
+            *left -= 1;
+            false
+        }
+        _ => false,
+    });
+    if is_last {
+        std::panic::resume_unwind(Box::new("a test's crash"));
+    }
+}
+
+/// Does something that ends at the named place, after having passed it so many times; none if it ended there.
+#[cfg(test)]
+pub(crate) fn crash<T>(name: &str, passes: u64, work: impl FnOnce() -> T) -> Option<T> {
+    PANIC.set(Some((name.to_owned(), passes)));
+    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+    PANIC.set(None);
+    done.ok()
+}

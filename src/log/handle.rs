@@ -9,7 +9,7 @@ use tokio::sync::{oneshot, watch};
 use super::appender::{Appender, Work};
 use super::pidfile::PidFile;
 use super::writer::{Pending, Request, Writer};
-use super::{AppendError, LogError, Reader, hot};
+use super::{AppendError, Checkpoint, LogError, Reader, hot, signing};
 use crate::clock::Clock;
 use crate::event::{Event, Position};
 use crate::time::{Span, Timestamp};
@@ -79,6 +79,7 @@ impl Log {
     pub fn open(dir: &Path, options: LogOptions, clock: Clock) -> Result<Self, LogError> {
         hot::make_folder(dir)?;
         let pidfile = PidFile::take(dir)?;
+        signing::SigningKey::load_or_make(dir)?;
         let queue_bytes_max = options.queue_bytes_max;
         let appender = Appender::open(dir, options, clock)?;
         let (requests, requested) = mpsc::channel();
@@ -135,6 +136,29 @@ impl Log {
     /// A new reader of this log.
     pub fn reader(&self) -> Result<Reader, LogError> {
         Reader::open(&self.shared.dir)
+    }
+
+    /// Where the chain stands now, signed with the folder's key.
+    pub fn checkpoint(&self, at: Timestamp) -> Result<Checkpoint, LogError> {
+        self.reader()?.checkpoint(at)
+    }
+
+    /// The data folder.
+    pub(super) fn dir(&self) -> &Path {
+        &self.shared.dir
+    }
+
+    /// Whether batches wait to be written at this moment.
+    pub(super) fn is_busy(&self) -> bool {
+        self.shared.queued.load(Ordering::Relaxed) > 0
+    }
+
+    /// Removes from the hot end some of what a sealed segment has, up to `upto`; whether more is left. Waits for the
+    /// writing thread, so never to be called from a task.
+    pub(super) fn forget(&self, upto: Position) -> Result<bool, LogError> {
+        let (answer, answered) = oneshot::channel();
+        self.shared.requests.send(Request::Forget(upto, answer)).map_err(|_| LogError::Stopped)?;
+        answered.blocking_recv().unwrap_or(Err(LogError::Stopped))
     }
 
     /// Takes nothing more, stores what was accepted, closes the database and gives the folder free; returns

@@ -1,17 +1,21 @@
-//! The database under the log: `DIR/log/hot.db`, one table of blocks.
+//! The hot end of the log: `DIR/log/hot.db`, a table of blocks and where they begin.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 use super::LogError;
+use super::row::Head;
+use crate::event::Position;
 
 /// The format of the database, in `user_version`.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
+/// `base`: the last entry that is not here any more since it is in a sealed segment, and the chain after it.
+/// `sum`: CRC-32 of the columns beside `bytes`, which have one of their own.
 /// The small columns stand first: a scan over times must not walk through the overflow pages of `bytes`.
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS block (
@@ -22,10 +26,17 @@ const SCHEMA: &str = "
         received_max INTEGER NOT NULL,
         kinds        INTEGER NOT NULL,
         head         BLOB NOT NULL,
+        sum          INTEGER NOT NULL,
         keys         BLOB NOT NULL,
         bytes        BLOB NOT NULL
     ) STRICT;
-    PRAGMA user_version = 1;";
+    CREATE TABLE IF NOT EXISTS base (
+        id       INTEGER PRIMARY KEY CHECK (id = 0),
+        position INTEGER NOT NULL,
+        head     BLOB NOT NULL
+    ) STRICT;
+    INSERT OR IGNORE INTO base VALUES (0, 0, zeroblob(32));
+    PRAGMA user_version = 2;";
 
 /// After a burst the write-ahead log is cut back to this many bytes.
 const WAL_BYTES_KEPT: i64 = 64 << 20;
@@ -59,9 +70,30 @@ pub(super) fn open_to_write(dir: &Path) -> Result<Connection, LogError> {
         pragma("journal_size_limit", &WAL_BYTES_KEPT)
     };
     prepare().map_err(failed)?;
-    check_version(&connection, &path)?;
-    connection.execute_batch(SCHEMA).map_err(failed)?;
+    if check_version(&connection, &path)? == 0 {
+        connection.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT;")).map_err(failed)?;
+    }
     Ok(connection)
+}
+
+/// The last entry that is only in sealed segments, and the chain after it.
+pub(super) fn base(connection: &Connection) -> rusqlite::Result<(Position, Head)> {
+    let mut statement = connection.prepare_cached("SELECT position, head FROM base")?;
+    // Exactly one row: a page that claims more is damaged.
+    statement.query_one([], |row| Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get(1)?)))
+}
+
+/// The last entry of the log, and the chain after it.
+pub(super) fn end(connection: &Connection) -> rusqlite::Result<(Position, Head)> {
+    let mut statement =
+        connection.prepare_cached("SELECT last, head FROM block ORDER BY first DESC LIMIT 1")?;
+    let last = statement
+        .query_row([], |row| Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, Head>(1)?)))
+        .optional()?;
+    match last {
+        Some(end) => Ok(end),
+        None => base(connection),
+    }
 }
 
 /// A connection that only reads; `None` while there is no log.
@@ -97,7 +129,8 @@ fn open_shared(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-fn open_immutable(path: &Path) -> rusqlite::Result<Connection> {
+/// Opens a file that nobody changes.
+pub(super) fn open_immutable(path: &Path) -> rusqlite::Result<Connection> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let escaped = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
@@ -109,6 +142,9 @@ fn check_version(connection: &Connection, path: &Path) -> Result<i64, LogError> 
     let found: i64 = connection
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .map_err(|error| LogError::database(path, &error))?;
+    if found != 0 && found < VERSION {
+        return Err(LogError::Old { path: path.to_owned(), found, known: VERSION });
+    }
     if found > VERSION {
         return Err(LogError::Version { path: path.to_owned(), found, known: VERSION });
     }

@@ -6,22 +6,42 @@
 //!   where the chain stands after it, so a change to the past is found by [`Reader::verify`].
 //! * A [`Reader`] has a connection of its own, in any process, whether or not a daemon runs.
 
-mod block;
 mod error;
 pub(crate) mod fault;
+mod hex;
+mod row;
+mod packing;
+mod decoder;
+mod block;
 mod hot;
+mod durable;
+mod signing;
+mod segment;
+mod sealed;
+mod checkpoint;
 mod pidfile;
 mod recent;
+mod archive;
+mod forget;
 mod appender;
 mod writer;
 mod handle;
+mod taken;
 mod reader;
+mod sealer;
 mod verify;
+mod copy;
 
+pub use copy::copy;
+pub use checkpoint::{Checkpoint, read_checkpoints};
 pub use error::{AppendError, LogError};
 pub use handle::{Log, LogOptions, NewEvent, Receipt};
+pub use hex::Hex;
 pub use reader::{Reader, TimeRange};
-pub use verify::Verified;
+pub use sealer::{SealOptions, Sealer, SealerMetrics};
+pub use segment::{Segment, SegmentInfo};
+pub use signing::PublicKey;
+pub use verify::{Verified, VerifyOptions};
 
 #[cfg(test)]
 mod tests;

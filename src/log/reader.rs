@@ -1,4 +1,4 @@
-//! Reading the log: in order, one event, or newest first.
+//! Reading the log: in order, one event, or newest first; sealed segments and the hot end alike.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::block::Decoder;
+use super::checkpoint::Checkpoint;
+use super::decoder::Decoder;
+use super::row::{GENESIS, Head};
+use super::sealed::Sealed;
+use super::segment::{Positions, Segment, SegmentInfo};
+use super::signing::SigningKey;
+use super::taken::Taken;
 use super::{LogError, hot};
 use crate::event::{Entry, Event, Position};
 use crate::time::Timestamp;
-
-/// One read gives no more than the entry with which it comes to this many bytes.
-const READ_BYTES_MAX: usize = 32 << 20;
 
 /// Event times from `from` (included) to `to` (excluded).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,77 +30,148 @@ impl TimeRange {
     fn has(&self, time: Timestamp) -> bool {
         self.from <= time && time < self.to
     }
+
+    /// Visits the events of a block that lie in the range, the newest first.
+    fn visit(&self, entries: Vec<Entry>, visit: &mut dyn FnMut(Event) -> ControlFlow<()>) -> ControlFlow<()> {
+        for entry in entries.into_iter().rev() {
+            if let Entry::Event(event) = entry
+                && self.has(event.time)
+            {
+                visit(event)?;
+            }
+        }
+        ControlFlow::Continue(())
+    }
 }
 
-/// Reads the log over a connection of its own, in any process. A log that is not there yet is empty; the
-/// reader sees it once it is.
+/// Reads the log over a connection of its own, in any process: sealed segments and the hot end as one. A log that is
+/// not there yet is empty; the reader sees it once it is.
 #[derive(Debug)]
 pub struct Reader {
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
     connection: Option<Connection>,
     decoder: Decoder,
+    pub(super) sealed: Sealed,
     /// The block that was read last and may be asked for again, in order of position.
     cached: Vec<Entry>,
 }
 
-/// A block's place in the log.
-type Positions = (Position, Position);
+/// Where a read has to go on.
+enum Found {
+    /// In the hot end, again.
+    Here,
+    /// In a segment: the hot end has it no more.
+    Sealed,
+    /// Nowhere: that was the last entry.
+    End,
+}
 
 impl Reader {
     /// A reader of the log in this data folder. Where the folder may not be written and no daemon runs, it sees
     /// the log as it is now, and nothing of a daemon that starts later.
     pub fn open(dir: &Path) -> Result<Self, LogError> {
         let connection = hot::open_to_read(dir)?;
-        Ok(Self { dir: dir.to_owned(), connection, decoder: Decoder::default(), cached: Vec::new() })
+        let sealed = Sealed::new(dir);
+        Ok(Self { dir: dir.to_owned(), connection, decoder: Decoder::default(), sealed, cached: Vec::new() })
     }
 
     /// The entries after `position`, in order, at most `max` of them. There may be fewer although more
     /// follow (large ones are read in several steps); only an empty answer is the end of the log.
+    /// [`LogError::Corrupt`] names the positions that cannot be read: a block's, or those of a whole segment.
     pub fn read_after(&mut self, position: Position, max: usize) -> Result<Vec<Entry>, LogError> {
         let mut taken = Taken { next: position.saturating_add(1), max, bytes: 0, entries: Vec::new() };
-        if let Some(start) = self.cached_at(taken.next) {
-            taken.copy(&self.cached[start..]);
-        }
-        let Some(connection) = connection(&mut self.connection, &self.dir)? else { return Ok(Vec::new()) };
-        if taken.is_full() {
-            return Ok(taken.entries);
-        }
-        let failed = |error: rusqlite::Error| LogError::database(&hot::path(&self.dir), &error);
-        let mut statement = connection.prepare_cached(BLOCKS_FROM).map_err(failed)?;
-        let mut rows = statement.query(params![signed(taken.next)]).map_err(failed)?;
-        while !taken.is_full()
-            && let Some(row) = rows.next().map_err(failed)?
-        {
-            let positions = positions(row).map_err(failed)?;
-            if positions.1 < taken.next {
-                continue;
-            }
-            let stored = row.get_ref(2).and_then(|value| Ok(value.as_blob()?)).map_err(failed)?;
-            let entries = match self.decoder.entries(positions, stored) {
+        let cached = self.cached_from(taken.next);
+        taken.copy(self.cached.get(cached..).unwrap_or_default());
+        while !taken.is_full() {
+            let found = self.take_hot(&mut taken)?;
+            let read = match found {
+                Found::End => break,
+                Found::Here => continue,
+                Found::Sealed => self.take_sealed(&mut taken),
+            };
+            match read {
+                Ok(()) => {}
                 // What stands before the damage is given first.
                 Err(_) if !taken.entries.is_empty() => break,
-                decoded => decoded?,
-            };
-            if let Some(rest) = taken.take(entries) {
-                self.cached = rest;
+                Err(error) => return Err(error),
             }
         }
         Ok(taken.entries)
     }
 
-    /// The event at a position; none where there is a tick or nothing.
-    pub fn get(&mut self, position: Position) -> Result<Option<Event>, LogError> {
-        if self.cached_at(position).is_none() && !self.load(position)? {
-            return Ok(None);
+    /// Reads on in the hot end.
+    fn take_hot(&mut self, taken: &mut Taken) -> Result<Found, LogError> {
+        let Some(connection) = connection(&mut self.connection, &self.dir)? else { return Ok(Found::End) };
+        let failed = |error: rusqlite::Error| LogError::database(&hot::path(&self.dir), &error);
+        let mut statement = connection.prepare_cached(BLOCKS_FROM).map_err(failed)?;
+        let mut rows = statement.query(params![signed(taken.next)]).map_err(failed)?;
+        let mut is_first = true;
+        while !taken.is_full() {
+            let Some(row) = rows.next().map_err(failed)? else { break };
+            let positions = positions(row).map_err(failed)?;
+            if positions.1 < taken.next {
+                continue;
+            }
+            // Looked at after the block: blocks are only removed once a segment has them.
+            if std::mem::take(&mut is_first)
+                && positions.0 > taken.next
+                && hot::base(connection).map_err(failed)?.0 >= taken.next
+            {
+                return Ok(Found::Sealed);
+            }
+            let stored = row.get_ref(2).and_then(|value| Ok(value.as_blob()?)).map_err(failed)?;
+            let entries = match self.decoder.entries(positions, stored) {
+                Err(_) if !taken.entries.is_empty() => return Ok(Found::End),
+                decoded => decoded?,
+            };
+            self.cached = taken.take(entries, positions.1).unwrap_or_default();
         }
-        let found = self.cached_at(position).and_then(|index| self.cached.get(index));
+        let is_sealed = is_first && hot::base(connection).map_err(failed)?.0 >= taken.next;
+        Ok(if is_sealed {
+            Found::Sealed
+        } else if taken.is_full() {
+            Found::Here
+        } else {
+            Found::End
+        })
+    }
+
+    /// Reads on in the segment that has the next entry, to its end.
+    fn take_sealed(&mut self, taken: &mut Taken) -> Result<(), LogError> {
+        self.list_if_missing(taken.next)?;
+        let segment = self.sealed.with(taken.next)?;
+        let last = segment.info().last;
+        while !taken.is_full() && taken.next <= last {
+            let (positions, entries) = segment.decoded_with(taken.next)?;
+            self.cached = taken.take(entries, positions.1).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// The event at a position; none where there is a tick, nothing, or something that was deleted.
+    pub fn get(&mut self, position: Position) -> Result<Option<Event>, LogError> {
+        let has = |cached: &[Entry]| {
+            let index = cached.binary_search_by_key(&position, Entry::position).ok()?;
+            cached.get(index).cloned()
+        };
+        let mut found = has(&self.cached);
+        if found.is_none() && !self.load(position)? {
+            let (base, _) = self.base()?;
+            if position > base || position == 0 {
+                return Ok(None);
+            }
+            self.list_if_missing(position)?;
+            self.cached = self.sealed.with(position)?.decoded_with(position)?.1;
+        }
+        found = found.or_else(|| has(&self.cached));
         let Some(Entry::Event(event)) = found else { return Ok(None) };
         // A copy: one event that is kept must not keep its whole block.
-        Ok(Some(Event { raw: Bytes::copy_from_slice(&event.raw), ..event.clone() }))
+        Ok(Some(Event { raw: Bytes::copy_from_slice(&event.raw), ..event }))
     }
 
     /// Visits the events whose own time lies in `range`, by position descending, until `visit` breaks.
-    /// Blocks without such an event are not decoded.
+    /// Blocks without such an event are not decoded. What is damaged in sealed segments is left out, and
+    /// [`Reader::segments`] says so afterwards.
     pub fn newest_first(
         &mut self,
         range: TimeRange,
@@ -108,26 +182,117 @@ impl Reader {
         // write-ahead log grow.
         while let Some((positions, entries)) = self.block_before(before, range)? {
             before = positions.0;
-            for entry in entries.into_iter().rev() {
-                if let Entry::Event(event) = entry
-                    && range.has(event.time)
-                    && visit(event).is_break()
-                {
-                    return Ok(());
-                }
+            if range.visit(entries, visit).is_break() {
+                return Ok(());
+            }
+        }
+        let (base, _) = self.base()?;
+        before = before.min(base.saturating_add(1));
+        self.sealed.refresh(base)?;
+        for listed in self.sealed.listed().to_vec().into_iter().rev() {
+            let info = &listed.info;
+            let is_wanted = info.times.is_some_and(|(min, max)| max >= range.from && min < range.to);
+            if info.first >= before || info.damage.is_some() || !is_wanted {
+                continue;
+            }
+            match self.newest_in_segment(info.first, before, range, visit)? {
+                // A merged one may begin earlier than the one that was listed.
+                ControlFlow::Continue(first) => before = first.min(info.first),
+                ControlFlow::Break(()) => return Ok(()),
             }
         }
         Ok(())
     }
 
+    /// Goes through the segment that has a position; where that one begins, unless the visitor broke off.
+    fn newest_in_segment(
+        &mut self,
+        position: Position,
+        mut before: Position,
+        range: TimeRange,
+        visit: &mut dyn FnMut(Event) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<(), Position>, LogError> {
+        // One that cannot be opened has been set aside by that.
+        let Ok(segment) = self.sealed.with(position) else { return Ok(ControlFlow::Continue(position)) };
+        let (first, last) = (segment.info().first, segment.info().last);
+        loop {
+            let found = match self.sealed.with(position) {
+                Ok(segment) => segment.block_before(before, range),
+                Err(_) => return Ok(ControlFlow::Continue(first)),
+            };
+            let (positions, entries) = match found {
+                Ok(Some(found)) => found,
+                Ok(None) => return Ok(ControlFlow::Continue(first)),
+                Err(error) => {
+                    self.sealed.set_aside((first, last), &error);
+                    return Ok(ControlFlow::Continue(first));
+                }
+            };
+            match entries {
+                Ok(mut entries) => {
+                    entries.retain(|entry| entry.position() < before);
+                    if range.visit(entries, visit).is_break() {
+                        return Ok(ControlFlow::Break(()));
+                    }
+                }
+                Err(error) => self.sealed.note((first, last), &error),
+            }
+            before = positions.0;
+        }
+    }
+
     /// The last entry's position; 0 while there is none.
     pub fn last_position(&mut self) -> Result<Position, LogError> {
-        let Some(connection) = connection(&mut self.connection, &self.dir)? else { return Ok(0) };
-        let found = connection
-            .prepare_cached("SELECT last FROM block ORDER BY first DESC LIMIT 1")
-            .and_then(|mut statement| statement.query_row([], |row| row.get::<_, i64>(0)).optional());
-        let last = found.map_err(|error| LogError::database(&hot::path(&self.dir), &error))?;
-        Ok(last.unwrap_or(0).cast_unsigned())
+        Ok(self.end()?.0)
+    }
+
+    /// The sealed segments in order of position, as they are now.
+    pub fn segments(&mut self) -> Result<Vec<SegmentInfo>, LogError> {
+        let (base, _) = self.base()?;
+        self.sealed.refresh(base)?;
+        Ok(self.sealed.infos())
+    }
+
+    /// The sealed segment that has this position. [`LogError::Corrupt`] where it is set aside, cannot be opened, or no
+    /// segment has the position.
+    pub fn segment(&mut self, position: Position) -> Result<&mut Segment, LogError> {
+        self.list_if_missing(position)?;
+        self.sealed.with(position)
+    }
+
+    /// The first position that no segment of the last [`Reader::segments`] has, so that nothing is indexed from there
+    /// on; one after the last position if there is none. What lies there may be sealed meanwhile, and
+    /// [`Reader::read_after`] finds it all the same.
+    #[must_use]
+    pub fn first_unsealed(&self) -> Position {
+        self.sealed.listed().last().map_or(1, |listed| listed.info.last + 1)
+    }
+
+    /// Where the chain stands now, signed with the folder's key.
+    pub fn checkpoint(&mut self, at: Timestamp) -> Result<Checkpoint, LogError> {
+        let key = SigningKey::load(&self.dir)?;
+        Ok(Checkpoint::sign(self.end()?, at, &key))
+    }
+
+    /// The last entry and the chain after it.
+    fn end(&mut self) -> Result<(Position, Head), LogError> {
+        let Some(connection) = connection(&mut self.connection, &self.dir)? else { return Ok((0, GENESIS)) };
+        hot::end(connection).map_err(|error| LogError::database(&hot::path(&self.dir), &error))
+    }
+
+    /// The last entry that the hot end has no more, and the chain after it.
+    pub(super) fn base(&mut self) -> Result<(Position, Head), LogError> {
+        let Some(connection) = connection(&mut self.connection, &self.dir)? else { return Ok((0, GENESIS)) };
+        hot::base(connection).map_err(|error| LogError::database(&hot::path(&self.dir), &error))
+    }
+
+    /// Another process may have sealed or merged since the last listing.
+    fn list_if_missing(&mut self, position: Position) -> Result<(), LogError> {
+        if self.sealed.has(position) {
+            return Ok(());
+        }
+        let (base, _) = self.base()?;
+        self.sealed.refresh(base)
     }
 
     /// The connection and where its file is, for the check of the chain.
@@ -136,24 +301,29 @@ impl Reader {
         Ok(connection(&mut self.connection, &self.dir)?.map(|connection| (connection, path)))
     }
 
-    /// Where in the cached block the position is.
-    fn cached_at(&self, position: Position) -> Option<usize> {
-        let offset = position.checked_sub(self.cached.first()?.position())?;
-        usize::try_from(offset).ok().filter(|index| *index < self.cached.len())
+    /// Where the cached block has this position or the next one after it; its end if it does not reach there, or
+    /// begins later.
+    fn cached_from(&self, position: Position) -> usize {
+        match self.cached.first() {
+            Some(first) if first.position() <= position => {
+                self.cached.partition_point(|entry| entry.position() < position)
+            }
+            _ => self.cached.len(),
+        }
     }
 
-    /// Caches the block that has this position; false if there is none.
+    /// Caches the hot block that has this position; false if there is none.
     fn load(&mut self, position: Position) -> Result<bool, LogError> {
         let Some(connection) = connection(&mut self.connection, &self.dir)? else { return Ok(false) };
         let decoder = &mut self.decoder;
         let found = one_block(connection, BLOCK_WITH, params![signed(position)], decoder)
             .map_err(|error| LogError::database(&hot::path(&self.dir), &error))?;
-        let Some((_, entries)) = found else { return Ok(false) };
+        let Some((positions, entries)) = found else { return Ok(false) };
         self.cached = entries?;
-        Ok(true)
+        Ok(positions.1 >= position)
     }
 
-    /// The last block before a position that has events in the range.
+    /// The last hot block before a position that has events in the range.
     fn block_before(
         &mut self,
         before: Position,
@@ -203,60 +373,4 @@ fn one_block(
         Ok((positions, decoder.entries(positions, row.get_ref(2)?.as_blob()?)))
     };
     statement.query_row(values, decode).optional()
-}
-
-/// What one read has gathered.
-struct Taken {
-    next: Position,
-    max: usize,
-    bytes: usize,
-    entries: Vec<Entry>,
-}
-
-impl Taken {
-    fn is_full(&self) -> bool {
-        self.entries.len() >= self.max || self.bytes >= READ_BYTES_MAX
-    }
-
-    fn push(&mut self, entry: Entry) {
-        if let Entry::Event(event) = &entry {
-            self.bytes += event.raw.len();
-        }
-        self.next = entry.position() + 1;
-        self.entries.push(entry);
-    }
-
-    /// Takes from a block that stays cached.
-    fn copy(&mut self, entries: &[Entry]) {
-        for entry in entries {
-            if self.is_full() {
-                return;
-            }
-            self.push(entry.clone());
-        }
-    }
-
-    /// Takes a block, without copying when all of it fits; gives it back if something is left in it.
-    fn take(&mut self, entries: Vec<Entry>) -> Option<Vec<Entry>> {
-        let starts_here = entries.first().is_some_and(|entry| entry.position() == self.next);
-        let bytes: usize = entries.iter().map(size).sum();
-        if starts_here
-            && self.entries.len() + entries.len() <= self.max
-            && self.bytes + bytes <= READ_BYTES_MAX
-        {
-            entries.into_iter().for_each(|entry| self.push(entry));
-            return None;
-        }
-        let next = self.next;
-        let start = entries.iter().position(|entry| entry.position() >= next).unwrap_or(entries.len());
-        self.copy(&entries[start..]);
-        Some(entries)
-    }
-}
-
-fn size(entry: &Entry) -> usize {
-    match entry {
-        Entry::Event(event) => event.raw.len(),
-        Entry::Tick { .. } => 0,
-    }
 }

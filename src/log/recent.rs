@@ -4,28 +4,58 @@ use std::collections::VecDeque;
 
 use rustc_hash::FxHashSet;
 
+use crate::event::Position;
 use crate::time::Timestamp;
 
-/// The keys of the last commits, oldest out first, at most `max` of them. About 60 bytes each when full.
+/// The keys of the last commits, oldest out first, at most `max` of them. About 60 bytes each when full; those that
+/// were read back from sealed segments are cut to 8 bytes, and take about 30.
 #[derive(Debug)]
 pub(super) struct Recent {
     max: usize,
     known: FxHashSet<u128>,
     order: VecDeque<u128>,
-    /// The kept keys in runs of one commit or block each: the latest arrival among them, and how many.
-    runs: VecDeque<(Timestamp, usize)>,
+    /// The kept keys in runs of one commit or block each.
+    runs: VecDeque<Run>,
     /// How many keys at the end of `order` are not in a run yet, since their commit is not done.
     fresh: usize,
+    /// Keys from before the first run, by segment: the latest arrival among them, and the keys.
+    sealed: VecDeque<(Timestamp, Vec<u64>)>,
+    cut: FxHashSet<u64>,
+}
+
+#[derive(Debug)]
+struct Run {
+    received_max: Timestamp,
+    last: Position,
+    count: usize,
+}
+
+/// The part of a key that sealed segments keep.
+pub(super) const fn cut(key: u128) -> u64 {
+    key as u64
 }
 
 impl Recent {
     pub(super) fn new(max: usize) -> Self {
-        Self { max, known: FxHashSet::default(), order: VecDeque::new(), runs: VecDeque::new(), fresh: 0 }
+        Self {
+            max,
+            known: FxHashSet::default(),
+            order: VecDeque::new(),
+            runs: VecDeque::new(),
+            fresh: 0,
+            sealed: VecDeque::new(),
+            cut: FxHashSet::default(),
+        }
+    }
+
+    /// Whether a key is known.
+    pub(super) fn has(&self, key: u128) -> bool {
+        self.known.contains(&key) || self.cut.contains(&cut(key))
     }
 
     /// Notes a key; false if it is known already.
     pub(super) fn insert(&mut self, key: u128) -> bool {
-        let is_new = self.known.insert(key);
+        let is_new = !self.cut.contains(&cut(key)) && self.known.insert(key);
         if is_new {
             self.order.push_back(key);
             self.fresh += 1;
@@ -33,14 +63,26 @@ impl Recent {
         is_new
     }
 
-    /// The keys noted since the last call are stored now.
-    pub(super) fn keep(&mut self, received_max: Timestamp) {
+    /// Adds the keys of a sealed segment, from before all that is known; false if there is no room for them.
+    pub(super) fn insert_sealed(&mut self, received_max: Timestamp, keys: Vec<u64>) -> bool {
+        let has_room = self.order.len() + self.cut.len() + keys.len() <= self.max;
+        if has_room {
+            self.cut.extend(&keys);
+            self.sealed.push_front((received_max, keys));
+        }
+        has_room
+    }
+
+    /// The keys noted since the last call are stored now, up to this position.
+    pub(super) fn keep(&mut self, received_max: Timestamp, last: Position) {
         if self.fresh > 0 {
-            self.runs.push_back((received_max, self.fresh));
+            self.runs.push_back(Run { received_max, last, count: self.fresh });
             self.fresh = 0;
         }
-        while self.order.len() > self.max {
-            self.forget_oldest();
+        while self.order.len() + self.cut.len() > self.max {
+            if !self.forget_sealed() {
+                self.forget_oldest();
+            }
         }
     }
 
@@ -53,22 +95,34 @@ impl Recent {
         }
     }
 
-    /// Forgets the keys of events that all arrived before `horizon`.
-    pub(super) fn expire(&mut self, horizon: Timestamp) {
-        while let Some((newest, count)) = self.runs.front().copied()
-            && newest < horizon
-        {
-            for _ in 0..count {
-                self.forget_oldest();
-            }
+    /// Forgets the keys of events that all arrived before `horizon`, unless they stand behind `base`: there no
+    /// segment has them yet.
+    pub(super) fn expire(&mut self, horizon: Timestamp, base: Position) {
+        while self.sealed.front().is_some_and(|(newest, _)| *newest < horizon) {
+            self.forget_sealed();
         }
+        while let Some(run) = self.runs.front()
+            && run.received_max < horizon
+            && run.last <= base
+        {
+            let count = run.count;
+            (0..count).for_each(|_| self.forget_oldest());
+        }
+    }
+
+    fn forget_sealed(&mut self) -> bool {
+        let Some((_, keys)) = self.sealed.pop_front() else { return false };
+        for key in keys {
+            self.cut.remove(&key);
+        }
+        true
     }
 
     fn forget_oldest(&mut self) {
         let (Some(key), Some(run)) = (self.order.pop_front(), self.runs.front_mut()) else { return };
         self.known.remove(&key);
-        run.1 -= 1;
-        if run.1 == 0 {
+        run.count -= 1;
+        if run.count == 0 {
             self.runs.pop_front();
         }
     }
@@ -83,7 +137,7 @@ mod tests {
         let mut recent = Recent::new(3);
         for key in 0..5 {
             assert!(recent.insert(key));
-            recent.keep(Timestamp(0));
+            recent.keep(Timestamp(0), 1);
         }
         assert!(!recent.insert(4) && !recent.insert(3) && !recent.insert(2));
         assert!(recent.insert(0) && recent.insert(1));
@@ -93,7 +147,7 @@ mod tests {
     fn undone_keys_are_new_again() {
         let mut recent = Recent::new(10);
         recent.insert(1);
-        recent.keep(Timestamp(0));
+        recent.keep(Timestamp(0), 1);
         assert!(recent.insert(2));
         assert!(!recent.insert(2));
         recent.undo();
@@ -106,12 +160,14 @@ mod tests {
         let mut recent = Recent::new(10);
         recent.insert(1);
         recent.insert(2);
-        recent.keep(Timestamp(100));
+        recent.keep(Timestamp(100), 2);
         recent.insert(3);
-        recent.keep(Timestamp(200));
-        recent.expire(Timestamp(100));
+        recent.keep(Timestamp(200), 3);
+        recent.expire(Timestamp(100), 3);
         assert!(!recent.insert(1));
-        recent.expire(Timestamp(101));
+        recent.expire(Timestamp(101), 1);
+        assert!(!recent.insert(1));
+        recent.expire(Timestamp(101), 2);
         assert!(recent.insert(1) && recent.insert(2) && !recent.insert(3));
     }
 }

@@ -7,7 +7,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::appender::{Appender, Work};
 use super::pidfile::PidFile;
-use super::{AppendError, Receipt};
+use super::{AppendError, LogError, Receipt};
 use crate::event::Position;
 
 /// One commit takes no more once it has this many events or bytes.
@@ -18,6 +18,8 @@ const COMMIT_BYTES: usize = 8 << 20;
 #[derive(Debug)]
 pub(super) enum Request {
     Append(Pending),
+    /// Remove from the hot end what a segment has, up to a position: a little of it. Answers whether more is left.
+    Forget(Position, oneshot::Sender<Result<bool, LogError>>),
     /// Finish what was accepted, then stop.
     Close,
 }
@@ -53,10 +55,15 @@ impl Writer {
             match first {
                 None => break,
                 Some(Request::Close) => closing = true,
+                Some(Request::Forget(upto, answer)) => drop(answer.send(self.appender.forget(upto))),
                 Some(Request::Append(pending)) => {
-                    let (group, is_last) = self.gather(pending);
-                    closing |= is_last;
+                    let (group, next) = self.gather(pending);
                     self.commit(group);
+                    match next {
+                        Some(Request::Forget(upto, answer)) => drop(answer.send(self.appender.forget(upto))),
+                        Some(_) => closing = true,
+                        None => {}
+                    }
                 }
             }
         }
@@ -71,8 +78,8 @@ impl Writer {
         drop(self.done);
     }
 
-    /// All that waits behind the first one, up to what one commit takes; and whether closing was asked for.
-    fn gather(&self, first: Pending) -> (Vec<Pending>, bool) {
+    /// All that waits behind the first one, up to what one commit takes; and the request that is something else.
+    fn gather(&self, first: Pending) -> (Vec<Pending>, Option<Request>) {
         let (mut events, mut bytes) = (first.work.events(), first.bytes);
         let mut group = vec![first];
         while events < COMMIT_EVENTS && bytes < COMMIT_BYTES {
@@ -82,11 +89,11 @@ impl Writer {
                     bytes += next.bytes;
                     group.push(next);
                 }
-                Ok(Request::Close) => return (group, true),
+                Ok(other) => return (group, Some(other)),
                 Err(_) => break,
             }
         }
-        (group, false)
+        (group, None)
     }
 
     fn commit(&mut self, group: Vec<Pending>) {

@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 
 use super::TargetId;
 use super::expr::Expr;
-use super::gate::{Known, Sorter};
+use super::gate::{Known, Sorter, arrange};
 use super::literal::literals;
 use super::predicate::Predicate;
 use super::run::Matcher;
@@ -161,11 +161,12 @@ impl Builder {
             .iter()
             .map(|(test, predicate)| Known { test, field: predicate.field, literals: literals(test) })
             .collect();
-        let (gate, open) = Sorter::new(&known, &self.targets).sort()?;
+        let (mut gate, mut open) = Sorter::new(&known, &self.targets).sort()?;
         let predicates: Vec<Predicate> = self.tests.into_iter().map(|(_, predicate)| predicate).collect();
         let has_keywords = predicates.iter().any(|predicate| predicate.field.is_none());
         let enrichment = self.catalogue.enrichment();
         let plan = Plan::enriched(self.format, &self.fields, has_keywords, enrichment);
+        arrange(&mut gate, &mut open, &plan);
         Ok(Matcher {
             format: self.format,
             catalogue: self.catalogue,

@@ -15,7 +15,12 @@ pub fn fold(text: &str) -> String {
 
 fn fold_into(text: &str, folded: &mut String) {
     if text.is_ascii() {
-        folded.extend(text.bytes().map(|byte| char::from(byte.to_ascii_lowercase())));
+        let start = folded.len();
+        folded.push_str(text);
+        // In place, since that is many bytes at a time.
+        if let Some(copy) = folded.get_mut(start..) {
+            copy.make_ascii_lowercase();
+        }
     } else {
         folded.extend(text.chars().flat_map(char::to_lowercase).map(|c| if c == 'ς' { 'σ' } else { c }));
     }

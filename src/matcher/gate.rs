@@ -2,12 +2,14 @@
 //! of its own, and an event looks only into those of its own values.
 
 use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::SmallVec;
 
 use super::TargetId;
 use super::expr::{Expr, Witness};
 use super::fold::fold;
 use super::index::{FieldIndex, Literal};
 use super::literal::price;
+use crate::event::Plan;
 use crate::rule::ast::{Op, Test};
 
 /// Targets by what they wait for.
@@ -15,8 +17,59 @@ use crate::rule::ast::{Op, Test};
 pub(super) struct Shelf {
     /// By field; none for keywords.
     pub(super) indexes: Vec<(Option<usize>, FieldIndex)>,
+    pub(super) order: Order,
     /// What waits for nothing, or is so little that waiting does not pay.
     pub(super) always: Vec<TargetId>,
+}
+
+/// Which of a shelf's indexes to look into. With many fields most are not in an event, and asking for each would take
+/// longer than all look-ups.
+#[derive(Debug, Default)]
+pub(super) struct Order {
+    /// For every event: fields that are made rather than found, and keywords.
+    pub(super) always: Vec<u32>,
+    /// By slot of the plan: for events that have something there.
+    pub(super) by_slot: Vec<SmallVec<[u32; 2]>>,
+}
+
+/// A shelf with no more indexes than this looks into all of them.
+const ORDERLESS_MAX: usize = 8;
+
+impl Shelf {
+    /// Notes which index belongs to which slot.
+    fn arrange(&mut self, plan: &Plan) {
+        let is_large = self.indexes.len() > ORDERLESS_MAX;
+        let mut order = Order::default();
+        for (number, (field, _)) in (0..).zip(&self.indexes) {
+            let slots = field.filter(|_| is_large).and_then(|field| plan.slots_of_field(field));
+            let Some(slots) = slots else {
+                order.always.push(number);
+                continue;
+            };
+            for slot in slots.iter().map(|slot| usize::from(*slot)) {
+                if order.by_slot.len() <= slot {
+                    order.by_slot.resize_with(slot + 1, SmallVec::new);
+                }
+                if let Some(numbers) = order.by_slot.get_mut(slot) {
+                    numbers.push(number);
+                }
+            }
+        }
+        self.order = order;
+    }
+}
+
+impl Gate {
+    /// Likewise, on all its shelves.
+    fn arrange(&mut self, plan: &Plan) {
+        self.shelves.values_mut().for_each(|shelf| shelf.arrange(plan));
+    }
+}
+
+/// Makes shelves quick to look into, once it is known where the plan puts the fields.
+pub(super) fn arrange(gate: &mut Option<Gate>, open: &mut Shelf, plan: &Plan) {
+    gate.iter_mut().for_each(|gate| gate.arrange(plan));
+    open.arrange(plan);
 }
 
 /// The shelves of one field's values, folded.

@@ -9,6 +9,7 @@ use super::ask::Ask;
 use super::expr::Expr;
 use super::fold::Folds;
 use super::gate::{Gate, Shelf};
+use super::index::FieldIndex;
 use super::predicate::Predicate;
 use crate::event::{Catalogue, Event, ExtractError, Extracted, Format, Plan};
 use crate::script::{Cage, EventValue, Predicate as ScriptPredicate, ScriptError};
@@ -157,7 +158,7 @@ impl Matcher {
             }
         };
         shelf.always.iter().copied().for_each(&mut fired);
-        for (field, index) in &shelf.indexes {
+        let mut look_into = |(field, index): &(Option<usize>, FieldIndex)| {
             let mut look_up = |(_, text): (_, Option<&str>)| {
                 if let Some(text) = text {
                     index.look_up(text, &mut fired);
@@ -172,6 +173,12 @@ impl Matcher {
                     folds.fold(self.fields, extracted.all(raw));
                     folds.texts(self.fields, extracted.all(raw)).for_each(&mut look_up);
                 }
+            }
+        };
+        let found = extracted.filled().iter().filter_map(|slot| shelf.order.by_slot.get(usize::from(*slot)));
+        for number in shelf.order.always.iter().chain(found.flatten()) {
+            if let Some(index) = shelf.indexes.get(*number as usize) {
+                look_into(index);
             }
         }
     }

@@ -4,20 +4,21 @@ use std::fmt;
 
 use ipnet::IpNet;
 
+use super::words::{Phrase, fits};
 use super::{QueryError, parser};
 use crate::event::Format;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 /// A search over canonical events. Prints as a query that parses back to the same one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Query {
-    pub(super) root: Node,
+    pub(crate) root: Node,
 }
 
 /// A boolean expression over terms. `And` and `Or` have at least two members, none of their own kind, except
 /// that the empty query is an empty `And`.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Node {
+pub(crate) enum Node {
     And(Vec<Self>),
     Or(Vec<Self>),
     Not(Box<Self>),
@@ -26,16 +27,16 @@ pub(super) enum Node {
 
 /// One test.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Term {
-    /// Text anywhere in any value.
-    Anywhere(Pattern),
+pub(crate) enum Term {
+    /// These words, one after the other, anywhere in any value.
+    Anywhere(Phrase),
     /// A test on one field, under the name that was written.
     Field(String, Test),
 }
 
 /// What a field's value must be.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Test {
+pub(crate) enum Test {
     /// The whole value looks like this.
     Like(Pattern),
     /// An address in the network; or this very text, should the field hold networks.
@@ -50,7 +51,7 @@ pub(super) enum Test {
 
 /// A comparison as it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cmp {
+pub(crate) enum Cmp {
     Lt,
     Lte,
     Gt,
@@ -59,7 +60,7 @@ pub(super) enum Cmp {
 
 /// Text with `*` between its parts; the parts are folded for comparison.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Pattern {
+pub(crate) struct Pattern {
     /// As written, escapes resolved. One part: no wildcard. Only the first and the last may be empty.
     pub written: Vec<String>,
     /// The same, folded.
@@ -68,14 +69,14 @@ pub(super) struct Pattern {
 
 /// What a value is compared with.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Operand {
+pub(crate) struct Operand {
     /// As written, escapes resolved.
     pub written: String,
     pub kind: OperandKind,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum OperandKind {
+pub(crate) enum OperandKind {
     Number(f64),
     /// The first millisecond of the named stretch, and the first one after it.
     Time(Timestamp, Timestamp),
@@ -84,13 +85,14 @@ pub(super) enum OperandKind {
 }
 
 /// Short names of fields; the first field that a name stands for is the main one.
-pub(super) const ALIASES: [(&str, &[&str]); 6] = [
+pub(super) const ALIASES: [(&str, &[&str]); 7] = [
     ("author", &["author_id", "author_name"]),
     ("type", &["event_type"]),
     ("entity", &["entity_path"]),
     ("target", &["target_details"]),
     ("ip", &["ip_address"]),
     ("created", &["created_at"]),
+    ("country", &["geo.country"]),
 ];
 
 /// Fields that Watchfire works out, with all that is inside them; their text need not occur in what the sender
@@ -99,7 +101,7 @@ pub(super) const DERIVED: [&str; 9] =
     ["event_type", "category", "tier", "created_at", "received_at", "source", "position", "self", "geo"];
 
 /// The fields that a written name stands for.
-pub(super) fn fields(name: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn fields(name: &str) -> impl Iterator<Item = &str> {
     let alias = ALIASES.iter().find(|(short, _)| *short == name).map(|(_, fields)| *fields);
     alias.unwrap_or_default().iter().copied().chain(alias.is_none().then_some(name))
 }
@@ -117,6 +119,35 @@ impl Query {
     /// Where the text is no query, and why.
     pub fn parse(text: &str, now: Timestamp) -> Result<Self, QueryError> {
         parser::parse(text, now).map(|root| Self { root })
+    }
+
+    /// What finds the events whose fields have all these values.
+    #[must_use]
+    pub fn all_of(values: &[(&str, &str)]) -> Self {
+        let term = |(field, value): &(&str, &str)| {
+            Node::Term(Term::Field((*field).to_owned(), Test::Like(Pattern::new(vec![(*value).to_owned()]))))
+        };
+        match values {
+            [one] => Self { root: term(one) },
+            several => Self { root: Node::And(several.iter().map(term).collect()) },
+        }
+    }
+
+    /// The same between two times of the event's own, both included.
+    #[must_use]
+    pub fn between(self, from: Timestamp, to: Timestamp) -> Self {
+        let operand = |time: Timestamp| Operand {
+            written: time.to_string(),
+            kind: OperandKind::Time(time, time.plus(Span::millis(1))),
+        };
+        let test = Test::Range(Some(operand(from)), Some(operand(to)));
+        let term = Node::Term(Term::Field("created_at".to_owned(), test));
+        let mut nodes = match self.root {
+            Node::And(nodes) => nodes,
+            node => vec![node],
+        };
+        nodes.push(term);
+        Self { root: if nodes.len() == 1 { nodes.remove(0) } else { Node::And(nodes) } }
     }
 
     /// For each field that is one slip away from a canonical one, a sentence that says so. Fields may have any
@@ -150,14 +181,29 @@ fn hint(name: &str) -> Option<String> {
         .then(|| format!("no canonical field is called `{name}`; did you mean `{nearest}`?"))
 }
 
+/// Fields that free text is not looked for in, with all that is inside them: Watchfire works them out.
+pub(crate) const NOT_FREE_TEXT: [&str; 8] =
+    ["category", "tier", "created_at", "received_at", "source", "position", "self", "geo"];
+
 /// Lower case for comparison. Two letters outside ASCII whose lower case is ASCII stay as they are, so that
 /// ASCII text equals only text that is ASCII in the sender's bytes too.
-pub(super) fn fold(text: &str) -> String {
+pub(crate) fn fold(text: &str) -> String {
+    let mut folded = String::with_capacity(text.len());
+    fold_into(text, &mut folded);
+    folded
+}
+
+/// As [`fold`], behind what is in `folded` already.
+pub(crate) fn fold_into(text: &str, folded: &mut String) {
     if text.is_ascii() {
-        return text.to_ascii_lowercase();
+        let from = folded.len();
+        folded.push_str(text);
+        if let Some(added) = folded.get_mut(from..) {
+            added.make_ascii_lowercase();
+        }
+        return;
     }
     let is_kept = |letter: char| matches!(letter, '\u{212a}' | '\u{130}');
-    let mut folded = String::with_capacity(text.len());
     for letter in text.chars() {
         if is_kept(letter) {
             folded.push(letter);
@@ -165,7 +211,6 @@ pub(super) fn fold(text: &str) -> String {
             folded.extend(letter.to_lowercase());
         }
     }
-    folded
 }
 
 impl Pattern {
@@ -178,6 +223,16 @@ impl Pattern {
         });
         let folded = parts.iter().map(|part| fold(part)).collect();
         Self { written: parts, folded }
+    }
+
+    /// `*` alone.
+    pub(crate) fn is_anything(&self) -> bool {
+        self.folded.len() > 1 && self.folded.iter().all(String::is_empty)
+    }
+
+    /// Whether the whole of a folded text looks like this.
+    pub(crate) fn is_whole(&self, text: &str) -> bool {
+        fits(&self.folded, text)
     }
 }
 
@@ -221,7 +276,7 @@ fn join(
 impl fmt::Display for Term {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Anywhere(pattern) => fmt::Display::fmt(pattern, f),
+            Self::Anywhere(phrase) => fmt::Display::fmt(&phrase.pattern, f),
             Self::Field(name, test) => write!(f, "{name}:{test}"),
         }
     }

@@ -5,56 +5,87 @@ use std::net::IpAddr;
 
 use serde_json::{Map, Value};
 
-use super::ast::{Cmp, Node, Operand, OperandKind, Pattern, Query, Term, Test, fields, fold};
+use super::ast::{Cmp, NOT_FREE_TEXT, Node, Operand, OperandKind, Query, Term, Test, fields, fold};
+use crate::enrich::{Enrichment, Wanted};
 use crate::time::Timestamp;
 
 impl Query {
-    /// Whether a canonical event is what the query looks for.
+    /// Whether a canonical event is what the query looks for. No lookup table was laid over the event.
     #[must_use]
     pub fn matches(&self, event: &Map<String, Value>) -> bool {
-        node_matches(&self.root, event)
+        self.finds(event, &Enrichment::default())
+    }
+
+    /// Whether a canonical event is what the query looks for, when this was laid over it. Free text is not looked for
+    /// in what was.
+    #[must_use]
+    pub fn finds(&self, event: &Map<String, Value>, enrichment: &Enrichment) -> bool {
+        node_matches(&self.root, event, enrichment)
     }
 }
 
-fn node_matches(node: &Node, event: &Map<String, Value>) -> bool {
+fn node_matches(node: &Node, event: &Map<String, Value>, enrichment: &Enrichment) -> bool {
     match node {
-        Node::And(nodes) => nodes.iter().all(|node| node_matches(node, event)),
-        Node::Or(nodes) => nodes.iter().any(|node| node_matches(node, event)),
-        Node::Not(node) => !node_matches(node, event),
-        Node::Term(Term::Anywhere(pattern)) => event.values().any(|value| occurs_in(pattern, value)),
+        Node::And(nodes) => nodes.iter().all(|node| node_matches(node, event, enrichment)),
+        Node::Or(nodes) => nodes.iter().any(|node| node_matches(node, event, enrichment)),
+        Node::Not(node) => !node_matches(node, event, enrichment),
+        Node::Term(Term::Anywhere(phrase)) if phrase.words.is_empty() => true,
+        Node::Term(Term::Anywhere(phrase)) => {
+            each_text(event, enrichment, &mut |text| phrase.occurs_in(&fold(text)))
+        }
         Node::Term(Term::Field(name, test)) => {
-            fields(name).any(|field| any_at(event, field, &|value| test_holds(test, value)))
+            fields(name).any(|field| any_at(event, field, &mut |value| test_holds(test, value)))
         }
     }
 }
 
-fn occurs_in(pattern: &Pattern, value: &Value) -> bool {
+/// Visits the texts and numbers in which words are looked for, until the visitor has found something.
+pub(crate) fn each_text(
+    event: &Map<String, Value>,
+    enrichment: &Enrichment,
+    visit: &mut dyn FnMut(&str) -> bool,
+) -> bool {
+    let has_tables = !enrichment.tables().is_empty();
+    let is_laid = |outer: &str, inner: &str| {
+        matches!(enrichment.wanted(&format!("{outer}.{inner}")), Some(Wanted::Cell(..)))
+    };
+    event.iter().filter(|(name, _)| !NOT_FREE_TEXT.contains(&name.as_str())).any(|(outer, value)| match value
+    {
+        Value::Object(object) if has_tables => {
+            object.iter().any(|(inner, value)| !is_laid(outer, inner) && each_in(value, visit))
+        }
+        value => each_in(value, visit),
+    })
+}
+
+fn each_in(value: &Value, visit: &mut dyn FnMut(&str) -> bool) -> bool {
     match value {
-        Value::Array(items) => items.iter().any(|item| occurs_in(pattern, item)),
-        Value::Object(object) => object.values().any(|inner| occurs_in(pattern, inner)),
-        scalar => text(scalar).is_some_and(|text| pattern.occurs_in(&fold(&text))),
+        Value::Array(items) => items.iter().any(|item| each_in(item, visit)),
+        Value::Object(object) => object.values().any(|inner| each_in(inner, visit)),
+        Value::Bool(_) => false,
+        scalar => text(scalar).is_some_and(|text| visit(&text)),
     }
 }
 
 /// Whether the test holds for a value at the dotted path; a name with dots in it goes before a path.
-fn any_at(object: &Map<String, Value>, path: &str, test: &dyn Fn(&Value) -> bool) -> bool {
+pub(crate) fn any_at(object: &Map<String, Value>, path: &str, test: &mut dyn FnMut(&Value) -> bool) -> bool {
     if object.get(path).is_some_and(|value| any_element(value, test)) {
         return true;
     }
     let Some((first, rest)) = path.split_once('.') else { return false };
     object.get(first).is_some_and(|value| {
-        any_element(value, &|value| value.as_object().is_some_and(|inner| any_at(inner, rest, test)))
+        any_element(value, &mut |value| value.as_object().is_some_and(|inner| any_at(inner, rest, test)))
     })
 }
 
-fn any_element(value: &Value, test: &dyn Fn(&Value) -> bool) -> bool {
+fn any_element(value: &Value, test: &mut dyn FnMut(&Value) -> bool) -> bool {
     match value {
         Value::Array(items) => items.iter().any(|item| any_element(item, test)),
         single => test(single),
     }
 }
 
-fn test_holds(test: &Test, value: &Value) -> bool {
+pub(crate) fn test_holds(test: &Test, value: &Value) -> bool {
     match test {
         // `*` asks only whether there is a value, so an object will do.
         Test::Like(pattern) if pattern.is_anything() => !value.is_null(),
@@ -113,48 +144,18 @@ fn time_of(value: &Value) -> Option<Timestamp> {
     }
 }
 
-/// A scalar as text; null is nothing.
-fn text(value: &Value) -> Option<Cow<'_, str>> {
+/// A scalar as text; null is nothing. 1.0 and 1 are one number, so they have one text.
+pub(crate) fn text(value: &Value) -> Option<Cow<'_, str>> {
     match value {
         Value::String(text) => Some(Cow::Borrowed(text)),
-        Value::Number(number) => Some(Cow::Owned(number.to_string())),
+        Value::Number(number) => {
+            let mut text = number.to_string();
+            if text.ends_with(".0") {
+                text.truncate(text.len() - 2);
+            }
+            Some(Cow::Owned(text))
+        }
         Value::Bool(flag) => Some(Cow::Borrowed(if *flag { "true" } else { "false" })),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
-}
-
-impl Pattern {
-    /// `*` alone.
-    fn is_anything(&self) -> bool {
-        self.folded.len() > 1 && self.folded.iter().all(String::is_empty)
-    }
-
-    /// Whether the whole of a folded text looks like this.
-    fn is_whole(&self, text: &str) -> bool {
-        match self.folded.as_slice() {
-            [] => false,
-            [literal] => literal == text,
-            [first, middle @ .., last] => text
-                .strip_prefix(first.as_str())
-                .and_then(|rest| rest.strip_suffix(last.as_str()))
-                .is_some_and(|rest| occur_in_order(middle, rest)),
-        }
-    }
-
-    /// Whether a part of a folded text looks like this.
-    fn occurs_in(&self, text: &str) -> bool {
-        occur_in_order(&self.folded, text)
-    }
-}
-
-/// Taking each part at its first place leaves the most room for those after it.
-fn occur_in_order(parts: &[String], text: &str) -> bool {
-    let mut rest = text;
-    parts.iter().all(|part| match rest.find(part.as_str()) {
-        Some(at) => {
-            rest = rest.get(at + part.len()..).unwrap_or_default();
-            true
-        }
-        None => false,
-    })
 }

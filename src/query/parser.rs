@@ -5,6 +5,7 @@ use ipnet::IpNet;
 use super::QueryError;
 use super::ast::{Cmp, Node, Operand, OperandKind, Pattern, Term, Test, fields, fold, is_time};
 use super::moment;
+use super::words::Phrase;
 use crate::time::Timestamp;
 
 /// How long a query may be, in bytes.
@@ -194,11 +195,20 @@ impl Parser<'_> {
 
     fn term(&mut self) -> Result<Term, QueryError> {
         let Some(name) = self.field_name() else {
-            let word = self.word(false)?;
-            return Ok(Term::Anywhere(Pattern::new(word.parts)));
+            return self.phrase().map(Term::Anywhere);
         };
         let test = self.test(&name)?;
         Ok(Term::Field(name, test))
+    }
+
+    fn phrase(&mut self) -> Result<Phrase, QueryError> {
+        let word = self.word(false)?;
+        let from = word.from;
+        if let Some(phrase) = Phrase::new(Pattern::new(word.parts)) {
+            return Ok(phrase);
+        }
+        let help = "words are made of letters and digits; a field's value may be anything: field:\"…\"";
+        self.fail_since(from, "there is no word to look for in this".to_owned(), help)
     }
 
     /// A name and its colon, if they come next. `fe80::1` and `https://…` are words.

@@ -1,5 +1,6 @@
 //! A rule as the parser leaves it: checked, resolved to tests on fields, but not yet compiled for matching.
 
+use std::fmt;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -73,7 +74,7 @@ pub enum Body {
     Behavior(Detection, Behavior),
     /// A Sigma correlation over other rules' matches.
     Correlation(Correlation),
-    /// A Rhai file with `on_event`, run for the events its detection lets through.
+    /// A Rhai script with `on_event`, run for the events its detection lets through.
     Script(Detection, Behavior, ScriptSource),
 }
 
@@ -87,7 +88,7 @@ pub struct Detection {
 }
 
 /// One named selection.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Selection {
     /// Its name in the file.
     pub name: String,
@@ -242,7 +243,7 @@ pub enum TimePart {
 }
 
 /// A piece of Rhai and where it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ScriptSource {
     /// The text.
     pub source: String,
@@ -250,6 +251,23 @@ pub struct ScriptSource {
     pub line: u32,
     /// The column in which its lines begin, from 1.
     pub column: u32,
+    /// The file, where it is not the rule's own.
+    pub path: Option<Arc<str>>,
+}
+
+/// Without the line: a rule's fingerprint is made of this, and moving in its file makes no other rule of it.
+impl fmt::Debug for Selection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Selection");
+        shown.field("name", &self.name).field("node", &self.node).finish_non_exhaustive()
+    }
+}
+
+/// The text alone, for the same reason.
+impl fmt::Debug for ScriptSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ScriptSource").field(&self.source).finish()
+    }
 }
 
 /// What a set of events must look like.

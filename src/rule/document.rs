@@ -27,7 +27,7 @@ enum Shape<'a> {
     Detection(&'a (Key, Yaml)),
     Correlation(&'a (Key, Yaml)),
     Filter(&'a (Key, Yaml)),
-    /// A script file without a detection: it sees every event.
+    /// A script without a detection, which sees every event; or risk.
     Bare,
 }
 
@@ -101,7 +101,7 @@ fn rule(
         }
         Shape::Detection((key, node)) => {
             refuse(entries, &["owner", "expires", "generate"], "a rule", context.report);
-            if measures_risk(entries) {
+            if measures(entries, "risk") {
                 let message = "`risk` is over the alerts of other rules; it has no `detection`";
                 context.report.error("misplaced-key", key.place, message).help("remove it");
             }
@@ -135,11 +135,14 @@ fn events_body(
         let detection = draft.finish(context)?;
         return Some(Body::Script(detection, behavior?, script));
     }
+    let named = written.and_then(|(_, node)| read::get(node.entries()?, "script"));
+    let script = named.and_then(|(_, node)| context.scripts.find(node, context.report));
     let behavior = written.map(|(key, node)| behavior::behavior(key, node, &mut draft, context));
     let is_broken = matches!(behavior, Some(None));
     let detection = if is_broken { draft.finish_loosely(context) } else { draft.finish(context) };
     match (detection?, behavior) {
         (detection, None) => Some(Body::Single(detection)),
+        (detection, Some(behavior)) if named.is_some() => Some(Body::Script(detection, behavior?, script?)),
         (detection, Some(behavior)) => Some(Body::Behavior(detection, behavior?)),
     }
 }
@@ -159,7 +162,9 @@ fn shape<'a>(entries: Entries<'a>, place: Place, is_script: bool, report: &mut R
         (Some(detection), None, None) => Some(Shape::Detection(detection)),
         (None, Some(correlation), None) if !is_script => Some(Shape::Correlation(correlation)),
         (None, None, Some(filter)) if !is_script => Some(Shape::Filter(filter)),
-        (None, None, None) if is_script || measures_risk(entries) => Some(Shape::Bare),
+        (None, None, None) if is_script || ["risk", "script"].iter().any(|kind| measures(entries, kind)) => {
+            Some(Shape::Bare)
+        }
         (None, None, None) if read::is_mistyped(entries, &["detection", "correlation", "filter"]) => None,
         (None, None, None) => {
             let help = "add `detection:` with selections and a condition, or `correlation:`, or `filter:`";
@@ -178,10 +183,10 @@ fn shape<'a>(entries: Entries<'a>, place: Place, is_script: bool, report: &mut R
     }
 }
 
-/// Risk is over the alerts of other rules, so it needs no events of its own.
-fn measures_risk(entries: Entries<'_>) -> bool {
+/// Risk is over the alerts of other rules, so it needs no events of its own; a script can choose by itself.
+fn measures(entries: Entries<'_>, kind: &str) -> bool {
     let behavior = read::value(entries, "behavior").and_then(Yaml::entries);
-    behavior.is_some_and(|behavior| read::get(behavior, "risk").is_some())
+    behavior.is_some_and(|behavior| read::get(behavior, kind).is_some())
 }
 
 fn refuse(entries: Entries<'_>, keys: &[&str], what: &str, report: &mut Report) {

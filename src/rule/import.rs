@@ -11,6 +11,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::read::{self, Entries};
 use super::report::Report;
+use super::script_link::{is_script, script};
 use super::vars::{self, Var};
 use super::yaml::{self, Content, Document, Key, Place, ScalarKind, Yaml};
 use super::{script_file, suggest};
@@ -205,18 +206,23 @@ fn written(root: &Yaml) -> Vec<(String, Place)> {
         .collect()
 }
 
-/// What a rule file imports, as it is written there, so that files beside it can be read too.
+/// What a rule file imports, and the scripts that it names, as it is written there, so that files beside it can be
+/// read too.
 #[must_use]
 pub fn imports(path: &str, text: &str) -> Vec<String> {
-    if !text.lines().any(|line| line.starts_with("import")) {
+    let names_script = text.contains("script") && text.contains("behavior");
+    if !names_script && !text.lines().any(|line| line.starts_with("import")) {
         return Vec::new();
     }
     let mut report = Report::new(path.into());
-    let is_script = path.to_ascii_lowercase().ends_with(".rhai");
-    let header =
-        if is_script { script_file::split(text, &mut report).map(|parts| parts.header) } else { None };
-    let documents = yaml::parse(header.as_deref().unwrap_or(text), &mut report);
-    documents.iter().flat_map(|document| written(&document.root)).map(|(import, _)| import).collect()
+    let header = match is_script(path) {
+        true => script_file::split(text, &mut report).map_or_else(String::new, |parts| parts.header),
+        false => text.to_owned(),
+    };
+    let documents = yaml::parse(&header, &mut report);
+    let imports = documents.iter().flat_map(|document| written(&document.root)).map(|(import, _)| import);
+    let scripts = documents.iter().filter_map(|document| script(&document.root));
+    imports.chain(scripts.filter(|script| is_script(script))).collect()
 }
 
 /// The path that an import means, without detours. None for an absolute one.
@@ -231,7 +237,7 @@ pub fn imported_path(importer: &str, import: &str) -> Option<String> {
 }
 
 /// `a/c` for `./a/b/../c`.
-fn straight(path: &str) -> String {
+pub(super) fn straight(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/').filter(|part| !matches!(*part, "" | ".")) {
         match (part, parts.last()) {

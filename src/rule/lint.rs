@@ -7,7 +7,9 @@ mod enriched;
 
 use std::sync::Arc;
 
-use super::ast::{Behavior, Body, Compare, Condition, Detection, Filter, Kind, Node, Op, Origin, Rule, Test};
+use super::ast::{
+    Behavior, Body, Compare, Condition, Detection, Filter, Kind, Node, Op, Origin, Rule, Spike, SpikeOf, Test,
+};
 use super::{Diagnostic, Severity, closest, suggest};
 use crate::event::{Catalogue, Format};
 use contradiction::Alternatives;
@@ -152,12 +154,7 @@ impl<'a> Linter<'a> {
     fn behavior(&mut self, behavior: &Behavior) {
         let line = self.origin.line;
         let (line, ..) = locate(self.text, line, "behavior");
-        let values: &[String] = match &behavior.kind {
-            Kind::Distinct(fields) | Kind::FirstSeen { fields, .. } => fields,
-            Kind::Sequence(sequence) => &sequence.same,
-            _ => &[],
-        };
-        for field in behavior.by.iter().chain(values) {
+        for field in behavior.by.iter().map(String::as_str).chain(looked_at(&behavior.kind)) {
             self.field(field, line);
         }
         if let Kind::Travel { .. } = &behavior.kind {
@@ -248,6 +245,34 @@ impl<'a> Linter<'a> {
             let word = if what == "script" { "script" } else { "re" };
             self.warn("costly", (line, word), message, Some(help.to_owned()));
         }
+    }
+}
+
+/// The fields of events that a behaviour looks at, beside its key.
+fn looked_at(kind: &Kind) -> Vec<&str> {
+    fn all(fields: &[String]) -> Vec<&str> {
+        fields.iter().map(String::as_str).collect()
+    }
+    match kind {
+        Kind::Distinct(fields) | Kind::FirstSeen { fields, .. } | Kind::Change(fields) => all(fields),
+        Kind::Spike(Spike { of: SpikeOf::Distinct(fields), .. }) => all(fields),
+        Kind::Rare { fields, peers, .. } => [all(fields), all(peers)].concat(),
+        Kind::Spike(Spike { of: SpikeOf::Sum(field), .. })
+        | Kind::Aggregate { field, .. }
+        | Kind::Travel { field, .. } => vec![field],
+        Kind::Sequence(sequence) => {
+            let renamed = sequence.steps.iter().flat_map(|step| &step.rename).map(|(_, name)| name.as_str());
+            [all(&sequence.same), all(&sequence.different), renamed.collect()].concat()
+        }
+        Kind::Spike(Spike { of: SpikeOf::Count, .. })
+        | Kind::Count
+        | Kind::Absence { .. }
+        | Kind::Dormant(_)
+        | Kind::Ratio { .. }
+        | Kind::UnusualHour { .. }
+        | Kind::Bucket { .. }
+        | Kind::Risk { .. }
+        | Kind::Script => Vec::new(),
     }
 }
 

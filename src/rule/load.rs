@@ -11,6 +11,7 @@ use super::list::Lists;
 use super::read::{self, Context};
 use super::report::Report;
 use super::resolve::{Read, Resolved, resolve};
+use super::script_link::{Scripts, is_script};
 use super::yaml::{self, Document, Yaml};
 use super::{Diagnostic, script_file};
 use crate::enrich::Table;
@@ -56,13 +57,31 @@ pub fn load(files: &[RuleFile], lists: &Lists) -> Loaded {
     let packs = Packs::new(files.iter().zip(&parsed).map(|(file, parsed)| (&file.path, &*parsed.documents)));
     let mut read = Read { documents: Vec::new(), left_out: FxHashSet::default() };
     let mut served = Vec::new();
-    for (number, ((file, parsed), report)) in files.iter().zip(&parsed).zip(&mut reports).enumerate() {
+    let scripts = Scripts::new(
+        files
+            .iter()
+            .zip(&parsed)
+            .map(|(file, parsed)| (&file.path, file.text.as_str(), parsed.documents.as_slice())),
+    );
+    // The YAML files first: what they name as their script is no rule.
+    let mut order: Vec<usize> = (0..files.len()).collect();
+    order.sort_by_key(|number| files.get(*number).is_some_and(|file| is_script(&file.path)));
+    for number in order {
+        let (Some(file), Some(parsed), Some(report)) =
+            (files.get(number), parsed.get(number), reports.get_mut(number))
+        else {
+            continue;
+        };
+        if scripts.only_serves(&file.path) {
+            *report = Report::new(Arc::clone(&file.path));
+            continue;
+        }
         for found in &parsed.documents {
             if packs.is_pack(&file.path, &found.root) {
                 served.push((number, &found.root));
                 continue;
             }
-            let mut context = Context { report, lists };
+            let mut context = Context { report, lists, scripts: &scripts };
             match one(&found.root, &file.path, parsed.script.as_ref(), &packs, &mut context) {
                 Some(document) => read.documents.push((number, document)),
                 None => read.left_out.extend(document::known_as(&found.root)),
@@ -75,6 +94,7 @@ pub fn load(files: &[RuleFile], lists: &Lists) -> Loaded {
             packs.check(&file.path, root, report);
         }
     }
+    read.documents.sort_by_key(|(number, _)| *number);
     let Resolved { rules, filters, lookups } = resolve(read, &mut reports);
     Loaded { rules, filters, lookups, diagnostics: sorted(reports) }
 }
@@ -87,7 +107,7 @@ struct Parsed {
 
 fn parse(file: &RuleFile, report: &mut Report) -> Parsed {
     let nothing = || Parsed { documents: Vec::new(), script: None };
-    if !file.path.to_ascii_lowercase().ends_with(".rhai") {
+    if !is_script(&file.path) {
         return Parsed { documents: yaml::parse(&file.text, report), script: None };
     }
     let Some(parts) = script_file::split(&file.text, report) else { return nothing() };

@@ -29,6 +29,7 @@ mod example;
 mod header;
 mod lookup;
 mod script_file;
+mod script_link;
 mod vars;
 mod import;
 mod document;

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use super::list::Lists;
 use super::report::Report;
+use super::script_link::Scripts;
 use super::yaml::{Content, Key, Place, ScalarKind, Yaml};
 use crate::time::Span;
 
@@ -11,6 +12,7 @@ use crate::time::Span;
 pub(super) struct Context<'a> {
     pub(super) report: &'a mut Report,
     pub(super) lists: &'a Lists,
+    pub(super) scripts: &'a Scripts<'a>,
 }
 
 /// The entries of a map.

@@ -101,7 +101,8 @@ impl Report {
         self.diagnostics
     }
 
-    fn path_of(&self, place: Place) -> &Arc<str> {
+    /// The file a place is in: the report's own, or one it imports.
+    pub(super) fn path_of(&self, place: Place) -> &Arc<str> {
         let index = usize::from(place.file).checked_sub(1);
         index.and_then(|index| self.sources.get(index)).unwrap_or(&self.path)
     }

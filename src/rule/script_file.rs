@@ -21,7 +21,7 @@ pub(super) fn split(text: &str, report: &mut Report) -> Option<ScriptFile> {
         let message = "a script file starts with a block comment that holds the rule's YAML";
         report
             .error("missing-header", place, message)
-            .help("put `/*`, `title: …` and so on, and `*/` before it");
+            .help("put `/*`, `title: …` and so on, and `*/` before it, or name the file in `behavior: {script: FILE}`");
         return None;
     };
     let start = text.len() - body.len();
@@ -52,7 +52,7 @@ pub(super) fn split(text: &str, report: &mut Report) -> Option<ScriptFile> {
     let line = u32::try_from(lines_through + skipped + 1).unwrap_or(u32::MAX);
     Some(ScriptFile {
         header: format!("{}{yaml}", "\n".repeat(lines_before)),
-        script: ScriptSource { source: source.to_owned(), line, column: 1 },
+        script: ScriptSource { source: source.to_owned(), line, column: 1, path: None },
     })
 }
 

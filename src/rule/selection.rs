@@ -66,5 +66,5 @@ fn script(value: &Yaml, context: &mut Context<'_>) -> Option<ScriptSource> {
     let source = super::read::name(value, "`script`", context.report)?;
     // The place of a block scalar is its first line with text.
     let source = source.trim_start_matches(['\n', '\r']).to_owned();
-    Some(ScriptSource { source, line: value.place.own_line(), column: value.place.column })
+    Some(ScriptSource { source, line: value.place.own_line(), column: value.place.column, path: None })
 }

@@ -384,7 +384,9 @@ mod tests {
         let mut report = Report::new("a.yml".into());
         let documents = yaml::parse(entry, &mut report);
         let (key, value) = &documents[0].root.entries().unwrap()[0];
-        let node = field_test(key, value, &mut Context { report: &mut report, lists: &lists });
+        let scripts = crate::rule::script_link::Scripts::default();
+        let node =
+            field_test(key, value, &mut Context { report: &mut report, lists: &lists, scripts: &scripts });
         match (report.into_diagnostics().first(), node) {
             (Some(first), None) => {
                 format!("{}:{}+{} {}", first.line, first.column, first.width, first.message)

@@ -26,6 +26,8 @@ pub(super) struct Var {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Where {
     Rule,
+    /// Where `script` is the path of a file.
+    Behavior,
     /// Rhai has `${…}` in its texts as well: what is no variable stays.
     Script,
     /// `${…}` is an expression, in which variables are numbers.
@@ -107,6 +109,7 @@ impl Filler<'_> {
                 for (key, value) in entries {
                     let stands = match (stands, key.text.as_str()) {
                         (Where::Rule, "script") => Where::Script,
+                        (Where::Rule, "behavior") => Where::Behavior,
                         (Where::Rule, "tests") => Where::Tests,
                         (stands, _) => stands,
                     };
@@ -132,7 +135,7 @@ impl Filler<'_> {
                     let at = Yaml { content: Content::Scalar(before.clone()), place: node.place };
                     *scalar = match stands {
                         Where::Tests => self.expressions(before),
-                        Where::Rule | Where::Script => self.text(&at, before, stands),
+                        Where::Rule | Where::Behavior | Where::Script => self.text(&at, before, stands),
                     };
                 }
             }

@@ -6,8 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use rhai::packages::{Package, StandardPackage};
-use rhai::{AST, CallFnOptions, Dynamic, Engine, FuncArgs, Module, OptimizationLevel, Position, Scope};
+use rhai::{AST, Dynamic, Engine, EvalAltResult, EvalContext, Module, OptimizationLevel, Position, Scope};
 
+use super::code::Code;
 use super::error::{Place, over};
 use super::meter::Answer;
 use super::{
@@ -22,6 +23,8 @@ pub struct Cage {
     limits: Limits,
     /// The names of all functions there are.
     names: BTreeSet<String>,
+    /// Tells this cage from others, for what is kept of runs in it.
+    identity: Arc<()>,
 }
 
 impl Cage {
@@ -47,7 +50,7 @@ impl Cage {
         forbid_waiting(&mut engine);
         let names = engine.collect_fn_metadata(None, |known| Some(known.metadata.name.to_string()), true);
         let names = names.into_iter().chain(KEYWORDS.map(str::to_owned)).collect();
-        Self { engine, limits, names }
+        Self { engine, limits, names, identity: Arc::default() }
     }
 
     /// The limits of each run.
@@ -58,11 +61,6 @@ impl Cage {
 
     pub(super) fn compile(&self, source: &str, place: Place) -> Result<AST, ScriptError> {
         let ast = self.engine.compile(source).map_err(|error| place.syntax(&error))?;
-        if let Some(position) = needs::capture(&ast) {
-            let message =
-                "a closure uses a variable from outside; pass it as an argument, or use a `for` loop";
-            return Err(place.error(ScriptErrorKind::Syntax, position, message));
-        }
         Ok(with_properties(&ast))
     }
 
@@ -100,28 +98,37 @@ impl Cage {
     }
 
     /// Calls a function of a compiled script.
-    pub(super) fn call(
+    pub(super) fn call<const N: usize>(
         &self,
-        ast: &AST,
+        code: &Code,
         name: &str,
-        arguments: impl FuncArgs,
+        mut arguments: [Dynamic; N],
         place: Place,
     ) -> Result<Dynamic, ScriptError> {
-        // Without rewinding: the scope is gone after the call.
-        let options = CallFnOptions::new().eval_ast(false).rewind_scope(false);
         meter::start(&self.limits);
+        let mut caches = code.take(&self.identity);
         // The interpreter is other people's code in a process that must go on. Nothing outlives the call but
-        // the arguments, which the caller gives up when it fails.
+        // the arguments, which the caller gives up when it fails, and the caches, which are given up here.
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let mut scope = Scope::new();
-            self.engine.call_fn_with_options::<Dynamic>(options, &mut scope, ast, name, arguments)
+            let mut global = self.engine.new_global_runtime_state();
+            global.lib.push(code.ast.shared_lib().clone());
+            let mut context = EvalContext::new(&self.engine, &mut global, &mut caches, &mut scope, None);
+            let result = context.call_fn_raw(name, false, false, &mut arguments.each_mut());
+            result.or_else(|error| match *error {
+                EvalAltResult::Exit(value, _) => Ok(value),
+                error => Err(error),
+            })
         }));
+        if outcome.is_ok() {
+            code.keep(&self.identity, caches);
+        }
         match outcome {
             // A built-in function such as `sort` may swallow the error of its callback.
             Ok(Ok(_)) if meter::is_exceeded() => {
                 Err(place.error(ScriptErrorKind::Limit, Position::NONE, &over(&self.limits)))
             }
-            Ok(result) => result.map_err(|error| place.failed(*error, &self.limits)),
+            Ok(result) => result.map_err(|error| place.failed(error, &self.limits)),
             Err(_) => {
                 let message = "the script made the interpreter fail";
                 Err(place.error(ScriptErrorKind::Failed, Position::NONE, message))
@@ -138,7 +145,8 @@ impl fmt::Debug for Cage {
 
 fn restrict(engine: &mut Engine, limits: &Limits) {
     engine.on_progress(|_| meter::step());
-    engine.set_max_call_levels(limits.call_levels);
+    // Two levels are the way in: see `Cage::call`.
+    engine.set_max_call_levels(limits.call_levels + 2);
     engine.set_max_expr_depths(limits.expression_depth, limits.expression_depth);
     engine.set_max_string_size(limits.string_bytes);
     engine.set_max_array_size(limits.array_items);
@@ -175,8 +183,7 @@ fn forbid_waiting(engine: &mut Engine) {
 }
 
 /// Functions that the interpreter knows by itself.
-const KEYWORDS: [&str; 9] =
-    ["Fn", "call", "is_def_fn", "is_def_var", "is_shared", "print", "debug", "type_of", "this"];
+const KEYWORDS: [&str; 8] = ["Fn", "call", "is_def_fn", "is_def_var", "print", "debug", "type_of", "this"];
 
 /// The name that was probably meant: a slip or two away, and not if most of the word would have to change.
 fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {

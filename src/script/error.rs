@@ -1,15 +1,19 @@
 //! What can go wrong with a script, said with its line in the rule file.
 
-use rhai::{EvalAltResult, ParseError, Position};
+use std::sync::Arc;
+
+use rhai::{EvalAltResult, ParseError, ParseErrorType, Position};
 
 use super::Limits;
 
 /// A script that does not compile, went over a limit, or failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}, column {column}: {message}")]
+#[error("{}line {line}, column {column}: {message}", file.as_deref().map(|file| format!("{file}, ")).unwrap_or_default())]
 pub struct ScriptError {
     /// Which of the three it is.
     pub kind: ScriptErrorKind,
+    /// The file the script stands in, where it is not the rule's own.
+    pub file: Option<Arc<str>>,
     /// In the file the script stands in, from 1.
     pub line: u32,
     /// From 1, in characters; 1 where only the line is known.
@@ -63,11 +67,17 @@ impl Place {
     pub(super) fn error(self, kind: ScriptErrorKind, position: Position, message: &str) -> ScriptError {
         let (line, column) = self.locate(position);
         let message = message.chars().take(MESSAGE_MAX).collect();
-        ScriptError { kind, line, column, width: 1, message, help: None }
+        ScriptError { kind, file: None, line, column, width: 1, message, help: None }
     }
 
     pub(super) fn syntax(self, error: &ParseError) -> ScriptError {
-        self.error(ScriptErrorKind::Syntax, error.position(), &error.err_type().to_string())
+        let message = match error.err_type() {
+            ParseErrorType::VariableUndefined(name) => {
+                format!("there is no variable `{name}` here; functions and closures see only their own")
+            }
+            other => other.to_string(),
+        };
+        self.error(ScriptErrorKind::Syntax, error.position(), &message)
     }
 
     /// The innermost position counts: that is where the mistake is, not where its function was called.

@@ -3,9 +3,10 @@
 //! The text was read whole when the event was decoded, so this does not check it again; it only never reads
 //! beyond it. At what it does not know it gives up, and the caller asks the complete parser.
 
+use std::cell::RefCell;
 use std::ops::Range;
 
-use memchr::memchr2;
+use crate::event::Marks;
 
 /// One field of an object, as places in its text.
 #[derive(Debug, Clone)]
@@ -14,40 +15,66 @@ pub(super) struct Field {
     pub name: Range<u32>,
     /// The value, quotes and brackets included.
     pub value: Range<u32>,
+    /// How many of the fields that follow are inside of it; [`UNREAD`] for an object that was passed over.
+    pub inside: u32,
     /// Whether the value is a text without escapes.
     pub is_plain: bool,
 }
 
-/// The fields of the object that is the whole of `json`, in the order of the text. Nothing for other texts, and
-/// where a name has an escape.
-pub(super) fn fields<T: From<Field>>(json: &[u8]) -> Option<Vec<T>> {
-    let mut cursor = Cursor { json, at: 0 };
-    let mut found = Vec::with_capacity((json.len() / 32).clamp(4, 32));
-    if cursor.token()? != b'{' {
-        return None;
-    }
-    let mut token = cursor.token()?;
-    while token == b'"' {
-        let (name, is_plain) = cursor.text()?;
-        if !is_plain || cursor.token()? != b':' {
+/// Of an object with an odd name in it, or too deep within others.
+pub(super) const UNREAD: u32 = u32::MAX;
+
+/// Objects deeper than this are passed over.
+const DEPTH_MAX: u32 = 8;
+
+/// The fields of the object that is the whole of `json`, in the order of the text, each followed by those of the
+/// object that it holds; what is in arrays is passed over. Nothing for other texts, and where a name has an escape.
+pub(super) fn fields(json: &[u8]) -> Option<Vec<Field>> {
+    MARKS.with_borrow_mut(|marks| {
+        marks.set(json);
+        let mut cursor = Cursor { json, marks, at: 0 };
+        let mut found = Vec::with_capacity((json.len() / 24).clamp(4, 32));
+        if cursor.token()? != b'{' {
             return None;
         }
-        let (value, is_plain) = cursor.value()?;
-        found.push(Field { name: narrow(&name)?, value: narrow(&value)?, is_plain }.into());
-        token = match cursor.token()? {
-            b',' => cursor.token()?,
-            end => end,
-        };
+        cursor.object(&mut found, DEPTH_MAX)?;
+        cursor.token().is_none().then_some(found)
+    })
+}
+
+/// The last field of this name among those in `span`, not counting what is inside of them.
+pub(super) fn named(json: &[u8], fields: &[Field], span: Range<usize>, name: &[u8]) -> Option<usize> {
+    let (mut at, mut found) = (span.start, None);
+    while at < span.end {
+        let field = fields.get(at)?;
+        if json.get(field.name.start as usize..field.name.end as usize) == Some(name) {
+            found = Some(at);
+        }
+        at += 1 + field.within();
     }
-    (token == b'}' && cursor.token().is_none()).then_some(found)
+    found
+}
+
+impl Field {
+    /// How many of the fields that follow are inside of it.
+    fn within(&self) -> usize {
+        if self.inside == UNREAD { 0 } else { self.inside as usize }
+    }
 }
 
 fn narrow(range: &Range<usize>) -> Option<Range<u32>> {
     Some(u32::try_from(range.start).ok()?..u32::try_from(range.end).ok()?)
 }
 
+thread_local! {
+    /// Room for the marks of one text after the other.
+    static MARKS: RefCell<Marks> = RefCell::default();
+}
+
 struct Cursor<'a> {
     json: &'a [u8],
+    /// Where texts may end.
+    marks: &'a Marks,
     at: usize,
 }
 
@@ -70,31 +97,73 @@ impl Cursor<'_> {
         let start = self.at;
         let mut is_plain = true;
         loop {
-            let found = self.at + memchr2(b'"', b'\\', self.json.get(self.at..)?)?;
-            if self.json.get(found) == Some(&b'"') {
-                self.at = found + 1;
-                return Some((start..found, is_plain));
+            let found = self.marks.next(self.at);
+            match self.json.get(found)? {
+                b'"' => {
+                    self.at = found + 1;
+                    return Some((start..found, is_plain));
+                }
+                b'\\' => {
+                    is_plain = false;
+                    self.at = found + 2;
+                }
+                _ => self.at = found + 1,
             }
-            is_plain = false;
-            self.at = found + 2;
         }
     }
 
-    /// The next value's place, and whether it is a text without escapes.
-    fn value(&mut self) -> Option<(Range<usize>, bool)> {
+    /// From behind an opening brace to behind the closing one.
+    fn object(&mut self, found: &mut Vec<Field>, depth: u32) -> Option<()> {
+        let mut token = self.token()?;
+        while token == b'"' {
+            let (name, is_plain) = self.text()?;
+            if !is_plain || self.token()? != b':' {
+                return None;
+            }
+            let place = found.len();
+            found.push(Field { name: narrow(&name)?, value: 0..0, inside: 0, is_plain: false });
+            let (value, inside, is_plain) = self.value(found, depth)?;
+            let value = narrow(&value)?;
+            if let Some(field) = found.get_mut(place) {
+                *field = Field { value, inside, is_plain, name: field.name.clone() };
+            }
+            token = match self.token()? {
+                b',' => self.token()?,
+                end => end,
+            };
+        }
+        (token == b'}').then_some(())
+    }
+
+    /// The next value's place, how many fields were found inside, and whether it is a text without escapes.
+    fn value(&mut self, found: &mut Vec<Field>, depth: u32) -> Option<(Range<usize>, u32, bool)> {
         let first = self.token()?;
         let start = self.at - 1;
-        let mut is_plain = false;
+        let (mut inside, mut is_plain) = (0, false);
         match first {
             b'"' => is_plain = self.text()?.1,
-            b'{' | b'[' => self.skip_nested()?,
+            b'{' => inside = self.nested(found, depth)?,
+            b'[' => self.skip_nested()?,
             _ => {
                 let rest = self.json.get(self.at..)?;
                 let is_end = |byte: &u8| matches!(byte, b',' | b'}' | b']') || byte.is_ascii_whitespace();
                 self.at += rest.iter().position(is_end)?;
             }
         }
-        Some((start..self.at, is_plain))
+        Some((start..self.at, inside, is_plain))
+    }
+
+    /// An object within another: its fields, or else over it.
+    fn nested(&mut self, found: &mut Vec<Field>, depth: u32) -> Option<u32> {
+        let (place, start) = (found.len(), self.at);
+        if let Some(depth) = depth.checked_sub(1)
+            && self.object(found, depth).is_some()
+        {
+            return u32::try_from(found.len() - place).ok();
+        }
+        found.truncate(place);
+        self.at = start;
+        self.skip_nested().map(|()| UNREAD)
     }
 
     /// From behind an opening bracket to behind the one that closes it. Counts instead of recursing: no text
@@ -125,12 +194,7 @@ mod tests {
 
     fn texts(json: &str) -> Option<Vec<(String, String)>> {
         let text = |range: &Range<u32>| json[range.start as usize..range.end as usize].to_owned();
-        Some(
-            fields::<Field>(json.as_bytes())?
-                .iter()
-                .map(|field| (text(&field.name), text(&field.value)))
-                .collect(),
-        )
+        Some(fields(json.as_bytes())?.iter().map(|field| (text(&field.name), text(&field.value))).collect())
     }
 
     #[test]
@@ -153,10 +217,35 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_inside_stands_behind() {
+        let json = r#"{"a":{"b":{"x":1},"c":2,"c":{}},"d":{"\u0061":1,"e":{"f":1}},"c":3,"g":[{"h":1}]}"#;
+        let found = fields(json.as_bytes()).unwrap();
+        let shown: Vec<_> = found
+            .iter()
+            .map(|field| (&json[field.name.start as usize..field.name.end as usize], field.inside))
+            .collect();
+        assert_eq!(
+            shown,
+            [("a", 4), ("b", 1), ("x", 0), ("c", 0), ("c", 0), ("d", UNREAD), ("c", 0), ("g", 0)]
+        );
+        let named = |span, name: &str| named(json.as_bytes(), &found, span, name.as_bytes());
+        assert_eq!(
+            (named(0..8, "c"), named(1..5, "c"), named(0..8, "x"), named(2..3, "x")),
+            (Some(6), Some(4), None, Some(2))
+        );
+        let deep = |levels: usize| format!("{}{{}}{}", "{\"a\":".repeat(levels), "}".repeat(levels));
+        let inside = |levels| {
+            fields(deep(levels).as_bytes()).unwrap().iter().map(|field| field.inside).collect::<Vec<_>>()
+        };
+        assert_eq!(inside(3), [2, 1, 0]);
+        assert_eq!((inside(5000).len(), inside(5000).last()), (9, Some(&UNREAD)));
+    }
+
     proptest! {
         #[test]
         fn no_bytes_harm_it(bytes in prop::collection::vec(prop::sample::select(&b"{}[]\",:\\ 1a\xff"[..]), 0..40)) {
-            if let Some(found) = fields::<Field>(&bytes) {
+            if let Some(found) = fields(&bytes) {
                 for field in found {
                     prop_assert!(field.name.end < field.value.start && field.value.end as usize <= bytes.len());
                 }

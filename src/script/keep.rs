@@ -55,7 +55,7 @@ fn measure(value: &Dynamic, depth: usize) -> Result<Size, NoJson> {
         return Ok(Size::new(VALUE_BYTES + BOX_BYTES + 4, false));
     }
     let depth = depth.checked_sub(1).ok_or(NoJson::Depth)?;
-    let mut sum = Size::new(VALUE_BYTES + BOX_BYTES, !value.is_shared());
+    let mut sum = Size::new(VALUE_BYTES + BOX_BYTES, true);
     let mut add = |name: usize, value: &Dynamic| {
         let part = measure(value, depth)?;
         sum.bytes += name + part.bytes;

@@ -6,6 +6,7 @@
 mod error;
 mod limits;
 mod lists;
+mod code;
 mod cage;
 mod predicate;
 mod program;

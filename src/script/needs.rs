@@ -73,19 +73,6 @@ fn column(parent: &ASTNode<'_>, variable: Option<&ASTNode<'_>>) -> Option<Option
     }
 }
 
-/// The first closure that takes in a variable around it. The interpreter shares such a variable between the
-/// two: it could be locked twice or form a ring that is never freed.
-pub(super) fn capture(ast: &AST) -> Option<Position> {
-    let mut found = None;
-    ast.walk(&mut |path: &[ASTNode<'_>]| {
-        if let Some(ASTNode::Stmt(Stmt::Share(variables))) = path.last() {
-            found = Some(variables.first().map_or(Position::NONE, |(variable, _)| variable.pos));
-        }
-        found.is_none()
-    });
-    found
-}
-
 /// Every name that stands behind a dot.
 pub(super) fn properties(ast: &AST) -> BTreeSet<ImmutableString> {
     let mut found = BTreeSet::new();

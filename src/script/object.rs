@@ -12,7 +12,7 @@ use bytes::Bytes;
 use rhai::{Dynamic, Map};
 use serde_json::Value;
 
-use super::index::{self, Field};
+use super::index::{self, Field, UNREAD};
 use super::meter::{Answer, charge};
 use super::value::{from_json, from_map};
 use crate::event::{Catalogue, Event, EventType, canonical};
@@ -20,14 +20,20 @@ use crate::event::{Catalogue, Event, EventType, canonical};
 /// A JSON object of an event. A property that it lacks is `()`; nothing can be written to it. A type of its
 /// own rather than a map, so that handing it to a function or out of a window copies a pointer.
 #[derive(Debug, Clone)]
-pub(super) struct Object(Arc<View>);
+pub(super) struct Object {
+    view: Arc<View>,
+    /// 0 for the whole; for an object within, one more than the number of the field that holds it.
+    at: usize,
+}
 
 #[derive(Debug)]
 struct View {
     of: Of,
     /// Nothing inside where the text is not of the usual kind; then the complete form serves.
-    fields: OnceLock<Option<Vec<Known>>>,
+    fields: OnceLock<Option<Vec<Field>>>,
     complete: OnceLock<Map>,
+    /// For each field the object it holds as a whole of its own, once somebody asked for its complete form.
+    apart: OnceLock<Box<[OnceLock<Object>]>>,
 }
 
 #[derive(Debug)]
@@ -40,17 +46,11 @@ enum Of {
     Part(Bytes),
 }
 
-/// A field, and the object it holds once somebody asked for it.
-#[derive(Debug)]
-struct Known {
-    field: Field,
-    object: OnceLock<Object>,
-}
-
-impl From<Field> for Known {
-    fn from(field: Field) -> Self {
-        Self { field, object: OnceLock::new() }
-    }
+/// An object whose fields are known: its text, and those of its view that are its own.
+struct Known<'a> {
+    json: &'a Bytes,
+    fields: &'a [Field],
+    span: Range<usize>,
 }
 
 /// Bytes of a text that are copied for one unit of work, and bytes of other JSON that are parsed for one.
@@ -59,7 +59,8 @@ const PARSED_PER_UNIT: u64 = 32;
 
 /// A value that was found, not yet one of the interpreter.
 enum Found<'a> {
-    Known(&'a Object, &'a Known),
+    /// A field of a view, by its number.
+    Field(&'a Object, usize),
     Parsed(Value),
     Text(Cow<'a, str>),
     Whole(i64),
@@ -72,36 +73,40 @@ impl Object {
 
     pub(super) fn of_map(map: Map) -> Self {
         let object = Self::new(Of::Complete);
-        object.0.complete.get_or_init(|| map);
+        object.view.complete.get_or_init(|| map);
         object
     }
 
     fn new(of: Of) -> Self {
-        Self(Arc::new(View { of, fields: OnceLock::new(), complete: OnceLock::new() }))
+        let view = View { of, fields: OnceLock::new(), complete: OnceLock::new(), apart: OnceLock::new() };
+        Self { view: Arc::new(view), at: 0 }
     }
 
     /// The event this is, if it is one and no part of one.
     pub(super) fn event(&self) -> Option<&Event> {
-        match &self.0.of {
-            Of::Event(event, _) => Some(event),
-            Of::Complete | Of::Part(_) => None,
+        match &self.view.of {
+            Of::Event(event, _) if self.at == 0 => Some(event),
+            _ => None,
         }
     }
 
     /// The event types that it is read with.
     pub(super) fn catalogue(&self) -> Option<&Arc<Catalogue>> {
-        match &self.0.of {
+        match &self.view.of {
             Of::Event(_, catalogue) => Some(catalogue),
             Of::Complete | Of::Part(_) => None,
         }
     }
 
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.view, &other.view) && self.at == other.at
     }
 
     /// The value of a property, `()` if there is none.
     pub(super) fn get(&self, name: &str) -> Answer<Dynamic> {
+        if let Some(apart) = self.unread() {
+            return apart.get(name);
+        }
         if self.known().is_none() || self.is_laid_over(name) {
             return Ok(self.complete().get(name).cloned().unwrap_or(Dynamic::UNIT));
         }
@@ -110,6 +115,9 @@ impl Object {
 
     /// Whether there is such a property, be it null.
     pub(super) fn has(&self, name: &str) -> bool {
+        if let Some(apart) = self.unread() {
+            return apart.has(name);
+        }
         if self.known().is_none() || self.is_laid_over(name) {
             return self.complete().contains_key(name);
         }
@@ -118,7 +126,7 @@ impl Object {
 
     /// Whether the event is enriched there: then only its complete form knows.
     fn is_laid_over(&self, name: &str) -> bool {
-        matches!(&self.0.of, Of::Event(_, catalogue) if catalogue.enrichment().lays_over(name))
+        matches!(&self.view.of, Of::Event(_, catalogue) if self.at == 0 && catalogue.enrichment().lays_over(name))
     }
 
     /// The value at a dotted path; the whole path as one name goes first.
@@ -135,11 +143,24 @@ impl Object {
 
     /// All its properties.
     pub(super) fn complete(&self) -> &Map {
-        self.0.complete.get_or_init(|| match &self.0.of {
+        if let Some(apart) = self.apart() {
+            return apart.complete();
+        }
+        self.view.complete.get_or_init(|| match &self.view.of {
             Of::Complete => Map::new(),
             Of::Event(event, catalogue) => from_map(&canonical(event, catalogue)),
             Of::Part(json) => from_map(&serde_json::from_slice(json).unwrap_or_default()),
         })
+    }
+
+    /// An object within another as a whole of its own.
+    fn apart(&self) -> Option<&Self> {
+        let number = self.at.checked_sub(1)?;
+        let (json, fields) = self.view.fields()?;
+        let value = fields.get(number)?.value.clone();
+        let slots = self.view.apart.get_or_init(|| fields.iter().map(|_| OnceLock::new()).collect());
+        let part = || Self::new(Of::Part(json.slice(value.start as usize..value.end as usize)));
+        slots.get(number).map(|slot| slot.get_or_init(part))
     }
 
     /// How many properties it has.
@@ -147,27 +168,30 @@ impl Object {
         self.complete().len()
     }
 
-    /// Its text and the places of its fields; none where the complete form must serve.
-    fn known(&self) -> Option<(&Bytes, &[Known])> {
-        let json = match &self.0.of {
-            Of::Complete => return None,
-            Of::Event(event, _) => &event.raw,
-            Of::Part(json) => json,
-        };
-        let fields = self.0.fields.get_or_init(|| index::fields(json));
-        Some((json, fields.as_deref()?))
+    /// What stands for an object that was passed over when the whole was read.
+    fn unread(&self) -> Option<&Self> {
+        if self.at > 0 && self.known().is_none() { self.apart() } else { None }
     }
 
-    /// A field as the sender named it; of several, the last.
-    fn original(&self, name: &str) -> Option<&Known> {
-        let (json, fields) = self.known()?;
-        let is_named = |known: &&Known| slice(json, &known.field.name) == name.as_bytes();
-        fields.iter().rev().find(is_named)
+    /// Its text and the places of its fields; none where the complete form must serve.
+    fn known(&self) -> Option<Known<'_>> {
+        let (json, fields) = self.view.fields()?;
+        let span = match self.at.checked_sub(1) {
+            None => 0..fields.len(),
+            Some(number) => inside(fields, number)?,
+        };
+        Some(Known { json, fields, span })
+    }
+
+    /// The number of a field as the sender named it; of several, the last.
+    fn original(&self, name: &str) -> Option<usize> {
+        let Known { json, fields, span } = self.known()?;
+        index::named(json, fields, span, name.as_bytes())
     }
 
     fn find(&self, name: &str) -> Option<Found<'_>> {
-        let Of::Event(event, catalogue) = &self.0.of else {
-            return self.original(name).map(|known| Found::Known(self, known));
+        let (Of::Event(event, catalogue), 0) = (&self.view.of, self.at) else {
+            return self.original(name).map(|number| Found::Field(self, number));
         };
         match name {
             "created_at" => return Some(Found::Text(event.time.to_string().into())),
@@ -208,41 +232,53 @@ impl Object {
     fn mapped(&self, event: &Event, name: &str) -> Option<Found<'_>> {
         let paths = event.format.paths(name).unwrap_or_default();
         let mapped = paths.iter().find_map(|path| self.lookup(path).filter(|found| !found.is_null()));
-        mapped.or_else(|| self.original(name).map(|known| Found::Known(self, known)))
+        mapped.or_else(|| self.original(name).map(|number| Found::Field(self, number)))
     }
 
     /// The value at a path of the tables of formats: through arrays, the first element that has it.
     fn lookup(&self, path: &str) -> Option<Found<'_>> {
-        let Some((first, rest)) = path.split_once('.') else {
-            return self.original(path).map(|known| Found::Known(self, known));
+        let Known { json, fields, mut span } = self.known()?;
+        let mut rest = path;
+        while let Some((first, behind)) = rest.split_once('.') {
+            let number = index::named(json, fields, span, first.as_bytes())?;
+            let value = slice(json, &fields.get(number)?.value);
+            match inside(fields, number) {
+                Some(inner) if value.first() == Some(&b'{') => span = inner,
+                _ => return parsed(value, behind),
+            }
+            rest = behind;
+        }
+        index::named(json, fields, span, rest.as_bytes()).map(|number| Found::Field(self, number))
+    }
+
+    /// The text of a field's value.
+    fn json(&self, number: usize) -> &[u8] {
+        let field = self.view.fields().and_then(|(json, fields)| Some((json, fields.get(number)?)));
+        field.map_or(&[], |(json, field)| slice(json, &field.value))
+    }
+
+    fn is_plain(&self, number: usize) -> bool {
+        self.view.fields().and_then(|(_, fields)| fields.get(number)).is_some_and(|field| field.is_plain)
+    }
+}
+
+impl View {
+    /// Its text, and all fields in it.
+    fn fields(&self) -> Option<(&Bytes, &[Field])> {
+        let json = match &self.of {
+            Of::Complete => return None,
+            Of::Event(event, _) => &event.raw,
+            Of::Part(json) => json,
         };
-        let known = self.original(first)?;
-        if let Some(inner) = self.object(known) {
-            return match inner.known() {
-                Some(_) => inner.lookup(rest),
-                None => parsed(inner.text()?, rest),
-            };
-        }
-        let (json, _) = self.known()?;
-        parsed(slice(json, &known.field.value), rest)
+        let fields = self.fields.get_or_init(|| index::fields(json));
+        Some((json, fields.as_deref()?))
     }
+}
 
-    fn text(&self) -> Option<&[u8]> {
-        match &self.0.of {
-            Of::Part(json) => Some(json),
-            Of::Complete | Of::Event(..) => None,
-        }
-    }
-
-    /// The object that a field holds.
-    fn object<'a>(&self, known: &'a Known) -> Option<&'a Self> {
-        let (json, _) = self.known()?;
-        if slice(json, &known.field.value).first() != Some(&b'{') {
-            return None;
-        }
-        let range = known.field.value.start as usize..known.field.value.end as usize;
-        Some(known.object.get_or_init(|| Self::new(Of::Part(json.slice(range)))))
-    }
+/// Where the fields inside of a field stand; nothing for an object that was passed over.
+fn inside(fields: &[Field], number: usize) -> Option<Range<usize>> {
+    let count = fields.get(number)?.inside;
+    (count != UNREAD).then_some(number + 1..number + 1 + count as usize)
 }
 
 fn slice<'a>(json: &'a [u8], range: &Range<u32>) -> &'a [u8] {
@@ -263,16 +299,14 @@ fn parsed<'a>(json: &[u8], rest: &str) -> Option<Found<'a>> {
 impl Found<'_> {
     fn json(&self) -> &[u8] {
         match self {
-            Self::Known(object, known) => {
-                object.known().map_or(&[], |(json, _)| slice(json, &known.field.value))
-            }
+            Self::Field(object, number) => object.json(*number),
             Self::Parsed(_) | Self::Text(_) | Self::Whole(_) => &[],
         }
     }
 
     fn is_null(&self) -> bool {
         match self {
-            Self::Known(..) => self.json().first() == Some(&b'n'),
+            Self::Field(..) => self.json().first() == Some(&b'n'),
             Self::Parsed(value) => value.is_null(),
             Self::Text(_) | Self::Whole(_) => false,
         }
@@ -281,8 +315,10 @@ impl Found<'_> {
     /// Its text, if it is one.
     fn text(&self) -> Option<Cow<'_, str>> {
         match self {
-            Self::Known(_, known) if known.field.is_plain => Some(Cow::Borrowed(plain(self.json())?)),
-            Self::Known(..) => serde_json::from_slice::<String>(self.json()).ok().map(Cow::Owned),
+            Self::Field(object, number) if object.is_plain(*number) => {
+                Some(Cow::Borrowed(plain(self.json())?))
+            }
+            Self::Field(..) => serde_json::from_slice::<String>(self.json()).ok().map(Cow::Owned),
             Self::Parsed(value) => value.as_str().map(|text| Cow::Owned(text.to_owned())),
             Self::Text(text) => Some(Cow::Borrowed(text)),
             Self::Whole(_) => None,
@@ -291,22 +327,21 @@ impl Found<'_> {
 
     /// The value as the interpreter's. What is not read yet costs work by its length.
     fn value(self) -> Answer<Dynamic> {
-        let json = match &self {
-            Self::Known(..) => self.json(),
+        let (object, number) = match &self {
+            Self::Field(object, number) => (*object, *number),
             Self::Parsed(value) => return Ok(from_json(value)),
             Self::Text(text) => return Ok(text.as_ref().into()),
             Self::Whole(number) => return Ok(Dynamic::from_int(*number)),
         };
-        if let Self::Known(object, known) = &self {
-            if known.field.is_plain
-                && let Some(text) = plain(json)
-            {
-                charge(json.len() as u64 / COPIED_PER_UNIT)?;
-                return Ok(text.into());
-            }
-            if let Some(inner) = object.object(known) {
-                return Ok(Dynamic::from(inner.clone()));
-            }
+        let json = self.json();
+        if object.is_plain(number)
+            && let Some(text) = plain(json)
+        {
+            charge(json.len() as u64 / COPIED_PER_UNIT)?;
+            return Ok(text.into());
+        }
+        if json.first() == Some(&b'{') {
+            return Ok(Dynamic::from(Object { view: Arc::clone(&object.view), at: number + 1 }));
         }
         charge(json.len() as u64 / PARSED_PER_UNIT)?;
         Ok(whole(json).map_or_else(
@@ -401,6 +436,30 @@ mod tests {
             }
             _ => format!("{lazy:?}") == format!("{complete:?}"),
         }
+    }
+
+    #[test]
+    fn objects_are_read_however_deep_they_are() {
+        let levels = 40;
+        let json = format!("{}{{\"x\":7}}{}", "{\"a\":".repeat(levels), "}".repeat(levels));
+        let event = Event {
+            position: 1,
+            received_at: Timestamp(0),
+            time: Timestamp(0),
+            source: "s".into(),
+            format: Format::Generic,
+            type_hint: None,
+            raw: json.into(),
+        };
+        crate::script::meter::suspend();
+        let mut value = Dynamic::from(Object::of_event(event, Arc::new(Catalogue::built_in())));
+        for _ in 0..levels {
+            let next = value.read_lock::<Object>().unwrap().get("a").unwrap();
+            assert!(next.read_lock::<Object>().unwrap().len() == 1, "{next:?}");
+            value = next;
+        }
+        let deepest = value.read_lock::<Object>().unwrap();
+        assert!(deepest.get("x").unwrap().as_int() == Ok(7) && deepest.has("x") && !deepest.has("a"));
     }
 
     proptest! {

@@ -1,14 +1,15 @@
 //! `script:` beside the fields of a selection: one expression over one event.
 
-use rhai::{AST, Dynamic, Position};
+use rhai::{Dynamic, Position};
 
+use super::code::Code;
 use super::error::Place;
 use super::{Cage, EventValue, ScriptError, ScriptErrorKind};
 
 /// A compiled expression over `event`.
 #[derive(Debug, Clone)]
 pub struct Predicate {
-    ast: AST,
+    code: Code,
     place: Place,
 }
 
@@ -34,7 +35,7 @@ impl Predicate {
         let place = Place { first_line: line.saturating_sub(1), entry: 2, indent };
         let ast = cage.compile(&format!("fn {NAME}(event) {{\n{source}\n}}"), place)?;
         cage.check_calls(&ast, place)?;
-        let predicate = Self { ast, place };
+        let predicate = Self { code: Code::new(ast), place };
         // One that is called in a wrong way should not wait for an event either.
         match predicate.eval(cage, &EventValue::default()) {
             Err(error) if error.kind == ScriptErrorKind::Syntax => Err(error),
@@ -48,7 +49,7 @@ impl Predicate {
     ///
     /// It went over a limit, failed, or gave neither true nor false; `()` counts as false.
     pub fn eval(&self, cage: &Cage, event: &EventValue) -> Result<bool, ScriptError> {
-        let result = cage.call(&self.ast, NAME, [Dynamic::from(event.0.clone())], self.place)?;
+        let result = cage.call(&self.code, NAME, [Dynamic::from(event.0.clone())], self.place)?;
         if result.is_unit() {
             return Ok(false);
         }

@@ -2,6 +2,7 @@
 
 use rhai::{AST, Dynamic, ImmutableString, Map, Position};
 
+use super::code::Code;
 use super::error::Place;
 use super::needs::Needs;
 use super::predicate::short;
@@ -12,7 +13,7 @@ use crate::time::{Span, Timestamp};
 /// A compiled rule script.
 #[derive(Debug, Clone)]
 pub struct Program {
-    ast: AST,
+    code: Code,
     place: Place,
     /// What the script asks of the events in its window.
     needs: Needs,
@@ -68,7 +69,7 @@ impl Program {
             Some(name) => Needs::of(&ast, &name),
             None => (Needs::Events, true),
         };
-        let program = Self { ast, place, needs, uses_window };
+        let program = Self { code: Code::new(ast), place, needs, uses_window };
         // Functions are looked up when they are called; one that is called in a wrong way on every path should
         // not wait for an event.
         let nothing = EventValue::default();
@@ -107,7 +108,7 @@ impl Program {
         let past = self.uses_window.then(|| window.open(&self.needs, event));
         let shown = past.clone().map_or(Dynamic::UNIT, Dynamic::from);
         let arguments = [Dynamic::from(event.0.clone()), Dynamic::from(memory.clone()), shown];
-        let result = cage.call(&self.ast, NAME, arguments, self.place);
+        let result = cage.call(&self.code, NAME, arguments, self.place);
         let finding = result.and_then(|result| self.finding(&result));
         state.close(&memory, finding.is_ok());
         if let Some(past) = past {

@@ -541,3 +541,38 @@ fn one_cage_serves_many_threads() {
         .collect();
     assert!(workers.into_iter().all(|worker| worker.join().unwrap()));
 }
+
+#[test]
+fn what_is_kept_of_runs_is_of_that_cage() {
+    let cage = |member: &str| {
+        let lists = [("vip".to_owned(), Arc::from([member.to_owned()]))];
+        Cage::new(Arc::new(ListTable::shared(lists)))
+    };
+    let (of_ann, of_bob) = (cage("ann"), cage("bob"));
+    let predicate = Predicate::compile(&of_ann, "in_list(\"vip\", event.name)", (1, 1)).unwrap();
+    let ann = event(&json!({"name": "ann"}));
+    for _ in 0..5 {
+        assert_eq!(predicate.eval(&of_ann, &ann), Ok(true));
+        assert_eq!(predicate.eval(&of_bob, &ann), Ok(false));
+    }
+}
+
+#[test]
+fn a_call_means_the_same_however_often_it_was_made() {
+    // The types of the arguments change from run to run, and so does the function that is meant.
+    let cage = cage();
+    let source = "fn f(x) { x } fn on_event(event, state, window) { `${f(event.x) + event.y}` }";
+    let program = Program::compile(&cage, source, 1).unwrap();
+    let values = [json!(1), json!("a"), json!(null), json!(0.5), json!([1]), json!({"a": 1}), json!(true)];
+    let run = |program: &Program, x: &Value, y: &Value| {
+        let event = event(&json!({"x": x, "y": y}));
+        let mut window = window_of(program, std::slice::from_ref(&event));
+        program.run(&cage, &event, &mut ScriptState::default(), &mut window)
+    };
+    for _ in 0..4 {
+        for (x, y) in values.iter().flat_map(|x| values.iter().map(move |y| (x, y))) {
+            let fresh = Program::compile(&cage, source, 1).unwrap();
+            assert_eq!(run(&program, x, y), run(&fresh, x, y), "{x} + {y}");
+        }
+    }
+}

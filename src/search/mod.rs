@@ -1,1 +1,29 @@
 //! Finding events in the log: by query, by time, by what else happened around them.
+//!
+//! A [`Searcher`] asks the index of each sealed segment which events a query may find, and looks at the rest of the log
+//! event by event. What comes out does not depend on where an event lies: the index only leaves out what cannot be
+//! found, and what it is not sure of is looked at.
+
+mod count;
+mod cursor;
+mod error;
+mod page;
+mod parts;
+mod per;
+mod searcher;
+mod trace;
+mod unsealed;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use count::{Count, Group, Groups};
+pub use cursor::Cursor;
+pub use error::SearchError;
+pub use page::{Found, Order, PAGE_MAX, Page};
+pub use parts::{Bounds, Parts, Sealed};
+pub use per::{Series, Unit};
+pub use searcher::Searcher;
+pub use trace::{Strand, Trace, TraceOptions};
+pub use unsealed::Unsealed;

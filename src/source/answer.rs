@@ -16,7 +16,8 @@ pub struct Refusal {
     pub status: StatusCode,
     /// What the body says.
     pub error: Box<ErrorBody>,
-    header: Option<(HeaderName, &'static str)>,
+    /// A header that goes with the answer.
+    pub header: Option<(HeaderName, &'static str)>,
 }
 
 /// The `error` object of an answer.
@@ -125,6 +126,14 @@ impl Refusal {
             AppendError::Unavailable(_) => "events cannot be written at present",
             AppendError::Closed => "shutting down",
         };
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+            .help("send it again after the time in `Retry-After`")
+            .header(RETRY_AFTER, "5")
+    }
+
+    /// 503 for what can neither be read nor be kept for people to look at.
+    pub(super) fn not_kept() -> Self {
+        let message = "the body cannot be decoded, and cannot be kept among the rejected ones at present";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
             .help("send it again after the time in `Retry-After`")
             .header(RETRY_AFTER, "5")

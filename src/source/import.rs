@@ -1,73 +1,58 @@
-//! Importing the past through a running daemon: events are posted to it, and it says what became of each.
+//! Importing the past through a running daemon: a body of events is posted to it, and it says what became of each.
 
-use std::sync::Arc;
-
-use axum::extract::{Query, Request, State};
-use axum::http::StatusCode;
-use axum::http::header::AUTHORIZATION;
-use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, post};
-use serde::Deserialize;
+use axum::body::Body;
+use axum::http::HeaderMap;
 use tokio_util::sync::CancellationToken;
 
-use super::answer::{self, Refusal};
+use super::SourceError;
+use super::answer::Refusal;
 use super::body;
 use super::intake::{Context, Intake};
 use super::metrics::Reason;
-use super::past::Past;
-use super::split::{SplitError, split};
-use super::tokens::{Tokens, bearer};
-use super::{SourceError, http};
+use super::past::{Added, Past};
+use super::split::{Bad, SplitError, split};
 use crate::event::{Format, PAST};
-use crate::log::{AppendError, Receipt};
+use crate::log::AppendError;
 
-/// `POST /api/v1/import`, for who has the administrator's token.
+/// Bytes of a name under which events are imported.
+const NAME_MAX: usize = 100;
+
+/// How events of the past are to be taken.
 #[derive(Debug)]
-pub struct ImportEndpoint {
-    tokens: Tokens,
-    context: Context,
-}
-
-/// How the events are to be taken.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Wish {
-    /// The name they are stored under.
-    source: Option<String>,
+pub struct Import {
+    /// The name under which they are stored; [`check_import_name`] has looked at it.
+    pub source: String,
     /// Their format; each is recognised by itself without it.
-    format: Option<Format>,
+    pub format: Option<Format>,
     /// Whether rules raise alerts for them.
-    judge: bool,
+    pub judge: bool,
 }
 
-impl ImportEndpoint {
-    /// Its path.
-    pub const PATH: &str = "/api/v1/import";
+/// What became of a body of events.
+#[derive(Debug)]
+pub struct Imported {
+    /// What could be read.
+    pub added: Added,
+    /// What could not.
+    pub bad: Vec<Bad>,
+}
 
-    /// Takes events into this log from who shows one of these tokens.
+impl Import {
+    /// The name the events get in the log: with `judge` as those of any source, else as those of the past.
     #[must_use]
-    pub const fn new(tokens: Tokens, context: Context) -> Self {
-        Self { tokens, context }
+    pub fn stored_name(&self) -> String {
+        stored_name(&self.source, self.judge)
     }
 
-    /// What answers there.
-    pub fn route(self) -> MethodRouter {
-        post(receive).fallback(http::only_post).with_state(Arc::new(self))
-    }
-
-    async fn answer(&self, wish: Wish, request: Request) -> Result<Response, Refusal> {
-        let (parts, body) = request.into_parts();
-        let given = parts.headers.get(AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
-        if !given.is_some_and(|token| self.tokens.admit(token)) {
-            return Err(Refusal::unauthorized(
-                "send `Authorization: Bearer TOKEN` with the token of `api.token`",
-            ));
-        }
-        let name = source_name(wish.source.as_deref(), wish.judge)?;
-        let limits = &self.context.limits;
-        let body = body::read(&parts.headers, body, limits, &self.context.in_flight).await?;
+    /// Reads the body within the limits of all bodies, and stores what is not there yet; returns when it is on disk.
+    ///
+    /// # Errors
+    /// When the body cannot be read or is no events as a whole, or nothing can be stored at present.
+    pub async fn run(&self, context: &Context, headers: &HeaderMap, body: Body) -> Result<Imported, Refusal> {
+        let limits = &context.limits;
+        let body = body::read(headers, body, limits, &context.in_flight).await?;
         let (max, long) = (limits.events, body.is_long());
-        let intake = Intake::named(name.into(), wish.format, &self.context);
+        let intake = Intake::named(self.stored_name().into(), self.format, context);
         let decoder = intake.clone();
         let work = move || {
             let pieces = split(&body.bytes, max).map_err(|error| match error {
@@ -82,20 +67,24 @@ impl ImportEndpoint {
         intake.counters.rejected(Reason::Undecodable, decoded.bad.len() as u64);
         let past = Past::over(intake);
         let added = past.add(decoded.events, &CancellationToken::new()).await.map_err(|e| not_added(&e))?;
-        let receipt = Receipt { stored: added.stored, duplicates: added.duplicates, last: 0 };
-        Ok(answer::partly_stored(receipt, &decoded.bad))
+        Ok(Imported { added, bad: decoded.bad })
     }
 }
 
-/// The name under which imported events are stored: with `judge` as those of any source, else as those of the past.
-fn source_name(given: Option<&str>, judge: bool) -> Result<String, Refusal> {
-    let given = given.unwrap_or("import");
+/// Says what is wrong with a name that events are to be imported under. No source's of the past among them: which
+/// events are such is not for callers to say twice.
+pub fn check_import_name(name: &str) -> Result<(), &'static str> {
     let is_ok = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
-    if given.is_empty() || given.len() > 100 || !given.chars().all(is_ok) {
-        let message = "`source` must be a name of lower-case letters, digits, `-` and `_`";
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, "bad_request", message));
+    if name.is_empty() || name.len() > NAME_MAX || !name.chars().all(is_ok) {
+        return Err("it must be 1 to 100 lower-case letters, digits, `-` and `_`");
     }
-    Ok(if judge { given.to_owned() } else { format!("{PAST}{given}") })
+    Ok(())
+}
+
+/// The name that imported events get in the log.
+#[must_use]
+pub fn stored_name(source: &str, judge: bool) -> String {
+    if judge { source.to_owned() } else { format!("{PAST}{source}") }
 }
 
 fn not_added(error: &SourceError) -> Refusal {
@@ -106,18 +95,4 @@ fn not_added(error: &SourceError) -> Refusal {
             Refusal::not_appended(&AppendError::Unavailable(other.to_string()))
         }
     }
-}
-
-async fn receive(
-    State(endpoint): State<Arc<ImportEndpoint>>,
-    wish: Result<Query<Wish>, axum::extract::rejection::QueryRejection>,
-    request: Request,
-) -> Response {
-    let wish = match wish {
-        Ok(Query(wish)) => wish,
-        Err(error) => {
-            return Refusal::new(StatusCode::BAD_REQUEST, "bad_request", error.to_string()).into_response();
-        }
-    };
-    endpoint.answer(wish, request).await.unwrap_or_else(IntoResponse::into_response)
 }

@@ -28,7 +28,7 @@ pub use body::{BodyLimits, InFlight};
 pub use config::{Input, Problem, Source, SourceConfig, SourceKind};
 pub use file::FileSource;
 pub use http::{Endpoint, endpoints, not_found};
-pub use import::ImportEndpoint;
+pub use import::{Import, Imported, check_import_name, stored_name};
 pub use intake::{Context, Intake};
 pub use metrics::{SourceCounters, SourceMetrics};
 pub use past::{Added, Past};

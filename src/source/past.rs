@@ -1,8 +1,10 @@
 //! Events that come long after they happened: from files of the past, and from a forge that was asked for what was
 //! missed.
 //!
-//! The log itself knows the keys of what arrived lately. What comes from further back is compared with what the log
-//! has of the same time.
+//! The log itself knows the keys of what arrived lately, and those of sealed segments that have events of the very
+//! same time. That is not enough here: an export gives whole seconds, an import may bring more than the log keeps keys
+//! of before it is sealed, and a later version may make keys by other rules. So what comes from further back is
+//! compared with what the log has of the same time.
 
 use std::sync::Arc;
 

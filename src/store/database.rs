@@ -12,7 +12,8 @@ use super::{Commit, StoreError, alerts, ledger, outbox, progress};
 use crate::log::fault;
 
 /// The steps from one format to the next; the first makes the tables. Never changed, only added to.
-const MIGRATIONS: [&str; 2] = [include_str!("migrations/1.sql"), include_str!("migrations/gap.sql")];
+const MIGRATIONS: [&str; 3] =
+    [include_str!("migrations/1.sql"), include_str!("migrations/2.sql"), include_str!("migrations/3.sql")];
 
 /// How long to wait for a program that holds the database.
 const BUSY: Duration = Duration::from_secs(5);
@@ -65,9 +66,13 @@ impl Store {
     /// snapshots the newest two are kept.
     pub fn commit(&self, commit: &Commit<'_>) -> Result<(), StoreError> {
         self.write(|transaction| {
+            fault::point("store.begun");
             alerts::upsert(transaction, commit.alerts, commit.at)?;
+            fault::point("store.alerts_written");
             outbox::insert(transaction, commit.outbox)?;
+            fault::point("store.outbox_written");
             ledger::add(transaction, commit.ledger)?;
+            fault::point("store.ledger_written");
             progress::advance(transaction, commit)?;
             fault::point("store.before_commit");
             Ok(())
@@ -90,6 +95,7 @@ impl Store {
             let sql = "INSERT INTO checkpoint (name, bytes) VALUES (?1, ?2) \
                        ON CONFLICT (name) DO UPDATE SET bytes = excluded.bytes";
             transaction.prepare_cached(sql)?.execute(params![name, bytes])?;
+            fault::point("store.checkpoint_written");
             Ok(())
         })
     }
@@ -119,6 +125,21 @@ impl Store {
         transaction.commit()?;
         Ok(result)
     }
+}
+
+/// Copies the store of a data folder into another one, as it is at one moment, also while a daemon writes it. Where
+/// there is none, none is made.
+pub fn copy(dir: &Path, target: &Path) -> Result<(), StoreError> {
+    let (from, to) = (path(dir), path(target));
+    if !from.exists() {
+        return Ok(());
+    }
+    let connection = existing(&from)?;
+    // It only writes the copy; SQLite forbids even that where queries are all that is allowed.
+    let copied = connection
+        .pragma_update(None, "query_only", false)
+        .and_then(|()| connection.execute("VACUUM INTO ?1", [to.to_string_lossy()]));
+    copied.map(drop).map_err(StoreError::opening(&to))
 }
 
 fn path(dir: &Path) -> PathBuf {

@@ -16,14 +16,18 @@ mod settle;
 mod ledger;
 mod rejected;
 mod gap;
+mod tokens;
+mod audit;
 
-pub use database::Store;
+pub use audit::{AuditQuery, AuditRow, AuditVerified, Deed, WrongRow};
+pub use database::{Store, copy};
 pub use error::StoreError;
 pub use gap::{Gap, GapState, NewGap};
 pub use row::{
-    AlertQuery, Commit, DeliveryKind, NewRejected, OutboxCounts, OutboxRow, OutboxState, Outcome, Progress,
-    Rejected, Settlement, Snapshot, StoredAlert,
+    AlertPlace, AlertQuery, Commit, DeliveryKind, NewRejected, OutboxCounts, OutboxPlace, OutboxQuery,
+    OutboxRow, OutboxState, Outcome, Progress, Rejected, RuleAlerts, Settlement, Snapshot, StoredAlert,
 };
+pub use tokens::{Role, TOKENS_MAX, TokenHash, TokenRow};
 
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,11 @@ use crate::rule::{Diagnostic, Lists, RuleFile, Severity, load, locate};
 const STAND_IN: &str = "whsec_c3RhbmRzIGZvciBhIHNlY3JldCBpbiBgY2hlY2tg";
 
 /// What cannot be built.
-pub(super) fn check(config: &Config, path: &Path, text: &str) -> Vec<Diagnostic> {
+pub(super) fn check(
+    config: &Config,
+    (path, text): (&Path, &str),
+    catalogue: &Arc<Catalogue>,
+) -> Vec<Diagnostic> {
     let env = |_: &str| Some(STAND_IN.to_owned());
     let context = BuildContext { env: &env, base: &config.base };
     let file: Arc<str> = path.to_string_lossy().into();
@@ -33,7 +37,7 @@ pub(super) fn check(config: &Config, path: &Path, text: &str) -> Vec<Diagnostic>
     }
     for forward in &config.forward {
         let name = forward.name();
-        let catalogue = Arc::new(Catalogue::built_in());
+        let catalogue = Arc::clone(catalogue);
         let built = Forwarder::build(&plain(forward), None, catalogue, Clock::system(), &context);
         if let Err(error) = built {
             found.push(problem("forward", name, error.to_string()));

@@ -160,7 +160,7 @@ fn common(values: BTreeSet<&String>) -> Option<What> {
 }
 
 fn is_about_the_deed(field: &str, keep: &[String]) -> bool {
-    keep.iter().any(|kept| kept == field) || !IDENTITY.contains(&field)
+    keep.iter().any(|kept| kept == field) || (!IDENTITY.contains(&field) && !field.starts_with("geo."))
 }
 
 /// The scalars of an event by their dotted names.

@@ -14,6 +14,10 @@ fn line(kind: &str, author: u32, entity: u32, second: u32) -> String {
 }
 
 fn draft(examples: &[String], history: &[String]) -> (String, bool, usize) {
+    draft_with(rules::ShowArgs::default(), examples, history)
+}
+
+fn draft_with(show: rules::ShowArgs, examples: &[String], history: &[String]) -> (String, bool, usize) {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str, lines: &[String]| {
         let path = dir.path().join(name);
@@ -29,9 +33,10 @@ fn draft(examples: &[String], history: &[String]) -> (String, bool, usize) {
         since: None,
         keep: Vec::new(),
         source: None,
+        show,
     };
     let Examples::Events(examples) = Examples::file(&args.events, None).unwrap() else { panic!() };
-    let catalogue = Catalogue::built_in();
+    let catalogue = args.show.catalogue().unwrap();
     let mut facts = Facts::of(&examples, &[], &catalogue);
     each(&args, &examples, &mut |event| facts.meet(event, &catalogue)).unwrap();
     let chosen = facts.choose();
@@ -60,5 +65,29 @@ fn what_is_usual_one_by_one_is_told_by_its_number() {
         (0..20).map(|n| line("repository_git_operation", 9, 100 + n, n * 15)).collect();
     let (text, found, alerts) = draft(&examples, &history);
     assert!(text.contains("distinct: entity_id, within: 5m") || text.contains("within: 5m"), "{text}");
+    assert_eq!((found, alerts), (true, 0), "{text}");
+}
+
+#[test]
+fn what_lookups_say_is_a_fact_like_any_other() {
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Show {
+        #[command(flatten)]
+        args: rules::ShowArgs,
+    }
+
+    let dir = tempfile::tempdir().unwrap();
+    let put = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    std::fs::create_dir(dir.path().join("lists")).unwrap();
+    put("watchfire.yaml", "rules: [people.yml]\nlists: lists\n");
+    put("people.yml", "lookup: people\nmatch: {author_id: id}\nas: author\n");
+    put("lists/people.csv", "id,team\n1,development\n2,development\n9,sales\n");
+    let config = dir.path().join("watchfire.yaml");
+    let show = Show::try_parse_from(["show", "--config", config.to_str().unwrap()]).unwrap().args;
+    let history: Vec<String> = (0..50).map(|n| line("project_exported", 1 + n % 2, n, n * 60)).collect();
+    let (text, found, alerts) = draft_with(show, &[line("project_exported", 9, 77, 10)], &history);
+    assert!(text.contains("author.team: sales"), "{text}");
     assert_eq!((found, alerts), (true, 0), "{text}");
 }

@@ -5,15 +5,14 @@ use std::sync::Arc;
 
 use super::past::Past;
 use super::tree::{self, Tree};
-use crate::alert::{LedgerEntry, LedgerReason};
-use crate::cli::ledger;
+use crate::alert::{Key, LedgerEntry, LedgerReason};
+use crate::cli::{ledger, report};
 use crate::daemon::Reading;
-use crate::detect::{Detector, Measure};
+use crate::detect::{Detector, Hit, Measure};
 use crate::engine::{Effects, Engine, Hits, Limits, Unit};
 use crate::event::{Catalogue, Event, Position, canonical};
 use crate::rule::ast::{Body, Detection, Filter};
 use crate::rule::print_condition;
-use crate::time::Span;
 
 /// How many remembered events are looked at.
 const REMEMBERED_MAX: usize = 10_000;
@@ -39,6 +38,8 @@ pub(super) struct Case<'a> {
     pub(super) keys: Vec<String>,
     /// What each group's window holds, and its newest events.
     pub(super) window: Vec<String>,
+    /// What each group knows, in sentences, where a window does not say it all.
+    pub(super) knew: Vec<String>,
 }
 
 /// Looks at rules and an event.
@@ -46,7 +47,7 @@ pub(super) struct Judge<'a, 'e> {
     pub(super) reading: &'a Reading,
     pub(super) event: &'e Event,
     pub(super) catalogue: Arc<Catalogue>,
-    pub(super) lateness: Span,
+    pub(super) limits: Limits,
 }
 
 impl<'a> Judge<'a, '_> {
@@ -62,6 +63,7 @@ impl<'a> Judge<'a, '_> {
             filters: Vec::new(),
             keys: Vec::new(),
             window: Vec::new(),
+            knew: Vec::new(),
         };
         if let Some(product) =
             unit.rule.logsource.product.as_deref().filter(|p| !self.event.format.is_product(p))
@@ -115,13 +117,16 @@ impl<'a> Judge<'a, '_> {
     /// Judges the event after its past, and says what came of it.
     pub(super) fn conclude(&self, cases: &mut [Case<'_>], past: &mut Past) -> anyhow::Result<()> {
         let rules = &self.reading.rules;
-        let limits = Limits { lateness: self.lateness, judges_past: true, ..Limits::default() };
-        let mut engine = Engine::new(Arc::clone(rules), Arc::clone(&self.catalogue), limits);
+        let mut engine = Engine::new(Arc::clone(rules), Arc::clone(&self.catalogue), self.limits);
         let (mut effects, mut hits) = (Effects::default(), Hits::default());
+        let mut forgotten: BTreeMap<Arc<str>, u64> = BTreeMap::new();
         let needs_past = |case: &Case<'_>| case.unit.detector.is_stateful() || case.unit.rule.suppress.0 > 0;
         if cases.iter().any(|case| case.is_near && needs_past(case)) {
             past.before(self.event.position, &mut |entry| {
                 engine.handle(entry, &mut effects);
+                for entry in effects.ledger.iter().filter(|entry| entry.reason == LedgerReason::Evicted) {
+                    *forgotten.entry(Arc::clone(&entry.rule)).or_default() += entry.count;
+                }
                 effects.clear();
             })?;
         }
@@ -130,15 +135,30 @@ impl<'a> Judge<'a, '_> {
         for case in cases.iter_mut().filter(|case| case.verdict.is_empty()) {
             let Some(number) = rules.number(&case.unit.rule.id) else { continue };
             let own = hits.hits.iter().filter(|hit| hit.detector as usize == number);
-            let mut keys: Vec<&str> = own.map(|hit| &*hit.key).collect();
+            let own: Vec<_> = own.collect();
+            let mut keys: Vec<&str> = own.iter().map(|hit| &*hit.key).collect();
             keys.sort_unstable();
             keys.dedup();
-            case.keys = keys.iter().map(|key| name_of(case.unit, key)).collect();
+            case.keys = own.iter().map(|hit| name_of(&key_of(case.unit, hit))).collect();
+            case.keys.sort_unstable();
+            case.keys.dedup();
             if case.unit.detector.is_stateful() {
                 for key in &keys {
                     let positions = engine.remembered(&case.unit.rule.id, key).unwrap_or_default();
-                    case.window.extend(self.window(case.unit, number, &positions, past)?);
+                    let window = self.window(case.unit, number, &positions, past)?;
+                    if window.is_empty() {
+                        case.knew.extend(
+                            engine.known(&case.unit.rule.id, key, self.event.time).unwrap_or_default(),
+                        );
+                    }
+                    case.window.extend(window);
                 }
+            }
+            if let Some(count) = forgotten.get(&case.unit.rule.id) {
+                let keys = report::counted(*count, "key");
+                case.knew.push(format!(
+                    "{keys} of this rule had been given up to save memory: its past may be missing"
+                ));
             }
             self.verdict(case, &effects, !keys.is_empty());
         }
@@ -215,12 +235,7 @@ impl<'a> Judge<'a, '_> {
     }
 }
 
-fn line(
-    unit: &Unit,
-    event: &Event,
-    hit: &crate::detect::Hit,
-    shown: &serde_json::Map<String, serde_json::Value>,
-) -> String {
+fn line(unit: &Unit, event: &Event, hit: &Hit, shown: &serde_json::Map<String, serde_json::Value>) -> String {
     let kind = shown.get("event_type").and_then(serde_json::Value::as_str).unwrap_or("event");
     let what = match (&unit.detector, &hit.value) {
         (Detector::Sequence(spec), _) => {
@@ -228,15 +243,23 @@ fn line(
             step.map(|step| format!("  {step}")).unwrap_or_default()
         }
         (Detector::Window(spec), Some(value)) if spec.measure == Measure::Distinct => {
-            format!("  {}", value.replace(crate::detect::Hit::SEPARATOR, ", "))
+            format!("  {}", value.replace(Hit::SEPARATOR, ", "))
         }
         _ => String::new(),
     };
     format!("  {}  {kind}{what}", event.time)
 }
 
-fn name_of(unit: &Unit, key: &str) -> String {
-    let key = unit.key(key).to_string();
+/// The key that an alert would have. The state of `rare` is that of the peers; whose event it is stands in the value.
+pub(super) fn key_of(unit: &Unit, hit: &Hit) -> Key {
+    let Detector::Rare(spec) = &unit.detector else { return unit.key(&hit.key) };
+    let value = hit.value.as_deref().unwrap_or_default();
+    let own: Vec<&str> = value.split(Hit::SEPARATOR).take(spec.key_fields).collect();
+    unit.key(&own.join(&Hit::SEPARATOR.to_string()))
+}
+
+fn name_of(key: &Key) -> String {
+    let key = key.to_string();
     if key.is_empty() { "one group for all events".to_owned() } else { key }
 }
 

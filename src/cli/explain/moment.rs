@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::case::{Judge, waiting};
+use super::case::{Judge, key_of, waiting};
 use super::past::Past;
 use crate::alert::{Finding, LedgerEntry, scalar};
-use crate::cli::ledger;
-use crate::cli::terminal::{Paint, clean};
+use crate::cli::terminal::{Paint, clean, labelled};
+use crate::cli::{ledger, report};
 use crate::daemon::Reading;
 use crate::detect::Hit;
 use crate::engine::{Effects, Engine, Hits, Limits, Unit};
@@ -24,7 +24,7 @@ pub(super) struct Moment<'a> {
     /// The key's fields and values; those of the rule's key, or some of them.
     pub(super) key: Vec<(String, String)>,
     pub(super) at: Timestamp,
-    pub(super) lateness: Span,
+    pub(super) limits: Limits,
 }
 
 /// How many events are told.
@@ -45,11 +45,10 @@ struct Gathered {
 
 impl Moment<'_> {
     /// Judges the history up to the moment and tells what came of it.
-    pub(super) fn tell(&self, past: &mut Past, paint: Paint) -> anyhow::Result<String> {
+    pub(super) fn tell(&self, past: &mut Past, look: (Paint, usize)) -> anyhow::Result<String> {
         let rules = &self.reading.rules;
         let catalogue = Arc::clone(rules.catalogue());
-        let limits = Limits { lateness: self.lateness, judges_past: true, ..Limits::default() };
-        let mut engine = Engine::new(Arc::clone(rules), Arc::clone(&catalogue), limits);
+        let mut engine = Engine::new(Arc::clone(rules), Arc::clone(&catalogue), self.limits);
         let (mut hits, mut effects, mut gathered) =
             (Hits::default(), Effects::default(), Gathered::default());
         past.before(Position::MAX, &mut |entry| {
@@ -68,7 +67,7 @@ impl Moment<'_> {
         self.keep(&mut effects, &mut gathered);
         let known = gathered.counted.back().map(|(hit, _)| hit.key.clone());
         let known = known.and_then(|key| engine.known(&self.unit.rule.id, &key, self.at)).unwrap_or_default();
-        self.text(&gathered, &known, paint)
+        self.text(&gathered, &known, look)
     }
 
     fn gather(&self, event: &Event, hits: &Hits, catalogue: &Catalogue, gathered: &mut Gathered) {
@@ -105,7 +104,7 @@ impl Moment<'_> {
 
     /// Whether a hit is about the asked key.
     fn is_asked(&self, hit: &Hit) -> bool {
-        let key = self.unit.key(&hit.key);
+        let key = key_of(self.unit, hit);
         self.key.iter().all(|(field, value)| key.get(field).is_none_or(|known| known == value))
     }
 
@@ -118,7 +117,12 @@ impl Moment<'_> {
         })
     }
 
-    fn text(&self, gathered: &Gathered, known: &[String], paint: Paint) -> anyhow::Result<String> {
+    fn text(
+        &self,
+        gathered: &Gathered,
+        known: &[String],
+        (paint, width): (Paint, usize),
+    ) -> anyhow::Result<String> {
         let rule = &self.unit.rule;
         let key: Vec<String> = self.key.iter().map(|(field, value)| format!("{field} = {value}")).collect();
         let mut text = format!("{}  {}\n", paint.bold(&clean(&rule.title)), paint.dim(&rule.id));
@@ -136,24 +140,35 @@ impl Moment<'_> {
             }
             (None, None) => ("no", waiting(&self.unit.detector)),
         };
-        writeln!(text, "  {word:<8} {}", clean(&verdict))?;
-        for (index, line) in known.iter().enumerate() {
-            writeln!(text, "  {:<8} {}", if index == 0 { "knew" } else { "" }, clean(line))?;
+        let mut line = |name: &str, said: &str| {
+            text.push_str(&labelled(name, said, width));
+        };
+        line(word, &verdict);
+        for (index, said) in known.iter().enumerate() {
+            line(if index == 0 { "knew" } else { "" }, said);
         }
-        writeln!(text, "  counted  {} events of this key until then", gathered.counted_all)?;
+        if gathered.counted_all > 0 {
+            if known.is_empty() && self.unit.detector.is_stateful() {
+                line("knew", "nothing of this key any more: what it did is too long ago");
+            }
+            let count = report::counted(gathered.counted_all, "event");
+            line("counted", &format!("{count} of this key until then"));
+        }
         for (hit, event) in &gathered.counted {
             let value = hit.value.as_deref().unwrap_or_default().replace(Hit::SEPARATOR, ", ");
-            writeln!(text, "           {}  {}", event.time, clean(&value))?;
+            let shown = canonical(event, self.reading.rules.catalogue());
+            let kind = shown.get("event_type").and_then(Value::as_str).unwrap_or("event");
+            let told = clean(&format!("{kind}  {value}"));
+            writeln!(text, "           {}  {}", event.time, told.trim_end())?;
         }
         for (reason, (_, count)) in &gathered.ledger {
-            writeln!(text, "  ledger   {count} events of any key were not judged: {reason}")?;
+            let told =
+                format!("{} not judged, whatever their key: {reason}", report::counted(*count, "event"));
+            text.push_str(&labelled("ledger", &told, width));
         }
         if let Some(event) = &gathered.passed_over {
-            writeln!(
-                text,
-                "  not      {} events of this key did not count; the last one:",
-                gathered.passed_over_all
-            )?;
+            let passed = report::counted(gathered.passed_over_all, "event");
+            writeln!(text, "  not      {passed} of this key did not count; the last one:")?;
             writeln!(text, "           {}  {}", event.time, self.why_not(event)?)?;
         }
         Ok(text)
@@ -161,8 +176,8 @@ impl Moment<'_> {
 
     /// Why an event did not count.
     fn why_not(&self, event: &Event) -> anyhow::Result<String> {
-        let (reading, lateness) = (self.reading, self.lateness);
-        let judge = Judge { reading, event, catalogue: Arc::clone(reading.rules.catalogue()), lateness };
+        let (reading, limits) = (self.reading, self.limits);
+        let judge = Judge { reading, event, catalogue: Arc::clone(reading.rules.catalogue()), limits };
         let mut cases = [judge.look(self.unit)?];
         judge.conclude(&mut cases, &mut Past::Events(Vec::new()))?;
         Ok(cases.into_iter().next().map(|case| clean(&case.verdict)).unwrap_or_default())

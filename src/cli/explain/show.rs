@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::case::Case;
 use super::tree::Tree;
-use crate::cli::terminal::{Paint, clean, cut};
+use crate::cli::terminal::{Paint, clean, cut, labelled};
 
 /// The event, then each rule.
 pub(super) fn text(
@@ -59,7 +59,7 @@ fn rule(case: &Case<'_>, text: &mut String, paint: Paint, width: usize) {
     let (mark, word) = if case.fires { (paint.green("✓"), "FIRES") } else { (paint.red("✗"), "no") };
     let title = paint.bold(&clean(&rule.title));
     let _ = writeln!(text, "{mark} {title}  {}  {}", paint.dim(&rule.id), paint.level(rule.level));
-    let _ = writeln!(text, "  {word:<8} {}", clean(&case.verdict));
+    text.push_str(&labelled(word, &case.verdict, width));
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "  {:<8} {}", name, cut(&clean(value), width.saturating_sub(11)));
     };
@@ -69,6 +69,9 @@ fn rule(case: &Case<'_>, text: &mut String, paint: Paint, width: usize) {
     }
     for (index, held) in case.window.iter().enumerate() {
         line(if index == 0 { "window" } else { "" }, held);
+    }
+    for (index, said) in case.knew.iter().enumerate() {
+        text.push_str(&labelled(if index == 0 { "knows" } else { "" }, said, width));
     }
     let print = Print { paint, width };
     if let Some((written, tree)) = &case.condition {

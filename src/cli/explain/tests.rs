@@ -53,20 +53,19 @@ fn clone(minute: u32, entity: u32, address: &str, class: &str) -> String {
     .to_string()
 }
 
+fn read(path: PathBuf) -> Reading {
+    let basis = rules::JudgeArgs::default().settle(&[path]).unwrap();
+    basis.read(Timestamp::parse("2026-06-01").unwrap()).unwrap()
+}
+
 fn shown(events: &[String], only: Option<&str>) -> String {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("rules.yml");
     fs::write(&path, RULES).unwrap();
-    let reading = rules::read(
-        &[path],
-        (None, &rules::EnrichArgs::default()),
-        Span::minutes(5),
-        Timestamp::parse("2026-06-01").unwrap(),
-    )
-    .unwrap();
+    let reading = read(path);
     let mut past = Past::text(&events.join("\n"), None).unwrap();
     let event = past.find("").unwrap().unwrap();
-    let cases = explain(&reading, &event, only, (&mut past, Span::minutes(5))).unwrap();
+    let cases = explain(&reading, &event, only, (&mut past, Limits::default())).unwrap();
     let all = reading.rules.units().len();
     let event = canonical(&event, &crate::event::Catalogue::built_in());
     show::text(&event, &cases, all, (Paint::plain(), 100)).replace(&format!("{}/", dir.path().display()), "")
@@ -155,18 +154,12 @@ fn the_window_of_an_event_in_the_log_is_that_of_its_time() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("rules.yml");
     fs::write(&path, RULES).unwrap();
-    let reading = rules::read(
-        &[path],
-        (None, &rules::EnrichArgs::default()),
-        Span::minutes(5),
-        Timestamp::parse("2026-06-01").unwrap(),
-    )
-    .unwrap();
+    let reading = read(path);
     let mut past = Past::stored(crate::cli::data::reader(data.path()).unwrap());
     for (id, position, fires) in [("e1", 2, false), ("position:3", 3, true), ("e4", 5, true)] {
         let event = past.find(id).unwrap().unwrap();
         assert_eq!(event.position, position);
-        let cases = explain(&reading, &event, Some("mass-clone"), (&mut past, Span::minutes(5))).unwrap();
+        let cases = explain(&reading, &event, Some("mass-clone"), (&mut past, Limits::default())).unwrap();
         assert_eq!(cases[0].fires, fires, "{}", cases[0].verdict);
         assert!(cases[0].window[0].starts_with(&position.to_string()), "{:?}", cases[0].window);
     }

@@ -9,12 +9,13 @@ use prometheus_client::registry::Registry;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::IMPORT_PATH;
 use crate::clock::Clock;
 use crate::config::Limits;
 use crate::deliver::{Http, HttpOptions, Method, Request, Secret, Url, header, parse_url, set_content_type};
 use crate::event::Format;
 use crate::log::{Log, LogError, LogOptions, NewEvent};
-use crate::source::{Added, Context, ImportEndpoint, Past, Sink, SourceMetrics};
+use crate::source::{Added, Context, Past, Sink, SourceMetrics};
 use crate::store::Store;
 use crate::time::Span;
 
@@ -74,7 +75,7 @@ impl Way {
         let log = Log::open(dir, LogOptions::default(), clock.clone()).map_err(|error| match error {
             LogError::Locked { pid, .. } => anyhow::anyhow!(
                 "a daemon (process {pid}) works on {}; import through it with `--url http://ADDRESS --token-file FILE` \
-                 (its `listen` and the token of `api.token`), or stop it first",
+                 (its `listen` and a token with the role admin, that `watchfire token add` makes), or stop it first",
                 dir.display()
             ),
             other => other.into(),
@@ -94,7 +95,9 @@ impl Way {
     /// Goes through the daemon.
     pub(super) fn through(door: &Door<'_>, source: &str, judge: bool) -> anyhow::Result<Self> {
         let Some(path) = door.token_file else {
-            bail!("the daemon wants to see the token of `api.token`: give it with --token-file");
+            bail!(
+                "the daemon wants to see a token with the role admin (`watchfire token add` makes one): give it with --token-file"
+            );
         };
         let text =
             std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -102,7 +105,7 @@ impl Way {
         let mut headers = HeaderMap::from_iter([header("authorization", &format!("Bearer {token}"))?]);
         set_content_type(&mut headers, "application/json");
         let base = door.url.trim_end_matches('/');
-        let url = parse_url(&format!("{base}{}", ImportEndpoint::PATH))?;
+        let url = parse_url(&format!("{base}{IMPORT_PATH}"))?;
         let options = HttpOptions { url: door.url, timeout: TIMEOUT, ca: door.ca };
         let http = Http::new(&options, vec![Secret::new(token)])?;
         let wish = vec![("source", source.to_owned()), ("judge", judge.to_string())];
@@ -193,8 +196,7 @@ impl Daemon {
             let failure = match self.http.send(request, clock.now()).await {
                 Ok(answer) if answer.is_success() => return Ok(serde_json::from_value(answer.json()?)?),
                 Ok(answer) if answer.status == 404 => bail!(
-                    "the daemon has nothing at {}: it is opened by `api.token` in its configuration",
-                    ImportEndpoint::PATH
+                    "there is nothing at {IMPORT_PATH}: is this the address of a daemon, and is it as new as this program?"
                 ),
                 Ok(answer) => answer.failure(),
                 Err(error) => error,

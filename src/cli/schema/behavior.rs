@@ -10,7 +10,7 @@ pub(super) fn behavior() -> Value {
     for entry in GROUP.iter().chain(&COMPARISONS).chain(&OPTIONS) {
         properties.insert(entry.name.to_owned(), option(entry));
     }
-    for kind in KINDS.iter().filter(|kind| kind.value != Shape::File) {
+    for kind in &KINDS {
         // `min` is a behaviour and an option of another one; either form will do.
         let value = match properties.remove(kind.name) {
             Some(known) => json!({"anyOf": [described(kind), known]}),
@@ -52,7 +52,8 @@ fn shape(shape: Shape, options: &[&str]) -> Value {
         Shape::Field if options.is_empty() => json!({"type": "string"}),
         Shape::Field => json!({"anyOf": [{"type": "string"}, map(options)]}),
         Shape::Fields => json!({"$ref": "#/$defs/fields"}),
-        Shape::Selection | Shape::File => json!({"type": "string"}),
+        Shape::Selection => json!({"type": "string"}),
+        Shape::File => json!({"type": "string", "pattern": "(?i)\\.rhai$|\\$\\{"}),
         Shape::Steps => json!({"$ref": "#/$defs/steps"}),
         Shape::Measured => {
             json!({"anyOf": [{"type": "string"}, {"type": "object", "minProperties": 1, "maxProperties": 1}]})

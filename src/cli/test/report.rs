@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::alike::{Expected, text};
 use super::run::{Failure, Raised, Runner, Verdict};
+use crate::cli::report::counted;
 use crate::cli::terminal::{Paint, clean};
 use crate::engine::Unit;
 
@@ -22,12 +23,13 @@ pub(super) struct Report<'a> {
     outcomes: Vec<Outcome<'a>>,
     untested: Vec<&'a Unit>,
     rules: usize,
+    evicted: u64,
 }
 
 impl<'a> Report<'a> {
     /// Runs everything.
     pub(super) fn new(runner: &Runner<'a>) -> Self {
-        let mut report = Self { outcomes: Vec::new(), untested: Vec::new(), rules: 0 };
+        let mut report = Self { outcomes: Vec::new(), untested: Vec::new(), rules: 0, evicted: 0 };
         for (number, unit) in runner.rules.units().iter().enumerate() {
             if unit.rule.tests.is_empty() {
                 report.untested.push(unit);
@@ -39,6 +41,7 @@ impl<'a> Report<'a> {
                 report.outcomes.push(Outcome { unit, name: &test.name, line: test.line, verdict });
             }
         }
+        report.evicted = runner.evicted();
         report
     }
 
@@ -68,6 +71,10 @@ impl<'a> Report<'a> {
             let have = if names.len() == 1 { "rule has" } else { "rules have" };
             let _ =
                 writeln!(text, "{} {} {have} no tests: {shown}{more}", paint.yellow("note:"), names.len());
+        }
+        if self.evicted > 0 {
+            let keys = counted(self.evicted, "key");
+            let _ = writeln!(text, "{} {keys} were forgotten at the memory limits", paint.yellow("note:"));
         }
         let failed = self.failed();
         let passed = self.outcomes.len() - failed;

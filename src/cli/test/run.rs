@@ -1,5 +1,6 @@
 //! One test: its events through a fresh engine, and what came of them.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::alike::{self, Unmatched};
 use super::close;
-use crate::alert::{Alert, Finding, Key, LedgerEntry, Level};
+use crate::alert::{Alert, Finding, Key, LedgerEntry, LedgerReason, Level};
 use crate::decode::decode;
 use crate::detect::Hit;
 use crate::engine::{Effects, Engine, Hits, Limits, RuleSet, Unit};
@@ -21,6 +22,8 @@ pub(super) struct Runner<'a> {
     pub(super) rules: &'a Arc<RuleSet>,
     catalogue: Arc<Catalogue>,
     limits: Limits,
+    /// How many keys were forgotten for want of memory, over all tests.
+    evicted: Cell<u64>,
 }
 
 /// How a test ended.
@@ -64,9 +67,13 @@ pub(super) struct Story {
 }
 
 impl<'a> Runner<'a> {
-    pub(super) fn new(rules: &'a Arc<RuleSet>, lateness: Span) -> Self {
-        let limits = Limits { lateness, ..Limits::default() };
-        Self { rules, catalogue: Arc::clone(rules.catalogue()), limits }
+    pub(super) fn new(rules: &'a Arc<RuleSet>, limits: Limits) -> Self {
+        Self { rules, catalogue: Arc::clone(rules.catalogue()), limits, evicted: Cell::new(0) }
+    }
+
+    /// How many keys were forgotten for want of memory in the tests that ran.
+    pub(super) fn evicted(&self) -> u64 {
+        self.evicted.get()
     }
 
     /// Runs one test of the rule with this number.
@@ -136,6 +143,8 @@ impl<'a> Runner<'a> {
             let on = test.until.unwrap_or_else(|| window(unit));
             engine.finish(newest.plus(on).plus(Span::millis(1)), &mut effects);
         }
+        let evicted = effects.ledger.iter().filter(|entry| entry.reason == LedgerReason::Evicted);
+        self.evicted.set(self.evicted.get() + evicted.map(|entry| entry.count).sum::<u64>());
         Story { events, hits: own, effects }
     }
 

@@ -3,16 +3,12 @@ use std::path::Path;
 
 use super::*;
 use crate::daemon::Reading;
+use crate::engine::Limits;
 use crate::time::Timestamp;
 
 fn read(paths: &[PathBuf]) -> Reading {
-    rules::read(
-        paths,
-        (None, &rules::EnrichArgs::default()),
-        Span::minutes(5),
-        Timestamp::parse("2026-06-01").unwrap(),
-    )
-    .unwrap()
+    let basis = rules::JudgeArgs::default().settle(paths).unwrap();
+    basis.read(Timestamp::parse("2026-06-01").unwrap()).unwrap()
 }
 
 fn with<T>(text: &str, check: impl Fn(&Report<'_>, &Path) -> T) -> T {
@@ -20,7 +16,7 @@ fn with<T>(text: &str, check: impl Fn(&Report<'_>, &Path) -> T) -> T {
     let path = dir.path().join("rule.yml");
     fs::write(&path, text).unwrap();
     let reading = read(&[path]);
-    check(&Report::new(&Runner::new(&reading.rules, Span::minutes(5))), dir.path())
+    check(&Report::new(&Runner::new(&reading.rules, Limits::default())), dir.path())
 }
 
 const RULE: &str = "\
@@ -39,7 +35,7 @@ fn all_tests_of_the_shipped_rules_pass() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let shipped = ["rules", "examples/rules", "examples/coming-from"].map(|folder| root.join(folder));
     let reading = read(&shipped);
-    let report = Report::new(&Runner::new(&reading.rules, Span::minutes(5)));
+    let report = Report::new(&Runner::new(&reading.rules, Limits::default()));
     let text = report.text(Paint::plain());
     assert_eq!(report.failed(), 0, "{text}");
     assert!(text.contains(" passed, 0 failed in "), "{text}");
@@ -168,4 +164,22 @@ fn programs_get_json_and_xml() {
         assert!(xml.contains("name=\"a &lt;b&gt; &amp; &quot;c&quot;\""), "{xml}");
         assert!(xml.contains("<failure message=\"1 alerts missing, 0 not expected\">"), "{xml}");
     });
+}
+
+#[test]
+fn keys_that_were_forgotten_are_told() {
+    let rule = format!(
+        "{RULE}  - name: many
+    events: {{repeat: 3000, every: 1s, event: {{event_type: comment_deleted, author_id: '${{n}}'}}}}
+    alerts: []
+"
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("rule.yml");
+    fs::write(&path, rule.replace("10m", "3d")).unwrap();
+    let reading = read(&[path]);
+    let text = |limits| Report::new(&Runner::new(&reading.rules, limits)).text(Paint::plain());
+    let small = Limits { state_bytes_max: 100_000, rule_bytes_max: 100_000, ..Limits::default() };
+    assert!(text(small).contains("keys were forgotten at the memory limits"), "{}", text(small));
+    assert!(!text(Limits::default()).contains("forgotten"));
 }

@@ -113,3 +113,39 @@ fn a_rule_that_is_named_alone_finds_what_it_imports() {
     assert!(found.len() == 2 && found.iter().any(|told| told.contains("outside.yaml`")), "{found:?}");
     assert_eq!(outside.rules.units().len(), 1, "a and b have one id");
 }
+
+#[test]
+fn a_change_of_a_script_is_one_of_the_rules_that_name_it() {
+    let script = "fn on_event(event, state, window) { event.n == 1 }";
+    let folder = Folder::new(&[
+        ("rules/a.yml", "title: A\nid: a\nlogsource: {}\nbehavior: {by: author_id, script: s/one.rhai}\n"),
+        ("rules/b.yml", "title: B\nid: b\nlogsource: {}\ndetection: {a: {x: 1}, condition: a}\n"),
+        ("rules/s/one.rhai", script),
+    ]);
+    let config = RulebookConfig { rules: vec![folder.0.path().join("rules")], ..RulebookConfig::default() };
+    let mut book = Rulebook::new(config, Arc::new(Catalogue::built_in()));
+    let mut fingerprints = |text: Option<&str>| {
+        if let Some(text) = text {
+            fs::write(folder.0.path().join("rules/s/one.rhai"), text).unwrap();
+        }
+        let reading = book.read(Timestamp(0));
+        let told = told(&reading).join(" | ");
+        (
+            reading.rules.units().iter().map(|unit| unit.fingerprint).collect::<Vec<_>>(),
+            told,
+            reading.kept.len(),
+        )
+    };
+    let (first, told, _) = fingerprints(None);
+    assert_eq!((first.len(), told.as_str()), (2, ""));
+    let (changed, told, _) = fingerprints(Some(&script.replace("== 1", "== 2")));
+    assert_eq!(told, "");
+    assert!(changed[0] != first[0] && changed[1] == first[1]);
+    let (broken, told, kept) = fingerprints(Some("fn on_event(event, state, window) { lowr(1) }"));
+    assert!(told.contains("no function `lowr`") && told.contains("left out because of its script"), "{told}");
+    assert_eq!((broken, kept), (changed, 2), "the last good version runs");
+
+    let alone = folder.read("rules/a.yml");
+    assert_eq!(alone.texts.len(), 2);
+    assert!(told.contains("lowr") && alone.has_errors());
+}

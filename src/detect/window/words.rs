@@ -1,10 +1,11 @@
 //! What a window found, in words that a person reads.
 
 use super::super::hit::Hit;
-use super::WindowSpec;
-use super::measure::Measure;
+use super::measure::{Entry, Measure};
 use super::tally::Reading;
+use super::{WindowSpec, WindowState};
 use crate::rule::ast::Compare;
+use crate::time::Timestamp;
 
 impl WindowSpec {
     /// The noun of a ratio: what `of` and `to` are called.
@@ -37,6 +38,70 @@ impl WindowSpec {
             }
             Measure::Rules(_) => format!("{noun} within {within}"),
         }
+    }
+}
+
+impl WindowSpec {
+    /// What the window that ends at a moment holds, what is missing until it is worth a finding, and when it empties.
+    pub(in crate::detect) fn known(&self, state: &WindowState, at: Timestamp) -> Vec<String> {
+        let window = state.window(at.minus(self.within), at);
+        let reading = self.read(&window);
+        let holds = reading.value.is_some_and(|value| self.compare.holds(value));
+        let told = match &self.measure {
+            Measure::Rules(_) => format!(
+                "{}, of {} matches within {}",
+                if holds { "the condition holds" } else { "the condition does not hold" },
+                number(window.len() as f64),
+                self.within
+            ),
+            Measure::Ratio { min_events } if reading.value.is_none() => {
+                let (of, to) = self.noun.split_once(Hit::SEPARATOR).unwrap_or(("matching", &self.noun));
+                let count = |role: u16| window.iter().filter(|entry| entry.role() == role).count();
+                format!(
+                    "{} {to} and {} {of} within {}; a share is only taken of at least {min_events}",
+                    count(1),
+                    count(0),
+                    self.within
+                )
+            }
+            _ => format!("{}{}", self.reason(reading), self.missing(reading, holds)),
+        };
+        let leaves = window.first().map(|oldest| {
+            format!(
+                "the oldest of {} leaves the window at {}",
+                events(&window),
+                oldest.time.plus(self.within)
+            )
+        });
+        let last = (window.is_empty() && state.last() > Timestamp::MIN)
+            .then(|| format!("the last event was at {}", state.last()));
+        std::iter::once(told).chain(leaves).chain(last).collect()
+    }
+
+    /// How much more it takes, of measures that only grow.
+    fn missing(&self, reading: Reading, holds: bool) -> String {
+        let only_grows =
+            matches!(self.measure, Measure::Count | Measure::Distinct | Measure::Roles | Measure::Sum);
+        let value = reading.value.unwrap_or_default();
+        let goal = match self.compare {
+            Compare::AtLeast(limit) => Some(limit),
+            Compare::MoreThan(limit) if self.measure != Measure::Sum => Some(limit.floor() + 1.0),
+            _ => None,
+        };
+        match goal.filter(|_| only_grows && !holds).map(|goal| goal - value) {
+            _ if holds => String::from(": that is enough"),
+            Some(1.0) => String::from("; 1 more is missing"),
+            Some(more) => format!("; {} more are missing", number(more)),
+            None => String::from("; that is not it"),
+        }
+    }
+}
+
+fn events(window: &[Entry]) -> String {
+    if window.len() == 1 {
+        String::from("the 1 event")
+    } else {
+        format!("the {} events", number(window.len() as f64))
     }
 }
 

@@ -20,7 +20,7 @@ const START: Timestamp = Timestamp(1_790_000_000_000);
 
 fn compiled(texts: &[&str]) -> Compiled {
     let file = |(number, text): (usize, &&str)| RuleFile {
-        path: format!("{number}.yml").into(),
+        path: format!("{number}.{}", if text.starts_with("/*") { "rhai" } else { "yml" }).into(),
         text: (*text).to_owned(),
     };
     let files: Vec<RuleFile> = texts.iter().enumerate().map(file).collect();
@@ -141,6 +141,21 @@ level: high
 correlation: {type: temporal_ordered, rules: [new, burst, destroyed], group-by: [author_id], timespan: 30m, generate: true}
 ";
 
+const SCORING: &str = "/*
+title: Scoring
+id: scoring
+level: low
+logsource: {product: gitlab}
+detection: {s: {event_type: user_sign_in}, condition: s}
+behavior: {by: author_id}
+suppress: 4m
+*/
+fn on_event(event, state, window) { #{ reason: `${event.id}`, score: event.details.visibility * 10 } }
+";
+
+/// What a script says of each event alone, added up.
+static SCORED: LazyLock<Arc<RuleSet>> = LazyLock::new(|| rules(&[SCORING, RISK]));
+
 /// All of them, compiled once.
 static ALL: LazyLock<Arc<RuleSet>> =
     LazyLock::new(|| rules(&[DESTROYED, BURST, NEW, RISK, BURSTS, BOTH, ORDERED]));
@@ -166,6 +181,15 @@ proptest! {
     #[test]
     fn chains_do_not_depend_on_the_order_of_arrival((in_order, late) in deeds()) {
         prop_assert_eq!(episodes(&ALL, &late), episodes(&ALL, &in_order));
+    }
+
+    /// Sign-ins alone, so close that many share an alert.
+    #[test]
+    fn neither_do_the_scores_of_scripts((in_order, late) in deeds()) {
+        let signed_in = |deeds: &[Deed]| -> Vec<Deed> {
+            deeds.iter().map(|(_, author, host, second)| ("user_sign_in", *author, *host, *second)).collect()
+        };
+        prop_assert_eq!(episodes(&SCORED, &signed_in(&late)), episodes(&SCORED, &signed_in(&in_order)));
     }
 
     #[test]

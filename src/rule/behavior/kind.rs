@@ -127,6 +127,8 @@ pub(super) fn kind(
         "travel" => statistics::travel(words, node, report),
         "bucket" => statistics::bucket(words, report),
         "risk" => statistics::risk(words, report),
+        // Its file is read with the rule's body.
+        "script" => Some(Kind::Script),
         _ => read::span(node, "`dormant`", report).map(Kind::Dormant),
     }
 }

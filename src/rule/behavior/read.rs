@@ -21,11 +21,6 @@ pub(in crate::rule) fn behavior(
     let report = &mut *context.report;
     let errors = report.errors();
     let entries = read::map(node, "`behavior`", report)?;
-    if let Some((key, _)) = read::get(entries, "script") {
-        let noted = report.error("misplaced-key", key.place, "a script is a rule file of its own");
-        noted.help("write `NAME.rhai` with these keys in a leading `/* … */`, and `fn on_event`");
-        return None;
-    }
     read::only(entries, &table::keys(), "`behavior`", report);
     let entry = kind_entry(entries, report)?;
     misplaced(entries, entry, report);
@@ -42,7 +37,7 @@ pub(in crate::rule) fn behavior(
     Some(Behavior { by, missing_is_a_group, within, kind, compare })
 }
 
-/// Reads `behavior` of a script file, where only the group and the window mean something.
+/// Reads `behavior` of a rule that is a script file itself, where only the group and the window mean something.
 pub(in crate::rule) fn of_script(node: Option<&Yaml>, report: &mut Report) -> Option<Behavior> {
     let errors = report.errors();
     let entries = match node {
@@ -109,7 +104,7 @@ fn group(entries: Entries<'_>, report: &mut Report) -> (Vec<String>, bool) {
 fn within(words: &Words<'_>, report: &mut Report) -> Option<Span> {
     match words.value("within") {
         Some(node) => read::span(node, "`within`", report),
-        None if !words.takes("within") || words.kind.name == "change" => Some(Span(0)),
+        None if !words.takes("within") || ["change", "script"].contains(&words.kind.name) => Some(Span(0)),
         None if words.is_mistyped(&["within"]) => None,
         None => {
             let noted = read::missing("within", "`behavior`", words.place, report);

@@ -52,7 +52,7 @@ pub enum Shape {
     MaybeOptions,
     /// The name of a field, or a map of options.
     FieldOrOptions,
-    /// A file.
+    /// A `.rhai` file, by its path from the rule's folder.
     File,
 }
 
@@ -81,7 +81,7 @@ impl Shape {
             Self::Options => "a map of its options",
             Self::MaybeOptions => "nothing, or a map of its options",
             Self::FieldOrOptions => "a field, or a map of its options",
-            Self::File => "a file of its own",
+            Self::File => "a `.rhai` file, from the folder of the rule",
         };
         text.to_owned()
     }
@@ -239,9 +239,9 @@ pub const KINDS: [KindEntry; 21] = [
     kind(
         "script",
         Shape::File,
-        "the script says so; the rule is then written in that file, with its header in a leading comment",
+        "the script says so: its `on_event` gives `true`, a reason, or `#{reason, value, score}`",
         &["within"],
-        "{by: author_id, within: 1h}",
+        "{by: author_id, script: slow-guessing.rhai, within: 1h}",
     ),
 ];
 
@@ -322,9 +322,7 @@ const fn option(name: &'static str, value: Shape, says: &'static str) -> OptionE
 #[must_use]
 pub fn keys() -> Vec<&'static str> {
     let mut keys: Vec<&str> = GROUP.iter().chain(&COMPARISONS).map(|entry| entry.name).collect();
-    for kind in KINDS.iter().filter(|kind| kind.name != "script") {
-        keys.push(kind.name);
-    }
+    keys.extend(KINDS.iter().map(|kind| kind.name));
     for option in KINDS.iter().flat_map(|kind| kind.options) {
         if !keys.contains(option) {
             keys.push(option);

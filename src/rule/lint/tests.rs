@@ -54,6 +54,40 @@ fn fields_nobody_has_are_named() {
 }
 
 #[test]
+fn fields_that_a_behaviour_looks_at_are_named() {
+    let meant = [("autor_id", "author_id"), ("entity_di", "entity_id"), ("ip_adress", "ip_address")];
+    for (behavior, slips) in [
+        ("{by: author_id, rare: ip_adress, peers: entity_di, history: 28d, below: 1%}", &meant[1..]),
+        ("{by: author_id, change: ip_adress}", &meant[2..]),
+        ("{by: author_id, first_seen: [entity_di, ip_adress], learn: 1d}", &meant[1..]),
+        ("{by: autor_id, spike: {of: distinct entity_di, bucket: 1h, history: 28d}}", &meant[..2]),
+        ("{by: author_id, spike: {of: sum entity_di, bucket: 1h, history: 28d}}", &meant[1..2]),
+        ("{by: autor_id, dormant: 60d}", &meant[..1]),
+        ("{by: autor_id, unusual_hour: {learn: 28d}}", &meant[..1]),
+        ("{by: autor_id, bucket: {capacity: 5, leak: 10s}}", &meant[..1]),
+        ("{by: autor_id, travel: {max_kmh: 900}}", &meant[..1]),
+        ("{by: author_id, max: entity_di, within: 1h, at_least: 3}", &meant[1..2]),
+        ("{by: author_id, sequence: [a, a], same: entity_di, different: ip_adress, within: 1h}", &meant[1..]),
+        ("{by: author_id, rare: details.protocl, history: 28d, below: 1%}", &[]),
+    ] {
+        let found = check(
+            "  a: {event_type: project_destroyed}\n  condition: a\n",
+            &format!("behavior: {behavior}\n"),
+        );
+        let fields: Vec<&String> = found.iter().filter(|line| line.contains("unknown-field")).collect();
+        assert_eq!(fields.len(), slips.len(), "{behavior}: {found:?}");
+        for (slip, meant) in slips {
+            let says = format!("has the field `{slip}` did you mean `{meant}`?");
+            let at = format!("6:{}+", 11 + behavior.find(slip).unwrap());
+            assert!(
+                fields.iter().any(|line| line.contains(&says) && line.starts_with(&at)),
+                "{behavior}: {found:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn tests_that_exclude_each_other_are_named() {
     for (selection, reason) in [
         ("{author_id: 7, author_id|gt: 9}", Some("`author_id` would have to be `7` and > 9")),

@@ -15,7 +15,7 @@ use super::trouble::Trouble;
 use crate::time::Timestamp;
 
 /// How asking goes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PollState {
     /// Not asked yet.
@@ -32,18 +32,21 @@ pub enum PollState {
 }
 
 /// How one API is doing.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct PollReport {
     /// In one word.
     pub state: PollState,
     /// Since when.
     #[serde(serialize_with = "as_text")]
+    #[schema(value_type = String, format = DateTime)]
     pub since: Timestamp,
     /// What happened and what to do, unless all is well.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub message: Option<String>,
     /// Everything that happened before is in the log, as far as the API has it.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text_or_none")]
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
     pub complete_until: Option<Timestamp>,
 }
 

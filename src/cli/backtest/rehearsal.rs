@@ -1,0 +1,331 @@
+//! What the configured actions would have done about the alerts of a backtest, and what would have held them back.
+//!
+//! Nothing is called. An alert gets the actions that its rule and the routes name, at the event time at which it opened,
+//! as if every delivery worked at once; limits count by that time. Guards decide as if nothing were a dry run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+
+use super::progress::grouped;
+use crate::action::{ActionConfig, Change, Foreseen, GuardInput};
+use crate::alert::Alert;
+use crate::cli::terminal::{clean, wrap};
+use crate::config::{Config, Route};
+use crate::daemon::actions_of;
+use crate::encode::{Notification, RuleText};
+use crate::engine::{Effects, RuleSet};
+use crate::event::{Catalogue, Event, Position, canonical};
+use crate::time::{Span, Timestamp};
+
+/// How many accounts or keys of one outcome are told apart; further ones are only counted.
+const SUBJECTS_MAX: usize = 1000;
+/// How many of them the text names.
+const NAMED_MAX: usize = 6;
+/// Of how many events the fields that guards look at are kept; beyond it those of the oldest are let go, and an action
+/// that needs them says that it cannot tell whom an alert is about.
+const EVENTS_MAX: usize = 500_000;
+/// Over how many hours alerts are counted one by one, for the busiest.
+const HOURS_MAX: usize = 100_000;
+
+/// The actions and what became of them.
+pub(in crate::cli) struct Rehearsal {
+    path: PathBuf,
+    routes: Vec<Route>,
+    actions: BTreeMap<String, Rehearsed>,
+    /// The last change to each account, by the forge's address.
+    accounts: BTreeMap<(String, u64), Change>,
+    /// The fields of events that guards look at.
+    fields: BTreeSet<String>,
+    events: BTreeMap<Position, Map<String, Value>>,
+}
+
+/// One action.
+#[derive(Default)]
+struct Rehearsed {
+    /// None: a rule names it, and nobody configured it.
+    config: Option<ActionConfig>,
+    due: u64,
+    by_hour: BTreeMap<i64, u64>,
+    outcomes: BTreeMap<Foreseen, Outcome>,
+    /// When it acted.
+    acted: Vec<Timestamp>,
+}
+
+#[derive(Default)]
+struct Outcome {
+    count: u64,
+    subjects: BTreeMap<String, Subject>,
+}
+
+#[derive(Clone, Copy)]
+struct Subject {
+    count: u64,
+    first: Timestamp,
+}
+
+impl Rehearsal {
+    pub(super) fn new(config: &Config, path: &Path, rules: &RuleSet) -> Self {
+        let configured = config.actions.iter();
+        let rehearsed =
+            |action: &ActionConfig| Rehearsed { config: Some(action.clone()), ..Rehearsed::default() };
+        Self {
+            path: path.to_owned(),
+            routes: config.routes.clone(),
+            actions: configured.map(|(name, action)| (name.clone(), rehearsed(action))).collect(),
+            accounts: BTreeMap::new(),
+            fields: looked_at(config, rules),
+            events: BTreeMap::new(),
+        }
+    }
+
+    /// An event that an alert may cite.
+    pub(super) fn note(&mut self, event: &Event, catalogue: &Catalogue) {
+        if self.fields.is_empty() {
+            return;
+        }
+        let mut all = canonical(event, catalogue);
+        all.retain(|field, _| self.fields.contains(field));
+        self.events.insert(event.position, all);
+        if self.events.len() > EVENTS_MAX {
+            self.events.pop_first();
+        }
+    }
+
+    /// An event that no later alert can cite.
+    pub(super) fn forget(&mut self, position: Position) {
+        self.events.remove(&position);
+    }
+
+    /// What an entry led to, right after it.
+    pub(super) fn take(&mut self, effects: &Effects, rules: &RuleSet) {
+        for opened in
+            effects.alerts.iter().filter(|opened| opened.is_new && opened.alert.merged_into.is_none())
+        {
+            self.alert(&opened.alert, rules);
+        }
+    }
+
+    /// The actions that an alert gets, whether they are configured or not.
+    pub(in crate::cli) fn actions_of<'a>(&'a self, alert: &Alert, rules: &'a RuleSet) -> Vec<&'a str> {
+        actions_of(alert, rules, &self.routes)
+    }
+
+    fn alert(&mut self, alert: &Alert, rules: &RuleSet) {
+        let named: Vec<String> =
+            actions_of(alert, rules, &self.routes).into_iter().map(str::to_owned).collect();
+        if named.is_empty() {
+            return;
+        }
+        let events = alert.evidence.iter().filter_map(|position| self.events.get(position).cloned());
+        let told = Notification {
+            alert: alert.clone(),
+            rule: RuleText::default(),
+            events: events.collect(),
+            responses: Vec::new(),
+            idempotency_key: String::new(),
+            attempt: 1,
+        };
+        for name in named {
+            self.run(&name, &told);
+        }
+    }
+
+    fn run(&mut self, name: &str, told: &Notification) {
+        let at = told.alert.last_at;
+        let action = self.actions.entry(name.to_owned()).or_default();
+        action.due += 1;
+        let hour = at.0.div_euclid(Span::hours(1).0);
+        if action.by_hour.len() < HOURS_MAX || action.by_hour.contains_key(&hour) {
+            *action.by_hour.entry(hour).or_default() += 1;
+        }
+        let Some(config) = &action.config else { return };
+        let account = config.account(told).and_then(|id| {
+            let (change, place) = config.change()?;
+            Some((change, (place.to_owned(), id)))
+        });
+        let before = account.as_ref().and_then(|(_, account)| self.accounts.get(account)).copied();
+        let since = config.at_most().map(|limit| at.minus(limit.per));
+        let recent = action.acted.iter().filter(|acted| since.is_some_and(|since| **acted >= since)).count();
+        let guard = GuardInput { recent: recent as u64, now: at };
+        let foresight = config.foresee(told, &guard, before);
+        if foresight.verdict == Foreseen::Acts {
+            let oldest = since.unwrap_or(at);
+            action.acted.retain(|acted| *acted >= oldest);
+            action.acted.push(at);
+            if let Some((change, account)) = account {
+                self.accounts.insert(account, change);
+            }
+        }
+        let who = foresight.subject.unwrap_or_else(|| match told.alert.key.to_string() {
+            key if key.is_empty() => "one group for all events".to_owned(),
+            key => key,
+        });
+        action.outcomes.entry(foresight.verdict).or_default().add(who, at);
+    }
+
+    /// For people, under the alerts.
+    pub(in crate::cli) fn text(&self, width: usize) -> String {
+        let mut text = format!("what the actions of {} would have done\n", self.path.display());
+        for (name, action) in self.actions.iter().filter(|(_, action)| action.due > 0) {
+            action.text(name, width, &mut text);
+        }
+        let idle = self.actions.iter().filter(|(_, action)| action.due == 0).map(|(name, _)| name.as_str());
+        let idle: Vec<&str> = idle.collect();
+        if !idle.is_empty() {
+            text.push('\n');
+            text.push_str(&wrap(&format!("never due: {}", idle.join(", ")), (2, 13), width));
+        }
+        if self.actions.is_empty() {
+            text.push_str("  it configures none, and no rule that alerted names one\n");
+        }
+        text
+    }
+
+    /// For programs: a list, one object for each action.
+    pub(in crate::cli) fn json(&self) -> Value {
+        self.actions.iter().map(|(name, action)| action.json(name)).collect()
+    }
+}
+
+/// The fields that guards have to look for in events, since the key of a rule that gets them has none of that name.
+fn looked_at(config: &Config, rules: &RuleSet) -> BTreeSet<String> {
+    let mut fields = BTreeSet::new();
+    for unit in rules.units() {
+        let rule = &unit.rule;
+        let routes = config.routes.iter().filter(|route| route.matches(&rule.id, rule.level, &rule.tags));
+        let names = rule.respond.iter().chain(routes.flat_map(|route| &route.actions));
+        let looked_at = names.filter_map(|name| config.actions.get(name)).flat_map(ActionConfig::looks_at);
+        let missing = looked_at.filter(|field| !unit.key_names.iter().any(|name| name == field));
+        fields.extend(missing.map(str::to_owned));
+    }
+    fields
+}
+
+impl Outcome {
+    fn add(&mut self, who: String, at: Timestamp) {
+        self.count += 1;
+        if let Some(known) = self.subjects.get_mut(&who) {
+            known.count += 1;
+        } else if self.subjects.len() < SUBJECTS_MAX {
+            self.subjects.insert(who, Subject { count: 1, first: at });
+        }
+    }
+
+    /// The most frequent first, then those that came first.
+    fn in_order(&self) -> Vec<(&str, Subject)> {
+        let mut subjects: Vec<(&str, Subject)> =
+            self.subjects.iter().map(|(who, subject)| (who.as_str(), *subject)).collect();
+        subjects.sort_by_key(|(_, subject)| (std::cmp::Reverse(subject.count), subject.first));
+        subjects
+    }
+
+    fn names(&self) -> String {
+        let subjects = self.in_order();
+        let name = |(who, subject): &(&str, Subject)| {
+            if subject.count > 1 { format!("{who} ({} times)", subject.count) } else { (*who).to_owned() }
+        };
+        let named: Vec<String> = subjects.iter().take(NAMED_MAX).map(name).collect();
+        let more = subjects.len().saturating_sub(NAMED_MAX);
+        let beyond = if subjects.len() == SUBJECTS_MAX { " or more" } else { "" };
+        let more = if more > 0 { format!(" and {more}{beyond} others") } else { String::new() };
+        // Keys of several fields have commas of their own.
+        let joint = if named.iter().any(|name| name.contains(", ")) { "; " } else { ", " };
+        format!("{}{more}", named.join(joint))
+    }
+}
+
+impl Rehearsed {
+    fn text(&self, name: &str, width: usize, text: &mut String) {
+        let times =
+            |count: u64| if count == 1 { "once".to_owned() } else { format!("{} times", grouped(count)) };
+        let Some(config) = &self.config else {
+            let _ = writeln!(text, "\n  {}  not configured", clean(name));
+            let due = if self.due == 1 {
+                "1 alert names".to_owned()
+            } else {
+                format!("{} alerts name", grouped(self.due))
+            };
+            text.push_str(&wrap(&format!("{due} it: it is passed over, nothing happens"), (4, 4), width));
+            return;
+        };
+        let dry = if config.is_dry_run() { ", dry_run" } else { "" };
+        let _ = writeln!(text, "\n  {}  ({}{dry})", clean(name), clean(&config.words()));
+        let mut line = |said: String| text.push_str(&wrap(&clean(&said), (4, 6), width));
+        let busiest = self.busiest().filter(|(_, count)| *count > 1).map(|(hour, count)| {
+            let hour: String = hour.to_string().chars().take(13).collect();
+            format!(", at most {} within an hour (from {hour}:00Z)", grouped(count))
+        });
+        line(format!("due {}{}", times(self.due), busiest.unwrap_or_default()));
+        if config.is_dry_run() {
+            line("dry_run is on: nothing is changed. Without it:".to_owned());
+        }
+        let is_account = config.change().is_some();
+        for (verdict, outcome) in &self.outcomes {
+            let count = times(outcome.count);
+            let names = match outcome.names() {
+                names if !is_account || *verdict == Foreseen::Nobody => names,
+                names if outcome.subjects.len() == 1 => format!("account {names}"),
+                names => format!("accounts {names}"),
+            };
+            match verdict {
+                Foreseen::Tells => line(format!("told {count}: {names}")),
+                Foreseen::Acts => line(format!("acts {count}: {names}")),
+                Foreseen::Already => {
+                    line(format!("nothing to do {count}, it was done for an earlier alert: {names}"))
+                }
+                Foreseen::Never => line(format!("held back {count}, on `never`: {names}")),
+                Foreseen::Limited => {
+                    let limit = config.at_most().unwrap_or_default();
+                    line(format!(
+                        "held back {count} by the limit of {} per {}: {names}",
+                        limit.count, limit.per
+                    ));
+                }
+                Foreseen::Nobody => {
+                    line(format!("held back {count}, as the alert is about no one account: {names}"));
+                }
+                Foreseen::Impossible => {
+                    line(format!("held back {count}, as an earlier action had changed the account: {names}"));
+                }
+            }
+        }
+        if let Some(asks) = config.asks() {
+            line(asks);
+        }
+    }
+
+    /// The hour in which it was due most often; of several the first.
+    fn busiest(&self) -> Option<(Timestamp, u64)> {
+        let most = self.by_hour.iter().max_by_key(|(hour, count)| (**count, -**hour));
+        most.map(|(hour, count)| (Timestamp(hour * Span::hours(1).0), *count))
+    }
+
+    fn json(&self, name: &str) -> Value {
+        let outcomes: Map<String, Value> = Foreseen::ALL
+            .into_iter()
+            .filter_map(|verdict| Some((verdict, self.outcomes.get(&verdict)?)))
+            .map(|(verdict, outcome)| {
+                let who = |(who, subject): (&str, Subject)| {
+                    json!({"who": who, "count": subject.count, "first": subject.first.to_string()})
+                };
+                let whom: Vec<Value> = outcome.in_order().into_iter().map(who).collect();
+                (verdict.name().to_owned(), json!({"count": outcome.count, "whom": whom}))
+            })
+            .collect();
+        json!({
+            "action": name,
+            "configured": self.config.is_some(),
+            "dry_run": self.config.as_ref().is_some_and(ActionConfig::is_dry_run),
+            "due": self.due,
+            "busiest_hour": self.busiest().map(|(hour, count)| json!({"from": hour.to_string(), "due": count})),
+            "outcomes": outcomes,
+            "unknown": self.config.as_ref().and_then(ActionConfig::asks),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,75 @@
+//! A copy of the log, also while a daemon writes it.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use super::{LogError, hot};
+
+/// Files that go along as they are, if they are there: they only ever grow, so what was read of them first is not
+/// ahead of what is read of the log afterwards.
+const ALONG: [&str; 3] = ["key", "key.pub", "log/checkpoints.ndjson"];
+/// Sealed segments may be merged meanwhile, and then others have taken their place.
+const TRIES: usize = 10;
+
+/// Copies the log of a data folder into another one, where there is none yet: all that was durable when it began. The
+/// hot part is a snapshot of one moment; sealed segments do not change, and are linked where the file system can.
+pub fn copy(dir: &Path, target: &Path) -> Result<(), LogError> {
+    hot::make_folder(target)?;
+    for name in ALONG {
+        copy_if_there(&dir.join(name), &target.join(name))?;
+    }
+    if let Some(connection) = hot::open_to_read(dir)? {
+        let path = hot::path(target);
+        // It only writes the copy; SQLite forbids even that where queries are all that is allowed.
+        let copied = connection
+            .pragma_update(None, "query_only", false)
+            .and_then(|()| connection.execute("VACUUM INTO ?1", [path.to_string_lossy()]));
+        copied.map_err(|error| LogError::database(&path, &error))?;
+    }
+    // After the hot part: what is sealed meanwhile is in both, never in none.
+    let (from, to) = (dir.join("log/segments"), target.join("log/segments"));
+    for _ in 0..TRIES {
+        if copy_segments(&from, &to)? {
+            return Ok(());
+        }
+    }
+    Err(LogError::Database(format!("{}: segments change faster than they can be copied", from.display())))
+}
+
+/// False if a file went away meanwhile: its events are in another one now.
+fn copy_segments(from: &Path, to: &Path) -> Result<bool, LogError> {
+    let entries = match fs::read_dir(from) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(LogError::file(from)(error)),
+    };
+    fs::create_dir_all(to).map_err(LogError::file(to))?;
+    for entry in entries {
+        let entry = entry.map_err(LogError::file(from))?;
+        let target = to.join(entry.file_name());
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let is_sealed = name.ends_with(".db") || name.ends_with(".json");
+        if is_sealed && !target.exists() && !link(&entry.path(), &target)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Links or copies; false if the file is not there any more.
+fn link(from: &Path, to: &Path) -> Result<bool, LogError> {
+    if fs::hard_link(from, to).is_ok() {
+        return Ok(true);
+    }
+    copy_if_there(from, to)
+}
+
+fn copy_if_there(from: &Path, to: &Path) -> Result<bool, LogError> {
+    match fs::copy(from, to) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(LogError::file(from)(error)),
+    }
+}

@@ -1,0 +1,134 @@
+//! The thread that seals: in the background, and only while nobody waits for the log.
+
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError, TryRecvError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::worker::Worker;
+use super::{SealOptions, SealerMetrics};
+use crate::clock::Clock;
+use crate::event::Catalogue;
+use crate::log::{Log, LogError};
+
+/// How often it is looked whether something is due.
+const PAUSE: Duration = Duration::from_secs(1);
+/// After a failure.
+const RETRY: Duration = Duration::from_secs(15);
+/// While batches wait to be written.
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
+/// With so many entries in the hot end it is sealed however busy the log is: nothing of it is indexed, and the file
+/// grows.
+const HOT_ENTRIES_MAX: u64 = 4_000_000;
+
+/// The running thread. It ends when this is stopped or dropped, in the middle of its work if need be: what is half made
+/// is removed.
+#[derive(Debug)]
+pub struct Sealer {
+    stop: mpsc::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Sealer {
+    /// Starts it for an open log. Fails where the folder of the segments or the key cannot be made or read.
+    pub fn start(
+        log: &Log,
+        options: SealOptions,
+        clock: Clock,
+        catalogue: Arc<Catalogue>,
+        metrics: SealerMetrics,
+    ) -> Result<Self, LogError> {
+        let worker = Worker::open(log.dir(), options, catalogue)?;
+        let (stop, stopped) = mpsc::channel();
+        let running = Running { worker, log: log.clone(), clock, metrics, stopped, is_failing: false };
+        let thread = std::thread::Builder::new().name("log-sealer".to_owned());
+        let thread = thread.spawn(|| running.run()).map_err(LogError::file(log.dir()))?;
+        Ok(Self { stop, thread })
+    }
+
+    /// Ends it, and waits until it has; never to be called from a task.
+    pub fn stop(self) {
+        drop(self.stop);
+        if self.thread.join().is_err() {
+            tracing::error!("the thread that seals ended in a panic; the next start clears up");
+        }
+    }
+}
+
+struct Running {
+    worker: Worker,
+    log: Log,
+    clock: Clock,
+    metrics: SealerMetrics,
+    stopped: mpsc::Receiver<()>,
+    is_failing: bool,
+}
+
+impl Running {
+    fn run(mut self) {
+        loop {
+            let pause = match self.step() {
+                Ok(true) => Duration::ZERO,
+                Ok(false) => PAUSE,
+                Err(LogError::Stopped) => return,
+                Err(error) => {
+                    self.metrics.failures.inc();
+                    if !std::mem::replace(&mut self.is_failing, true) {
+                        tracing::error!(%error, "entries cannot be sealed; it is tried again and again");
+                    }
+                    RETRY
+                }
+            };
+            if self.stopped.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+                return;
+            }
+        }
+    }
+
+    /// One seal or merge; false if there was nothing to do.
+    fn step(&mut self) -> Result<bool, LogError> {
+        let hot = self.worker.hot_entries()?;
+        let (log, stopped) = (&self.log, &self.stopped);
+        let mut pace = || give_way(log, stopped, hot);
+        pace()?;
+        let start = self.clock.now();
+        self.worker.remove_replaced(start)?;
+        let sealed = self.worker.seal(start, &mut pace)?;
+        let done = match sealed {
+            Some(upto) => {
+                while self.log.forget(upto)? {
+                    pace()?;
+                }
+                self.metrics.seals.inc();
+                true
+            }
+            None => {
+                let merged = self.worker.merge(start, &mut pace)?;
+                self.metrics.merges.inc_by(u64::from(merged));
+                merged
+            }
+        };
+        if done {
+            let spent = self.clock.now().since(start).to_std();
+            self.metrics.seconds.inc_by(spent.as_secs_f64());
+        }
+        if std::mem::take(&mut self.is_failing) {
+            tracing::info!("entries can be sealed again");
+        }
+        self.worker.report(&self.metrics)?;
+        Ok(done)
+    }
+}
+
+/// Returns when nobody waits for the log, or when the hot end has grown too far to wait.
+fn give_way(log: &Log, stopped: &mpsc::Receiver<()>, hot: u64) -> Result<(), LogError> {
+    if stopped.try_recv() != Err(TryRecvError::Empty) {
+        return Err(LogError::Stopped);
+    }
+    while hot < HOT_ENTRIES_MAX && log.is_busy() {
+        if stopped.recv_timeout(BUSY_PAUSE) != Err(RecvTimeoutError::Timeout) {
+            return Err(LogError::Stopped);
+        }
+    }
+    Ok(())
+}

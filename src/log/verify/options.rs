@@ -1,0 +1,53 @@
+//! What to check, and what came of it.
+
+use crate::log::checkpoint::Checkpoint;
+use crate::log::signing::PublicKey;
+use crate::log::{LogError, Reader};
+use crate::time::Timestamp;
+
+/// How much is checked.
+#[derive(Debug, Clone, Default)]
+pub struct VerifyOptions {
+    /// Recompute everything inside of sealed segments as well, not only the digest of the file.
+    pub deep: bool,
+    /// Recompute the keys of duplicates too; made-up ones would not pass.
+    pub keys: bool,
+    /// Leave the files of segments out whose last event arrived before this. Manifests are always checked.
+    pub since: Option<Timestamp>,
+    /// Who must have signed everything; else the key in `DIR/key.pub`.
+    pub key: Option<PublicKey>,
+    /// Checkpoints that were kept elsewhere.
+    pub checkpoints: Vec<Checkpoint>,
+}
+
+/// A log that is what was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Verified {
+    /// How many entries the log has.
+    pub entries: u64,
+    /// The chain after the last of them: equal for equal logs.
+    pub head: [u8; 32],
+    /// How many sealed segments there are, and how many of them were left out.
+    pub segments: u64,
+    /// Those that were left out.
+    pub skipped: u64,
+    /// How many entries are in the hot end.
+    pub hot: u64,
+    /// How many checkpoints were compared.
+    pub checkpoints: u64,
+    /// How many bytes of files were read.
+    pub bytes: u64,
+}
+
+impl Reader {
+    /// Recomputes the chain from the first entry, and all that is derived from entries. [`LogError::Corrupt`] names
+    /// the positions of the first thing that was changed, or of the gap where something is missing.
+    pub fn verify(&mut self) -> Result<Verified, LogError> {
+        self.verify_with(&VerifyOptions { deep: true, ..VerifyOptions::default() })
+    }
+
+    /// Checks the log as far as asked. [`LogError::Corrupt`] names positions, [`LogError::Broken`] a file.
+    pub fn verify_with(&mut self, options: &VerifyOptions) -> Result<Verified, LogError> {
+        super::run::verify(self, options)
+    }
+}

@@ -1,0 +1,107 @@
+//! The inside of a sealed segment: everything that can be recomputed from its entries.
+
+use bytes::Bytes;
+
+use super::hot::Found;
+use super::terms::{check_index, dedupe_key};
+use crate::event::{Catalogue, Entry};
+use crate::index;
+use crate::log::LogError;
+use crate::log::decoder::Decoder;
+use crate::log::recent::cut;
+use crate::log::row::{Row, Rows};
+use crate::log::segment::{Manifest, Segment, StoredBlock, encode_times};
+use crate::time::Timestamp;
+
+/// What is gathered on the way through the blocks.
+struct Walk {
+    manifest: Manifest,
+    decoder: Decoder,
+    catalogue: Catalogue,
+    index: index::Builder,
+    keys: Option<Vec<u64>>,
+    found: Found,
+    next: u64,
+}
+
+/// Recomputes the chain, the columns, the keys and the index. [`LogError::Corrupt`] names the first block that is not
+/// what was written.
+pub(super) fn check(segment: &mut Segment, manifest: &Manifest, with_keys: bool) -> Result<(), LogError> {
+    let mut walk = Walk {
+        manifest: manifest.clone(),
+        decoder: Decoder::default(),
+        catalogue: Catalogue::built_in(),
+        index: index::Builder::default(),
+        keys: with_keys.then(Vec::new),
+        found: Found::new(manifest.head_before.0),
+        next: manifest.first,
+    };
+    while walk.next <= manifest.last {
+        let block = segment.block_with(walk.next)?;
+        let plain = segment.plain(&block)?;
+        walk.block(&block, plain.into())?;
+    }
+    let (first, last) = (manifest.first, manifest.last);
+    let corrupt = |reason: &str| LogError::Corrupt { first, last, reason: reason.to_owned() };
+    if walk.found.head != manifest.head_after.0 {
+        return Err(corrupt("the chain of hashes does not end as was signed"));
+    }
+    if walk.found.events != manifest.events {
+        return Err(corrupt("it has another number of events than was signed"));
+    }
+    let stored = segment.keys()?;
+    if let Some(mut keys) = walk.keys {
+        keys.sort_unstable();
+        if keys != stored {
+            return Err(corrupt("the keys of duplicates are not those of its events"));
+        }
+    } else if stored.len() as u64 != manifest.events || !stored.is_sorted() {
+        return Err(corrupt("the keys of duplicates are not what was written"));
+    }
+    check_index(segment, walk.index)
+}
+
+impl Walk {
+    fn block(&mut self, block: &StoredBlock, plain: Bytes) -> Result<(), LogError> {
+        let (first, last) = block.positions;
+        let corrupt = |reason: &str| LogError::Corrupt { first, last, reason: reason.to_owned() };
+        if first != self.next {
+            return Err(LogError::Corrupt {
+                first: self.next,
+                last: first - 1,
+                reason: "they are missing".to_owned(),
+            });
+        }
+        let mut own = Found::new(self.found.head);
+        let mut times = Vec::new();
+        for row in Rows::new(&plain, (first, last)) {
+            let (position, row, encoded) = row?;
+            own.add(&row, encoded);
+            times.push(match row {
+                Row::Event { time, .. } => Some(Timestamp(time)),
+                Row::Tick { .. } | Row::Deleted { .. } => None,
+            });
+            self.event(position, &row, &plain);
+        }
+        self.next = last + 1;
+        self.found.head = own.head;
+        self.found.events += own.events;
+        if own.head != block.head {
+            return Err(corrupt("the chain of hashes does not hold: it was changed after it was written"));
+        }
+        let columns = (block.times, block.received_max, block.kinds);
+        if (own.times, own.received_max, own.kinds) != columns || encode_times(&times) != block.event_times {
+            return Err(corrupt("what the table says of these entries is not what was written"));
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, position: u64, row: &Row<'_>, plain: &Bytes) {
+        let Some(Entry::Event(event)) = self.decoder.entry(position, row, plain) else { return };
+        let number = u32::try_from(position - self.manifest.first).unwrap_or(u32::MAX);
+        self.index.add(number, &event, &self.catalogue);
+        if let Some(keys) = &mut self.keys {
+            keys.push(cut(dedupe_key(&event)));
+        }
+    }
+}

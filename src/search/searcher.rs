@@ -1,0 +1,123 @@
+//! What searches a log, and how it looks at events.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::SearchError;
+use super::parts::{Bounds, Parts};
+use super::unsealed::Unsealed;
+use crate::event::{Catalogue, Event, Position, canonical};
+use crate::index::{Answer, evaluate};
+use crate::log::{Reader, TimeRange};
+use crate::query::{Query, Sieve};
+use crate::time::{Span, Timestamp};
+
+/// How many events one call looks at before it gives back what it has; about ten seconds' work.
+const LOOKS_MAX: u64 = 2_000_000;
+
+/// Searches a log. One per thread; reads while a daemon writes.
+#[derive(Debug)]
+pub struct Searcher<P = Unsealed> {
+    pub(super) parts: P,
+    pub(super) catalogue: Arc<Catalogue>,
+    /// How many events a call may look at.
+    pub(super) looks_max: u64,
+}
+
+impl Searcher {
+    /// Of the log in a data folder.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchError::Log`] where there is no log that can be read.
+    pub fn open(dir: &Path, catalogue: impl Into<Arc<Catalogue>>) -> Result<Self, SearchError> {
+        Ok(Self::new(Unsealed::new(Reader::open(dir)?), catalogue))
+    }
+}
+
+impl<P: Parts> Searcher<P> {
+    /// Of these parts; events are shown with this catalogue.
+    pub fn new(parts: P, catalogue: impl Into<Arc<Catalogue>>) -> Self {
+        Self { parts, catalogue: catalogue.into(), looks_max: LOOKS_MAX }
+    }
+
+    /// The same with another limit to how many events one call looks at.
+    #[must_use]
+    pub fn with_looks(self, looks_max: u64) -> Self {
+        Self { looks_max: looks_max.max(1), ..self }
+    }
+
+    /// The canonical form that is shown.
+    pub fn show(&self, event: &Event) -> Map<String, Value> {
+        canonical(event, &self.catalogue)
+    }
+
+    /// The event at a position.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchError::Log`].
+    pub fn get(&mut self, position: Position) -> Result<Option<Event>, SearchError> {
+        Ok(self.parts.get(position)?)
+    }
+
+    /// The time of the event that came last; none while there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchError::Log`].
+    pub fn newest(&mut self) -> Result<Option<Timestamp>, SearchError> {
+        let page = self.page(&Query::all_of(&[]), None, (1, super::Order::NewestFirst))?;
+        Ok(page.events.first().map(|found| found.event.time))
+    }
+
+    /// The segments that may have events of these times.
+    pub(super) fn segments(&mut self, query: &Query) -> Result<Vec<Bounds>, SearchError> {
+        let (from, to) = query.time_range();
+        let mut segments = self.parts.segments()?;
+        segments.retain(|segment| segment.from <= to && from <= segment.to);
+        Ok(segments)
+    }
+
+    /// Which events of a segment a query finds, as far as its index tells.
+    pub(super) fn ask(&mut self, query: &Query, first: Position) -> Result<Answer, SearchError> {
+        let segment = self.parts.segment(first)?;
+        evaluate(query, segment, &self.catalogue).map_err(SearchError::of_segment(first))
+    }
+}
+
+/// Looks at events, and counts how many it looked at.
+pub(super) struct Look<'a> {
+    query: &'a Query,
+    sieve: Sieve<'a>,
+    catalogue: &'a Catalogue,
+    pub(super) left: u64,
+}
+
+impl<'a> Look<'a> {
+    pub(super) fn new(query: &'a Query, catalogue: &'a Catalogue, looks_max: u64) -> Self {
+        Self { query, sieve: query.sieve(), catalogue, left: looks_max }
+    }
+
+    pub(super) const fn is_spent(&self) -> bool {
+        self.left == 0
+    }
+
+    /// The event as it is shown, if the query finds it.
+    pub(super) fn at(&mut self, event: &Event) -> Option<Map<String, Value>> {
+        self.left = self.left.saturating_sub(1);
+        if self.sieve.rules_out(event) {
+            return None;
+        }
+        let shown = canonical(event, self.catalogue);
+        self.query.finds(&shown, self.catalogue.enrichment()).then_some(shown)
+    }
+}
+
+/// The query's times are both included, the reader's last one is not.
+pub(super) fn range(query: &Query) -> TimeRange {
+    let (from, to) = query.time_range();
+    TimeRange { from, to: to.plus(Span::millis(1)) }
+}
