@@ -71,8 +71,8 @@ impl Import {
     }
 }
 
-/// Says what is wrong with a name that events are to be imported under. No source's of the past among them: which
-/// events are such is not for callers to say twice.
+/// Says what is wrong with a name that events are to be imported under. It has no `/`: what is before one is not for
+/// callers to say.
 pub fn check_import_name(name: &str) -> Result<(), &'static str> {
     let is_ok = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
     if name.is_empty() || name.len() > NAME_MAX || !name.chars().all(is_ok) {
