@@ -36,6 +36,8 @@ pub struct Control {
     /// The administrator's token of the configuration, if there is one.
     pub administrators: Option<Tokens>,
     pub(super) intakes: BTreeMap<String, Intake>,
+    /// Through which the past is imported.
+    pub(super) door: Context,
     pub(super) pace: Pace,
 }
 
@@ -68,7 +70,8 @@ impl Control {
         let ControlParts { store, events, rules, wake, guard } = parts.clone();
         let intakes = sources.iter().map(intake).collect();
         let (clock, pace) = (context.clock.clone(), ApiConfig::pace(rate));
-        Self { store, events, rules, health, wake, guard, clock, administrators, intakes, pace }
+        let door = context.clone();
+        Self { store, events, rules, health, wake, guard, clock, administrators, intakes, door, pace }
     }
 
     /// Asks the store, on a thread that may wait for the disk.

@@ -10,6 +10,7 @@ use utoipa::{PartialSchema as _, ToSchema as _};
 
 use super::counts::Per;
 use super::events::First;
+use super::import::Form;
 use super::problem::{Fault, PROBLEM_JSON, ProblemBody};
 use super::routes::registry;
 use crate::store::Role;
@@ -24,7 +25,7 @@ Watchfire's alerts, events, rules and deliveries. `watchfire token add` makes a 
 * Every answer to a GET has an `ETag`; with `If-None-Match` it is 304 while nothing has changed.
 * A token may call 50 times a second, 200 times at once (`api.rate`); beyond that, and after ten wrong tokens from one \
 address, the answer is 429 with `Retry-After`.
-* Times are RFC 3339 in UTC. Bodies have at most 64 KiB.
+* Times are RFC 3339 in UTC. Bodies have at most 64 KiB, but those of an import.
 * Keys may be added to answers; none is renamed or removed within `/api/v1`.";
 
 const SCHEME: &str = "token";
@@ -45,6 +46,7 @@ pub(super) fn blank() -> OpenApi {
     // Only parameters have these, whose schemas are not gathered.
     components.schemas.insert(First::name().into_owned(), First::schema());
     components.schemas.insert(Per::name().into_owned(), Per::schema());
+    components.schemas.insert(Form::name().into_owned(), Form::schema());
     let license = LicenseBuilder::new().name("MIT OR Apache-2.0").identifier(Some("MIT OR Apache-2.0"));
     let info = InfoBuilder::new()
         .title("Watchfire")
@@ -65,6 +67,7 @@ pub(super) fn complete(operation: &mut Operation, role: Role, is_get: bool) {
         .flatten()
         .any(|parameter| matches!(parameter.parameter_in, ParameterIn::Path));
     let responses = &mut operation.responses.responses;
+    let reads_by_itself = responses.contains_key("413");
     for (status, response) in responses.iter_mut() {
         if let RefOr::T(response) = response
             && status.starts_with('2')
@@ -86,7 +89,8 @@ pub(super) fn complete(operation: &mut Operation, role: Role, is_get: bool) {
     if has_place {
         add(404, "There is no such thing");
     }
-    if operation.request_body.is_some() {
+    // Whoever describes this by itself reads its body by itself.
+    if operation.request_body.is_some() && !reads_by_itself {
         add(408, "The body did not arrive within 10 seconds");
         add(413, "The body is larger than 64 KiB");
         add(415, "The body is not `application/json`");

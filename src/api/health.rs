@@ -1,5 +1,6 @@
 //! Is the process alive, and can it do its work?
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -12,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::control::Control;
 use crate::event::Position;
-use crate::source::{Sink, json};
+use crate::source::{Board, PollReport, Sink, json};
 
 /// What detection is doing. Told by the daemon.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -46,6 +47,8 @@ pub struct Health {
     pub sink: Sink,
     /// What detection is doing.
     pub detection: watch::Receiver<Detection>,
+    /// How the APIs that are asked for events are doing. Trouble there makes nothing unready: it is only shown.
+    pub polls: Board,
 }
 
 /// How the daemon is.
@@ -60,6 +63,9 @@ pub(super) struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     lag: Option<u64>,
+    /// By the source's name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    polls: BTreeMap<String, PollReport>,
 }
 
 /// How the log is.
@@ -88,7 +94,8 @@ impl Health {
             Detection::Starting | Detection::Stopped { .. } => None,
         };
         let ready = error.is_none() && matches!(detection, Detection::Running { .. });
-        Report { ready, log: LogReport { writable: error.is_none(), position: last, error }, detection, lag }
+        let log = LogReport { writable: error.is_none(), position: last, error };
+        Report { ready, log, detection, lag, polls: self.polls.reports() }
     }
 }
 

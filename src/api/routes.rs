@@ -23,7 +23,7 @@ use super::document::{blank, complete};
 use super::finish::{finish, is_api};
 use super::problem::Problem;
 use super::record::record;
-use super::{alerts, audit, counts, events, health, ledger, outbox, rejected, rules, tokens, trace};
+use super::{alerts, audit, counts, events, health, import, ledger, outbox, rejected, rules, tokens, trace};
 use crate::source::not_found;
 use crate::store::Role::{self, Admin, Analyst, Responder, Viewer};
 
@@ -51,6 +51,7 @@ pub(super) fn registry() -> OpenApiRouter<Arc<Control>> {
         .routes(at(Analyst, routes!(rejected::list)))
         .routes(at(Analyst, routes!(rejected::show)))
         .routes(at(Responder, routes!(rejected::replay)))
+        .routes(at(Admin, routes!(import::import)))
         .routes(at(Admin, routes!(tokens::list, tokens::add)))
         .routes(at(Admin, routes!(tokens::show, tokens::revoke)))
         .routes(at(Admin, routes!(audit::list)))

@@ -95,7 +95,8 @@ impl Setup {
             guard: Arc::new(Guard::default()),
         };
         // The tests of readiness make this one fail.
-        let health = Health { sink: memory_sink.clone(), detection: detection_in };
+        let polls = fixture.context.metrics.polls().clone();
+        let health = Health { sink: memory_sink.clone(), detection: detection_in, polls };
         let access = (configured.then(|| tokens(CONFIGURED)), rate);
         let control = Control::new(&parts, health.clone(), access, (&sources, &fixture.context));
         let router = Self::route(&sources, &mut fixture, health, control);

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::{
-    alerts, audit, backtest, backup, check, completions, demo, draft, explain, export, generate, ledger,
-    openapi, outbox, reference, rejected, say, schema, search, serve, test, token, trace, verify,
+    alerts, audit, backtest, backup, check, completions, demo, draft, explain, export, gaps, generate,
+    import, ledger, openapi, outbox, reference, rejected, say, schema, search, serve, test, token, trace,
+    verify,
 };
 
 /// Watches the audit events of a software forge, finds what is out of order, tells people and blocks the account.
@@ -39,6 +40,8 @@ enum Command {
     Draft(draft::DraftArgs),
     /// Show why rules fire for an event, or why not
     Explain(explain::ExplainArgs),
+    /// Load exports and logs of the past into the log
+    Import(import::ImportArgs),
     /// Find events in the daemon's log
     Search(search::SearchArgs),
     /// Show what happened around one event
@@ -55,6 +58,8 @@ enum Command {
     Rejected(rejected::RejectedArgs),
     /// Show what rules could not judge, and why
     Ledger(ledger::LedgerArgs),
+    /// Show when events could have been missed, or have a time fetched again
+    Gaps(gaps::GapsArgs),
     /// Check that the log still is what was written
     Verify(verify::VerifyArgs),
     /// Copy everything the daemon knows, while it runs
@@ -94,6 +99,7 @@ pub fn main() -> ExitCode {
         Command::Backtest(args) => backtest::run(args),
         Command::Draft(args) => draft::run(args),
         Command::Explain(args) => explain::run(args),
+        Command::Import(args) => import::run(args),
         Command::Search(args) => search::run(args),
         Command::Trace(args) => trace::run(args),
         Command::Export(args) => export::run(args),
@@ -102,6 +108,7 @@ pub fn main() -> ExitCode {
         Command::Outbox(args) => outbox::run(args),
         Command::Rejected(args) => rejected::run(args),
         Command::Ledger(args) => ledger::run(args),
+        Command::Gaps(args) => gaps::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Backup(args) => backup::run(args),
         Command::Restore(args) => backup::restore(args),

@@ -119,7 +119,9 @@ impl JudgeArgs {
             ..given
         });
         let limits = config.as_ref().map_or(base, |config| config.limits.detection(lateness));
-        Ok(Basis { config, limits: Limits { lateness, ..limits }, book })
+        // What is asked here is what rules would find: also in what was imported without alerts.
+        let limits = Limits { lateness, judges_past: true, ..limits };
+        Ok(Basis { config, limits, book })
     }
 }
 
@@ -253,7 +255,7 @@ limits: {state: 64MiB, state_per_rule: 8MiB}
         assert_eq!(given.book.rules, [PathBuf::from("r.yml")]);
         assert_eq!(given.book.lists, Some("elsewhere".into()));
         let bare = settle(&[], &["r.yml".into()]);
-        assert_eq!(bare.limits, Limits::default());
+        assert_eq!(bare.limits, Limits { judges_past: true, ..Limits::default() });
         assert!(bare.config.is_none());
     }
 }

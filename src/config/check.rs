@@ -106,6 +106,7 @@ pub(super) fn meaning(document: &Document, tree: &Node, findings: &mut Findings<
         unique(sources, key, "source", findings);
     }
     one_stdin(sources, findings);
+    fills(document, sources, findings);
     unique(section("forward"), "name", "forwarder", findings);
     routes(document, section("routes"), findings);
     let limits = section("limits");
@@ -139,6 +140,18 @@ fn unique(list: &Node, key: &str, what: &str, findings: &mut Findings<'_>) {
             let help = format!("the first one is on line {}", earlier.place.line);
             findings.add("duplicate", Some(node.place), message, Some(help));
         }
+    }
+}
+
+/// What is filled must be there, and be posted to: other sources read on where they left off.
+fn fills(document: &Document, sources: &Node, findings: &mut Findings<'_>) {
+    let posted = document.sources.iter().filter(|source| source.kind.is_http());
+    let known: Vec<&str> = posted.map(|source| source.name.as_str()).collect();
+    for node in sources.items().iter().filter_map(|source| source.get("fills")).flat_map(Node::items) {
+        let Some(name) = node.text().filter(|name| !known.contains(name)) else { continue };
+        let help = suggest::help(name, "sources that are posted to", &known);
+        let message = format!("there is no source `{name}` that is posted to");
+        findings.add("unknown-source", Some(node.place), message, Some(help));
     }
 }
 

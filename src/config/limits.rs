@@ -124,6 +124,7 @@ impl Limits {
             lateness,
             state_bytes_max: self.state.in_memory(),
             rule_bytes_max: self.state_per_rule.in_memory(),
+            judges_past: false,
         }
     }
 

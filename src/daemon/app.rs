@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use super::detection::{Context as DetectionContext, Detection, DetectionError, Input};
 use super::forwarding::ConditionError;
 use super::foundation::{Foundation, Shared};
+use super::gaps;
 use super::plan::Plan;
 use super::reload::{Reloader, status, tell, watch_files};
 use super::rulebook::{Rulebook, RulebookConfig};
@@ -88,6 +89,7 @@ pub struct App {
     address: SocketAddr,
     config_path: PathBuf,
     env: Environ,
+    clock: Clock,
     log: Log,
     sealer: Sealer,
     store: Store,
@@ -109,8 +111,10 @@ impl App {
         let Options { config_path, clock, env, listener } = options;
         // A second installation fails, and the first is as good.
         drop(rustls::crypto::ring::default_provider().install_default());
+        let is_held = listener.is_some();
         let (listener, address) = listen(listener, config.listen).await?;
         let mut base = Foundation::open(&config, clock)?;
+        base.note_gap(&config, is_held);
         let build = BuildContext { env: &*env, base: &config.base };
         let actions = Arc::new(ActionSet::build(&config.actions, &build)?);
         let mut rulebook = Rulebook::new(rulebook_config(&config), Arc::clone(&base.catalogue));
@@ -145,6 +149,7 @@ impl App {
             address,
             config_path,
             env,
+            clock: base.clock,
             log: base.log,
             sealer: base.sealer,
             store: base.store,
@@ -209,6 +214,7 @@ impl App {
         let sealer = self.sealer;
         // It has told of a panic itself.
         drop(tokio::task::spawn_blocking(move || sealer.stop()).await);
+        gaps::note_stop(&self.store, self.clock.now()).await;
         self.log.close().await;
         drop(self.detection.send(Input::Stop));
         let thread = self.detection_thread.take();

@@ -8,11 +8,11 @@ use tokio::sync::{Notify, watch};
 
 use super::app::StartError;
 use super::detection::Context as DetectionContext;
+use super::gaps;
 use super::metrics::DetectionMetrics;
 use super::plan::Plan;
 use crate::api::{
-    Api, Control, ControlParts, Detection as Stage, Guard, Health, Events, RulesStatus, ServerMetrics,
-    router,
+    Api, Control, ControlParts, Detection as Stage, Events, Guard, Health, RulesStatus, ServerMetrics, router,
 };
 use crate::clock::Clock;
 use crate::config::Config;
@@ -68,6 +68,14 @@ impl Foundation {
         })
     }
 
+    /// Keeps the gap since the daemon was last there. Without that it starts as well.
+    pub(super) fn note_gap(&self, config: &Config, is_held: bool) {
+        let noted = gaps::note_gap((&self.store, &self.log), &config.sources, self.clock.now(), is_held);
+        if let Err(error) = noted {
+            tracing::error!(%error, "the gap since the last stop could not be noted");
+        }
+    }
+
     /// What the detection thread needs, and where it will tell how far it is.
     pub(super) fn detection_context(
         &self,
@@ -120,7 +128,11 @@ pub(super) struct Shared {
 impl Shared {
     /// The paths of a configuration.
     pub(super) fn router(&self, config: &Config) -> axum::Router {
-        let health = Health { sink: self.context.sink.clone(), detection: self.stage.clone() };
+        let health = Health {
+            sink: self.context.sink.clone(),
+            detection: self.stage.clone(),
+            polls: self.context.metrics.polls().clone(),
+        };
         let access = (config.administrators.clone(), config.api_rate);
         let sources = (config.sources.as_slice(), &self.context);
         router(Api {

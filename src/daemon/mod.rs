@@ -7,6 +7,7 @@ mod app;
 mod detection;
 mod forwarding;
 mod foundation;
+mod gaps;
 mod geo_files;
 mod matching;
 mod metrics;

@@ -12,6 +12,7 @@ use super::app::StartError;
 use super::detection::Input;
 use super::forwarding::{ForwardMetrics, filter};
 use super::foundation::Foundation;
+use super::gaps::{self, GapMetrics};
 use super::outbox_metrics::OutboxMetrics;
 use crate::action::ActionSet;
 use crate::api;
@@ -77,6 +78,7 @@ pub(super) fn start_output(
     }
     base.registry.register_collector(Box::new(ForwardMetrics(statuses)));
     base.registry.register_collector(Box::new(OutboxMetrics(base.store.clone())));
+    base.registry.register_collector(Box::new(GapMetrics(base.store.clone())));
     Ok(output)
 }
 
@@ -103,6 +105,7 @@ pub(super) fn start_intake(
             }
         });
     }
+    intake.spawn(gaps::beat(base.store.clone(), base.clock.clone(), intake.stop.clone()));
     intake.spawn(tell_of_growth(base.log.watch(), detection.clone(), intake.stop.clone()));
     intake.spawn(tick(base.clock.clone(), detection.clone(), intake.stop.clone()));
     intake

@@ -93,6 +93,52 @@ fn stream_only_events_are_known_by_their_content() {
     assert_ne!(key(&event("10", 7, "project_created")), key(&event("11", 7, "project_created")));
 }
 
+/// The same three deeds as GitLab streams them, as its REST API has them, as its log has them, as its export has them.
+const FORMS: [[&str; 4]; 3] = [
+    [
+        r#"{"id":"1","author_id":1,"entity_id":6,"entity_type":"Project","details":{"event_name":"project_archived","author_name":"Administrator","author_class":"User","target_id":6,"target_type":"Project","target_details":"flightjs/flight","custom_message":"Project archived","ip_address":"127.0.0.1","entity_path":"flightjs/flight"},"ip_address":"127.0.0.1","author_name":"Administrator","entity_path":"flightjs/flight","target_details":"flightjs/flight","created_at":"2019-08-30T07:00:41.885Z","target_type":"Project","target_id":6,"event_type":"project_archived"}"#,
+        r#"{"id":1,"author_id":1,"entity_id":6,"entity_type":"Project","details":{"custom_message":"Project archived","author_name":"Administrator","author_email":"admin@example.com","target_id":"flightjs/flight","target_type":"Project","target_details":"flightjs/flight","ip_address":"127.0.0.1","entity_path":"flightjs/flight"},"created_at":"2019-08-30T07:00:41.885Z"}"#,
+        r#"{"severity":"INFO","time":"2019-08-30T07:00:41.921Z","correlation_id":"01J","id":1,"author_id":1,"entity_id":6,"entity_type":"Project","created_at":"2019-08-30T07:00:41.885Z","details":{"custom_message":"Project archived"},"custom_message":"Project archived","author_name":"Administrator","target_id":6,"target_type":"Project","target_details":"flightjs/flight","entity_path":"flightjs/flight"}"#,
+        r#"{"ID":"1","Author ID":"1","Author Name":"Administrator","Entity ID":"6","Entity Type":"Project","Entity Path":"flightjs/flight","Target ID":"6","Target Type":"Project","Target Details":"flightjs/flight","Action":"Project archived","IP Address":"127.0.0.1","Created At (UTC)":"2019-08-30T07:00:41Z"}"#,
+    ],
+    [
+        r#"{"id":"3","author_id":51,"entity_id":51,"entity_type":"User","details":{"change":"email address"},"created_at":"2019-08-22T16:34:25.639Z","target_type":"User","target_id":51,"event_type":"user_email_address_updated"}"#,
+        r#"{"id":3,"author_id":51,"entity_id":51,"entity_type":"User","details":{"change":"email address","from":"hello@flightjs.com","to":"maintainer@flightjs.com","author_name":"Andreas","target_id":51,"target_type":"User","ip_address":null,"event_name":"user_email_address_updated"},"created_at":"2019-08-22T16:34:25.639Z"}"#,
+        r#"{"severity":"INFO","time":"2019-08-22T16:34:25.700Z","id":3,"author_id":51,"entity_id":51,"entity_type":"User","change":"email address","created_at":"2019-08-22T16:34:25.639Z","event_name":"user_email_address_updated"}"#,
+        r#"{"ID":"3","Author ID":"51","Author Name":"Andreas","Author Email":"","Entity ID":"51","Entity Type":"User","Created At (UTC)":"2019-08-22T16:34:25Z"}"#,
+    ],
+    [
+        r#"{"id":4,"author_id":-2,"entity_id":1,"entity_type":"Gitlab::Audit::InstanceScope","details":{},"created_at":"2023-08-01T11:29:44.764Z","target_id":32,"event_type":"audit_events_streaming_instance_headers_create"}"#,
+        r#"{"id":4,"author_id":-2,"entity_id":1,"entity_type":"Gitlab::Audit::InstanceScope","details":{"target_id":32},"created_at":"2023-08-01T13:29:44.764+02:00"}"#,
+        r#"{"time":"2023-08-01T11:29:45.001Z","id":4,"author_id":-2,"entity_id":1,"created_at":"2023-08-01T11:29:44.764Z"}"#,
+        r#"{"ID":"4","Author ID":"-2","Entity ID":"1","Created At (UTC)":"2023-08-01T11:29:44Z"}"#,
+    ],
+];
+
+#[test]
+fn one_event_has_one_key_however_gitlab_writes_it() {
+    let keys: Vec<u128> = FORMS.iter().map(|[streamed, ..]| key(streamed)).collect();
+    for (forms, expected) in FORMS.iter().zip(&keys) {
+        for form in forms {
+            assert_eq!(key(form), *expected, "{form}");
+        }
+    }
+    assert!(keys[0] != keys[1] && keys[1] != keys[2]);
+}
+
+#[test]
+fn github_events_are_known_by_their_document() {
+    let key = |body: &str| {
+        let raw = Bytes::copy_from_slice(body.as_bytes());
+        decode(Format::Github, &Arc::from("s"), raw, None, NOW).unwrap().dedupe
+    };
+    let streamed = r#"{"@timestamp":1605719148837,"_document_id":"LwW2vpJZCDS","action":"repo.destroy","actor":"monalisa","actor_id":7,"created_at":1605719148837,"repo_id":"9"}"#;
+    let exported = r#"{"_document_id":"LwW2vpJZCDS","action":"repo.destroy","actor":"monalisa","created_at":1605719148837}"#;
+    let other = r#"{"_document_id":"LwW2vpJZCDT","action":"repo.destroy","actor":"monalisa","created_at":1605719148837}"#;
+    assert_eq!(key(streamed), key(exported));
+    assert_ne!(key(streamed), key(other));
+}
+
 #[test]
 fn without_id_and_time_nothing_is_a_duplicate() {
     let at = |now| {

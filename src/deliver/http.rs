@@ -6,7 +6,7 @@ use std::sync::Once;
 use std::time::UNIX_EPOCH;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LINK, RETRY_AFTER};
 use reqwest::redirect::Policy;
 
 use crate::time::{Span, Timestamp};
@@ -67,6 +67,10 @@ pub struct Answer {
     pub is_whole: bool,
     /// How long the receiver asks us to wait: `Retry-After`, or GitLab's `RateLimit-Reset`.
     pub after: Option<Span>,
+    /// How many more requests are allowed until then (`RateLimit-Remaining`).
+    pub remaining: Option<u64>,
+    /// The URL that a `Link` header calls the next page.
+    pub next: Option<String>,
     /// The receiver and the request, for errors.
     place: String,
     /// The beginning of the body on one line, without secrets.
@@ -129,9 +133,10 @@ impl Http {
         })?;
         let status = response.status().as_u16();
         let after = asked_to_wait(response.headers(), now);
+        let (remaining, next) = (remaining(response.headers()), next_page(response.headers()));
         let (body, is_whole) = read_bounded(response).await;
         let quote = redact(&one_line(&String::from_utf8_lossy(&body), QUOTE_CHARS_MAX), &secrets);
-        Ok(Answer { status, body, is_whole, after, place, quote })
+        Ok(Answer { status, body, is_whole, after, remaining, next, place, quote })
     }
 
     /// The configured secrets and what of the URL may hold one: servers like to quote the path they do not know.
@@ -300,6 +305,32 @@ fn asked_to_wait(headers: &HeaderMap, now: Timestamp) -> Option<Span> {
     }
     let reset = text("ratelimit-reset")?.parse::<i64>().ok()?;
     Some(until(reset.saturating_mul(1000)))
+}
+
+fn remaining(headers: &HeaderMap) -> Option<u64> {
+    headers.get("ratelimit-remaining")?.to_str().ok()?.trim().parse().ok()
+}
+
+/// The target of the first link whose relation is `next` (RFC 8288).
+fn next_page(headers: &HeaderMap) -> Option<String> {
+    let values = headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok());
+    values.filter_map(next_link).next().map(str::to_owned)
+}
+
+fn next_link(value: &str) -> Option<&str> {
+    let mut rest = value;
+    loop {
+        // A target may hold commas, so links are told apart by their brackets.
+        let (target, tail) = rest.split_once('<')?.1.split_once('>')?;
+        let parameters = tail.split_once('<').map_or(tail, |(parameters, _)| parameters);
+        let is_next = parameters.split([';', ',']).any(|parameter| {
+            matches!(parameter.trim().to_ascii_lowercase().as_str(), "rel=next" | "rel=\"next\"")
+        });
+        if is_next {
+            return Some(target);
+        }
+        rest = tail;
+    }
 }
 
 async fn read_bounded(mut response: reqwest::Response) -> (Bytes, bool) {

@@ -21,6 +21,7 @@ mod generate;
 mod schedule;
 // The scenery: stand-ins on the loopback address.
 mod serving;
+mod audit_api;
 mod gitlab_api;
 mod hook_sink;
 mod mail_text;
@@ -36,6 +37,7 @@ mod watcher;
 mod run;
 
 pub use attacks::Planted;
+pub use audit_api::{AuditApi, AuditFault, Holder};
 pub use error::DemoError;
 pub use generate::{FIRST_WEEK, generate};
 pub use gitlab_api::{ApiCall, Fault, GitlabApi};

@@ -7,7 +7,7 @@ use super::judge::Engine;
 use super::ruleset::Unit;
 use crate::alert::{Alert, AlertId, Finding};
 use crate::detect::{Completion, Episode, Episodes, Hit, Merge};
-use crate::event::Position;
+use crate::event::{Position, is_past};
 use crate::script::EventValue;
 use crate::time::{Span, Timestamp};
 
@@ -20,8 +20,11 @@ pub(super) struct Place<'a> {
 }
 
 impl Engine {
-    /// From a completion to a finding and its alert.
+    /// From a completion to a finding and its alert. What an imported past completes was learnt from, and is no news.
     pub(super) fn conclude(&mut self, place: &Place<'_>, completion: Completion, effects: &mut Effects) {
+        if is_past(place.source) && !self.limits.judges_past {
+            return;
+        }
         let unit = place.unit;
         let key: &str = completion.key.as_deref().unwrap_or_else(|| unit.own_key(place.key));
         let place = Place { key, ..*place };

@@ -25,6 +25,8 @@ pub struct Limits {
     /// How many bytes one rule's keys may take, however much is free: a rule with an unwise key does not drive out
     /// what the others remember.
     pub rule_bytes_max: usize,
+    /// Whether events of the [past](crate::event::PAST) lead to findings, as a backtest wants it, or only teach.
+    pub judges_past: bool,
 }
 
 impl Limits {
@@ -39,6 +41,11 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { lateness: Span::minutes(5), state_bytes_max: 256 << 20, rule_bytes_max: 128 << 20 }
+        Self {
+            lateness: Span::minutes(5),
+            state_bytes_max: 256 << 20,
+            rule_bytes_max: 128 << 20,
+            judges_past: false,
+        }
     }
 }

@@ -15,6 +15,8 @@ mod meaning;
 mod room;
 mod ruleset;
 #[cfg(test)]
+mod past_tests;
+#[cfg(test)]
 mod script_tests;
 mod slot;
 mod snapshot;

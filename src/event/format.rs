@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
-    /// GitLab streaming payload, REST event or `audit_json.log` line.
+    /// GitLab streaming payload, REST event, `audit_json.log` line, or row of its CSV export.
     Gitlab,
     /// GitHub audit log entry.
     Github,
@@ -32,20 +32,21 @@ const fn map(field: &'static str, paths: &'static [&'static str]) -> Mapping {
 }
 
 // Sources: GitLab doc/user/compliance/audit_event_schema.md, doc/api/audit_events.md (REST puts most fields
-// into `details` and the type into `details.event_name`) and lib/gitlab/audit/auditor.rb (the log file).
+// into `details` and the type into `details.event_name`), lib/gitlab/audit/auditor.rb (the log file) and
+// ee/app/services/audit_events/export_csv_service.rb (the headings of the CSV export).
 const GITLAB: &[Mapping] = &[
-    map("id", &["id"]),
-    map("author_id", &["author_id"]),
-    map("author_name", &["author_name", "details.author_name"]),
-    map("entity_id", &["entity_id"]),
-    map("entity_type", &["entity_type"]),
-    map("entity_path", &["entity_path", "details.entity_path"]),
-    map("target_id", &["target_id", "details.target_id"]),
-    map("target_type", &["target_type", "details.target_type"]),
-    map("target_details", &["target_details", "details.target_details"]),
+    map("id", &["id", "ID"]),
+    map("author_id", &["author_id", "Author ID"]),
+    map("author_name", &["author_name", "details.author_name", "Author Name"]),
+    map("entity_id", &["entity_id", "Entity ID"]),
+    map("entity_type", &["entity_type", "Entity Type"]),
+    map("entity_path", &["entity_path", "details.entity_path", "Entity Path"]),
+    map("target_id", &["target_id", "details.target_id", "Target ID"]),
+    map("target_type", &["target_type", "details.target_type", "Target Type"]),
+    map("target_details", &["target_details", "details.target_details", "Target Details"]),
     map("event_type", &["event_type", "details.event_name", "event_name"]),
-    map("ip_address", &["ip_address", "details.ip_address"]),
-    map("created_at", &["created_at", "time"]),
+    map("ip_address", &["ip_address", "details.ip_address", "IP Address"]),
+    map("created_at", &["created_at", "time", "Created At (UTC)"]),
     map("correlation_id", &["correlation_id", "meta.correlation_id"]),
     map("user_agent", &["user_agent", "details.user_agent", "meta.user_agent"]),
     map("author_class", &["author_class", "details.author_class"]),
@@ -194,7 +195,8 @@ impl Format {
     }
 
     fn told_by(has: impl Fn(&str) -> bool) -> Self {
-        if has("author_id") && (has("entity_type") || has("entity_id")) {
+        let is_exported = has("Author ID") && has("Entity ID");
+        if is_exported || (has("author_id") && (has("entity_type") || has("entity_id"))) {
             Self::Gitlab
         } else if has("actionId") && has("area") {
             Self::AzureDevops
@@ -209,7 +211,7 @@ impl Format {
 }
 
 /// The fields that tell a format.
-const TELLING: [&str; 11] = [
+const TELLING: [&str; 13] = [
     "author_id",
     "entity_type",
     "entity_id",
@@ -221,6 +223,8 @@ const TELLING: [&str; 11] = [
     "action",
     "_document_id",
     "actor",
+    "Author ID",
+    "Entity ID",
 ];
 
 /// Which of the [`TELLING`] keys an object has at its top level, as bits.
@@ -259,6 +263,7 @@ mod tests {
     fn an_event_tells_its_format() {
         for (body, format) in [
             (r#"{"id":1,"author_id":1,"entity_type":"Project"}"#, Format::Gitlab),
+            (r#"{"ID":"1","Author ID":"1","Entity ID":"2"}"#, Format::Gitlab),
             (r#"{"actionId":"Git.Push","area":"Git","id":"1"}"#, Format::AzureDevops),
             (r#"{"auditType":{"action":"Push"},"author":{}}"#, Format::Bitbucket),
             (r#"{"type":{"action":"Push"},"author":{},"affectedObjects":[]}"#, Format::Bitbucket),

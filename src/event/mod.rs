@@ -11,6 +11,7 @@ mod format;
 mod mend;
 mod marks;
 mod number;
+mod past;
 mod plan;
 mod scan;
 mod shape;
@@ -22,6 +23,7 @@ pub use extract::{ExtractError, Extracted, Scalar, Values};
 pub use format::{Format, Mapping};
 pub(crate) use marks::Marks;
 pub use number::{millionths, number};
+pub use past::{PAST, is_past};
 pub use plan::Plan;
 
 use std::sync::Arc;

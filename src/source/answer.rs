@@ -16,7 +16,8 @@ pub struct Refusal {
     pub status: StatusCode,
     /// What the body says.
     pub error: Box<ErrorBody>,
-    header: Option<(HeaderName, &'static str)>,
+    /// A header that goes with the answer.
+    pub header: Option<(HeaderName, &'static str)>,
 }
 
 /// The `error` object of an answer.

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use super::poll::{self, Polled};
 use super::tokens::Tokens;
-use crate::deliver::{Secret, SecretRef};
+use crate::deliver::{Secret, SecretRef, span_or_none};
 use crate::event::Format;
+use crate::time::Span;
 
 /// One entry of `sources`, as written. Which keys it needs depends on `type`; see [`SourceConfig::problems`].
 #[derive(Debug, Clone, Deserialize)]
@@ -29,6 +31,34 @@ pub struct SourceConfig {
     pub file: Option<PathBuf>,
     /// How the events are written; `gitlab` for `type: gitlab`, otherwise recognised event by event when absent.
     pub format: Option<Format>,
+    /// `gitlab_api`: where GitLab is, without `/api/v4`.
+    pub url: Option<String>,
+    /// `gitlab_api`: the groups whose events are fetched, and those of all that is in them.
+    #[serde(default)]
+    pub groups: Vec<poll::Name>,
+    /// `gitlab_api`: the projects whose events are fetched; without both, the whole instance's.
+    #[serde(default)]
+    pub projects: Vec<poll::Name>,
+    /// `gitlab_api`: how often it is asked.
+    #[serde(default, deserialize_with = "span_or_none")]
+    pub every: Option<Span>,
+    /// `gitlab_api`: how far each look reaches back behind the one before.
+    #[serde(default, deserialize_with = "span_or_none")]
+    pub overlap: Option<Span>,
+    /// `gitlab_api`: how far the first look reaches back.
+    #[serde(default, deserialize_with = "span_or_none")]
+    pub since: Option<Span>,
+    /// `gitlab_api`: the sources whose gaps are filled from here.
+    #[serde(default)]
+    pub fills: Vec<String>,
+    /// `gitlab_api`: it only fills gaps.
+    #[serde(default)]
+    pub only_fills: bool,
+    /// `gitlab_api`: a PEM file with further root certificates.
+    pub ca: Option<PathBuf>,
+    /// `gitlab_api`: what one request may take.
+    #[serde(default, deserialize_with = "span_or_none")]
+    pub timeout: Option<Span>,
 }
 
 /// How events arrive.
@@ -43,6 +73,9 @@ pub enum SourceKind {
     File,
     /// Standard input, one JSON object per line.
     Stdin,
+    /// GitLab's REST API, asked again and again.
+    #[serde(rename = "gitlab_api")]
+    GitlabApi,
 }
 
 /// A source as configured and checked, its tokens resolved.
@@ -77,6 +110,8 @@ pub enum Input {
     File(PathBuf),
     /// Standard input.
     Stdin,
+    /// GitLab's REST API.
+    Api(Box<Polled>),
 }
 
 /// What is wrong with an entry.
@@ -102,6 +137,7 @@ impl SourceKind {
             Self::Http => "http",
             Self::File => "file",
             Self::Stdin => "stdin",
+            Self::GitlabApi => "gitlab_api",
         }
     }
 
@@ -122,10 +158,15 @@ impl SourceConfig {
             let message = format!("`{}` cannot name a source", self.name);
             problems.push(Problem::at("name", message, "use lower-case letters, digits, `-` and `_`"));
         }
-        if self.kind.is_http() {
-            self.check_endpoint(&mut problems);
-        } else {
-            self.check_no_endpoint(&mut problems);
+        match self.kind {
+            SourceKind::Gitlab | SourceKind::Http => self.check_endpoint(&mut problems),
+            SourceKind::File | SourceKind::Stdin => self.check_no_endpoint(&mut problems),
+            SourceKind::GitlabApi => poll::check(self, &mut problems),
+        }
+        if self.kind != SourceKind::GitlabApi {
+            let help = "only `type: gitlab_api` asks";
+            let unused = poll::unused(self).map(|key| Problem::unused(self.kind.name(), key, help));
+            problems.extend(unused);
         }
         if self.kind == SourceKind::Gitlab && !matches!(self.format, None | Some(Format::Gitlab)) {
             let message = "a source of type gitlab always has the format gitlab".to_owned();
@@ -186,8 +227,10 @@ impl SourceConfig {
             SourceKind::Http => Input::Http { path: path(), tokens: Tokens::new(secrets) },
             SourceKind::File => Input::File(base.join(self.file.as_deref().unwrap_or(Path::new("")))),
             SourceKind::Stdin => Input::Stdin,
+            SourceKind::GitlabApi => Input::Api(Box::new(Polled::build(self, base, secrets))),
         };
-        let format = if self.kind == SourceKind::Gitlab { Some(Format::Gitlab) } else { self.format };
+        let is_gitlab = matches!(self.kind, SourceKind::Gitlab | SourceKind::GitlabApi);
+        let format = if is_gitlab { Some(Format::Gitlab) } else { self.format };
         Source { name: self.name.as_str().into(), format, input }
     }
 }
@@ -212,16 +255,16 @@ fn path_problem(path: &str) -> Option<Problem> {
 }
 
 impl Problem {
-    fn at(key: &'static str, message: String, help: &str) -> Self {
+    pub(super) fn at(key: &'static str, message: String, help: &str) -> Self {
         Self { key: Some(key), message, help: Some(help.to_owned()) }
     }
 
-    fn missing(kind: &str, key: &'static str, example: &str) -> Self {
+    pub(super) fn missing(kind: &str, key: &'static str, example: &str) -> Self {
         let message = format!("a source of type {kind} needs `{key}`");
         Self { key: None, message, help: Some(format!("add `{key}: {example}`")) }
     }
 
-    fn unused(kind: &str, key: &'static str, help: &str) -> Self {
+    pub(super) fn unused(kind: &str, key: &'static str, help: &str) -> Self {
         Self::at(key, format!("a source of type {kind} has no `{key}`"), help)
     }
 }

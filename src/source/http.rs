@@ -47,7 +47,7 @@ pub fn endpoints(sources: &[Source], context: &Context) -> Vec<Endpoint> {
         let (protocol, path, tokens) = match &source.input {
             Input::Gitlab { path, tokens } => (Protocol::Gitlab, path, tokens),
             Input::Http { path, tokens } => (Protocol::Batch, path, tokens),
-            Input::File(_) | Input::Stdin => return None,
+            Input::File(_) | Input::Stdin | Input::Api(_) => return None,
         };
         Some(Endpoint {
             path: path.clone(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
 
 use super::SourceError;
 use super::body::{BodyLimits, InFlight};
@@ -15,7 +16,7 @@ use crate::decode::{DecodeError, decode};
 use crate::event::Format;
 use crate::log::{AppendError, NewEvent, Receipt, fault};
 use crate::store::NewRejected;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 /// What all sources share.
 #[derive(Debug, Clone)]
@@ -57,12 +58,18 @@ impl Intake {
     /// The way in for `source`.
     #[must_use]
     pub fn new(source: &Source, context: &Context) -> Self {
+        Self::named(Arc::clone(&source.name), source.format, context)
+    }
+
+    /// The way in for events that come under this name, in this format or each in its own.
+    #[must_use]
+    pub fn named(name: Arc<str>, format: Option<Format>, context: &Context) -> Self {
         Self {
-            name: Arc::clone(&source.name),
-            counters: context.metrics.of(&source.name),
+            counters: context.metrics.of(&name),
             sink: context.sink.clone(),
             clock: context.clock.clone(),
-            format: source.format,
+            format,
+            name,
         }
     }
 
@@ -111,6 +118,40 @@ impl Intake {
                 self.counters.rejected(reason, count);
                 Err(error)
             }
+        }
+    }
+
+    /// Appends and counts, for sources that can wait: however long the log takes, nothing is skipped.
+    ///
+    /// # Errors
+    /// When it is told to stop while it waits, or the log is closed.
+    pub async fn append_waiting(
+        &self,
+        events: &[NewEvent],
+        shutdown: &CancellationToken,
+    ) -> Result<Receipt, SourceError> {
+        if events.is_empty() {
+            return Ok(Receipt { stored: 0, duplicates: 0, last: self.sink.position() });
+        }
+        loop {
+            let pause = match self.sink.append(events.to_vec()).await {
+                Ok(receipt) => {
+                    self.counters.appended(receipt.stored, receipt.duplicates, self.clock.now());
+                    return Ok(receipt);
+                }
+                Err(AppendError::Overloaded) => Span::seconds(1),
+                Err(AppendError::Unavailable(_)) => Span::seconds(5),
+                Err(AppendError::Closed) => return Err(SourceError::Closed),
+            };
+            self.pause(pause, shutdown).await?;
+        }
+    }
+
+    /// Waits, unless it is told to stop.
+    pub(super) async fn pause(&self, span: Span, shutdown: &CancellationToken) -> Result<(), SourceError> {
+        tokio::select! {
+            () = shutdown.cancelled() => Err(SourceError::Stopped),
+            () = self.clock.sleep(span) => Ok(()),
         }
     }
 

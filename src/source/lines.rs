@@ -7,7 +7,6 @@ use super::SourceError;
 use super::intake::Intake;
 use super::metrics::Reason;
 use super::split;
-use crate::log::{AppendError, NewEvent};
 use crate::time::Span;
 
 /// How much of a line that is too long is kept among the rejected ones.
@@ -30,7 +29,7 @@ impl Lines<'_> {
                 Err(error) => bad.push((piece.bytes, error.to_string())),
             }
         }
-        self.append(events).await?;
+        self.intake.append_waiting(&events, self.shutdown).await?;
         for (line, reason) in bad {
             self.reject(&line, reason).await?;
         }
@@ -46,41 +45,14 @@ impl Lines<'_> {
         self.reject(kept, reason).await
     }
 
-    async fn append(&self, events: Vec<NewEvent>) -> Result<(), SourceError> {
-        let count = events.len() as u64;
-        if count == 0 {
-            return Ok(());
-        }
-        loop {
-            let pause = match self.intake.sink.append(events.clone()).await {
-                Ok(receipt) => {
-                    let now = self.intake.clock.now();
-                    self.intake.counters.appended(receipt.stored, receipt.duplicates, now);
-                    return Ok(());
-                }
-                Err(AppendError::Overloaded) => Span::seconds(1),
-                Err(AppendError::Unavailable(_)) => Span::seconds(5),
-                Err(AppendError::Closed) => return Err(SourceError::Closed),
-            };
-            self.pause(pause).await?;
-        }
-    }
-
     async fn reject(&self, line: &[u8], reason: String) -> Result<(), SourceError> {
         let source = &self.intake.name;
         tracing::warn!(%source, %reason, "kept a line that cannot be decoded");
         while let Err(error) = self.intake.keep(line, None, reason.clone()).await {
             tracing::error!(%source, %error, "a line that cannot be decoded cannot be kept yet");
-            self.pause(Span::seconds(5)).await?;
+            self.intake.pause(Span::seconds(5), self.shutdown).await?;
         }
         self.intake.counters.rejected(Reason::Undecodable, 1);
         Ok(())
-    }
-
-    async fn pause(&self, span: Span) -> Result<(), SourceError> {
-        tokio::select! {
-            () = self.shutdown.cancelled() => Err(SourceError::Stopped),
-            () = self.intake.clock.sleep(span) => Ok(()),
-        }
     }
 }

@@ -9,6 +9,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use super::poll::Board;
 use crate::time::Timestamp;
 
 /// Why an event that arrived was not stored.
@@ -63,6 +64,7 @@ pub struct SourceMetrics {
     rejected: Family<RejectedLabel, Counter>,
     refused: Family<RefusedLabel, Counter>,
     last: Family<SourceLabel, LastTime>,
+    polls: Board,
 }
 
 impl SourceMetrics {
@@ -79,7 +81,14 @@ impl SourceMetrics {
         registry.register("refused_requests", help, metrics.refused.clone());
         let help = "When the last event arrived, in seconds since 1970";
         registry.register("last_event_timestamp_seconds", help, metrics.last.clone());
+        metrics.polls.register(registry);
         metrics
+    }
+
+    /// How the APIs that are asked are doing.
+    #[must_use]
+    pub const fn polls(&self) -> &Board {
+        &self.polls
     }
 
     /// The counters of one source.

@@ -1,4 +1,4 @@
-//! Where events come from: HTTP endpoints, followed files, standard input.
+//! Where events come from: HTTP endpoints, followed files, standard input, a forge's API, files of the past.
 //!
 //! Every source hands complete events to its [`Intake`], which decodes, appends and counts; an event is answered
 //! (or its file position moved on) only after the log has it on disk.
@@ -9,9 +9,12 @@ mod config;
 mod file;
 mod follow;
 mod http;
+mod import;
 mod intake;
 mod lines;
 mod metrics;
+mod past;
+mod poll;
 mod run;
 mod sink;
 mod split;
@@ -25,15 +28,20 @@ pub use body::{BodyLimits, InFlight};
 pub use config::{Input, Problem, Source, SourceConfig, SourceKind};
 pub use file::FileSource;
 pub use http::{Endpoint, endpoints, not_found};
+pub use import::{Import, Imported, check_import_name, stored_name};
 pub use intake::{Context, Intake};
 pub use metrics::{SourceCounters, SourceMetrics};
+pub use past::{Added, Past};
+pub use poll::{Board, Name, PollReport, PollState, Polled, Poller, Target};
 pub use run::run;
 pub use sink::Sink;
+pub use split::{Bad, Piece, SplitError, split};
 pub use stdin::StdinSource;
 pub use tokens::{Tokens, bearer};
 
 use std::path::PathBuf;
 
+use crate::log::LogError;
 use crate::store::StoreError;
 
 /// Why a source cannot go on.
@@ -42,6 +50,9 @@ pub enum SourceError {
     /// The control store failed.
     #[error("the store failed: {0}")]
     Store(#[from] StoreError),
+    /// What was stored cannot be read.
+    #[error("the event log cannot be read: {0}")]
+    Log(#[from] LogError),
     /// The log takes nothing any more.
     #[error("the event log is closed")]
     Closed,

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::SourceError;
 use crate::event::Position;
-use crate::log::{AppendError, Log, NewEvent, Receipt};
-use crate::store::{NewRejected, Store, StoreError};
+use crate::log::{AppendError, Log, LogError, NewEvent, Reader, Receipt};
+use crate::store::{Gap, GapState, NewRejected, Store, StoreError};
 use crate::time::Timestamp;
 
 /// Takes what the sources bring. Cheap to clone.
@@ -82,12 +82,48 @@ impl Sink {
         }
     }
 
+    /// A reader of what was stored; none where nothing outlives the process.
+    pub fn reader(&self) -> Result<Option<Reader>, LogError> {
+        match &self.kept {
+            Kept::Durable(log, _) => log.reader().map(Some),
+            #[cfg(test)]
+            Kept::Memory(_) => Ok(None),
+        }
+    }
+
     /// Keeps what could not be decoded; its number.
     pub async fn reject(&self, rejected: NewRejected) -> Result<i64, SourceError> {
         match &self.kept {
             Kept::Durable(_, store) => blocking(store, move |store| store.reject(&rejected)).await,
             #[cfg(test)]
             Kept::Memory(memory) => memory.reject(rejected),
+        }
+    }
+
+    /// The gaps of these sources that are to be filled.
+    pub async fn open_gaps(&self, sources: Vec<Arc<str>>) -> Result<Vec<Gap>, SourceError> {
+        let mut gaps = match &self.kept {
+            Kept::Durable(_, store) => blocking(store, Store::gaps_open).await?,
+            #[cfg(test)]
+            Kept::Memory(_) => Vec::new(),
+        };
+        gaps.retain(|gap| sources.iter().any(|source| **source == *gap.source));
+        Ok(gaps)
+    }
+
+    /// Notes what became of a gap.
+    pub async fn settle_gap(
+        &self,
+        id: i64,
+        (state, stored, why): (GapState, u64, String),
+        now: Timestamp,
+    ) -> Result<(), SourceError> {
+        match &self.kept {
+            Kept::Durable(_, store) => {
+                blocking(store, move |store| store.gap_settle(id, (state, stored, &why), now)).await
+            }
+            #[cfg(test)]
+            Kept::Memory(_) => Ok(()),
         }
     }
 

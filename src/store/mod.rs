@@ -15,12 +15,14 @@ mod outbox;
 mod settle;
 mod ledger;
 mod rejected;
+mod gap;
 mod tokens;
 mod audit;
 
 pub use audit::{AuditQuery, AuditRow, AuditVerified, Deed, WrongRow};
 pub use database::{Store, copy};
 pub use error::StoreError;
+pub use gap::{Gap, GapState, NewGap};
 pub use row::{
     AlertPlace, AlertQuery, Commit, DeliveryKind, NewRejected, OutboxCounts, OutboxPlace, OutboxQuery,
     OutboxRow, OutboxState, Outcome, Progress, Rejected, RuleAlerts, Settlement, Snapshot, StoredAlert,

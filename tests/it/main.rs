@@ -31,6 +31,8 @@ mod reload;
 #[cfg(test)]
 mod restart;
 #[cfg(test)]
+mod past;
+#[cfg(test)]
 mod sources;
 #[cfg(test)]
 mod determinism;

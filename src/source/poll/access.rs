@@ -1,0 +1,80 @@
+//! One GitLab and the token for it, which may change while we run.
+
+use std::sync::Arc;
+
+use reqwest::header::HeaderMap;
+
+use super::board::Board;
+use super::config::Polled;
+use super::trouble::Trouble;
+use crate::clock::Clock;
+use crate::deliver::{Answer, Http, HttpOptions, Method, Request, Secret, SecretRef, Url, header, parse_url};
+
+/// Asks GitLab.
+pub(super) struct Access {
+    polled: Polled,
+    name: Arc<str>,
+    clock: Clock,
+    board: Board,
+    /// The token it was made with, and the client that keeps it out of its errors.
+    ready: Option<(Secret, Http, HeaderMap)>,
+}
+
+impl Access {
+    pub(super) const fn new(polled: Polled, name: Arc<str>, clock: Clock, board: Board) -> Self {
+        Self { polled, name, clock, board, ready: None }
+    }
+
+    /// Reads the token's file again, so that a new token needs no restart.
+    pub(super) fn refresh(&mut self) -> Result<(), Trouble> {
+        let refused = |reason: String| Trouble::Refused { reason };
+        let (reference, base, first) = &self.polled.token;
+        let token = match (reference, first) {
+            (SecretRef::Env(_), Some(first)) => first.clone(),
+            _ => reference.resolve(&|_| None, base).map_err(|error| refused(error.to_string()))?,
+        };
+        if self.ready.as_ref().is_some_and(|(known, ..)| known.expose() == token.expose()) {
+            return Ok(());
+        }
+        let (name, value) =
+            header("private-token", token.expose()).map_err(|error| refused(error.to_string()))?;
+        let polled = &self.polled;
+        let options = HttpOptions { url: &polled.url, timeout: polled.timeout, ca: polled.ca.as_deref() };
+        let http = Http::new(&options, vec![token.clone()]).map_err(|error| refused(error.to_string()))?;
+        self.ready = Some((token, http, HeaderMap::from_iter([(name, value)])));
+        Ok(())
+    }
+
+    /// `GET /api/v4/PATH?QUERY`. A success, or why not; afterwards it is waited for what GitLab asks for.
+    pub(super) async fn get(&self, path: &[&str], query: &[(String, String)]) -> Result<Answer, Trouble> {
+        let Some((_, http, headers)) = &self.ready else {
+            return Err(Trouble::Refused { reason: "there is no token".to_owned() });
+        };
+        let url = self.url(path, query)?;
+        let request = Request { method: Method::GET, url, headers: headers.clone(), body: None };
+        let sent = http.send(request, self.clock.now()).await;
+        self.board.asked(&self.name, sent.as_ref().ok().map(|answer| answer.status));
+        let answer = sent.map_err(Trouble::unanswered)?;
+        if !answer.is_success() {
+            return Err(Trouble::answered(&answer));
+        }
+        if answer.remaining == Some(0)
+            && let Some(after) = answer.after
+        {
+            self.clock.sleep(after).await;
+        }
+        Ok(answer)
+    }
+
+    /// Each part of the path is encoded by itself: a group's path is one part, its slashes are `%2F`.
+    fn url(&self, path: &[&str], query: &[(String, String)]) -> Result<Url, Trouble> {
+        let refused = || Trouble::Refused { reason: "the address is none of HTTP".to_owned() };
+        let mut url =
+            parse_url(&self.polled.url).map_err(|error| Trouble::Refused { reason: error.to_string() })?;
+        url.path_segments_mut().map_err(|()| refused())?.pop_if_empty().extend(["api", "v4"]).extend(path);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        Ok(url)
+    }
+}

@@ -1,0 +1,169 @@
+//! Filling gaps: what happened while nobody listened is asked for afterwards, and what cannot be asked for is named.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use tokio_util::sync::CancellationToken;
+
+use super::config::Target;
+use super::run::{Broken, JUDGED, Poller, Sweep};
+use super::trouble::Trouble;
+use crate::event::{Catalogue, Event, Extracted, Format, Plan};
+use crate::log::{LogError, Reader, TimeRange};
+use crate::source::SourceError;
+use crate::source::past::Added;
+use crate::store::{Gap, GapState};
+use crate::time::{Span, Timestamp};
+
+/// How far back it is looked for what a source brings that nobody can ask for.
+const LOOK_BACK: Span = Span::days(7);
+/// Of so many events.
+const LOOK_AT: usize = 200_000;
+/// So many types are named.
+const NAMED: usize = 3;
+
+impl Poller {
+    /// Fills what is open for the sources that this one fills.
+    pub(super) async fn fill_gaps(
+        &mut self,
+        targets: &[Target],
+        shutdown: &CancellationToken,
+    ) -> Result<(), Broken> {
+        if self.polled.fills.is_empty() {
+            return Ok(());
+        }
+        for gap in self.sink.open_gaps(self.polled.fills.clone()).await? {
+            match self.fill(&gap, targets, shutdown).await {
+                Ok((added, state, why)) => {
+                    let Added { stored, duplicates } = added;
+                    tracing::info!(
+                        source = %gap.source, from = %gap.from, to = %gap.to, stored, duplicates, "a gap was filled"
+                    );
+                    self.sink.settle_gap(gap.id, (state, stored, why), self.clock.now()).await?;
+                }
+                Err(Broken::Forge(trouble)) => {
+                    let why = format!("not yet: {trouble}");
+                    self.sink.settle_gap(gap.id, (GapState::Open, 0, why), self.clock.now()).await?;
+                    return Err(trouble.into());
+                }
+                Err(own) => return Err(own),
+            }
+        }
+        Ok(())
+    }
+
+    async fn fill(
+        &mut self,
+        gap: &Gap,
+        targets: &[Target],
+        shutdown: &CancellationToken,
+    ) -> Result<(Added, GapState, String), Broken> {
+        // To both sides a little more: clocks differ, and what was under way at the stop may have been lost.
+        let overlap = self.polled.overlap;
+        let until = gap.to.plus(overlap).min(self.clock.now());
+        let (mut added, mut refused) = (Added::default(), Vec::new());
+        // Who asks for long ago wants to find it, not to be woken by it; what happened while it was stopped is judged.
+        let judged_from = if gap.asked { self.clock.now().minus(JUDGED) } else { Timestamp::MIN };
+        for target in targets {
+            let from = gap.from.minus(overlap);
+            let sweep = Sweep { target, from, until, judged_from, note_as: None };
+            match self.sweep(&sweep, shutdown).await {
+                Ok(found) => added += found,
+                Err(Broken::Forge(trouble @ Trouble::Refused { .. })) if targets.len() > 1 => {
+                    refused.push(format!("{target}: {trouble}"));
+                }
+                Err(broken) => return Err(broken),
+            }
+        }
+        let only_streamed = self.only_streamed(gap).await?;
+        let asked: Vec<String> = self.polled.targets.iter().map(ToString::to_string).collect();
+        let (mut state, blind) = blindness(&only_streamed);
+        let mut why = format!("asked {} for {}; {blind}", self.name, asked.join(", "));
+        if let Some(first) = refused.first() {
+            state = GapState::Partly;
+            why.push_str(&format!("; {} of {} refused, first {first}", refused.len(), targets.len()));
+        }
+        Ok((added, state, why))
+    }
+
+    /// How many events of types that cannot be asked for the source brought in the week before, by type; none if it
+    /// brought nothing at all.
+    async fn only_streamed(&self, gap: &Gap) -> Result<Option<BTreeMap<String, u64>>, SourceError> {
+        let Some(mut reader) = self.sink.reader()? else { return Ok(None) };
+        let (source, from) = (gap.source.clone(), gap.from);
+        let look = move || only_streamed(&mut reader, &source, from);
+        match tokio::task::spawn_blocking(look).await {
+            Ok(found) => Ok(found?),
+            Err(join) => Err(SourceError::Task(join.to_string())),
+        }
+    }
+}
+
+fn only_streamed(
+    reader: &mut Reader,
+    source: &str,
+    before: Timestamp,
+) -> Result<Option<BTreeMap<String, u64>>, LogError> {
+    let catalogue = Catalogue::built_in();
+    let plan = Plan::new(Format::Gitlab, &["event_type".to_owned()], false);
+    let mut extracted = Extracted::default();
+    let mut kind = |event: &Event| {
+        let text = std::str::from_utf8(&event.raw).ok()?;
+        plan.extract(event, text, &catalogue, &mut extracted).ok()?;
+        let known = catalogue.get(event.format, extracted.text(0, text)?)?;
+        (!known.is_stored_by_forge).then(|| known.name.clone())
+    };
+    let (mut found, mut seen) = (BTreeMap::new(), 0_usize);
+    let range = TimeRange { from: before.minus(LOOK_BACK), to: before };
+    reader.newest_first(range, &mut |event| {
+        if *event.source == *source && event.format == Format::Gitlab {
+            seen += 1;
+            if let Some(kind) = kind(&event) {
+                *found.entry(kind).or_insert(0) += 1;
+            }
+        }
+        if seen < LOOK_AT { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    Ok((seen > 0).then_some(found))
+}
+
+/// What stays unseen although everything was asked for.
+fn blindness(only_streamed: &Option<BTreeMap<String, u64>>) -> (GapState, String) {
+    let Some(found) = only_streamed else {
+        let why = "blind for the types that GitLab only streams (pushes, clones, approvals, …)";
+        return (GapState::Partly, why.to_owned());
+    };
+    if found.is_empty() {
+        let why = "of the types that GitLab only streams this source had brought none in the week before";
+        return (GapState::Filled, why.to_owned());
+    }
+    let mut types: Vec<(&String, &u64)> = found.iter().collect();
+    types.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), *name));
+    let named: Vec<String> =
+        types.iter().take(NAMED).map(|(name, count)| format!("{name} ({count})")).collect();
+    let more = types.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more types") } else { String::new() };
+    let why = format!(
+        "blind for what GitLab only streams; in the week before that were {}{more}",
+        named.join(", ")
+    );
+    (GapState::Partly, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stays_unseen_is_told_in_words() {
+        let found = [("a", 1), ("b", 30), ("c", 2), ("d", 1)].map(|(name, count)| (name.to_owned(), count));
+        let (state, why) = blindness(&Some(found.into()));
+        assert_eq!(state, GapState::Partly);
+        assert_eq!(
+            why,
+            "blind for what GitLab only streams; in the week before that were b (30), c (2), a (1) and 1 more types"
+        );
+        assert_eq!(blindness(&Some(BTreeMap::new())).0, GapState::Filled);
+        assert_eq!(blindness(&None).0, GapState::Partly);
+    }
+}
