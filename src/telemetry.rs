@@ -70,7 +70,12 @@ impl LoggingConfig {
     where
         W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
     {
-        let builder = tracing_subscriber::fmt().with_env_filter(self.filter()?).with_writer(writer);
+        // A line that cannot be written (a full disk, a closed pipe) is let go: saying so would take the same way, and
+        // the thread along that wanted to say it.
+        let builder = tracing_subscriber::fmt()
+            .with_env_filter(self.filter()?)
+            .with_writer(writer)
+            .log_internal_errors(false);
         Ok(match self.format {
             LogFormat::Text => Box::new(builder.with_ansi(ansi).finish()),
             LogFormat::Json => Box::new(builder.json().flatten_event(true).with_current_span(false).finish()),

@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use tokio::sync::watch;
+use utoipa::ToSchema;
 
+use super::control::Control;
 use crate::event::Position;
 use crate::source::{Sink, json};
 
 /// What detection is doing. Told by the daemon.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Detection {
     /// Not yet begun.
@@ -20,11 +23,13 @@ pub enum Detection {
     /// Judging what was stored before the start.
     CatchingUp {
         /// Judged up to here.
+        #[schema(value_type = u64)]
         position: Position,
     },
     /// Judging what comes in.
     Running {
         /// Judged up to here.
+        #[schema(value_type = u64)]
         position: Position,
     },
     /// Ended.
@@ -43,21 +48,31 @@ pub struct Health {
     pub detection: watch::Receiver<Detection>,
 }
 
-#[derive(Debug, Serialize)]
-struct Report {
+/// How the daemon is.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Health)]
+pub(super) struct Report {
+    /// Whether events are taken and judged.
     ready: bool,
     log: LogReport,
     detection: Detection,
     /// How many entries of the log are not yet judged.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     lag: Option<u64>,
 }
 
-#[derive(Debug, Serialize)]
+/// How the log is.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = HealthOfLog)]
 struct LogReport {
     writable: bool,
+    /// The last entry.
+    #[schema(value_type = u64)]
     position: Position,
+    /// Why it takes no events.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     error: Option<String>,
 }
 
@@ -75,6 +90,15 @@ impl Health {
         let ready = error.is_none() && matches!(detection, Detection::Running { .. });
         Report { ready, log: LogReport { writable: error.is_none(), position: last, error }, detection, lag }
     }
+}
+
+/// Show how the daemon is
+///
+/// The same as `/readyz`, which needs no token; here the status is 200 as long as it can be told.
+#[utoipa::path(get, path = "/api/v1/health", tag = "health",
+    responses((status = 200, description = "How it is", body = Report)))]
+pub(super) async fn health(State(control): State<Arc<Control>>) -> Json<Report> {
+    Json(control.health.report())
 }
 
 /// 200 as long as anything is answered at all.

@@ -1,23 +1,48 @@
-//! The HTTP side of the daemon: one server for the sources' endpoints, health, metrics and administration.
+//! The HTTP side of the daemon: one server for the sources' endpoints, health, metrics and the API.
+//!
+//! The API lies under `/api/v1`. A call passes, from the outside in: `finish` (request id, headers, panics, errors as
+//! RFC 9457), `conditional` (ETags), `admit` (who it is, how often it may call), `record` (the audit log), and what
+//! `routes` puts before each path (its role, the names of its parameters); then a handler that asks the store or the log.
+//! Paths, parameters and answers are described by the handlers themselves; `document` completes that to OpenAPI.
 
+mod config;
+mod problem;
+mod rate;
+mod key;
+mod guard;
+mod control;
+mod page;
+mod ask;
+mod finish;
+mod conditional;
+mod admit;
+mod record;
 mod health;
+mod alerts;
+mod ledger;
+mod outbox;
 mod rejected;
+mod rules;
+mod lookup;
+mod events;
+mod trace;
+mod counts;
+mod tokens;
+mod audit;
+mod document;
+mod routes;
 mod router;
 mod server;
+#[cfg(test)]
+mod testing;
 
+pub use config::ApiConfig;
+pub use control::{Control, ControlParts};
+pub use document::document;
+pub use guard::Guard;
 pub use health::{Detection, Health};
-pub use rejected::RejectedApi;
+pub use key::{KeyError, NewToken, check_name, token_text};
+pub use lookup::Events;
 pub use router::{Api, router};
+pub use rules::RulesStatus;
 pub use server::{ServeError, ServerLimits, ServerMetrics, serve};
-
-use serde::Deserialize;
-
-use crate::deliver::SecretRef;
-
-/// The `api` section.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ApiConfig {
-    /// Opens `/api/v1`; without it, nothing there exists.
-    pub token: Option<SecretRef>,
-}

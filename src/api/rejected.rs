@@ -1,162 +1,160 @@
-//! What could not be decoded: looking at it, and trying again.
+//! `/api/v1/rejected`: what could not be decoded: looking at it, and trying again.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::extract::{Path, Query, Request, State};
+use axum::Json;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::http::header::AUTHORIZATION;
-use axum::middleware::Next;
-use axum::response::Response;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use crate::source::{Context, Intake, Refusal, Sink, Source, SourceError, Tokens, bearer, json};
-use crate::store::Rejected;
+use super::ask::Asked;
+use super::control::Control;
+use super::page::{Cursor, Limit, Page, number};
+use super::problem::{Problem, ProblemBody};
+use super::record::{Recorded, Ticket};
+use crate::log::AppendError;
+use crate::store;
 
-/// The rejected bodies of these sources, for who has the administrator's token.
-#[derive(Debug)]
-pub struct RejectedApi {
-    tokens: Tokens,
-    sink: Sink,
-    intakes: BTreeMap<String, Intake>,
-}
+const LIST: &str = "rejected";
 
-const LIMIT_DEFAULT: usize = 100;
-const LIMIT_MAX: usize = 1000;
-/// How much of each body a list shows.
-const SHOWN_MAX: usize = 4096;
-
-impl RejectedApi {
-    /// Replays through the way in of the source that once got the body.
-    #[must_use]
-    pub fn new(tokens: Tokens, sources: &[Source], context: &Context) -> Self {
-        let intake = |source: &Source| (source.name.to_string(), Intake::new(source, context));
-        Self { tokens, sink: context.sink.clone(), intakes: sources.iter().map(intake).collect() }
-    }
-}
-
-#[derive(Debug, Deserialize)]
+/// Which rejected bodies to list.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ListQuery {
-    limit: Option<usize>,
+#[into_params(parameter_in = Query)]
+pub(super) struct RejectedAsked {
+    /// The `next` of the page before.
+    #[param(value_type = String, required = false)]
+    cursor: Option<Cursor>,
+    /// How many.
+    #[serde(default)]
+    #[param(value_type = u32, required = false, minimum = 1, maximum = 1000, default = 100)]
+    limit: Limit,
 }
 
-#[derive(Debug, Serialize)]
-struct List {
-    rejected: Vec<Shown>,
-}
-
-#[derive(Debug, Serialize)]
-struct Shown {
+/// A body that could not be decoded.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Rejected {
     id: i64,
+    /// The source's name.
     source: String,
+    #[schema(format = DateTime)]
     received_at: String,
     reason: String,
+    /// The event's type from the request's header.
     type_hint: Option<String>,
-    /// Text; bytes that are no UTF-8 show as U+FFFD.
+    /// Text; bytes that are no UTF-8 show as U+FFFD. In a list at most the first 4 KiB.
     body: String,
     /// The size of the whole body in bytes.
-    size: usize,
+    size: u64,
+    /// Whether `body` is not all of it.
     truncated: bool,
+    #[schema(format = DateTime)]
     replayed_at: Option<String>,
 }
 
-impl Shown {
-    fn new(kept: &Rejected, shown_max: usize) -> Self {
+/// What a replay stored.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Replayed {
+    stored: u64,
+    /// How many had been stored before.
+    duplicates: u64,
+}
+
+impl From<&store::Rejected> for Rejected {
+    fn from(kept: &store::Rejected) -> Self {
         let rejected = &kept.rejected;
-        let shown = rejected.body.get(..shown_max).unwrap_or(&rejected.body);
         Self {
             id: kept.id,
             source: rejected.source.clone(),
             received_at: rejected.received_at.to_string(),
             reason: rejected.reason.clone(),
             type_hint: rejected.type_hint.clone(),
-            body: String::from_utf8_lossy(shown).into_owned(),
-            size: rejected.body.len(),
-            truncated: shown.len() < rejected.body.len(),
+            body: String::from_utf8_lossy(&rejected.body).into_owned(),
+            size: kept.size,
+            truncated: (rejected.body.len() as u64) < kept.size,
             replayed_at: kept.replayed_at.map(|at| at.to_string()),
         }
     }
 }
 
-/// Lets nobody through without the token.
-pub(super) async fn admit(
-    State(api): State<Arc<RejectedApi>>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Refusal> {
-    let given = request.headers().get(AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
-    if given.is_some_and(|token| api.tokens.admit(token)) {
-        Ok(next.run(request).await)
-    } else {
-        Err(Refusal::unauthorized("send `Authorization: Bearer TOKEN` with the token of `api.token`"))
-    }
-}
-
-/// The newest rejected bodies, each cut to what fits a list.
+/// List rejected bodies
+///
+/// The newest first, each cut to 4 KiB.
+#[utoipa::path(get, path = "/api/v1/rejected", tag = "rejected", params(RejectedAsked),
+    responses((status = 200, description = "A page of rejected bodies", body = Page<Rejected>)))]
 pub(super) async fn list(
-    State(api): State<Arc<RejectedApi>>,
-    query: Result<Query<ListQuery>, axum::extract::rejection::QueryRejection>,
-) -> Result<Response, Refusal> {
-    let Query(query) = query.map_err(|error| bad_request(&error))?;
-    let limit = query.limit.unwrap_or(LIMIT_DEFAULT);
-    if !(1..=LIMIT_MAX).contains(&limit) {
-        return Err(bad_request(&format!("`limit` must be from 1 to {LIMIT_MAX}")));
-    }
-    let kept = api.sink.rejected(limit).await.map_err(|error| failed(&error))?;
-    let rejected = kept.iter().map(|kept| Shown::new(kept, SHOWN_MAX)).collect();
-    Ok(json(StatusCode::OK, &List { rejected }))
+    State(control): State<Arc<Control>>,
+    Asked(RejectedAsked { cursor, limit }): Asked<RejectedAsked>,
+) -> Result<Json<Page<Rejected>>, Problem> {
+    let before = cursor.map(|cursor| number(cursor.place::<1>(LIST)?[0])).transpose()?;
+    let rows = control.ask(move |store| store.rejected(before, limit.and_one())).await?;
+    let place = |row: &store::Rejected| Cursor::new(LIST, &[&row.id]);
+    Ok(Json(Page::new(rows, limit, place, |row| Rejected::from(&row))))
 }
 
-/// One rejected body, whole.
+/// Show a rejected body
+///
+/// Whole.
+#[utoipa::path(get, path = "/api/v1/rejected/{id}", tag = "rejected",
+    params(("id" = i64, Path, description = "Its number")),
+    responses((status = 200, description = "The rejected body", body = Rejected)))]
 pub(super) async fn show(
-    State(api): State<Arc<RejectedApi>>,
+    State(control): State<Arc<Control>>,
     Path(id): Path<String>,
-) -> Result<Response, Refusal> {
-    let kept = find(&api, &id).await?;
-    Ok(json(StatusCode::OK, &Shown::new(&kept, usize::MAX)))
+) -> Result<Json<Rejected>, Problem> {
+    Ok(Json(Rejected::from(&find(&control, &id).await?)))
 }
 
-/// Decodes a rejected body again, as it is understood now, and appends it.
+/// Decode a rejected body again
+///
+/// As it is understood now, for the source that once got it; what is understood is stored with its first time of arrival.
+#[utoipa::path(post, path = "/api/v1/rejected/{id}/replay", tag = "rejected",
+    params(("id" = i64, Path, description = "Its number")),
+    responses(
+        (status = 200, description = "It is stored", body = Replayed),
+        (status = 409, description = "It was replayed already, or its source is no longer configured",
+            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "It still cannot be decoded",
+            body = ProblemBody, content_type = "application/problem+json"),
+    ))]
 pub(super) async fn replay(
-    State(api): State<Arc<RejectedApi>>,
+    State(control): State<Arc<Control>>,
+    ticket: Ticket,
     Path(id): Path<String>,
-) -> Result<Response, Refusal> {
-    let kept = find(&api, &id).await?;
-    let rejected = &kept.rejected;
+) -> Result<Recorded<Json<Replayed>>, Problem> {
+    let kept = find(&control, &id).await?;
+    let rejected = kept.rejected;
     if let Some(at) = kept.replayed_at {
-        let message = format!("it was replayed at {at}");
-        return Err(Refusal::new(StatusCode::CONFLICT, "already_replayed", message));
+        return Err(Problem::conflict("already_replayed", format!("it was replayed at {at}")));
     }
-    let intake = api.intakes.get(&rejected.source).ok_or_else(|| {
-        let message = format!("the source `{}` is no longer configured", rejected.source);
-        Refusal::new(StatusCode::CONFLICT, "unknown_source", message)
+    let intake = control.intakes.get(&rejected.source).ok_or_else(|| {
+        let detail = format!("the source `{}` is no longer configured", rejected.source);
+        Problem::conflict("unknown_source", detail)
     })?;
-    let body = Bytes::from(rejected.body.clone());
+    let deed = ticket.asking(format!("{} bytes of the source {}", kept.size, rejected.source));
+    let body = Bytes::from(rejected.body);
     let raw = body.slice_ref(body.trim_ascii());
     let event = intake
         .decode(raw, rejected.type_hint.as_deref(), rejected.received_at)
-        .map_err(|error| Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "undecodable", error.to_string()))?;
-    let receipt = intake.append(vec![event]).await.map_err(|error| Refusal::not_appended(&error))?;
+        .map_err(|error| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "undecodable", error.to_string()))?;
+    let receipt = intake.append(vec![event]).await.map_err(|error| not_appended(&error))?;
+    let replayed = Replayed { stored: receipt.stored, duplicates: receipt.duplicates };
+    let outcome = format!("done: {} stored, {} duplicates", receipt.stored, receipt.duplicates);
     // Marking comes last: an interruption costs a second replay, which is recognised as a duplicate.
-    api.sink.rejected_settle(kept.id, intake.clock.now()).await.map_err(|error| failed(&error))?;
+    control.ask(move |store| store.rejected_settle(kept.id, &deed, &outcome)).await?;
     tracing::info!(id = kept.id, source = %intake.name, "replayed a rejected body");
-    let answer = serde_json::json!({ "stored": receipt.stored, "duplicates": receipt.duplicates });
-    Ok(json(StatusCode::OK, &answer))
+    Ok(Recorded(Json(replayed)))
 }
 
-async fn find(api: &RejectedApi, id: &str) -> Result<Rejected, Refusal> {
-    let missing = || Refusal::new(StatusCode::NOT_FOUND, "not_found", "there is no rejected body of that id");
+fn not_appended(error: &AppendError) -> Problem {
+    tracing::warn!(%error, "a replayed body could not be stored");
+    Problem::unavailable("events cannot be written at present; nothing was stored")
+}
+
+async fn find(control: &Control, id: &str) -> Result<store::Rejected, Problem> {
+    let missing = || Problem::missing("rejected body of this number");
     let id = id.parse().map_err(|_| missing())?;
-    api.sink.rejected_get(id).await.map_err(|error| failed(&error))?.ok_or_else(missing)
-}
-
-fn bad_request(message: &dyn std::fmt::Display) -> Refusal {
-    Refusal::new(StatusCode::BAD_REQUEST, "bad_request", message.to_string())
-}
-
-fn failed(error: &SourceError) -> Refusal {
-    tracing::error!(%error, "the rejected bodies cannot be read or marked");
-    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "store_failed", "the store failed; its log says why")
+    control.ask(move |store| store.rejected_get(id)).await?.ok_or_else(missing)
 }

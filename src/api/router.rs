@@ -6,14 +6,14 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
-use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, get};
 use prometheus_client::registry::Registry;
 
+use super::Control;
 use super::health::{Health, healthz, readyz};
-use super::rejected::{self, RejectedApi};
-use crate::source::{Endpoint, Refusal, not_found};
+use super::routes::{api, nowhere};
+use crate::source::{Endpoint, Refusal};
 
 /// What the paths lead to.
 #[derive(Debug)]
@@ -24,40 +24,24 @@ pub struct Api {
     pub health: Health,
     /// Shown at `/metrics`.
     pub registry: Arc<Registry>,
-    /// The administration of rejected bodies; none without `api.token`.
-    pub rejected: Option<RejectedApi>,
+    /// Behind `/api/v1`.
+    pub control: Control,
 }
 
 /// Leads every path to what answers it.
-pub fn router(api: Api) -> Router {
+pub fn router(parts: Api) -> Router {
     let mut router = Router::new()
         .route("/healthz", only_get(get(healthz)))
-        .route("/readyz", only_get(get(readyz)).with_state(Arc::new(api.health)))
-        .route("/metrics", only_get(get(metrics)).with_state(api.registry));
-    for (path, endpoint) in api.endpoints.into_iter().map(Endpoint::route) {
+        .route("/readyz", only_get(get(readyz)).with_state(Arc::new(parts.health)))
+        .route("/metrics", only_get(get(metrics)).with_state(parts.registry));
+    for (path, endpoint) in parts.endpoints.into_iter().map(Endpoint::route) {
         router = router.route(&path, endpoint);
     }
-    if let Some(rejected) = api.rejected {
-        router = router.merge(administration(Arc::new(rejected)));
-    }
-    router.fallback(not_found)
-}
-
-fn administration(api: Arc<RejectedApi>) -> Router {
-    Router::new()
-        .route("/api/v1/rejected", only_get(get(rejected::list)))
-        .route("/api/v1/rejected/{id}", only_get(get(rejected::show)))
-        .route("/api/v1/rejected/{id}/replay", post(rejected::replay).fallback(|| answer_405("POST")))
-        .layer(from_fn_with_state(Arc::clone(&api), rejected::admit))
-        .with_state(api)
+    router.merge(api(Arc::new(parts.control))).fallback_service(nowhere())
 }
 
 fn only_get<S: Clone + Send + Sync + 'static>(route: MethodRouter<S>) -> MethodRouter<S> {
-    route.fallback(|| answer_405("GET"))
-}
-
-async fn answer_405(allow: &'static str) -> Refusal {
-    Refusal::method(allow)
+    route.fallback(async || Refusal::method("GET"))
 }
 
 // github.com/prometheus/OpenMetrics, "Overall Structure": the media type, and `# EOF` at the end.

@@ -19,7 +19,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::admit::Peer;
 use crate::time::Span;
+
+/// How long a connection without a request is waited for when stopping.
+const FIRST_REQUEST_MAX: Span = Span::millis(500);
 
 /// What connections may cost. A request has at most 100 header lines, hyper's own limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,11 +96,14 @@ pub async fn serve(
     finish(open, limits.stop_time).await
 }
 
+/// A connection, and where it comes from.
+type Accepted = (TcpStream, Peer);
+
 /// A free slot first, then a connection: what exceeds the limit waits outside.
-async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<(Accepted, OwnedSemaphorePermit)> {
     let slot = Arc::clone(slots).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, slot)),
+        Ok((stream, address)) => Some(((stream, Peer(address.ip())), slot)),
         Err(error) => {
             // Out of file handles, or the peer is gone already. A moment's pause, or this would spin.
             tracing::warn!(%error, "cannot accept a connection");
@@ -125,25 +132,34 @@ struct Connection {
 }
 
 impl Connection {
-    async fn run(self, stream: TcpStream, slot: OwnedSemaphorePermit) {
+    async fn run(self, (stream, peer): Accepted, slot: OwnedSemaphorePermit) {
         self.metrics.open.inc();
         self.metrics.accepted.inc();
         // Answers are small and complete: waiting to fill a packet only delays them.
         drop(stream.set_nodelay(true));
         let routers = self.routers;
+        // Cancelled by the first request.
+        let asked = CancellationToken::new();
+        let is_asked = asked.clone();
         let service = service_fn(move |request: Request<Incoming>| {
+            asked.cancel();
             let router = routers.borrow().clone();
-            let answer = TowerToHyperService::new(router).call(request.map(Body::new));
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(peer);
+            let answer = TowerToHyperService::new(router).call(request);
             async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
         });
         let connection = self.builder.serve_connection(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
-            () = self.shutdown.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
+            () = self.shutdown.cancelled() => tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = first_request(&is_asked) => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            },
         };
         if let Err(error) = ended {
             tracing::debug!(%error, "a connection ended early");
@@ -151,6 +167,15 @@ impl Connection {
         }
         self.metrics.open.dec();
         drop(slot);
+    }
+}
+
+/// Until the first request has come, or none came for a moment. A connection that was let in last may have sent its
+/// request already: hyper, told to shut down, would close it unread.
+async fn first_request(is_asked: &CancellationToken) {
+    tokio::select! {
+        () = is_asked.cancelled() => {}
+        () = tokio::time::sleep(FIRST_REQUEST_MAX.to_std()) => {}
     }
 }
 

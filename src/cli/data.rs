@@ -15,7 +15,13 @@ use crate::store::Store;
 #[derive(Debug, Args)]
 pub(super) struct DataDir {
     /// The daemon's data folder; the daemon may be running
-    #[arg(long, value_name = "DIR", env = "WATCHFIRE_DATA_DIR", default_value = "/var/lib/watchfire")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "WATCHFIRE_DATA_DIR",
+        default_value = "/var/lib/watchfire"
+    )]
     data_dir: PathBuf,
 }
 

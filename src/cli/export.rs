@@ -191,7 +191,7 @@ mod tests {
 
     fn events() -> Vec<String> {
         let event = |number: u32| {
-            let kind = if number % 3 == 0 { "user_created" } else { "=cmd()" };
+            let kind = if number.is_multiple_of(3) { "user_created" } else { "=cmd()" };
             format!(
                 r#"{{"id":"e{number}","created_at":"2026-01-01T00:00:{:02}Z","event_type":"{kind}","author_id":7,"entity_id":1,"details":{{"x":"ä\n\"{number}"}}}}"#,
                 number % 60

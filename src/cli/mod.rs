@@ -1,6 +1,8 @@
 //! The command line: one file per command. Prints, and answers an exit code.
 
 mod alerts;
+mod audit;
+mod author;
 mod backtest;
 mod backup;
 mod check;
@@ -15,6 +17,7 @@ mod found;
 mod generate;
 mod history;
 mod ledger;
+mod openapi;
 mod outbox;
 mod past;
 mod program;
@@ -32,6 +35,7 @@ mod terminal;
 mod test;
 #[cfg(test)]
 mod testing;
+mod token;
 mod trace;
 mod verify;
 

@@ -6,8 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::data::DataDir;
 use super::ledger::{ListFormat, ndjson};
-use super::{table, terminal};
-use crate::clock::Clock;
+use super::{author, table, terminal};
 use crate::store::{DeliveryKind, OutboxRow, OutboxState};
 
 /// Options of `watchfire outbox`.
@@ -70,7 +69,7 @@ fn redrive(args: &OutboxArgs, id: &str) -> anyhow::Result<ExitCode> {
     let dead = store.outbox_list(Some(OutboxState::Dead), 0)?;
     let found: Vec<&OutboxRow> = dead.iter().filter(|row| row.id.starts_with(id)).collect();
     match found.as_slice() {
-        [row] if store.redrive(&row.id, Clock::system().now())? => {
+        [row] if store.redrive(&row.id, &author::deed("watchfire outbox redrive", row.id.clone()))? => {
             super::print(&format!("{} is due again; the daemon tries it with its next look\n", row.id))?;
             Ok(ExitCode::SUCCESS)
         }

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::{
-    alerts, backtest, backup, check, completions, demo, draft, explain, export, generate, ledger, outbox,
-    reference, rejected, say, schema, search, serve, test, trace, verify,
+    alerts, audit, backtest, backup, check, completions, demo, draft, explain, export, generate, ledger,
+    openapi, outbox, reference, rejected, say, schema, search, serve, test, token, trace, verify,
 };
 
 /// Watches the audit events of a software forge, finds what is out of order, tells people and blocks the account.
@@ -61,12 +61,18 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Check a backup and make a data folder of it
     Restore(backup::RestoreArgs),
+    /// Make, list or revoke tokens of the API
+    Token(token::TokenArgs),
+    /// Show who changed what, and check that record
+    Audit(audit::AuditArgs),
     /// Write made-up events of a GitLab organisation
     Generate(generate::GenerateArgs),
     /// Explain the behaviours of rules and their options
     Reference(reference::ReferenceArgs),
     /// Print a JSON Schema, for completion and checks in editors
     Schema(schema::SchemaArgs),
+    /// Print the description of the API (OpenAPI 3.1)
+    Openapi(openapi::OpenapiArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
 }
@@ -99,9 +105,12 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::run(args),
         Command::Backup(args) => backup::run(args),
         Command::Restore(args) => backup::restore(args),
+        Command::Token(args) => token::run(args),
+        Command::Audit(args) => audit::run(args),
         Command::Generate(args) => generate::run(args),
         Command::Reference(args) => reference::run(args),
         Command::Schema(args) => schema::run(args),
+        Command::Openapi(args) => openapi::run(args),
         Command::Completions(args) => completions::run(args),
     };
     match done {

@@ -45,7 +45,7 @@ pub fn run(args: &RejectedArgs) -> anyhow::Result<ExitCode> {
     let store = args.data.store()?;
     match args.command {
         None | Some(RejectedCommand::List) => {
-            let rejected = store.rejected(args.limit.max(1))?;
+            let rejected = store.rejected(None, args.limit.max(1))?;
             if rejected.is_empty() {
                 super::say("nothing was rejected");
             } else {
@@ -89,7 +89,7 @@ fn table(rejected: &[Rejected]) -> String {
             found.id.to_string(),
             found.rejected.received_at.to_string(),
             found.rejected.source.clone(),
-            found.rejected.body.len().to_string(),
+            found.size.to_string(),
             if found.replayed_at.is_some() { "yes" } else { "no" }.to_owned(),
             found.rejected.reason.clone(),
         ]

@@ -118,6 +118,10 @@ pub(super) fn meaning(document: &Document, tree: &Node, findings: &mut Findings<
         let place = log.get(key).unwrap_or(log).place;
         findings.add("limit", Some(place), format!("`log.{key}` will not do"), Some(message));
     }
+    if let Some(message) = document.api.rate_problem() {
+        let place = section("api").get("rate").map(|node| node.place);
+        findings.add("limit", place, "`api.rate` is out of range".to_owned(), Some(message));
+    }
     if let Err(error) = document.logging.filter() {
         let place = section("logging").get("level").map(|node| node.place);
         findings.add("log-level", place, error.to_string(), None);

@@ -52,8 +52,10 @@ pub struct Config {
     pub log: LogConfig,
     /// How logs look.
     pub logging: LoggingConfig,
-    /// Who may administrate; none: nobody can.
+    /// Who may administrate beside the tokens of the store.
     pub administrators: Option<Tokens>,
+    /// Calls of the API a second and token.
+    pub api_rate: u32,
 }
 
 /// Reads a configuration and the secrets of its sources.
@@ -113,6 +115,7 @@ pub(super) fn parse(text: &str, path: &Path, env: Option<&Env<'_>>) -> Result<Co
         log: document.log,
         logging: document.logging,
         administrators,
+        api_rate: document.api.rate,
         base,
     })
 }

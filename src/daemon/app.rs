@@ -13,7 +13,7 @@ use super::detection::{Context as DetectionContext, Detection, DetectionError, I
 use super::forwarding::ConditionError;
 use super::foundation::{Foundation, Shared};
 use super::plan::Plan;
-use super::reload::{Reloader, tell, watch_files};
+use super::reload::{Reloader, status, tell, watch_files};
 use super::rulebook::{Rulebook, RulebookConfig};
 use super::tasks::{Group, start_intake, start_output};
 use crate::action::{ActionError, ActionSet};
@@ -45,22 +45,22 @@ pub struct Options {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The event log.
-    #[error("{0}")]
+    #[error(transparent)]
     Log(#[from] LogError),
     /// The control store.
-    #[error("{0}")]
+    #[error(transparent)]
     Store(#[from] StoreError),
     /// An action.
-    #[error("{0}")]
+    #[error(transparent)]
     Action(#[from] ActionError),
     /// A forwarder.
-    #[error("{0}")]
+    #[error(transparent)]
     Forward(#[from] ForwardError),
     /// A forwarder's condition.
-    #[error("{0}")]
+    #[error(transparent)]
     Condition(#[from] ConditionError),
     /// Detection could not come to where it was.
-    #[error("{0}")]
+    #[error(transparent)]
     Detection(#[from] DetectionError),
     /// The socket or a thread.
     #[error("{what}: {error}")]
@@ -76,10 +76,10 @@ pub enum StartError {
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
     /// The file.
-    #[error("{0}")]
+    #[error(transparent)]
     Config(#[from] ConfigError),
     /// An action.
-    #[error("{0}")]
+    #[error(transparent)]
     Action(#[from] ActionError),
 }
 
@@ -119,11 +119,12 @@ impl App {
         let plan = Plan::new(config.routes.clone(), Arc::clone(&actions), &reading.rules);
         let (context, stage) = base.detection_context(plan, config.limits.detection(config.lateness))?;
         let (detection, detection_thread) = start_detection(context, Arc::clone(&reading.rules)).await?;
+        let (told, told_in) = watch::channel(Arc::new(status(&reading, base.clock.now())));
         let (rules, rules_in) = watch::channel(reading.rules);
         let (actions, actions_in) = watch::channel(actions);
         let rules_now = rules_in.clone();
         let output = start_output(&mut base, &config, &build, (actions_in, rules_in))?;
-        let shared = base.share(stage.clone());
+        let shared = base.share(&config.data_dir, stage.clone(), told_in);
         let (routers, routers_in) = watch::channel(shared.router(&config));
         let (reload, wanted) = mpsc::channel(1);
         let watcher = watch_files(rulebook.paths(), reload.clone());
@@ -132,6 +133,7 @@ impl App {
             clock: base.clock.clone(),
             detection: detection.clone(),
             rules,
+            told,
             metrics: base.metrics.clone(),
             wanted,
         };

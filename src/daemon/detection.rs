@@ -14,10 +14,10 @@ use super::metrics::{DetectionMetrics, LevelLabel, ReasonLabel};
 use super::plan::Plan;
 use crate::alert::{Alert, LedgerReason};
 use crate::api::Detection as Stage;
-use crate::clock::Clock;
+use crate::clock::{Clock, Steps};
 use crate::engine::{Effects, Engine, Limits, RuleSet, SnapshotError};
 use crate::event::Position;
-use crate::log::{LogError, Reader};
+use crate::log::{LogError, Reader, fault};
 use crate::pipeline::PipelineError;
 use crate::source::Sink;
 use crate::store::{Commit, OutboxRow, Progress, Store, StoreError};
@@ -84,8 +84,11 @@ pub(super) struct Detection {
     matching: Matching,
     effects: Effects,
     snapshot_position: Position,
-    snapshot_at: Timestamp,
-    started_at: Timestamp,
+    /// By [`Clock::uptime`], as is `settling_since`.
+    snapshot_at: Span,
+    /// When it started, or was last cut off from what its sources sent.
+    settling_since: Span,
+    clock_steps: Steps,
     /// What was asked for while a commit was being tried again.
     postponed: VecDeque<Input>,
 }
@@ -102,15 +105,17 @@ impl Detection {
         let snapshot_position = engine.position();
         let (mut effects, mut matching) = (Effects::default(), Matching::default());
         replay((&mut context.reader, &mut matching), &mut engine, position, &mut effects)?;
-        let snapshot_at = context.clock.now();
+        let now = context.clock.uptime();
+        let clock_steps = Steps::new(context.clock.clone());
         let mut own = Self {
             context,
             engine,
             matching,
             effects,
             snapshot_position,
-            snapshot_at,
-            started_at: snapshot_at,
+            snapshot_at: now,
+            settling_since: now,
+            clock_steps,
             postponed: VecDeque::new(),
         };
         if own.warm_up()? {
@@ -163,15 +168,17 @@ impl Detection {
 
     fn is_snapshot_due(&self) -> bool {
         let moved = self.engine.position() - self.snapshot_position;
-        let is_old = self.context.clock.now().since(self.snapshot_at) >= SNAPSHOT_PAUSE;
+        let is_old = self.context.clock.uptime().0 - self.snapshot_at.0 >= SNAPSHOT_PAUSE.0;
         moved >= SNAPSHOT_ENTRIES || (moved > 0 && is_old)
     }
 
     /// A second has passed: if a timer would come due, the clock goes into the log, so that a replay sees it.
     /// Not in the first minutes: sources still read what they missed, and being down is not being idle.
     fn tick(&mut self, inputs: &Receiver<Input>) -> Result<(), DetectionError> {
-        let now = self.context.clock.now();
-        let is_settled = now.since(self.started_at) >= self.context.limits.lateness;
+        // Read first: a step after this is noticed the next time, and makes nothing late now.
+        let (now, uptime) = (self.context.clock.now(), self.context.clock.uptime());
+        self.notice_gaps();
+        let is_settled = uptime.0 - self.settling_since.0 >= self.context.limits.lateness.0;
         if is_settled
             && self.engine.wants_tick(now)
             && let Err(error) = self.context.runtime.block_on(self.context.sink.tick(now))
@@ -183,6 +190,23 @@ impl Detection {
             self.commit(true, inputs)?;
         }
         Ok(())
+    }
+
+    /// A log that takes no events, and a clock that was set, are like having been down. The log is asked every second
+    /// whether it takes events again: nobody may be sending any while it says that it is not ready.
+    fn notice_gaps(&mut self) {
+        let step = self.clock_steps.taken();
+        if let Some(step) = step {
+            tracing::warn!(%step, "the clock was set; timers wait a while");
+        }
+        let is_in_trouble = self.context.sink.trouble().is_some();
+        if is_in_trouble {
+            // Said when it began, and said when it ends.
+            drop(self.context.runtime.block_on(self.context.sink.probe()));
+        }
+        if is_in_trouble || step.is_some() {
+            self.settling_since = self.context.clock.uptime();
+        }
     }
 
     /// Other rules: those that mean the same keep their state, new ones learn from the stored log. The snapshot
@@ -246,6 +270,7 @@ impl Detection {
             ledger: &self.effects.ledger,
             snapshot: snapshot.as_deref(),
         };
+        fault::point("detection.judged");
         while let Err(error) = self.context.store.commit(&commit) {
             self.context.metrics.commit_failures.inc();
             tracing::error!(%error, "what was detected cannot be stored; it will be tried again");
@@ -257,8 +282,9 @@ impl Detection {
         }
         if with_snapshot {
             self.snapshot_position = self.engine.position();
-            self.snapshot_at = now;
+            self.snapshot_at = self.context.clock.uptime();
         }
+        fault::point("detection.committed");
         if !outbox.is_empty() {
             self.context.wake_deliveries.notify_one();
         }

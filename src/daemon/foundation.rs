@@ -1,5 +1,6 @@
 //! What everything else stands on: log, store, clock, counters. Opened first, shared by all.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
@@ -9,7 +10,10 @@ use super::app::StartError;
 use super::detection::Context as DetectionContext;
 use super::metrics::DetectionMetrics;
 use super::plan::Plan;
-use crate::api::{Api, Detection as Stage, Health, RejectedApi, ServerMetrics, router};
+use crate::api::{
+    Api, Control, ControlParts, Detection as Stage, Guard, Health, Events, RulesStatus, ServerMetrics,
+    router,
+};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::Limits;
@@ -87,9 +91,21 @@ impl Foundation {
     }
 
     /// What routers are built from, now that all metrics are registered.
-    pub(super) fn share(&mut self, stage: watch::Receiver<Stage>) -> Shared {
-        let registry = std::mem::take(&mut self.registry);
-        Shared { context: self.context.clone(), registry: Arc::new(registry), stage }
+    pub(super) fn share(
+        &mut self,
+        data_dir: &Path,
+        stage: watch::Receiver<Stage>,
+        rules: watch::Receiver<Arc<RulesStatus>>,
+    ) -> Shared {
+        let registry = Arc::new(std::mem::take(&mut self.registry));
+        let control = ControlParts {
+            store: self.store.clone(),
+            events: Arc::new(Events::new(data_dir, rules.clone())),
+            rules,
+            wake: Arc::clone(&self.wake),
+            guard: Arc::new(Guard::default()),
+        };
+        Shared { context: self.context.clone(), registry, stage, control }
     }
 }
 
@@ -98,17 +114,20 @@ pub(super) struct Shared {
     context: SourceContext,
     registry: Arc<Registry>,
     stage: watch::Receiver<Stage>,
+    control: ControlParts,
 }
 
 impl Shared {
     /// The paths of a configuration.
     pub(super) fn router(&self, config: &Config) -> axum::Router {
-        let administration = config.administrators.clone();
+        let health = Health { sink: self.context.sink.clone(), detection: self.stage.clone() };
+        let access = (config.administrators.clone(), config.api_rate);
+        let sources = (config.sources.as_slice(), &self.context);
         router(Api {
             endpoints: endpoints(&config.sources, &self.context),
-            health: Health { sink: self.context.sink.clone(), detection: self.stage.clone() },
+            health: health.clone(),
             registry: Arc::clone(&self.registry),
-            rejected: administration.map(|tokens| RejectedApi::new(tokens, &config.sources, &self.context)),
+            control: Control::new(&self.control, health, access, sources),
         })
     }
 }

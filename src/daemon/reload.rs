@@ -10,9 +10,10 @@ use tokio_util::sync::CancellationToken;
 use super::detection::Input;
 use super::metrics::DetectionMetrics;
 use super::rulebook::{Reading, Rulebook};
+use crate::api::RulesStatus;
 use crate::clock::Clock;
 use crate::engine::RuleSet;
-use crate::time::Span;
+use crate::time::{Span, Timestamp};
 
 /// How long a folder must be quiet before it is read: editors write a file in several steps.
 const QUIET: Span = Span::millis(150);
@@ -23,6 +24,8 @@ pub(super) struct Reloader {
     pub(super) clock: Clock,
     pub(super) detection: std::sync::mpsc::SyncSender<Input>,
     pub(super) rules: watch::Sender<Arc<RuleSet>>,
+    /// What the API shows of the files.
+    pub(super) told: watch::Sender<Arc<RulesStatus>>,
     pub(super) metrics: DetectionMetrics,
     /// Asks for a reading: something changed, or somebody wants it.
     pub(super) wanted: mpsc::Receiver<()>,
@@ -58,11 +61,22 @@ impl Reloader {
         let reading = self.rulebook.read(self.clock.now());
         tell(&reading, &self.metrics);
         self.metrics.reloads.inc();
+        self.told.send_replace(Arc::new(status(&reading, self.clock.now())));
         self.rules.send_replace(Arc::clone(&reading.rules));
         if self.detection.send(Input::Rules(reading.rules)).is_err() {
             tracing::warn!("detection has ended; the rules were read for nothing");
         }
         self
+    }
+}
+
+/// What the API shows of a reading.
+pub(super) fn status(reading: &Reading, read_at: Timestamp) -> RulesStatus {
+    RulesStatus {
+        rules: Arc::clone(&reading.rules),
+        diagnostics: reading.diagnostics.clone(),
+        kept: reading.kept.clone(),
+        read_at,
     }
 }
 

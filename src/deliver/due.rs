@@ -15,7 +15,7 @@ pub(super) const RUNNING_MAX: usize = 8;
 /// How long to wait when rows are due that nobody may start yet.
 const HELD_BACK: Span = Span::seconds(1);
 /// How long to wait when nothing is due at all; a wake-up comes before.
-const IDLE: Span = Span::minutes(1);
+pub(super) const IDLE: Span = Span::minutes(1);
 
 /// What is under way, and which actions wait. Both are bounded by the number of configured actions.
 #[derive(Debug, Default)]
@@ -40,6 +40,11 @@ impl Desk {
             }
         }
         started
+    }
+
+    /// Lets no action rest any longer: the clock by which the rests end was set.
+    pub(super) fn end_rests(&mut self) {
+        self.cooling.clear();
     }
 
     /// How many more may start.

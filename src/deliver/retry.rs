@@ -12,6 +12,9 @@ const LADDER: [i64; 10] =
 /// How often a delivery is tried at most: once, and once after every rung.
 pub const ATTEMPTS_MAX: u32 = LADDER.len() as u32 + 1;
 
+/// No wait is longer: the last rung, or a receiver's wish, and its spread.
+pub(super) const WAIT_MAX: Span = Span::seconds(10 * HOUR);
+
 /// The longest wait that a receiver's `Retry-After` can ask for.
 const ASKED_MAX: Span = Span::seconds(8 * HOUR);
 

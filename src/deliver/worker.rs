@@ -12,16 +12,17 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::action::{Action, ActionSet, GuardInput};
-use crate::clock::Clock;
+use crate::clock::{Clock, Steps};
 use crate::encode::{Notification, RuleText};
 use crate::event::{Catalogue, Position, canonical};
-use crate::log::{LogError, Reader};
+use crate::log::{LogError, Reader, fault};
 use crate::store::{OutboxRow, Settlement, Store, StoreError};
 use crate::time::{Span, Timestamp};
 
 use super::compose::compose;
-use super::due::{Desk, settle};
+use super::due::{Desk, IDLE, settle};
 use super::error::DeliveryError;
+use super::retry::WAIT_MAX;
 
 /// Rows asked for at once.
 const ROWS_MAX: usize = 256;
@@ -66,7 +67,12 @@ pub async fn work(worker: Worker, shutdown: CancellationToken) {
     let mut desk = Desk::default();
     let mut jobs = JoinSet::new();
     let mut rows: HashMap<Id, OutboxRow> = HashMap::new();
+    let mut clock_steps = Steps::new(worker.clock.clone());
+    mind_clock(&worker, &mut desk, Span(0)).await;
     while !shutdown.is_cancelled() {
+        if let Some(step) = clock_steps.taken() {
+            mind_clock(&worker, &mut desk, Span(step.0.saturating_neg().max(0))).await;
+        }
         let wake_at = match start_due(&worker, &mut desk).await {
             Ok((started, wake_at)) => {
                 for row in started {
@@ -83,7 +89,8 @@ pub async fn work(worker: Worker, shutdown: CancellationToken) {
         tokio::select! {
             Some(joined) = jobs.join_next_with_id() => finish(&worker, &mut desk, &mut rows, joined).await,
             () = worker.wake.notified() => {}
-            () = worker.clock.sleep(wake_at.since(worker.clock.now())) => {}
+            // Never for longer: the clock may be set between one question and the next.
+            () = worker.clock.sleep(wake_at.since(worker.clock.now()).min(IDLE)) => {}
             () = shutdown.cancelled() => {}
         }
     }
@@ -92,6 +99,16 @@ pub async fn work(worker: Worker, shutdown: CancellationToken) {
         () = worker.clock.sleep(DRAIN_MAX) => {
             tracing::warn!(count = jobs.len(), "deliveries did not end in time; they stay pending");
         }
+    }
+}
+
+/// The clock was set, or it is not known whether it was: nothing waits longer for that.
+async fn mind_clock(worker: &Worker, desk: &mut Desk, back: Span) {
+    desk.end_rests();
+    let now = worker.clock.now();
+    let minded = in_store(worker, move |store| store.outbox_set_back(back, now, WAIT_MAX)).await;
+    if let Err(error) = minded {
+        tracing::error!(%error, "the outbox cannot follow the clock");
     }
 }
 
@@ -153,6 +170,7 @@ async fn deliver(worker: Arc<Worker>, row: OutboxRow, shutdown: CancellationToke
             () = shutdown.cancelled() => break,
         }
     }
+    fault::point("deliver.recorded");
     Finished { action: row.action, cool_until }
 }
 
@@ -175,7 +193,10 @@ async fn attempt(
     let Some((notification, guard)) = prepared else {
         return Ok(Err(DeliveryError::permanent("its alert is not in the store")));
     };
-    Ok(action.run(&notification, &guard).await)
+    fault::point("deliver.before_action");
+    let result = action.run(&notification, &guard).await;
+    fault::point("deliver.after_action");
+    Ok(result)
 }
 
 /// Reads what the action is to be told; nothing if the alert is gone.

@@ -171,7 +171,7 @@ async fn what_is_given_up_can_be_redriven() {
     let worker = bench.start();
     bench.until(|| bench.row("m").state == OutboxState::Dead).await;
     assert_eq!(bench.row("m").last_error.as_deref(), Some("no such mailbox"));
-    assert!(bench.store.redrive("m", NOW).unwrap());
+    assert!(bench.store.redrive("m", &crate::store::Deed::new(NOW, "alice", "test")).unwrap());
     bench.wake.notify_one();
     bench.until(|| bench.row("m").state == OutboxState::Done).await;
     bench.shutdown.cancel();

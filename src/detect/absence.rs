@@ -55,16 +55,18 @@ impl AbsenceSpec {
         Outcome { timer, overflowed, completion: None }
     }
 
-    /// Judges the expectations whose time ran out at `at`.
+    /// Judges the expectations whose time ran out at `at`. Earlier ones stay: their events came from another source, and
+    /// their timers wait for that one.
     pub(super) fn on_timer(&self, state: &mut AbsenceState, at: Timestamp) -> Outcome {
         let opened_at = at.minus(self.within);
-        let due = state.open.partition_point(|(time, _)| *time <= opened_at);
-        let due: Vec<(Timestamp, Position)> = state.open.drain(..due).collect();
-        let is_unanswered = |open: &(Timestamp, Position)| {
-            open.0 == opened_at && !self.is_answered(&due, &state.answers, *open, Timestamp::MAX)
-        };
+        let from = state.open.partition_point(|(time, _)| *time < opened_at);
+        let upto = state.open.partition_point(|(time, _)| *time <= opened_at);
+        let due: Vec<(Timestamp, Position)> = state.open.drain(from..upto).collect();
+        let is_unanswered =
+            |open: &(Timestamp, Position)| !self.is_answered(&due, &state.answers, *open, Timestamp::MAX);
         let unanswered = due.iter().copied().rfind(is_unanswered);
-        let horizon = opened_at.minus(self.lateness);
+        let earliest = state.open.front().map_or(opened_at, |(time, _)| opened_at.min(*time));
+        let horizon = earliest.minus(self.lateness);
         while state.answers.front().is_some_and(|(time, _)| *time < horizon) {
             state.answers.pop_front();
         }
@@ -159,5 +161,38 @@ impl AbsenceState {
 
     pub(super) fn positions(&self) -> Vec<Position> {
         self.open.iter().map(|(_, position)| *position).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_that_lags_does_not_lose_its_expectations() {
+        let minutes = |count| Timestamp(0).plus(Span::minutes(count));
+        let spec = AbsenceSpec {
+            of: "closed".to_owned(),
+            after: Some("opened".to_owned()),
+            within: Span::minutes(20),
+            lateness: Span::minutes(5),
+        };
+        let hit =
+            |role, time, position| Hit { detector: 0, role, key: "k".into(), value: None, time, position };
+        for is_answered in [false, true] {
+            let mut state = AbsenceState::default();
+            let timers: Vec<Timestamp> = [hit(AFTER, minutes(0), 1), hit(AFTER, minutes(2), 2)]
+                .iter()
+                .filter_map(|hit| spec.on_hit(&mut state, hit).timer)
+                .collect();
+            if is_answered {
+                spec.on_hit(&mut state, &hit(0, minutes(1), 3));
+            }
+            // The later one's source is ahead: its timer comes due first.
+            let second = spec.on_timer(&mut state, timers[1]).completion;
+            let first = spec.on_timer(&mut state, timers[0]).completion;
+            assert_eq!(second.map(|found| found.position), Some(2));
+            assert_eq!(first.map(|found| found.position), (!is_answered).then_some(1));
+        }
     }
 }

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::event::Position;
+use crate::log::fault;
 
 use super::config::Rotate;
 
@@ -78,6 +79,7 @@ impl FileOutput {
         for number in (1..self.rotate.keep).rev() {
             rename_if_there(&self.numbered(number), &self.numbered(number + 1))?;
         }
+        fault::point("forward.older_files_renamed");
         rename_if_there(&self.path, &self.numbered(1))?;
         self.file = create(&self.path)?;
         self.length = 0;
@@ -89,7 +91,10 @@ impl FileOutput {
 
     /// Appends and syncs; the new length. What a failed append left behind is cut off again.
     pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<u64> {
-        let written = self.file.write_all(bytes).and_then(|()| self.file.sync_data());
+        let written = self.file.write_all(bytes).and_then(|()| {
+            fault::point("forward.file_written");
+            self.file.sync_data()
+        });
         match written {
             Ok(()) => {
                 self.length += bytes.len() as u64;

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::deliver::{BuildContext, DeliveryError, delay_forever, with_wish};
 use crate::event::{Catalogue, Position};
-use crate::log::{LogError, Reader};
+use crate::log::{LogError, Reader, fault};
 use crate::store::{Store, StoreError};
 use crate::time::Span;
 
@@ -204,7 +204,9 @@ async fn round(
     };
     place.position = batch.upto;
     if let Some(bytes) = save {
+        fault::point("forward.arrived");
         beside(|| store.set_checkpoint(&checkpoint(forwarder), &bytes))?;
+        fault::point("forward.position_kept");
         place.saved = batch.upto;
     }
     forwarder.status.arrived(place.position, batch.events);
@@ -243,6 +245,7 @@ async fn send(
     let name = checkpoint(forwarder);
     match &mut forwarder.output {
         Output::Http(http) => {
+            fault::point("forward.before_request");
             let sent = http.send(batch, forwarder.clock.now()).await;
             sent.map_err(|(error, status)| RoundError::Delivery(error, status))?;
         }
@@ -262,10 +265,12 @@ fn append(
     let failed = |path: String, error| ForwardError::File { path, error };
     if file.is_full() {
         file.rotate().map_err(|error| failed(file.path(), error))?;
+        fault::point("forward.file_rotated");
     }
     if file.length() == 0 {
         // The mark must know of an empty file before the first line is in it, or a crash would double the line.
         store.set_checkpoint(name, &FileMark { position: before, length: 0 }.to_bytes())?;
+        fault::point("forward.empty_file_kept");
     }
     file.append(&batch.bytes).map_err(|error| failed(file.path(), error))?;
     Ok(())

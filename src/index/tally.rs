@@ -18,11 +18,13 @@ use crate::query::fold;
 /// value may come several times.
 pub type VisitTally<'a> = dyn FnMut(&str, u64, u32) + 'a;
 
+/// What stands for a value; none where the value says nothing, and the fallback counts.
+type Label<'a> = dyn Fn(&Value<'_>) -> Option<String> + 'a;
+
 /// Where a field's values stand, and what they are called now.
 struct Way<'a> {
     dictionaries: &'static [Field],
-    /// What stands for a value; none where the value says nothing, and the fallback counts.
-    label: Box<dyn Fn(&Value<'_>) -> Option<String> + 'a>,
+    label: Box<Label<'a>>,
     fallback: Option<Field>,
 }
 
@@ -135,7 +137,7 @@ impl Count {
     fn values<T: super::Terms + ?Sized>(
         &mut self,
         dictionary: &mut Dictionary<'_, T>,
-        (field, label): (Field, &dyn Fn(&Value<'_>) -> Option<String>),
+        (field, label): (Field, &Label<'_>),
         events: &RoaringBitmap,
         visit: &mut VisitTally<'_>,
     ) -> Result<(), ReadError<T::Error>> {

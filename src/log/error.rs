@@ -98,6 +98,9 @@ impl LogError {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 format!("{path} is locked by another program for too long: {error}")
             }
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                format!("{path} is damaged ({error}); keep a copy of it, and put a backup in its place")
+            }
             _ => format!("{path}: {error}"),
         };
         Self::Database(text)

@@ -79,7 +79,8 @@ pub(super) fn open_to_write(dir: &Path) -> Result<Connection, LogError> {
 /// The last entry that is only in sealed segments, and the chain after it.
 pub(super) fn base(connection: &Connection) -> rusqlite::Result<(Position, Head)> {
     let mut statement = connection.prepare_cached("SELECT position, head FROM base")?;
-    statement.query_row([], |row| Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get(1)?)))
+    // Exactly one row: a page that claims more is damaged.
+    statement.query_one([], |row| Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get(1)?)))
 }
 
 /// The last entry of the log, and the chain after it.

@@ -130,6 +130,14 @@ impl Refusal {
             .header(RETRY_AFTER, "5")
     }
 
+    /// 503 for what can neither be read nor be kept for people to look at.
+    pub(super) fn not_kept() -> Self {
+        let message = "the body cannot be decoded, and cannot be kept among the rejected ones at present";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+            .help("send it again after the time in `Retry-After`")
+            .header(RETRY_AFTER, "5")
+    }
+
     pub(super) fn undecodable(bad: &Bad, help: &'static str) -> Self {
         let mut refusal = Self::new(StatusCode::BAD_REQUEST, "undecodable", bad.reason.clone()).help(help);
         refusal.error.line = Some(bad.line);

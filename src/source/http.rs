@@ -114,8 +114,10 @@ impl Endpoint {
             Err(error) => {
                 let source = &self.intake.name;
                 tracing::warn!(%source, reason = %error, "kept an event that cannot be decoded");
-                if let Err(lost) = self.intake.reject(&body.bytes, hint, error.to_string()).await {
-                    tracing::error!(%source, error = %lost, "lost an event that cannot be decoded");
+                if let Err(failed) = self.intake.reject(&body.bytes, hint, error.to_string()).await {
+                    // Not stored, not kept: a sender that tries again shall, and it is not said to be there.
+                    tracing::error!(%source, error = %failed, "an event that cannot be decoded cannot be kept");
+                    return Err(Refusal::not_kept());
                 }
                 let bad = Bad { line: 1, column: error.column.max(1), reason: error.reason };
                 return Err(Refusal::undecodable(&bad, "the body is kept among the rejected ones"));

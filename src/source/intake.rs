@@ -13,7 +13,7 @@ use super::split::{Bad, Piece};
 use crate::clock::Clock;
 use crate::decode::{DecodeError, decode};
 use crate::event::Format;
-use crate::log::{AppendError, NewEvent, Receipt};
+use crate::log::{AppendError, NewEvent, Receipt, fault};
 use crate::store::NewRejected;
 use crate::time::Timestamp;
 
@@ -99,6 +99,7 @@ impl Intake {
         }
         match self.sink.append(batch).await {
             Ok(receipt) => {
+                fault::point("source.before_answer");
                 self.counters.appended(receipt.stored, receipt.duplicates, self.clock.now());
                 Ok(receipt)
             }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::SourceError;
 use crate::event::Position;
 use crate::log::{AppendError, Log, NewEvent, Receipt};
-use crate::store::{NewRejected, Rejected, Store, StoreError};
+use crate::store::{NewRejected, Store, StoreError};
 use crate::time::Timestamp;
 
 /// Takes what the sources bring. Cheap to clone.
@@ -49,7 +49,7 @@ impl Sink {
         result
     }
 
-    /// Appends a tick of the clock. Done regularly, it also finds out when a full disk takes events again.
+    /// Appends a tick of the clock.
     pub async fn tick(&self, at: Timestamp) -> Result<Position, AppendError> {
         let result = match &self.kept {
             Kept::Durable(log, _) => log.tick(at).await,
@@ -58,6 +58,12 @@ impl Sink {
         };
         self.note(result.as_ref().err());
         result
+    }
+
+    /// Finds out whether a log that took no events takes them again: appends a tick of a time long past, which moves no
+    /// clock.
+    pub async fn probe(&self) -> Result<Position, AppendError> {
+        self.tick(Timestamp(0)).await
     }
 
     /// Why the last append or tick failed, unless the log was only busy; none while it takes events.
@@ -82,35 +88,6 @@ impl Sink {
             Kept::Durable(_, store) => blocking(store, move |store| store.reject(&rejected)).await,
             #[cfg(test)]
             Kept::Memory(memory) => memory.reject(rejected),
-        }
-    }
-
-    /// The newest rejected bodies.
-    pub async fn rejected(&self, limit: usize) -> Result<Vec<Rejected>, SourceError> {
-        match &self.kept {
-            Kept::Durable(_, store) => blocking(store, move |store| store.rejected(limit)).await,
-            #[cfg(test)]
-            Kept::Memory(memory) => Ok(memory.rejected(limit)),
-        }
-    }
-
-    /// One rejected body.
-    pub async fn rejected_get(&self, id: i64) -> Result<Option<Rejected>, SourceError> {
-        match &self.kept {
-            Kept::Durable(_, store) => blocking(store, move |store| store.rejected_get(id)).await,
-            #[cfg(test)]
-            Kept::Memory(memory) => Ok(memory.rejected(usize::MAX).into_iter().find(|kept| kept.id == id)),
-        }
-    }
-
-    /// Marks a rejected body as replayed.
-    pub async fn rejected_settle(&self, id: i64, now: Timestamp) -> Result<(), SourceError> {
-        match &self.kept {
-            Kept::Durable(_, store) => {
-                blocking(store, move |store| store.rejected_settle(id, now).map(drop)).await
-            }
-            #[cfg(test)]
-            Kept::Memory(memory) => memory.settle(id, now),
         }
     }
 

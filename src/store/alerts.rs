@@ -3,8 +3,9 @@
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension as _, Row, Transaction, params, params_from_iter};
 
-use super::{AlertQuery, Store, StoreError, StoredAlert};
+use super::{AlertPlace, AlertQuery, RuleAlerts, Store, StoreError, StoredAlert};
 use crate::alert::{Alert, AlertId, Level};
+use crate::event::Position;
 use crate::time::Timestamp;
 
 const COLUMNS: &str = "SELECT id, body, created_at, updated_at FROM alert";
@@ -26,11 +27,23 @@ impl Store {
             conditions.push("last_at > ?");
             values.push(Value::from(since.0));
         }
+        if let Some(until) = query.until {
+            conditions.push("last_at < ?");
+            values.push(Value::from(until.0));
+        }
+        if query.whole_only {
+            conditions.push("merged_into IS NULL");
+        }
+        if let Some(AlertPlace { last_at, position, id }) = &query.after {
+            conditions.push("(last_at, position, id) < (?, ?, ?)");
+            values.extend([last_at.0.into(), position.cast_signed().into(), id.clone().into()]);
+        }
         let filter = if conditions.is_empty() { "" } else { " WHERE " };
         let conditions = conditions.join(" AND ");
         // SQLite reads a negative limit as none.
         values.push(Value::from(if query.limit == 0 { -1 } else { query.limit.cast_signed() as i64 }));
-        let sql = format!("{COLUMNS}{filter}{conditions} ORDER BY last_at DESC, position DESC LIMIT ?");
+        let sql =
+            format!("{COLUMNS}{filter}{conditions} ORDER BY last_at DESC, position DESC, id DESC LIMIT ?");
         self.read(|connection| {
             let mut statement = connection.prepare_cached(&sql)?;
             let rows = statement.query_map(params_from_iter(values), columns)?;
@@ -44,6 +57,38 @@ impl Store {
             let sql = format!("{COLUMNS} WHERE id = ?1");
             let row = connection.prepare_cached(&sql)?.query_row([&id.0], columns).optional()?;
             row.map(parse).transpose()
+        })
+    }
+
+    /// The newest 100 alerts that ended after `since` and have the event at this position among their evidence.
+    pub fn alerts_citing(
+        &self,
+        position: Position,
+        since: Timestamp,
+    ) -> Result<Vec<StoredAlert>, StoreError> {
+        self.read(|connection| {
+            let sql = format!(
+                "{COLUMNS} WHERE last_at > ?1 AND merged_into IS NULL AND (position = ?2 OR EXISTS \
+                 (SELECT 1 FROM json_each(alert.body, '$.evidence') AS cited WHERE cited.value = ?2)) \
+                 ORDER BY last_at DESC, position DESC LIMIT 100"
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
+            let rows = statement.query_map(params![since.0, position.cast_signed()], columns)?;
+            rows.map(|row| parse(row?)).collect()
+        })
+    }
+
+    /// How many alerts each rule has raised, by rule; rules without one are left out.
+    pub fn alerts_by_rule(&self) -> Result<Vec<RuleAlerts>, StoreError> {
+        self.read(|connection| {
+            let sql = "SELECT rule, count(*), max(last_at) FROM alert WHERE merged_into IS NULL \
+                       GROUP BY rule ORDER BY rule";
+            let mut statement = connection.prepare_cached(sql)?;
+            let rows = statement.query_map([], |row| {
+                let count = row.get::<_, i64>(1)?.cast_unsigned();
+                Ok(RuleAlerts { rule: row.get(0)?, count, last_at: Timestamp(row.get(2)?) })
+            })?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
     }
 

@@ -12,7 +12,7 @@ use super::{Commit, StoreError, alerts, ledger, outbox, progress};
 use crate::log::fault;
 
 /// The steps from one format to the next; the first makes the tables. Never changed, only added to.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/1.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("migrations/1.sql"), include_str!("migrations/2.sql")];
 
 /// How long to wait for a program that holds the database.
 const BUSY: Duration = Duration::from_secs(5);
@@ -65,9 +65,13 @@ impl Store {
     /// snapshots the newest two are kept.
     pub fn commit(&self, commit: &Commit<'_>) -> Result<(), StoreError> {
         self.write(|transaction| {
+            fault::point("store.begun");
             alerts::upsert(transaction, commit.alerts, commit.at)?;
+            fault::point("store.alerts_written");
             outbox::insert(transaction, commit.outbox)?;
+            fault::point("store.outbox_written");
             ledger::add(transaction, commit.ledger)?;
+            fault::point("store.ledger_written");
             progress::advance(transaction, commit)?;
             fault::point("store.before_commit");
             Ok(())
@@ -90,6 +94,7 @@ impl Store {
             let sql = "INSERT INTO checkpoint (name, bytes) VALUES (?1, ?2) \
                        ON CONFLICT (name) DO UPDATE SET bytes = excluded.bytes";
             transaction.prepare_cached(sql)?.execute(params![name, bytes])?;
+            fault::point("store.checkpoint_written");
             Ok(())
         })
     }

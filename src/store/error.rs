@@ -48,6 +48,12 @@ pub enum StoreError {
         /// Which row: `delivery 01ab…`.
         what: String,
     },
+    /// It does not go together with what is there.
+    #[error("{what}")]
+    Conflict {
+        /// What is in the way, and what to do.
+        what: String,
+    },
 }
 
 const fn advice(found: i64, known: i64) -> &'static str {
@@ -64,6 +70,10 @@ impl StoreError {
                 Self::NotWritable { file, reason: error.to_string() }
             }
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked { file },
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Database(format!(
+                "{file} is damaged ({error}); keep a copy of it, and put a backup in its place. Without this file \
+                 everything is judged anew from the log, and delivered again with the same keys"
+            )),
             _ => Self::Database(format!("{file}: {error}")),
         }
     }

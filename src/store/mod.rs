@@ -15,13 +15,17 @@ mod outbox;
 mod settle;
 mod ledger;
 mod rejected;
+mod tokens;
+mod audit;
 
+pub use audit::{AuditQuery, AuditRow, AuditVerified, Deed, WrongRow};
 pub use database::{Store, copy};
 pub use error::StoreError;
 pub use row::{
-    AlertQuery, Commit, DeliveryKind, NewRejected, OutboxCounts, OutboxRow, OutboxState, Outcome, Progress,
-    Rejected, Settlement, Snapshot, StoredAlert,
+    AlertPlace, AlertQuery, Commit, DeliveryKind, NewRejected, OutboxCounts, OutboxPlace, OutboxQuery,
+    OutboxRow, OutboxState, Outcome, Progress, Rejected, RuleAlerts, Settlement, Snapshot, StoredAlert,
 };
+pub use tokens::{Role, TOKENS_MAX, TokenHash, TokenRow};
 
 #[cfg(test)]
 mod tests;

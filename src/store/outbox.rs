@@ -1,8 +1,11 @@
 //! Deliveries: what is to be done, in which order, and what stands where.
 
-use rusqlite::{Connection, Row, Transaction, params};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params, params_from_iter};
 
-use super::{DeliveryKind, OutboxCounts, OutboxRow, OutboxState, Store, StoreError};
+use super::{
+    DeliveryKind, OutboxCounts, OutboxPlace, OutboxQuery, OutboxRow, OutboxState, Store, StoreError,
+};
 use crate::alert::AlertId;
 use crate::time::{Span, Timestamp};
 
@@ -73,16 +76,52 @@ impl Store {
     }
 
     /// Deliveries, newest first, at most `limit` (0: all); only those that stand so, if a state is given.
-    pub fn outbox_list(&self, only: Option<OutboxState>, limit: usize) -> Result<Vec<OutboxRow>, StoreError> {
+    pub fn outbox_list(
+        &self,
+        state: Option<OutboxState>,
+        limit: usize,
+    ) -> Result<Vec<OutboxRow>, StoreError> {
+        self.outbox(&OutboxQuery { state, limit, ..OutboxQuery::default() })
+    }
+
+    /// Deliveries, newest first.
+    pub fn outbox(&self, query: &OutboxQuery) -> Result<Vec<OutboxRow>, StoreError> {
+        let mut conditions: Vec<&str> = Vec::new();
+        let mut values: Vec<Value> = Vec::new();
+        if let Some(state) = query.state {
+            conditions.push("state = ?");
+            values.push(state_code(state).into());
+        }
+        for (condition, value) in [("action = ?", &query.action), ("alert = ?", &query.alert)] {
+            if let Some(value) = value {
+                conditions.push(condition);
+                values.push(value.clone().into());
+            }
+        }
+        if let Some(OutboxPlace { created_at, id }) = &query.after {
+            conditions.push("(created_at, id) < (?, ?)");
+            values.extend([created_at.0.into(), id.clone().into()]);
+        }
+        let filter = if conditions.is_empty() { "" } else { "WHERE " };
+        let conditions = conditions.join(" AND ");
+        // SQLite reads a negative limit as none.
+        values.push(Value::from(if query.limit == 0 { -1 } else { query.limit.cast_signed() as i64 }));
+        let sql = format!(
+            "SELECT {COLUMNS} FROM outbox {filter}{conditions} ORDER BY created_at DESC, id DESC LIMIT ?"
+        );
         self.read(|connection| {
-            let mut statement = connection.prepare_cached(&format!(
-                "SELECT {COLUMNS} FROM outbox WHERE ?1 IS NULL OR state = ?1 \
-                 ORDER BY created_at DESC, id LIMIT ?2"
-            ))?;
-            // SQLite reads a negative limit as none.
-            let limit = if limit == 0 { -1 } else { limit.cast_signed() as i64 };
-            let rows = statement.query_map(params![only.map(state_code), limit], columns)?;
+            let mut statement = connection.prepare_cached(&sql)?;
+            let rows = statement.query_map(params_from_iter(values), columns)?;
             rows.map(|row| parse(row?)).collect()
+        })
+    }
+
+    /// One delivery.
+    pub fn outbox_get(&self, id: &str) -> Result<Option<OutboxRow>, StoreError> {
+        self.read(|connection| {
+            let mut statement =
+                connection.prepare_cached(&format!("SELECT {COLUMNS} FROM outbox WHERE id = ?1"))?;
+            statement.query_row([id], columns).optional()?.map(parse).transpose()
         })
     }
 

@@ -5,6 +5,7 @@ use zstd::bulk::{Compressor, decompress};
 use zstd::zstd_safe::CParameter;
 
 use super::{Commit, Progress, Snapshot, Store, StoreError};
+use crate::log::fault;
 
 const ZSTD_LEVEL: i32 = 1;
 const SNAPSHOTS_KEPT: i64 = 2;
@@ -54,16 +55,19 @@ pub(super) fn advance(transaction: &Transaction<'_>, commit: &Commit<'_>) -> Res
     transaction
         .prepare_cached("UPDATE progress SET position = ?1, at = ?2")?
         .execute(params![position, commit.at.0])?;
+    fault::point("store.position_written");
     let Some(plain) = commit.snapshot else { return Ok(()) };
     let bytes = compress(plain).map_err(|error| StoreError::Database(format!("snapshot: {error}")))?;
     let length = plain.len().cast_signed() as i64;
     transaction
         .prepare_cached("INSERT OR REPLACE INTO snapshot (position, length, bytes) VALUES (?1, ?2, ?3)")?
         .execute(params![position, length, bytes])?;
+    fault::point("store.snapshot_written");
     let sql = "DELETE FROM snapshot WHERE position NOT IN \
                (SELECT position FROM snapshot ORDER BY position DESC LIMIT ?1)";
     transaction.prepare_cached(sql)?.execute([SNAPSHOTS_KEPT])?;
     transaction.prepare_cached("UPDATE progress SET snapshot_position = ?1")?.execute([position])?;
+    fault::point("store.older_snapshots_dropped");
     Ok(())
 }
 

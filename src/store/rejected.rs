@@ -2,7 +2,7 @@
 
 use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 
-use super::{NewRejected, Rejected, Store, StoreError};
+use super::{Deed, NewRejected, Rejected, Store, StoreError, audit};
 use crate::time::Timestamp;
 
 /// How much is kept: beyond either, the oldest that were replayed go first, then the oldest.
@@ -14,7 +14,12 @@ pub(super) struct Limits {
 
 const LIMITS: Limits = Limits { rows: 100_000, bytes: 1 << 30 };
 
-const COLUMNS: &str = "SELECT id, source, received_at, reason, type_hint, replayed_at, body FROM rejected";
+const COLUMNS: &str =
+    "SELECT id, source, received_at, reason, type_hint, replayed_at, size, body FROM rejected";
+
+/// Of longer bodies a list has only so many bytes: a body may have megabytes.
+const LISTED: &str = "SELECT id, source, received_at, reason, type_hint, replayed_at, size, substr(body, 1, 4096) \
+                      FROM rejected WHERE id < ?1 ORDER BY id DESC LIMIT ?2";
 
 impl Store {
     /// Keeps a body that could not be decoded, and tells its number.
@@ -43,12 +48,13 @@ impl Store {
         })
     }
 
-    /// The newest `limit` bodies, newest first, replayed ones included.
-    pub fn rejected(&self, limit: usize) -> Result<Vec<Rejected>, StoreError> {
+    /// The newest `limit` bodies before a number, or of all, newest first, replayed ones included; of each the
+    /// first 4 KiB.
+    pub fn rejected(&self, before: Option<i64>, limit: usize) -> Result<Vec<Rejected>, StoreError> {
         self.read(|connection| {
-            let sql = format!("{COLUMNS} ORDER BY id DESC LIMIT ?1");
-            let mut statement = connection.prepare_cached(&sql)?;
-            let rows = statement.query_map([limit.cast_signed() as i64], columns)?;
+            let mut statement = connection.prepare_cached(LISTED)?;
+            let values = params![before.unwrap_or(i64::MAX), limit.cast_signed() as i64];
+            let rows = statement.query_map(values, columns)?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
     }
@@ -61,13 +67,14 @@ impl Store {
         })
     }
 
-    /// Marks a body as replayed; an unknown number is [`StoreError::Unknown`].
-    pub fn rejected_settle(&self, id: i64, now: Timestamp) -> Result<(), StoreError> {
+    /// Marks a body as replayed, and records who did it; an unknown number is [`StoreError::Unknown`].
+    pub fn rejected_settle(&self, id: i64, deed: &Deed, outcome: &str) -> Result<(), StoreError> {
         self.write(|transaction| {
             let sql = "UPDATE rejected SET replayed_at = ?2 WHERE id = ?1";
-            if transaction.prepare_cached(sql)?.execute(params![id, now.0])? == 0 {
+            if transaction.prepare_cached(sql)?.execute(params![id, deed.at.0])? == 0 {
                 return Err(StoreError::Unknown { what: format!("rejected body {id}") });
             }
+            audit::record(transaction, deed, outcome)?;
             Ok(())
         })
     }
@@ -90,9 +97,10 @@ fn columns(row: &Row<'_>) -> rusqlite::Result<Rejected> {
             received_at: Timestamp(row.get(2)?),
             reason: row.get(3)?,
             type_hint: row.get(4)?,
-            body: row.get(6)?,
+            body: row.get(7)?,
         },
         replayed_at: row.get::<_, Option<i64>>(5)?.map(Timestamp),
+        size: row.get::<_, i64>(6)?.cast_unsigned(),
     })
 }
 

@@ -61,12 +61,40 @@ pub struct AlertQuery {
     pub level: Option<Level>,
     /// Only those that ended after this.
     pub since: Option<Timestamp>,
+    /// Only those that ended before this.
+    pub until: Option<Timestamp>,
+    /// Without those that went up in another one.
+    pub whole_only: bool,
+    /// Only those that come after this place in the list.
+    pub after: Option<AlertPlace>,
     /// At most so many; 0: all.
     pub limit: usize,
 }
 
+/// A place in the list of alerts: the newest first, so what comes after is older.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlertPlace {
+    /// The alert's `last_at`.
+    pub last_at: Timestamp,
+    /// Its position.
+    pub position: Position,
+    /// Its id.
+    pub id: String,
+}
+
+/// How many alerts a rule has raised, those left out that went up in another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleAlerts {
+    /// The rule's id.
+    pub rule: String,
+    /// How many.
+    pub count: u64,
+    /// The event time of the newest one's last finding.
+    pub last_at: Timestamp,
+}
+
 /// Whether a delivery changes the world or only tells somebody.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryKind {
     /// Blocks, unblocks, bans …; goes first.
@@ -76,7 +104,7 @@ pub enum DeliveryKind {
 }
 
 /// Where a delivery stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OutboxState {
     /// To be tried at `due_at`.
@@ -110,6 +138,30 @@ pub struct OutboxRow {
     pub last_error: Option<String>,
     /// What the delivery did, once done.
     pub outcome: Option<Outcome>,
+}
+
+/// Which deliveries to list; newest first.
+#[derive(Debug, Clone, Default)]
+pub struct OutboxQuery {
+    /// Only those that stand so.
+    pub state: Option<OutboxState>,
+    /// Only this action's.
+    pub action: Option<String>,
+    /// Only this alert's.
+    pub alert: Option<String>,
+    /// Only those that come after this place in the list.
+    pub after: Option<OutboxPlace>,
+    /// At most so many; 0: all.
+    pub limit: usize,
+}
+
+/// A place in the list of deliveries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxPlace {
+    /// The delivery's `created_at`.
+    pub created_at: Timestamp,
+    /// Its id.
+    pub id: String,
 }
 
 /// What a delivery did.
@@ -177,8 +229,10 @@ pub struct NewRejected {
 pub struct Rejected {
     /// Its number.
     pub id: i64,
-    /// What was kept.
+    /// What was kept; in lists, of a long body only the beginning.
     pub rejected: NewRejected,
+    /// The size of the whole body in bytes.
+    pub size: u64,
     /// When it was replayed, if it was.
     pub replayed_at: Option<Timestamp>,
 }

@@ -3,8 +3,9 @@
 use rusqlite::{Transaction, params};
 
 use super::outbox::state_code;
-use super::{OutboxState, Outcome, Settlement, Store, StoreError};
-use crate::time::Timestamp;
+use super::{Deed, OutboxState, Outcome, Settlement, Store, StoreError, audit};
+use crate::log::fault;
+use crate::time::{Span, Timestamp};
 
 impl Store {
     /// Records how a try of a delivery ended, and counts the try. One that is settled already stays as it
@@ -19,18 +20,35 @@ impl Store {
             if changed == 0 && !exists(transaction, id)? {
                 return Err(StoreError::Unknown { what: format!("delivery {id}") });
             }
+            fault::point("store.settlement_written");
+            Ok(())
+        })
+    }
+
+    /// Minds a clock that was set back by `by`: pending deliveries are due as much earlier. None is due later than
+    /// `longest` from now, whatever the clock showed when it was put off.
+    pub fn outbox_set_back(&self, by: Span, now: Timestamp, longest: Span) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            let sql = "UPDATE outbox SET due_at = min(due_at - ?1, ?2), created_at = created_at - ?1 \
+                       WHERE state = 0 AND (?1 > 0 OR due_at > ?2)";
+            transaction.prepare_cached(sql)?.execute(params![by.0, now.plus(longest).0])?;
             Ok(())
         })
     }
 
     /// Makes a delivery that was given up pending again, due at once and with its tries counted anew; false
-    /// if there is none that was given up under this id.
-    pub fn redrive(&self, id: &str, now: Timestamp) -> Result<bool, StoreError> {
+    /// if there is none that was given up under this id. Who did it is recorded in the same transaction.
+    pub fn redrive(&self, id: &str, deed: &Deed) -> Result<bool, StoreError> {
         self.write(|transaction| {
             let sql = "UPDATE outbox SET state = ?2, due_at = ?3, attempts = 0, settled_at = NULL \
                        WHERE id = ?1 AND state = ?4";
-            let values = params![id, state_code(OutboxState::Pending), now.0, state_code(OutboxState::Dead),];
-            Ok(transaction.prepare_cached(sql)?.execute(values)? > 0)
+            let values =
+                params![id, state_code(OutboxState::Pending), deed.at.0, state_code(OutboxState::Dead)];
+            let is_done = transaction.prepare_cached(sql)?.execute(values)? > 0;
+            if is_done {
+                audit::record(transaction, deed, "done")?;
+            }
+            Ok(is_done)
         })
     }
 }

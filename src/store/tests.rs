@@ -15,6 +15,10 @@ fn after(seconds: i64) -> Timestamp {
     NOW.plus(Span::seconds(seconds))
 }
 
+fn deed(at: Timestamp) -> Deed {
+    Deed::new(at, "alice", "test")
+}
+
 fn open() -> (TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
@@ -268,7 +272,7 @@ fn a_delivery_is_retried_given_up_and_redriven() {
     assert_eq!((found.attempts, found.due_at, found.state), (1, after(30), OutboxState::Pending));
     assert_eq!(found.last_error.as_deref(), Some("503"));
     assert_eq!(store.outbox_due(after(29), 10).unwrap(), []);
-    assert!(!store.redrive("1", NOW).unwrap());
+    assert!(!store.redrive("1", &deed(NOW)).unwrap());
 
     store.outbox_settle("1", &Settlement::Dead { error: "404".to_owned() }, after(30)).unwrap();
     let found = of_alert();
@@ -286,13 +290,13 @@ fn a_delivery_is_retried_given_up_and_redriven() {
     assert_eq!(dead.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(), ["1"]);
     assert!(store.outbox_list(Some(OutboxState::Done), 0).unwrap().is_empty());
     assert_eq!(store.outbox_list(None, 1).unwrap().len(), 1);
-    assert!(store.redrive("1", after(40)).unwrap());
+    assert!(store.redrive("1", &deed(after(40))).unwrap());
     let found = store.outbox_due(after(40), 10).unwrap().remove(0);
     assert_eq!((found.attempts, found.due_at), (0, after(40)));
     store.outbox_settle("1", &Settlement::Done(outcome(true)), after(41)).unwrap();
     let found = of_alert();
     assert_eq!((found.outcome, found.last_error), (Some(outcome(true)), None));
-    assert!(!store.redrive("1", NOW).unwrap());
+    assert!(!store.redrive("1", &deed(NOW)).unwrap());
     let unknown = store.outbox_settle("2", &retry, NOW).unwrap_err();
     assert!(matches!(unknown, StoreError::Unknown { .. }), "{unknown}");
 }
@@ -362,15 +366,15 @@ fn rejected_bodies_are_kept_looked_at_and_replayed() {
     let first = store.reject(&rejected(b"{oops")).unwrap();
     let second = store.reject(&rejected(b"\xff\x00")).unwrap();
     assert_eq!(store.rejected_count().unwrap(), 2);
-    store.rejected_settle(first, after(5)).unwrap();
+    store.rejected_settle(first, &deed(after(5)), "done").unwrap();
     assert_eq!(store.rejected_count().unwrap(), 1);
     let found = store.rejected_get(first).unwrap().unwrap();
     assert_eq!((found.replayed_at, found.rejected.body), (Some(after(5)), b"{oops".to_vec()));
-    let listed: Vec<_> = store.rejected(10).unwrap().into_iter().map(|rejected| rejected.id).collect();
+    let listed: Vec<_> = store.rejected(None, 10).unwrap().into_iter().map(|rejected| rejected.id).collect();
     assert_eq!(listed, [second, first]);
-    assert_eq!(store.rejected(1).unwrap().len(), 1);
+    assert_eq!(store.rejected(None, 1).unwrap().len(), 1);
     assert!(store.rejected_get(99).unwrap().is_none());
-    assert!(matches!(store.rejected_settle(99, NOW), Err(StoreError::Unknown { .. })));
+    assert!(matches!(store.rejected_settle(99, &deed(NOW), "done"), Err(StoreError::Unknown { .. })));
 }
 
 #[test]
@@ -378,9 +382,9 @@ fn of_rejected_bodies_the_oldest_replayed_go_first() {
     let (_dir, store) = open();
     let limits = Limits { rows: 3, bytes: 100 };
     let reject = |size: usize| store.reject_within(&rejected(&vec![b'x'; size]), limits).unwrap();
-    let kept = || -> Vec<i64> { store.rejected(99).unwrap().into_iter().map(|kept| kept.id).collect() };
+    let kept = || -> Vec<i64> { store.rejected(None, 99).unwrap().into_iter().map(|kept| kept.id).collect() };
     let (first, second, third) = (reject(10), reject(10), reject(10));
-    store.rejected_settle(second, NOW).unwrap();
+    store.rejected_settle(second, &deed(NOW), "done").unwrap();
     let fourth = reject(10);
     assert_eq!(kept(), [fourth, third, first]);
     let fifth = reject(10);
@@ -431,4 +435,26 @@ fn a_damaged_row_is_named() {
     meddle.execute_batch("UPDATE alert SET body = '{'").unwrap();
     let error = store.alerts(&AlertQuery::default()).unwrap_err();
     assert!(matches!(&error, StoreError::Corrupt { what, .. } if what == "alert a"), "{error}");
+}
+
+#[test]
+fn what_was_put_off_follows_a_clock_that_is_set_back() {
+    let (_dir, store) = open();
+    let rows = ["soon", "late", "done"].map(|id| row(id, id, DeliveryKind::Notify));
+    add(&store, &rows);
+    let retry = |seconds| Settlement::Retry { at: after(seconds), error: "503".to_owned() };
+    store.outbox_settle("soon", &retry(30), NOW).unwrap();
+    store.outbox_settle("late", &retry(9000), NOW).unwrap();
+    store.outbox_settle("done", &Settlement::Done(outcome(false)), NOW).unwrap();
+    let longest = Span::hours(1);
+    let due = |id: &str| {
+        let found = store.outbox_list(None, 0).unwrap().into_iter().find(|row| row.id == id).unwrap();
+        (found.created_at, found.due_at)
+    };
+    // Nothing was set back: only what nobody would have put off that far moves.
+    store.outbox_set_back(Span(0), NOW, longest).unwrap();
+    assert_eq!((due("soon"), due("late")), ((NOW, after(30)), (NOW, after(3600))));
+    store.outbox_set_back(Span::seconds(1000), after(-1000), longest).unwrap();
+    assert_eq!((due("soon"), due("late")), ((after(-1000), after(-970)), (after(-1000), after(2600))));
+    assert_eq!(due("done"), (NOW, NOW), "what is settled stays as it is");
 }

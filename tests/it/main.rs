@@ -11,6 +11,14 @@ mod process;
 mod receiver;
 #[cfg(test)]
 mod stream;
+#[cfg(test)]
+mod smtp;
+#[cfg(test)]
+mod hec;
+#[cfg(test)]
+mod world;
+#[cfg(test)]
+mod feed;
 
 #[cfg(test)]
 mod samples;
@@ -32,6 +40,15 @@ mod threads;
 mod enrichment;
 #[cfg(test)]
 mod crash;
+#[cfg(test)]
+#[cfg(feature = "fault-points")]
+mod faults;
+#[cfg(test)]
+mod trouble;
+#[cfg(test)]
+mod clocks;
+#[cfg(test)]
+mod activation;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]

@@ -91,11 +91,13 @@ async fn nobody_gets_in_without_the_token() {
         bare("/ingest/gitlab").bearer_auth(crate::harness::TOKEN),
         bare("/ingest/generic").header(header, crate::harness::TOKEN),
         bare("/ingest/generic").bearer_auth("wrong"),
-        daemon.request(Method::GET, "/api/v1/rejected").bearer_auth(crate::harness::TOKEN),
     ] {
         let (status, answer) = answer(request).await;
         assert_eq!((status, &answer["error"]["code"]), (401, &json!("unauthorized")));
     }
+    let api = daemon.request(Method::GET, "/api/v1/rejected").bearer_auth(crate::harness::TOKEN);
+    let (status, answer) = answer(api).await;
+    assert_eq!((status, &answer["code"]), (401, &json!("unauthorized")));
     assert!(daemon.stored().is_empty());
     daemon.stop().await;
 }
@@ -109,7 +111,7 @@ async fn what_cannot_be_read_is_kept_and_can_be_replayed() {
     let (status, answer) = daemon.gitlab(broken).await;
     assert_eq!((status, &answer["error"]["code"]), (400, &json!("undecodable")), "{answer}");
     let list = daemon.admin(Method::GET, "/api/v1/rejected").await.1;
-    let kept = &list["rejected"][0];
+    let kept = &list["items"][0];
     assert_eq!((kept["body"].as_str(), &kept["source"]), (Some(broken), &json!("gitlab")), "{list}");
     assert!(!kept["reason"].as_str().unwrap().is_empty());
     let path = format!("/api/v1/rejected/{}/replay", kept["id"]);

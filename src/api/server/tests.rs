@@ -75,10 +75,24 @@ async fn a_request_in_flight_is_finished_when_stopping() {
     ask(&mut busy).await;
     arrived.notified().await;
     running.shutdown.cancel();
-    // The idle connection is closed at once, the busy one is waited for.
+    // The idle connection is closed soon, the busy one is waited for.
     assert_eq!(rest(&mut idle).await, "");
     go.notify_one();
     assert!(rest(&mut busy).await.ends_with("finished"));
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_request_on_its_way_is_answered_when_stopping() {
+    let running = start(Router::new().route("/", get(|| async { "came in" })), LIMITS).await;
+    let mut late = running.connect().await;
+    while running.metrics.open.get() == 0 {
+        tokio::task::yield_now().await;
+    }
+    running.shutdown.cancel();
+    ask(&mut late).await;
+    let answer = rest(&mut late).await;
+    assert!(answer.ends_with("came in"), "{answer}");
     running.stop().await.unwrap();
 }
 

@@ -162,9 +162,9 @@ mod tests {
         let options = SealOptions { segment_entries: 1000, ..SealOptions::default() };
         let mut sizes = Vec::new();
         let (mut written, mut total) = (0, 0);
-        for _ in 0..1000 {
-            sizes.push(10);
-            total += 10;
+        for sealed in std::iter::repeat_n(10, 1000) {
+            sizes.push(sealed);
+            total += sealed;
             while let Some(run) = next_merge(&list(&sizes, Span(0)), &options, NOW) {
                 let merged: u64 = sizes[run.clone()].iter().sum();
                 written += merged;

@@ -299,7 +299,7 @@ fn old_events_count_once_and_recent_ones_too() {
         assert_eq!(again(&mut store.appender, batch), (0, 50));
         let mut other = old(60);
         other.event.received_at = received;
-        other.dedupe = u128::from(u64::MAX) << 64 | 60 + u128::from(days.cast_unsigned());
+        other.dedupe = (u128::from(u64::MAX) << 64) | (60 + u128::from(days.cast_unsigned()));
         assert_eq!(again(&mut store.appender, vec![other]), (1, 0));
         // A fresh event whose key was forgotten is a new one.
         let mut fresh = at(received, 100 + days.cast_unsigned());

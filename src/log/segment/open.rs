@@ -14,6 +14,9 @@ use crate::log::row::Head;
 use crate::log::{LogError, TimeRange, hot};
 use crate::time::Timestamp;
 
+/// The positions of a block, and why it cannot be read or its entries.
+type Decoded = (Positions, Result<Vec<Entry>, LogError>);
+
 /// An open segment, and its index ([`Terms`](crate::index::Terms), [`Timed`](crate::index::Timed)). Event numbers are
 /// positions less the segment's first one. The file is never changed, and stays readable here even when it is removed.
 #[derive(Debug)]
@@ -178,7 +181,7 @@ impl Segment {
         &mut self,
         before: Position,
         range: TimeRange,
-    ) -> Result<Option<(Positions, Result<Vec<Entry>, LogError>)>, LogError> {
+    ) -> Result<Option<Decoded>, LogError> {
         let before = i64::try_from(before).unwrap_or(i64::MAX);
         let found = self
             .connection

@@ -74,13 +74,15 @@ pub(super) fn head_at(reader: &mut Reader, position: Position) -> Result<Head, L
     let sql = "SELECT first, last, head, bytes FROM block WHERE first <= ?1 ORDER BY first DESC LIMIT 2";
     let mut statement = connection.prepare(sql).map_err(failed)?;
     let mut rows = statement.query([position.cast_signed()]).map_err(failed)?;
-    let mut read = || -> rusqlite::Result<Option<((Position, Position), Head, Vec<u8>)>> {
-        let Some(row) = rows.next()? else { return Ok(None) };
-        let positions = (row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, i64>(1)?.cast_unsigned());
-        Ok(Some((positions, row.get(2)?, row.get(3)?)))
+    let (positions, bytes): ((Position, Position), Vec<u8>) = {
+        let row = rows.next().map_err(failed)?.ok_or_else(missing)?;
+        let column = |index| row.get::<_, i64>(index).map(i64::cast_unsigned).map_err(failed);
+        ((column(0)?, column(1)?), row.get(3).map_err(failed)?)
     };
-    let (positions, _, bytes) = read().map_err(failed)?.ok_or_else(missing)?;
-    let before = read().map_err(failed)?.map_or(base, |(_, head, _)| head);
+    let before = match rows.next().map_err(failed)? {
+        Some(row) => row.get(2).map_err(failed)?,
+        None => base,
+    };
     let plain = Decoder::default().plain(positions, &bytes)?;
     follow_to(before, &plain, positions, position)
 }

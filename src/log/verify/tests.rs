@@ -143,8 +143,10 @@ fn each_flipped_byte_of_the_hot_end_is_found_where_it_means_something() {
     meddle(&dir, "VACUUM; PRAGMA wal_checkpoint(TRUNCATE);");
     let expected = rows(dir.path()).unwrap();
     let (mut found, mut harmless) = (0, 0);
+    // What is sealed is left out: it is the same each time.
+    let options = VerifyOptions { since: Some(NOW.plus(Span::millis(1))), ..VerifyOptions::default() };
     flip_each(&path, 1, |index| {
-        let verified = verify(dir.path(), &VerifyOptions::default());
+        let verified = verify(dir.path(), &options);
         let is_same = rows(dir.path()).is_some_and(|rows| rows == expected);
         assert_eq!(verified.is_ok(), is_same, "byte {index}: {verified:?}");
         found += u32::from(verified.is_err());
@@ -153,7 +155,7 @@ fn each_flipped_byte_of_the_hot_end_is_found_where_it_means_something() {
             drop(std::fs::remove_file(path.with_extension(extension)));
         }
     });
-    assert!(found > 2000 && harmless > 100, "{found} {harmless}");
+    assert!(found > 1500 && harmless > 100, "{found} {harmless}");
     verify(dir.path(), &VerifyOptions::default()).unwrap();
 }
 

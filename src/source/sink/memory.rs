@@ -7,7 +7,6 @@ use crate::event::{Event, Position};
 use crate::log::{AppendError, NewEvent, Receipt};
 use crate::source::SourceError;
 use crate::store::{NewRejected, Rejected};
-use crate::time::Timestamp;
 
 /// Shared by the test and its sink.
 #[derive(Debug, Clone, Default)]
@@ -71,19 +70,14 @@ impl Memory {
     pub(super) fn reject(&self, rejected: NewRejected) -> Result<i64, SourceError> {
         let mut kept = self.lock();
         let id = kept.rejected.len() as i64 + 1;
-        kept.rejected.push(Rejected { id, rejected, replayed_at: None });
+        let size = rejected.body.len() as u64;
+        kept.rejected.push(Rejected { id, rejected, size, replayed_at: None });
         Ok(id)
     }
 
     /// Newest first.
     pub fn rejected(&self, limit: usize) -> Vec<Rejected> {
         self.lock().rejected.iter().rev().take(limit).cloned().collect()
-    }
-
-    pub(super) fn settle(&self, id: i64, now: Timestamp) -> Result<(), SourceError> {
-        let mut kept = self.lock();
-        kept.rejected.iter_mut().filter(|r| r.id == id).for_each(|r| r.replayed_at = Some(now));
-        Ok(())
     }
 
     pub(super) fn checkpoint(&self, name: &str) -> Option<Vec<u8>> {

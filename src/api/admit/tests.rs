@@ -1,0 +1,139 @@
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use serde_json::json;
+
+use super::*;
+use crate::api::testing::{CONFIGURED, Setup, from, of};
+use crate::time::Span;
+
+const ME: &str = "/api/v1/me";
+
+#[tokio::test]
+async fn a_token_opens_what_its_role_reaches() {
+    let setup = Setup::new(true);
+    let paths = [
+        (Role::Viewer, ME),
+        (Role::Viewer, "/api/v1/alerts"),
+        (Role::Analyst, "/api/v1/events"),
+        (Role::Admin, "/api/v1/audit"),
+    ];
+    for role in Role::ALL {
+        let token = setup.token(role.name(), role);
+        for (needed, path) in paths {
+            let (status, body) = setup.get(path, &token).await;
+            assert_eq!(status, if role >= needed { 200 } else { 403 }, "{role:?} {path} {body}");
+        }
+        let (status, body) = setup.post("/api/v1/outbox/x/redrive", &token, json!({})).await;
+        let code = if role >= Role::Responder { (404, "not_found") } else { (403, "forbidden") };
+        assert_eq!((status, body["code"].as_str()), (code.0, Some(code.1)), "{role:?}");
+    }
+    let (_, me) = setup.get(ME, CONFIGURED).await;
+    assert_eq!(me, json!({"id": null, "name": "api.token", "role": "admin", "expires_at": null}));
+}
+
+#[tokio::test]
+async fn without_the_token_nobody_gets_in() {
+    let setup = Setup::new(true);
+    let good = setup.token("good", Role::Admin);
+    let (id, _) = key::parts(good.as_bytes()).unwrap();
+    let other_secret = format!("wf_{id}_{}", "0".repeat(64));
+    let unknown = format!("wf_{}_{}", "0".repeat(12), "0".repeat(64));
+    let (status, headers, _) = setup.send(of("GET", ME, None)).await;
+    assert_eq!((status, headers[WWW_AUTHENTICATE].as_bytes()), (401, &b"Bearer"[..]));
+    for wrong in ["", "t", "configured-admin-toke", &other_secret, &unknown, &good[..good.len() - 1]] {
+        let (status, headers, body) = setup.send(of("GET", ME, Some(wrong))).await;
+        assert_eq!(status, 401, "{wrong}: {body}");
+        assert!(headers.contains_key(WWW_AUTHENTICATE), "{wrong}");
+    }
+    for method in ["GET", "POST", "DELETE", "PUT"] {
+        assert_eq!(setup.json(of(method, "/api/v1/tokens", None)).await.0, 401);
+    }
+    assert_eq!(setup.get(ME, &good).await.0, 200);
+    let bare = Setup::new(false);
+    assert_eq!(bare.get(ME, CONFIGURED).await.0, 401, "no token is configured there");
+}
+
+#[tokio::test]
+async fn an_expired_or_revoked_token_says_so_to_who_knows_its_secret() {
+    let setup = Setup::new(false);
+    let soon = setup.clock.now().plus(Span::minutes(5));
+    let (short, long) =
+        (setup.token_until("short", Role::Viewer, Some(soon)), setup.token("long", Role::Viewer));
+    assert_eq!(setup.get(ME, &short).await.1["expires_at"], soon.to_string());
+    setup.wait(Span::minutes(5));
+    let (status, body) = setup.get(ME, &short).await;
+    assert_eq!(
+        (status, body["detail"].as_str()),
+        (401, Some(format!("the token expired at {soon}").as_str()))
+    );
+
+    assert_eq!(setup.get(ME, &long).await.0, 200);
+    let (id, _) = key::parts(long.as_bytes()).unwrap();
+    let deed = crate::store::Deed::new(setup.clock.now(), "test", "test");
+    assert!(setup.store.token_revoke(id, &deed).unwrap());
+    // Another process did it: for a second the token is taken for what it was.
+    assert_eq!(setup.get(ME, &long).await.0, 200);
+    setup.wait(Span::seconds(1));
+    let (status, body) = setup.get(ME, &long).await;
+    assert!(status == 401 && body["detail"].as_str().unwrap().contains("revoked"), "{body}");
+}
+
+#[tokio::test]
+async fn a_token_that_expires_within_its_minute_is_refused() {
+    let setup = Setup::new(false);
+    let soon = setup.clock.now().plus(Span::millis(500));
+    let token = setup.token_until("short", Role::Viewer, Some(soon));
+    assert_eq!(setup.get(ME, &token).await.0, 200);
+    setup.wait(Span::millis(500));
+    assert_eq!(setup.get(ME, &token).await.0, 401);
+}
+
+#[tokio::test]
+async fn when_it_was_used_last_is_known_to_the_minute() {
+    let setup = Setup::new(false);
+    let token = setup.token("ci", Role::Viewer);
+    let (id, _) = key::parts(token.as_bytes()).unwrap();
+    let used = || setup.store.token(id).unwrap().unwrap().last_used_at;
+    assert_eq!(used(), None);
+    let start = setup.clock.now();
+    for (seconds, expected) in [(0, start), (59, start), (1, start.plus(Span::minutes(1)))] {
+        setup.wait(Span::seconds(seconds));
+        assert_eq!(setup.get(ME, &token).await.0, 200);
+        assert_eq!(used(), Some(expected), "after {seconds}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_may_call_only_so_often() {
+    let setup = Setup::with_rate(true, 2);
+    let (one, other) = (setup.token("one", Role::Viewer), setup.token("other", Role::Viewer));
+    for _ in 0..8 {
+        assert_eq!(setup.get(ME, &one).await.0, 200);
+    }
+    let (status, headers, body) = setup.send(of("GET", ME, Some(&one))).await;
+    assert_eq!((status, headers[RETRY_AFTER].as_bytes()), (429, &b"1"[..]), "{body}");
+    assert_eq!(setup.get(ME, &other).await.0, 200, "others may");
+    setup.wait(Span::millis(500));
+    assert_eq!(setup.get(ME, &one).await.0, 200);
+    assert_eq!(setup.get(ME, &one).await.0, 429);
+}
+
+#[tokio::test]
+async fn an_address_may_be_wrong_only_so_often() {
+    let setup = Setup::new(false);
+    let good = setup.token("good", Role::Viewer);
+    assert_eq!(setup.json(from("192.0.2.1", of("GET", ME, Some(&good)))).await.0, 200);
+    for _ in 0..10 {
+        assert_eq!(setup.json(from("192.0.2.1", of("GET", ME, Some("guess")))).await.0, 401);
+    }
+    let (status, headers, _) = setup.send(from("192.0.2.1", of("GET", ME, Some("guess")))).await;
+    assert_eq!((status, headers[RETRY_AFTER].as_bytes()), (429, &b"6"[..]));
+    assert_eq!(setup.json(from("192.0.2.2", of("GET", ME, Some("guess")))).await.0, 401);
+    assert_eq!(
+        setup.json(from("192.0.2.1", of("GET", ME, Some(&good)))).await.0,
+        200,
+        "who is known still gets in"
+    );
+    assert_eq!(setup.json(from("192.0.2.1", of("GET", ME, None))).await.0, 401, "no token is no guess");
+    setup.wait(Span::seconds(6));
+    assert_eq!(setup.json(from("192.0.2.1", of("GET", ME, Some("guess")))).await.0, 401);
+}

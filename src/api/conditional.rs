@@ -1,0 +1,60 @@
+//! ETags: who has a thing already is told so, without the thing.
+
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::key::hex;
+use super::problem::Problem;
+
+/// Gives every successful GET a tag of its bytes, and answers 304 to who has them. The answers are in memory anyway, and
+/// hashing them takes less than making them did.
+pub(super) async fn conditional(request: Request, next: Next) -> Response {
+    // What answers HEAD has its body taken off before it comes here.
+    if request.method() != Method::GET {
+        return next.run(request).await;
+    }
+    let wanted = request.headers().get(IF_NONE_MATCH).cloned();
+    let response = next.run(request).await;
+    if response.status() != StatusCode::OK {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let Ok(bytes) = to_bytes(body, usize::MAX).await else { return Problem::internal().into_response() };
+    let hash = blake3::hash(&bytes);
+    let tag = format!("\"{}\"", hex(hash.as_bytes().get(..16).unwrap_or_default()));
+    if wanted.is_some_and(|wanted| has(&wanted, &tag)) {
+        parts.status = StatusCode::NOT_MODIFIED;
+        parts.headers.remove(CONTENT_TYPE);
+        parts.headers.remove(CONTENT_LENGTH);
+        tagged(&mut parts.headers, &tag);
+        return Response::from_parts(parts, Body::empty());
+    }
+    tagged(&mut parts.headers, &tag);
+    Response::from_parts(parts, Body::from(bytes))
+}
+
+fn tagged(headers: &mut HeaderMap, tag: &str) {
+    headers.extend(HeaderValue::from_str(tag).ok().map(|tag| (ETAG, tag)));
+}
+
+/// RFC 9110, section 13.1.2: any of a list, or `*`; compared weakly.
+fn has(wanted: &HeaderValue, tag: &str) -> bool {
+    let Ok(wanted) = wanted.to_str() else { return false };
+    wanted.split(',').map(str::trim).any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_are_compared_as_the_rfc_says() {
+        let has = |wanted: &'static str| has(&HeaderValue::from_static(wanted), "\"ab\"");
+        assert!(has("\"ab\"") && has("W/\"ab\"") && has("\"x\", \"ab\"") && has("*"));
+        assert!(!has("ab") && !has("\"a\"") && !has(""));
+    }
+}

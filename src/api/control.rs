@@ -1,0 +1,102 @@
+//! What the API's handlers work with.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::{Notify, watch};
+
+use super::health::Health;
+use super::lookup::Events;
+use super::problem::Problem;
+use super::rate::Pace;
+use super::rules::RulesStatus;
+use super::{ApiConfig, Guard};
+use crate::clock::Clock;
+use crate::search::SearchError;
+use crate::source::{Context, Intake, Source, Tokens};
+use crate::store::{Store, StoreError};
+
+/// What stands behind `/api/v1`.
+#[derive(Debug)]
+pub struct Control {
+    /// Alerts, deliveries, tokens and so on.
+    pub store: Store,
+    /// Finds events.
+    pub events: Arc<Events>,
+    /// How the rule files were read last.
+    pub rules: watch::Receiver<Arc<RulesStatus>>,
+    /// How the daemon is.
+    pub health: Health,
+    /// Wakes the deliveries.
+    pub wake: Arc<Notify>,
+    /// Counts calls.
+    pub guard: Arc<Guard>,
+    /// Tells the time.
+    pub clock: Clock,
+    /// The administrator's token of the configuration, if there is one.
+    pub administrators: Option<Tokens>,
+    pub(super) intakes: BTreeMap<String, Intake>,
+    pub(super) pace: Pace,
+}
+
+/// The parts of [`Control`] that stay the same for the life of the daemon.
+#[derive(Debug, Clone)]
+pub struct ControlParts {
+    /// Alerts, deliveries, tokens and so on.
+    pub store: Store,
+    /// Finds events.
+    pub events: Arc<Events>,
+    /// How the rule files were read last.
+    pub rules: watch::Receiver<Arc<RulesStatus>>,
+    /// Wakes the deliveries.
+    pub wake: Arc<Notify>,
+    /// Counts calls.
+    pub guard: Arc<Guard>,
+}
+
+impl Control {
+    /// Brings the parts together with what a configuration says: who may administrate, how often a token may call, and
+    /// the sources, through whose way in rejected bodies are replayed.
+    #[must_use]
+    pub fn new(
+        parts: &ControlParts,
+        health: Health,
+        (administrators, rate): (Option<Tokens>, u32),
+        (sources, context): (&[Source], &Context),
+    ) -> Self {
+        let intake = |source: &Source| (source.name.to_string(), Intake::new(source, context));
+        let ControlParts { store, events, rules, wake, guard } = parts.clone();
+        let intakes = sources.iter().map(intake).collect();
+        let (clock, pace) = (context.clock.clone(), ApiConfig::pace(rate));
+        Self { store, events, rules, health, wake, guard, clock, administrators, intakes, pace }
+    }
+
+    /// Asks the store, on a thread that may wait for the disk.
+    pub(super) async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let store = self.store.clone();
+        let asked = tokio::task::spawn_blocking(move || question(&store));
+        Ok(asked.await.map_err(|error| lost(&error))??)
+    }
+
+    /// Asks for events, on a thread that may wait for the disk, and look at many of them; so many questions are
+    /// answered at once, the others wait.
+    pub(super) async fn find<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Events) -> Result<T, SearchError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let turn = self.guard.searches.acquire().await.map_err(|_| Problem::internal())?;
+        let events = Arc::clone(&self.events);
+        let asked = tokio::task::spawn_blocking(move || question(&events)).await;
+        drop(turn);
+        Ok(asked.map_err(|error| lost(&error))??)
+    }
+}
+
+/// The thread of a question was lost: it panicked.
+pub(super) fn lost(error: &tokio::task::JoinError) -> Problem {
+    tracing::error!(%error, "a question to the store ended early");
+    Problem::internal()
+}

@@ -1,0 +1,128 @@
+//! The OpenAPI document: what the handlers say of themselves, completed with what holds for all of them.
+
+use utoipa::openapi::header::Header;
+use utoipa::openapi::path::{Operation, ParameterIn};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{
+    Components, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Response,
+};
+use utoipa::{PartialSchema as _, ToSchema as _};
+
+use super::counts::Per;
+use super::events::First;
+use super::problem::{Fault, PROBLEM_JSON, ProblemBody};
+use super::routes::registry;
+use crate::store::Role;
+
+const DESCRIPTION: &str = "\
+Watchfire's alerts, events, rules and deliveries. `watchfire token add` makes a token; send it as \
+`Authorization: Bearer TOKEN`.
+
+* Roles: viewer < analyst < responder < admin; each path says which one it needs.
+* Lists come in pages of `limit` (100, at most 1,000); `next` is the `cursor` of the page after.
+* Errors are `application/problem+json` (RFC 9457); `code` is stable. Unknown parameters and fields are errors.
+* Every answer to a GET has an `ETag`; with `If-None-Match` it is 304 while nothing has changed.
+* A token may call 50 times a second, 200 times at once (`api.rate`); beyond that, and after ten wrong tokens from one \
+address, the answer is 429 with `Retry-After`.
+* Times are RFC 3339 in UTC. Bodies have at most 64 KiB.
+* Keys may be added to answers; none is renamed or removed within `/api/v1`.";
+
+const SCHEME: &str = "token";
+
+/// The document that `/api/v1/openapi.json` shows.
+#[must_use]
+pub fn document() -> OpenApi {
+    registry().into_openapi()
+}
+
+/// The document before any path is in it.
+pub(super) fn blank() -> OpenApi {
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("wf_ID_SECRET")).build();
+    let mut components = Components::new();
+    components.add_security_scheme(SCHEME, SecurityScheme::Http(bearer));
+    components.schemas.insert(ProblemBody::name().into_owned(), ProblemBody::schema());
+    components.schemas.insert(Fault::name().into_owned(), Fault::schema());
+    // Only parameters have these, whose schemas are not gathered.
+    components.schemas.insert(First::name().into_owned(), First::schema());
+    components.schemas.insert(Per::name().into_owned(), Per::schema());
+    let license = LicenseBuilder::new().name("MIT OR Apache-2.0").identifier(Some("MIT OR Apache-2.0"));
+    let info = InfoBuilder::new()
+        .title("Watchfire")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(DESCRIPTION))
+        .license(Some(license.build()));
+    OpenApiBuilder::new().info(info.build()).components(Some(components)).build()
+}
+
+/// Adds to an operation what every operation with this role has.
+pub(super) fn complete(operation: &mut Operation, role: Role, is_get: bool) {
+    let about = operation.description.take().map(|about| format!("{about}\n\n")).unwrap_or_default();
+    operation.description = Some(format!("{about}Needs the role {}.", role.name()));
+    operation.security = Some(vec![SecurityRequirement::new(SCHEME, Vec::<String>::new())]);
+    let has_place = operation
+        .parameters
+        .iter()
+        .flatten()
+        .any(|parameter| matches!(parameter.parameter_in, ParameterIn::Path));
+    let responses = &mut operation.responses.responses;
+    for (status, response) in responses.iter_mut() {
+        if let RefOr::T(response) = response
+            && status.starts_with('2')
+        {
+            response.headers.insert("X-Request-Id".to_owned(), header("Names this call in the daemon's log"));
+            if is_get {
+                response.headers.insert("ETag".to_owned(), header("For `If-None-Match`"));
+            }
+        }
+    }
+    let mut add = |status: u16, about: &str| {
+        responses.entry(status.to_string()).or_insert_with(|| RefOr::T(problem(status, about)));
+    };
+    add(400, "A parameter is unknown or not what it should be; `errors` says which");
+    add(401, "The token is missing, wrong, expired or revoked");
+    if role > Role::Viewer {
+        add(403, "The token's role does not reach");
+    }
+    if has_place {
+        add(404, "There is no such thing");
+    }
+    if operation.request_body.is_some() {
+        add(408, "The body did not arrive within 10 seconds");
+        add(413, "The body is larger than 64 KiB");
+        add(415, "The body is not `application/json`");
+        add(422, "The body is JSON, but not what is wanted; `errors` says where");
+    }
+    add(429, "This token called too often, or too many wrong tokens came from this address");
+    add(500, "It failed; the daemon's log says why");
+    add(503, "The store cannot be written or read at present");
+    // These two come from below, where the request is not yet one of the API: they have no body.
+    for (status, about) in
+        [("414", "The address is too long"), ("431", "The header is larger than `limits.header`")]
+    {
+        responses.entry(status.to_owned()).or_insert_with(|| RefOr::T(Response::new(about)));
+    }
+    if is_get {
+        responses
+            .entry("304".to_owned())
+            .or_insert_with(|| RefOr::T(Response::new("The caller has it already (`If-None-Match`)")));
+    }
+}
+
+fn problem(status: u16, about: &str) -> Response {
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(ProblemBody::name()))).build();
+    let mut response = Response::new(about);
+    response.content.insert(PROBLEM_JSON.to_owned(), content);
+    if matches!(status, 429 | 503) {
+        response.headers.insert("Retry-After".to_owned(), header("Seconds to wait"));
+    }
+    if status == 401 {
+        response.headers.insert("WWW-Authenticate".to_owned(), header("As RFC 6750 has it"));
+    }
+    response
+}
+
+fn header(about: &str) -> Header {
+    let mut header = Header::default();
+    header.description = Some(about.to_owned());
+    header
+}

@@ -1,0 +1,94 @@
+//! The program ends itself at named places, such as between a transaction's last write and its commit, and is survived.
+//!
+//! The places are read from the sources (`fault::point("…")`), so that none can be forgotten here:
+//! `cargo test --features fault-points --test it ends_at_every_named_place`
+
+use std::collections::{BTreeSet, VecDeque};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::sync::Mutex;
+
+use watchfire::store::Store;
+
+use crate::feed::{Request, feed, requests};
+use crate::harness::{client, until};
+use crate::process::Program;
+use crate::stream::{deleted_rule, prompt_rules, stream};
+use crate::world::{FORWARDERS, Outcome, World};
+
+/// What `abort` sends.
+const SIGABRT: i32 = 6;
+
+/// All names in the sources.
+fn named() -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let points = text.split("fault::point(\"").skip(1);
+                names.extend(points.map(|rest| rest.split('"').next().unwrap().to_owned()));
+            }
+        }
+    }
+    names
+}
+
+/// Sends everything, lets the program do all it has to do and stop: whether it came to its fault.
+async fn comes_to(world: &World, program: &Program, left: &mut VecDeque<Request>) -> bool {
+    if program.ready().await {
+        *left = feed(program, std::mem::take(left), 1, None).await;
+        program.rested(&client(), &FORWARDERS).await;
+        let store = Store::open_read_only(&world.place.data()).unwrap();
+        let is_idle = || program.has_ended() || store.outbox_counts().unwrap().pending == 0;
+        until(is_idle, || program.log()).await;
+        if !program.has_ended() {
+            program.killer().terminate();
+        }
+        until(|| program.has_ended(), || program.log()).await;
+    }
+    program.status().signal() == Some(SIGABRT)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ends_at_every_named_place_are_survived() {
+    let events = stream(7, 150);
+    let requests = requests(&events, None);
+    let rules = [prompt_rules(), vec![deleted_rule()]].concat();
+    let run = async |fault: &str| -> (bool, Outcome) {
+        let world = World::new(&rules).await;
+        let mut left: VecDeque<Request> = requests.iter().cloned().collect();
+        let mut command = world.place.command();
+        command.env("WATCHFIRE_FAULT", fault);
+        let program = world.place.spawn(command);
+        let is_reached = comes_to(&world, &program, &mut left).await;
+        let program = world.place.start().await;
+        assert!(feed(&program, left, 1, None).await.is_empty(), "{fault}: {}", program.log());
+        (is_reached, world.finish(program).await)
+    };
+    let (_, calm) = run("nowhere:1").await;
+    let names = named();
+    assert!(names.len() > 15, "{names:?}");
+    // Not every place is come to again and again: a snapshot, for one, is written at the end.
+    let waiting: Mutex<VecDeque<(String, u32)>> =
+        Mutex::new(names.into_iter().flat_map(|name| [(name.clone(), 1), (name, 7)]).collect());
+    let go_on = async || {
+        loop {
+            let Some((name, count)) = waiting.lock().unwrap().pop_front() else { return };
+            let fault = format!("{name}:{count}");
+            let (is_reached, survived) = run(&fault).await;
+            assert!(is_reached || count > 1, "{fault} is never reached");
+            eprintln!("{fault}: {}", if is_reached { "survived" } else { "not reached that often" });
+            assert_eq!(survived.raw, calm.raw, "{fault}");
+            assert_eq!(survived.alerts, calm.alerts, "{fault}");
+            assert_eq!(survived.hooks, calm.hooks, "{fault}");
+            assert_eq!(survived.mails, calm.mails, "{fault}");
+            assert_eq!(survived.blocked, calm.blocked, "{fault}");
+        }
+    };
+    tokio::join!(go_on(), go_on(), go_on());
+}
