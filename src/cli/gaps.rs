@@ -178,6 +178,8 @@ mod tests {
         let open = store.gaps_open().unwrap();
         assert_eq!(open.len(), 2);
         assert_eq!((open[0].source.as_str(), open[0].asked), ("gitlab", true));
-        assert_eq!(open[1].to.since(open[1].from), Span::hours(2));
+        // The beginning and the end are read from the clock one after the other.
+        let length = open[1].to.since(open[1].from);
+        assert!((Span::hours(2)..Span::hours(3)).contains(&length), "{length:?}");
     }
 }
