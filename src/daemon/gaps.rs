@@ -152,11 +152,14 @@ struct StateLabel {
     state: &'static str,
 }
 
+/// From how many gaps, and how many milliseconds they took together, to what is shown.
+type Figure = fn(u64, u64) -> u64;
+
 impl Collector for GapMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         // A store that cannot be read is reported by detection; here it only has no figures.
         let Ok(totals) = self.0.gap_totals() else { return Ok(()) };
-        let figures: [(&str, &str, fn(u64, u64) -> u64); 2] = [
+        let figures: [(&str, &str, Figure); 2] = [
             ("gaps", "Stops of the daemon, by what is known of their time", |count, _| count),
             ("gap_seconds", "How long these were together", |_, length| length / 1000),
         ];

@@ -59,7 +59,7 @@ fn events(numbers: std::ops::Range<u64>) -> Vec<Event> {
         json!({
             "id": format!("e{number}"), "author_id": number % 3, "author_name": format!("User {}", number % 3),
             "entity_type": "Project", "entity_id": number % 4, "entity_path": "g/p",
-            "event_type": if number % 2 == 0 { "user_created" } else { "project_destroyed" },
+            "event_type": if number.is_multiple_of(2) { "user_created" } else { "project_destroyed" },
             "created_at": at.to_string(), "details": {"note": format!("the {} note", number % 5)},
         })
     };
