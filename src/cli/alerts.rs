@@ -75,7 +75,8 @@ fn parse_level(name: &str) -> Result<Level, String> {
 /// Lists alerts.
 pub fn list(args: &AlertsArgs) -> anyhow::Result<ExitCode> {
     let store = args.data.store()?;
-    let query = AlertQuery { rule: args.rule.clone(), level: args.level, limit: args.limit, ..AlertQuery::default() };
+    let query =
+        AlertQuery { rule: args.rule.clone(), level: args.level, limit: args.limit, ..AlertQuery::default() };
     let mut alerts = store.alerts(&query)?;
     alerts.retain(|stored| stored.alert.merged_into.is_none());
     match args.format {

@@ -14,8 +14,8 @@ mod units;
 pub use document::Route;
 pub use error::{ConfigError, Invalid};
 pub use limits::Limits;
-pub use log::LogConfig;
 pub use load::{Config, load, load_without_secrets};
+pub use log::LogConfig;
 pub use units::{Address, Length, Size, UnitError};
 
 /// Looks an environment variable up; handed in, so that tests need no environment.

@@ -32,8 +32,8 @@ mod sealer;
 mod verify;
 mod copy;
 
-pub use copy::copy;
 pub use checkpoint::{Checkpoint, read_checkpoints};
+pub use copy::copy;
 pub use error::{AppendError, LogError};
 pub use handle::{Log, LogOptions, NewEvent, Receipt};
 pub use hex::Hex;

@@ -173,7 +173,14 @@ async fn a_lying_gitlab_is_found_out() {
         "{error}"
     );
     // Somebody looked, and lets it try again.
-    assert!(faulty.daemon.app.store().redrive(&row.id, &watchfire::store::Deed::new(START, "alice", "test")).unwrap());
+    assert!(
+        faulty
+            .daemon
+            .app
+            .store()
+            .redrive(&row.id, &watchfire::store::Deed::new(START, "alice", "test"))
+            .unwrap()
+    );
     faulty.clock.set(START.plus(Span::minutes(2)));
     let row = faulty.daemon.delivery(&alert, "block", is_done).await;
     assert!(row.outcome.unwrap().changed);
