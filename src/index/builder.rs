@@ -11,7 +11,7 @@ use crate::event::{Catalogue, Event, Format, canonical};
 use crate::query::{Words, any_at, each_text, fold_into, text};
 
 /// Gathers the terms of one segment. Takes some 250 bytes of memory per event until it is finished, and never more
-/// than it may, [`MEMORY_MAX`] by default: events beyond that are noted as not indexed, and every search looks at them.
+/// than it may, 768 MiB by default: events beyond that are noted as not indexed, and every search looks at them.
 #[derive(Debug)]
 pub struct Builder {
     memory_max: usize,

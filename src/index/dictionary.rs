@@ -53,7 +53,7 @@ impl Numbers<'_> {
     }
 }
 
-/// What [`Dictionary::visit`] calls for each value: its bytes (see [`Field::decode`]) and its events.
+/// What [`Dictionary::visit`] calls for each value: its bytes (see `Field::decode`) and its events.
 pub type VisitValue<'a> = dyn FnMut(&[u8], Numbers<'_>) -> ControlFlow<()> + 'a;
 
 impl<'a, T: Terms + ?Sized> Dictionary<'a, T> {

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv6Addr};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Field {
-    /// Events that are not indexed, since there was no room left; its only value is [`PRESENT`].
+    /// Events that are not indexed, since there was no room left; its only value is `PRESENT`.
     Unindexed = 0,
     /// `author_id`.
     AuthorId = 1,

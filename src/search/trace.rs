@@ -17,7 +17,7 @@ pub struct TraceOptions {
     pub author: Span,
     /// How long before and after it the entity, the target and the request are.
     pub things: Span,
-    /// At most so many events of each kind before and after; never more than [`EVENTS_MAX`].
+    /// At most so many events of each kind before and after; never more than 1,000.
     pub events: usize,
 }
 
