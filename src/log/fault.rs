@@ -2,7 +2,7 @@
 
 /// Passes the named place; with `WATCHFIRE_FAULT=NAME:COUNT` in the environment, the COUNT-th time is the
 /// process' last: it aborts there, as if it were killed.
-#[cfg(feature = "fault-points")]
+#[cfg(all(feature = "fault-points", not(test)))]
 pub(crate) fn point(name: &str) {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,7 +33,7 @@ thread_local! {
 }
 
 /// Passes the named place, or ends there in a panic, see [`crash`].
-#[cfg(all(test, not(feature = "fault-points")))]
+#[cfg(test)]
 pub(crate) fn point(name: &str) {
     let is_last = PANIC.with_borrow_mut(|fault| match fault {
         Some((wanted, 0)) if wanted == name => fault.take().is_some(),

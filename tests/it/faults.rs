@@ -19,7 +19,10 @@ use crate::world::{FORWARDERS, Outcome, World};
 /// What `abort` sends.
 const SIGABRT: i32 = 6;
 
-/// All names in the sources.
+/// Places that these few events do not come to: sealing and merging have tests of their own that walk them.
+const SEALING: [&str; 5] = ["seal.", "merge.", "segment.", "log.before_forget", "log.after_forget"];
+
+/// All other names in the sources.
 fn named() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
@@ -35,6 +38,7 @@ fn named() -> BTreeSet<String> {
             }
         }
     }
+    names.retain(|name| !SEALING.iter().any(|start| name.starts_with(start)));
     names
 }
 
