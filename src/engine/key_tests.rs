@@ -209,6 +209,19 @@ fn what_steps_have_in_common_does_not_split_alerts() {
     assert!(run(&text(""), &crossed).alerts.is_empty());
 }
 
+#[test]
+fn an_alert_is_joined_by_what_begins_within_suppress_however_long_it_takes() {
+    let text = rule("{by: entity_id, sequence: [a, b], within: 10m}", "suppress: 1h\n");
+    let step = |kind: &str, entity: u8| json!({"event_type": kind, "entity_id": entity});
+    let mut events = vec![(0, step("x", 5)), (60, step("y", 5)), (2800, step("x", 9)), (3640, step("x", 5))];
+    // Others go on meanwhile, and what is over is swept out.
+    events.extend((3650..4230).step_by(10).map(|second| (second, step("x", 9))));
+    events.push((4230, step("y", 5)));
+    let found = run(&text, &events);
+    assert_eq!(found.alerts.len(), 1, "{:#?}", found.alerts);
+    assert_eq!(found.alerts[0].findings, 2);
+}
+
 const INNER: &str = "title: Inner\nid: inner\nname: inner\nlogsource: {product: gitlab}\n\
                      detection: {a: {event_type: x}, condition: a}\n";
 

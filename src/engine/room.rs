@@ -153,8 +153,9 @@ fn forget_one(
     }
 }
 
-/// For how long after its end an episode may still be joined.
+/// For how long after its end an episode may still be joined: by a stretch that begins within `suppress`, and is found
+/// when its last event comes, up to `within` after that.
 fn reach(unit: &Unit, limits: &Limits) -> Span {
-    let longest = unit.detector.within().max(unit.rule.suppress);
-    Span(longest.0.saturating_add(limits.lateness.0))
+    let longest = unit.detector.within().0.saturating_add(unit.rule.suppress.0);
+    Span(longest.saturating_add(limits.lateness.0))
 }
