@@ -46,11 +46,12 @@ def panel(at, title, below, lines, says):
     for name, colour, points in lines:
         path = " L".join(f"{x(a):.1f} {y(b):.1f}" for a, b in points)
         svg.append(f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        for a, b in points:
+        for number, (a, b) in enumerate(points):
+            anchor = "start" if number == 0 else "end" if number == len(points) - 1 else "middle"
             svg.append(f'<circle cx="{x(a):.1f}" cy="{y(b):.1f}" r="3.5" fill="{colour}"/>')
-            svg.append(f'<text x="{x(a):.1f}" y="{y(b) - 9:.1f}" class="value" fill="{colour}" text-anchor="middle">{says(b)}</text>')
-        last = points[-1]
-        svg.append(f'<text x="{x(last[0]):.1f}" y="{y(last[1]) + 20:.1f}" class="name" fill="{colour}" text-anchor="end">{name}</text>')
+            svg.append(f'<text x="{x(a):.1f}" y="{y(b) - 9:.1f}" class="value" fill="{colour}" text-anchor="{anchor}">{says(b)}</text>')
+        middle = points[len(points) // 2]
+        svg.append(f'<text x="{x(middle[0]) + 8:.1f}" y="{y(middle[1]) + 20:.1f}" class="name" fill="{colour}">{name}</text>')
     return svg
 
 
