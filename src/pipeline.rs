@@ -113,9 +113,7 @@ impl<J: Send + 'static, R: Send + 'static> Workers<J, R> {
     /// Waits for the result of this job, which is the next one.
     fn receive(&mut self, next: u64) -> Result<R, PipelineError> {
         loop {
-            if let Some(Some(_)) = self.early.front()
-                && let Some(Some(result)) = self.early.pop_front()
-            {
+            if let Some(result) = self.early.pop_front_if(|early| early.is_some()).flatten() {
                 return Ok(result);
             }
             let (number, result) = self.results.recv().map_err(|_| PipelineError::Gone)?;

@@ -9,9 +9,9 @@ use utoipa::ToSchema;
 
 use super::ask::Asked;
 use super::control::Control;
-use super::key::hex;
 use super::page::{Cursor, Limit, Page, number};
 use super::problem::Problem;
+use crate::log::Hex;
 use crate::store::{AuditQuery, AuditRow};
 
 const LIST: &str = "audit";
@@ -82,7 +82,7 @@ impl From<AuditRow> for Entry {
             what: row.deed.what,
             request: row.deed.request,
             outcome: row.outcome,
-            hash: hex(&row.hash),
+            hash: Hex(row.hash).to_string(),
         }
     }
 }
@@ -111,5 +111,5 @@ pub(super) async fn verify(State(control): State<Arc<Control>>) -> Result<Json<V
     let found = control.ask(|store| store.audit_verify()).await?;
     let (first_wrong, reason) = found.wrong.map(|wrong| (wrong.number, wrong.reason)).unzip();
     let intact = first_wrong.is_none();
-    Ok(Json(Verified { intact, rows: found.rows, head: hex(&found.head), first_wrong, reason }))
+    Ok(Json(Verified { intact, rows: found.rows, head: Hex(found.head).to_string(), first_wrong, reason }))
 }

@@ -7,7 +7,6 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::key::hex;
 use super::problem::Problem;
 
 /// Gives every successful GET a tag of its bytes, and answers 304 to who has them. The answers are in memory anyway, and
@@ -24,8 +23,8 @@ pub(super) async fn conditional(request: Request, next: Next) -> Response {
     }
     let (mut parts, body) = response.into_parts();
     let Ok(bytes) = to_bytes(body, usize::MAX).await else { return Problem::internal().into_response() };
-    let hash = blake3::hash(&bytes);
-    let tag = format!("\"{}\"", hex(hash.as_bytes().get(..16).unwrap_or_default()));
+    let hash = blake3::hash(&bytes).to_hex();
+    let tag = format!("\"{}\"", hash.get(..32).unwrap_or_default());
     if wanted.is_some_and(|wanted| has(&wanted, &tag)) {
         parts.status = StatusCode::NOT_MODIFIED;
         parts.headers.remove(CONTENT_TYPE);

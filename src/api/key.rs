@@ -7,6 +7,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use subtle::ConstantTimeEq as _;
 
+use crate::log::Hex;
 use crate::store::{Role, TokenHash, TokenRow};
 use crate::time::Timestamp;
 
@@ -70,8 +71,8 @@ impl NewToken {
         }
         let (memory, passes) = (MEMORY_KIB, PASSES);
         let hash = TokenHash { salt, hash: hashed(&secret, &salt, memory, passes)?, memory, passes };
-        let id = hex(&id);
-        let text = token_text(&id, &hex(&secret));
+        let id = Hex(id).to_string();
+        let text = token_text(&id, &Hex(secret).to_string());
         let row = TokenRow {
             id,
             name: name.to_owned(),
@@ -96,15 +97,8 @@ pub fn token_text(id: &str, secret: &str) -> String {
 /// The id and the secret of a token's text.
 pub(super) fn parts(text: &[u8]) -> Option<(&str, [u8; SECRET_BYTES])> {
     let (id, secret) = std::str::from_utf8(text).ok()?.strip_prefix("wf_")?.split_once('_')?;
-    let is_hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    if id.len() != ID_BYTES * 2 || secret.len() != SECRET_BYTES * 2 || !is_hex(id) || !is_hex(secret) {
-        return None;
-    }
-    let mut bytes = [0; SECRET_BYTES];
-    for (byte, digits) in bytes.iter_mut().zip(secret.as_bytes().chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some((id, bytes))
+    Hex::<ID_BYTES>::parse(id)?;
+    Some((id, Hex::parse(secret)?.0))
 }
 
 /// Whether this is the secret of the hash. Takes some milliseconds.
@@ -125,11 +119,6 @@ fn hashed(secret: &[u8], salt: &[u8], memory: u32, passes: u32) -> Result<[u8; 3
     Ok(hash)
 }
 
-/// Bytes in hex.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,7 +137,7 @@ mod tests {
         let mut near = secret;
         near[31] ^= 1;
         assert!(!is_secret_of(&near, &one.row.hash));
-        assert!(!format!("{:?}", one.row).contains(&hex(&secret)));
+        assert!(!format!("{:?}", one.row).contains(&Hex(secret).to_string()));
         let dear = TokenHash { memory: u32::MAX, ..one.row.hash };
         assert!(!is_secret_of(&secret, &dear), "what would take all memory is not tried");
     }

@@ -1,7 +1,6 @@
 //! The files of a backup and their digests.
 
 use std::fs::{self, File};
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -63,22 +62,13 @@ pub(super) fn list(folder: &Path) -> Result<Vec<Listed>, BackupError> {
 }
 
 fn digest(folder: &Path, path: &Path) -> Result<Listed, BackupError> {
-    let mut file = File::open(path).map_err(BackupError::file(path))?;
     let mut hasher = blake3::Hasher::new();
-    let mut buffer = vec![0; 1 << 18];
-    let mut bytes = 0;
-    loop {
-        let read = file.read(&mut buffer).map_err(BackupError::file(path))?;
-        if read == 0 {
-            break;
-        }
-        bytes += read as u64;
-        hasher.update(buffer.get(..read).unwrap_or_default());
-    }
+    let read = File::open(path).and_then(|file| hasher.update_reader(file).map(drop));
+    read.map_err(BackupError::file(path))?;
     let below = path.strip_prefix(folder).unwrap_or(path);
     Ok(Listed {
         path: below.to_string_lossy().into_owned(),
-        bytes,
+        bytes: hasher.count(),
         blake3: hasher.finalize().to_hex().to_string(),
     })
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::BackupError;
 use super::files::{self, FORMAT, Listing};
-use crate::log::{self, Reader};
+use crate::log::{self, Hex, Reader};
 use crate::store;
 use crate::time::Timestamp;
 
@@ -24,7 +24,7 @@ pub fn make(dir: &Path, target: &Path, at: Timestamp) -> Result<Listing, BackupE
         made_at: at.to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         position: verified.entries,
-        head: verified.head.iter().map(|byte| format!("{byte:02x}")).collect(),
+        head: Hex(verified.head).to_string(),
         files: files::list(target)?,
     };
     for file in &listing.files {

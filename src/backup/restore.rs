@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::BackupError;
 use super::files::{self, FORMAT, Listed, Listing};
-use crate::log::Reader;
+use crate::log::{Hex, Reader};
 
 /// Compares every file of a backup with its digest, and the log's chain with the head that was noted.
 pub fn check(backup: &Path) -> Result<Listing, BackupError> {
@@ -42,7 +42,7 @@ pub fn check(backup: &Path) -> Result<Listing, BackupError> {
         });
     }
     let verified = Reader::open(backup)?.verify()?;
-    let head: String = verified.head.iter().map(|byte| format!("{byte:02x}")).collect();
+    let head = Hex(verified.head).to_string();
     if (verified.entries, &head) != (listing.position, &listing.head) {
         let reason = format!("its log ends at {} with the head {head}", verified.entries);
         return Err(BackupError::Changed { path: path.clone(), reason });

@@ -1,6 +1,5 @@
 //! `watchfire audit`: who changed what, and whether that record is what was written.
 
-use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -9,6 +8,7 @@ use serde_json::{Value, json};
 use super::data::DataDir;
 use super::ledger::{ListFormat, ndjson};
 use super::{table, terminal};
+use crate::log::Hex;
 use crate::store::{AuditQuery, AuditRow, AuditVerified};
 
 /// Options of `watchfire audit`.
@@ -56,15 +56,8 @@ pub fn run(args: &AuditArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 fn verdict(found: &AuditVerified) -> String {
-    let head = hex(&found.head);
+    let head = Hex(found.head);
     match &found.wrong {
         None => format!("{} rows, the chain holds\nhead {head}\n", found.rows),
         Some(wrong) => {
@@ -86,7 +79,7 @@ fn object(row: &AuditRow) -> Value {
         "what": row.deed.what,
         "request": row.deed.request,
         "outcome": row.outcome,
-        "hash": hex(&row.hash),
+        "hash": Hex(row.hash).to_string(),
     })
 }
 

@@ -13,7 +13,7 @@ use crate::script::{Cage, ListTable};
 use crate::time::Timestamp;
 
 const FIELDS: [&str; 5] = ["event_type", "a", "b", "c.d", "missing"];
-const TEXTS: [&str; 20] = [
+const TEXTS: [&str; 23] = [
     "",
     "x",
     "X",
@@ -29,6 +29,9 @@ const TEXTS: [&str; 20] = [
     "ſ",
     "\u{212a}elvin",
     "10",
+    " 10",
+    "11\n",
+    "inf",
     "1.5",
     "true",
     "10.0.0.7",
@@ -128,7 +131,7 @@ fn passes(test: &Test, event: &Value) -> bool {
         Op::Number(cmp, right) => found
             .iter()
             .filter(|value| !value.is_boolean())
-            .filter_map(|value| text(value)?.parse::<f64>().ok())
+            .filter_map(|value| text(value)?.trim().parse::<f64>().ok().filter(|number| number.is_finite()))
             .any(|left| cmp.holds(left, *right)),
         Op::Null => found.iter().all(|value| value.is_null()),
         Op::Exists(wanted) => found.is_empty() != *wanted,

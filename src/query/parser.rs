@@ -293,7 +293,7 @@ impl Parser<'_> {
         };
         let written = written.clone();
         let time = moment::parse(&written, self.now);
-        let number = written.trim().parse::<f64>().ok().filter(|number| number.is_finite());
+        let number = crate::event::number(&written);
         let kind = match (time, number) {
             (Some((from, to)), _) if is_time(name) => OperandKind::Time(from, to),
             _ if is_time(name) => {

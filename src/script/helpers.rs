@@ -79,8 +79,7 @@ fn number(value: &Dynamic) -> Dynamic {
     if let Ok(whole) = text.trim().parse::<i64>() {
         return whole.into();
     }
-    let real = text.trim().parse::<f64>().ok().filter(|number| number.is_finite());
-    real.map_or(Dynamic::UNIT, Dynamic::from_float)
+    crate::event::number(&text).map_or(Dynamic::UNIT, Dynamic::from_float)
 }
 
 fn time_of(value: &Dynamic) -> Option<Timestamp> {

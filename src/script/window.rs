@@ -271,10 +271,10 @@ impl Lent {
     fn sum(&self, field: &str) -> Answer<Dynamic> {
         let (mut whole, mut real) = (Some(0_i64), 0.0);
         self.each_text(field, |text| {
-            if let Ok(number) = text.parse::<i64>() {
+            if let Ok(number) = text.trim().parse::<i64>() {
                 whole = whole.and_then(|sum| sum.checked_add(number));
                 real += number as f64;
-            } else if let Some(number) = text.parse::<f64>().ok().filter(|number| number.is_finite()) {
+            } else if let Some(number) = crate::event::number(&text) {
                 whole = None;
                 real += number;
             }
