@@ -1,11 +1,11 @@
 //! From events to terms.
 
-use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::field::{CANONICAL, Field, PRESENT, encode_address};
 use super::gather::{Finished, Gather};
 use super::glance::Glance;
+use super::known::Known;
 use crate::enrich::Enrichment;
 use crate::event::{Catalogue, Event, Format, canonical};
 use crate::query::{Words, any_at, each_text, fold_into, text};
@@ -26,6 +26,8 @@ pub struct Builder {
 #[derive(Debug, Default)]
 struct Sink {
     gather: Gather,
+    /// Texts that came before, and their terms.
+    known: Known,
     /// Room for a folded text.
     folded: String,
 }
@@ -51,7 +53,9 @@ impl Builder {
         let gather = &mut self.sink.gather;
         if gather.is_empty() {
             // Whoever sends events does not know when the first one of a segment arrives.
-            gather.seed(xxh3_64(&event.raw) ^ event.received_at.0.cast_unsigned());
+            let seed = xxh3_64(&event.raw) ^ event.received_at.0.cast_unsigned();
+            gather.seed(seed);
+            self.sink.known.seed(seed);
         }
         if gather.bytes() > self.memory_max {
             gather.add(Field::Unindexed, PRESENT, number);
@@ -70,15 +74,8 @@ impl Builder {
                 self.sink.canonical(*field, text, (event.format, number));
             }
         }
-        // Forges repeat themselves: most texts stand in an event twice.
-        let mut done: SmallVec<[&str; 32]> = SmallVec::new();
         for text in seen.texts() {
-            if !done.contains(&text) {
-                self.sink.words(text, number);
-                if done.len() < done.inline_size() {
-                    done.push(text);
-                }
-            }
+            self.sink.words(text, number);
         }
     }
 
@@ -140,8 +137,35 @@ impl Builder {
     }
 }
 
+/// A text has a role, which is a field's number: of a canonical field, or of the words. What an event type is filed
+/// under depends on the format too.
+const OTHER_FORMAT: u8 = 0x40;
+/// The role of a value that is filed under the field as it is.
+const VALUE: u8 = 0x20;
+
 impl Sink {
+    /// Adds a text's terms: those that it had before, or else those that `find` adds.
+    #[inline]
+    fn text(&mut self, role: u8, text: &str, number: u32, find: impl FnOnce(&mut Self)) {
+        let hash = self.known.hash(role, text);
+        if let Some(entries) = self.known.find(hash, role, text) {
+            self.gather.add_again(entries, number);
+            return;
+        }
+        let is_second = self.known.is_second(hash);
+        self.gather.note();
+        find(self);
+        if is_second {
+            self.known.remember(hash, role, text, self.gather.noted());
+        }
+    }
+
     fn canonical(&mut self, field: Field, text: &str, (format, number): (Format, u32)) {
+        let role = field.number() | if format == Format::Gitlab { 0 } else { OTHER_FORMAT };
+        self.text(role, text, number, |own| own.find_canonical(field, text, (format, number)));
+    }
+
+    fn find_canonical(&mut self, field: Field, text: &str, (format, number): (Format, u32)) {
         match field {
             Field::EventType => {
                 self.gather.add(field, PRESENT, number);
@@ -149,7 +173,7 @@ impl Sink {
                 let has_capitals =
                     text.chars().any(|letter| !letter.is_ascii_lowercase() && letter.is_alphabetic());
                 let is_listed = format == Format::Gitlab && !has_capitals;
-                self.value(if is_listed { field } else { Field::OtherType }, text, number);
+                self.find_value(if is_listed { field } else { Field::OtherType }, text, number);
             }
             Field::Address => {
                 self.gather.add(field, PRESENT, number);
@@ -158,7 +182,7 @@ impl Sink {
                     None => self.address_text(text, number),
                 }
             }
-            _ => self.value(field, text, number),
+            _ => self.find_value(field, text, number),
         }
     }
 
@@ -166,11 +190,15 @@ impl Sink {
     fn address_text(&mut self, text: &str, number: u32) {
         match encode_address(&text.to_ascii_lowercase()) {
             Some(bytes) => self.gather.add(Field::Address, &bytes, number),
-            None => self.value(Field::AddressText, text, number),
+            None => self.find_value(Field::AddressText, text, number),
         }
     }
 
     fn value(&mut self, field: Field, text: &str, number: u32) {
+        self.text(field.number() | VALUE, text, number, |own| own.find_value(field, text, number));
+    }
+
+    fn find_value(&mut self, field: Field, text: &str, number: u32) {
         self.folded.clear();
         fold_into(text, &mut self.folded);
         let (value, _) = field.encode(&self.folded);
@@ -179,6 +207,10 @@ impl Sink {
     }
 
     fn words(&mut self, text: &str, number: u32) {
+        self.text(Field::Word.number(), text, number, |own| own.find_words(text, number));
+    }
+
+    fn find_words(&mut self, text: &str, number: u32) {
         self.folded.clear();
         fold_into(text, &mut self.folded);
         for word in Words::of(&self.folded) {

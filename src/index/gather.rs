@@ -21,6 +21,8 @@ pub(super) struct Gather {
     listed: usize,
     /// Makes it hard to send many values that fall into one place; see [`Gather::seed`].
     seed: u64,
+    /// The entries that were added to since the last [`Gather::note`], by index.
+    noted: Vec<u32>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -65,9 +67,32 @@ impl Gather {
         let found = self.table.find(spread(hash), |(known, index)| {
             *known == hash && self.entries.get(*index as usize).is_some_and(|e| self.is(e, field, value))
         });
-        match found.map(|(_, index)| *index as usize) {
-            Some(index) => self.push(index, number),
-            None => self.insert((field, value), hash, number),
+        match found.map(|(_, index)| *index) {
+            Some(index) => {
+                self.noted.push(index);
+                self.push(index as usize, number);
+            }
+            None => {
+                self.noted.push(self.entries.len() as u32);
+                self.insert((field, value), hash, number);
+            }
+        }
+    }
+
+    /// From now on it is noted to which entries is added.
+    pub(super) fn note(&mut self) {
+        self.noted.clear();
+    }
+
+    /// The entries that were added to since then.
+    pub(super) fn noted(&self) -> &[u32] {
+        &self.noted
+    }
+
+    /// Notes that the event has the values of these entries.
+    pub(super) fn add_again(&mut self, entries: &[u32], number: u32) {
+        for index in entries {
+            self.push(*index as usize, number);
         }
     }
 
@@ -85,6 +110,7 @@ impl Gather {
         entry.field == field && self.value(entry) == value
     }
 
+    #[inline]
     fn push(&mut self, index: usize, number: u32) {
         let Some(entry) = self.entries.get_mut(index).filter(|entry| entry.last < number) else { return };
         let gap = number - entry.last - 1;

@@ -19,7 +19,9 @@ mod evaluate;
 mod field;
 mod gather;
 mod glance;
+mod known;
 mod leaf;
+mod merge;
 mod postings;
 mod rare;
 mod tally;
@@ -34,6 +36,7 @@ pub use dictionary::{Dictionary, Numbers, VisitValue};
 pub use evaluate::evaluate;
 pub use field::{Field, Value};
 pub use gather::Finished;
+pub use merge::{Source, Take, merge};
 pub use tally::{VisitTally, has_dictionary, tally};
 
 use roaring::RoaringBitmap;

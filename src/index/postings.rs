@@ -96,6 +96,73 @@ pub(super) fn encode(count: u32, gathered: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// Lists of several segments, put behind each other.
+#[derive(Debug, Default)]
+pub(super) struct Joined {
+    gathered: Vec<u8>,
+    count: u32,
+    /// The number behind what is gathered.
+    next: u32,
+    /// The run that the next numbers may go on with: its first and its last number.
+    run: Option<(u32, u32)>,
+}
+
+impl Joined {
+    pub(super) fn clear(&mut self) {
+        self.gathered.clear();
+        (self.count, self.next, self.run) = (0, 0, None);
+    }
+
+    /// Adds one number, moved on by `offset`.
+    pub(super) fn one(&mut self, offset: u32, number: u32) -> Result<(), Damaged> {
+        self.add(offset, (number, number)).ok_or(Damaged)
+    }
+
+    /// Adds the numbers of a list, moved on by `offset`.
+    pub(super) fn list(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Damaged> {
+        match bytes {
+            [RUNS, rest @ ..] => runs(rest).try_for_each(|run| self.add(offset, run?).ok_or(Damaged)),
+            other => {
+                let bitmap = decode(other)?;
+                let mut ranges = bitmap.iter();
+                while let Some(range) = ranges.next_range() {
+                    self.add(offset, (*range.start(), *range.end())).ok_or(Damaged)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    #[inline]
+    fn add(&mut self, offset: u32, (first, last): (u32, u32)) -> Option<()> {
+        let (first, last) = (first.checked_add(offset)?, last.checked_add(offset)?);
+        last.checked_add(1)?;
+        self.count = self.count.checked_add(last.checked_sub(first)?.checked_add(1)?)?;
+        match &mut self.run {
+            Some(run) if run.1.checked_add(1) == Some(first) => run.1 = last,
+            Some(run) if run.1 >= first => return None,
+            _ => {
+                self.end_run();
+                self.run = Some((first, last));
+            }
+        }
+        Some(())
+    }
+
+    fn end_run(&mut self) {
+        if let Some((first, last)) = self.run.take() {
+            push_run(first - self.next, last - first + 1, &mut self.gathered);
+            self.next = last + 1;
+        }
+    }
+
+    /// How many numbers there are, and the list in its shorter form.
+    pub(super) fn encode(&mut self) -> (u32, Vec<u8>) {
+        self.end_run();
+        (self.count, encode(self.count, &self.gathered))
+    }
+}
+
 /// About how long the list is as a bitmap: each container is an array, a set of bits, or a list of runs.
 fn bitmap_bytes(gathered: &[u8]) -> usize {
     const HEADER: usize = 8;

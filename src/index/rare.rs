@@ -63,6 +63,36 @@ fn plain(values: &[(&[u8], u32)]) -> Vec<u8> {
     bytes
 }
 
+/// Values with their numbers, one behind the other.
+#[derive(Debug, Default)]
+pub(super) struct Unpacked {
+    values: Vec<u8>,
+    /// Where each value ends, and its number.
+    ends: Vec<(u32, u32)>,
+}
+
+impl Unpacked {
+    pub(super) const fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.values.clear();
+        self.ends.clear();
+    }
+
+    pub(super) fn push(&mut self, value: &[u8], number: u32) {
+        self.values.extend_from_slice(value);
+        self.ends.push((self.values.len() as u32, number));
+    }
+
+    pub(super) fn get(&self, at: usize) -> Option<(&[u8], u32)> {
+        let (end, number) = *self.ends.get(at)?;
+        let from = at.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |(end, _)| *end);
+        Some((self.values.get(from as usize..end as usize)?, number))
+    }
+}
+
 /// Reads blocks; one for many, since the decompressor's tables take longer to make than a block to read.
 #[derive(Default)]
 pub(super) struct Blocks {

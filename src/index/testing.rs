@@ -1,12 +1,12 @@
 //! A segment in memory, for tests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::ops::ControlFlow;
 
 use roaring::RoaringBitmap;
 
-use super::{Builder, Term, Terms, Timed, Visit};
+use super::{Builder, Source, Term, Terms, Timed, Visit};
 use crate::event::{Catalogue, Event, Position};
 use crate::time::Timestamp;
 
@@ -46,6 +46,23 @@ impl MemorySegment {
         for term in self.terms.values_mut() {
             term.postings.pop();
         }
+    }
+}
+
+impl MemorySegment {
+    /// All terms in order.
+    pub(crate) fn all_terms(&self) -> Vec<Term> {
+        self.terms.values().cloned().collect()
+    }
+}
+
+impl Source for MemorySegment {
+    type Error = Infallible;
+
+    fn terms(&self, field: u8, after: Option<&[u8]>) -> Result<VecDeque<Term>, Infallible> {
+        let rest = self.terms.range((field, after.unwrap_or_default().into())..);
+        let rest = rest.take_while(|((found, _), _)| *found == field).map(|(_, term)| term.clone());
+        Ok(rest.filter(|term| Some(&*term.value) != after).take(3).collect())
     }
 }
 

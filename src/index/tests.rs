@@ -370,3 +370,85 @@ proptest! {
         }
     }
 }
+
+/// What merging the indexes of these pieces gives, in order.
+fn merged(pieces: &[Vec<Event>], catalogue: &Catalogue) -> Vec<Term> {
+    let mut sources = Vec::new();
+    let mut offset = 0;
+    for piece in pieces {
+        sources.push((offset, MemorySegment::new(piece.clone(), catalogue)));
+        offset += u32::try_from(piece.len()).unwrap();
+    }
+    let mut terms = Vec::new();
+    let mut take = |term| {
+        terms.push(term);
+        Ok(())
+    };
+    merge(&sources, &mut take).unwrap();
+    let field_and_value = |term: &Term| (term.field, term.value.clone());
+    assert!(terms.iter().filter(|term| term.field < 128).map(field_and_value).is_sorted());
+    terms.sort_by_key(field_and_value);
+    terms
+}
+
+fn split(mut events: Vec<Event>, cuts: &[prop::sample::Index]) -> Vec<Vec<Event>> {
+    let mut pieces = Vec::new();
+    for cut in cuts {
+        let tail = events.split_off(cut.index(events.len() + 1));
+        pieces.insert(0, tail);
+    }
+    pieces.insert(0, events);
+    pieces
+}
+
+fn same_terms(merged: &[Term], rebuilt: &[Term]) {
+    for (one, other) in merged.iter().zip(rebuilt) {
+        assert_eq!(one, other);
+    }
+    assert_eq!(merged.len(), rebuilt.len());
+}
+
+proptest! {
+    #[test]
+    fn merged_indexes_are_the_index_of_all_events(
+        events in prop::collection::vec(any_event(), 1..40),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
+    ) {
+        let catalogue = Catalogue::built_in();
+        let rebuilt = MemorySegment::new(events.clone(), &catalogue).all_terms();
+        same_terms(&merged(&split(events, &cuts), &catalogue), &rebuilt);
+    }
+}
+
+#[test]
+fn merged_indexes_pack_rare_values_and_bitmaps_anew() {
+    let catalogue = Catalogue::built_in();
+    let mut text = Vec::new();
+    crate::demo::generate(6_000, 3, &mut text).unwrap();
+    let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let events: Vec<Event> = lines
+        .map(|line| {
+            let raw = bytes::Bytes::copy_from_slice(line);
+            decode(Format::Gitlab, &"gitlab".into(), raw, None, now()).unwrap().event
+        })
+        .collect();
+    let rebuilt = MemorySegment::new(events.clone(), &catalogue).all_terms();
+    let is_bitmap = |term: &&Term| term.field < 128 && term.postings.first() == Some(&1);
+    assert!(rebuilt.iter().filter(is_bitmap).count() > 10);
+    assert!(rebuilt.iter().filter(|term| term.field >= 128).count() > 50);
+    let pieces: Vec<Vec<Event>> = events.chunks(977).map(<[Event]>::to_vec).collect();
+    same_terms(&merged(&pieces, &catalogue), &rebuilt);
+}
+
+#[test]
+fn damaged_indexes_are_not_merged() {
+    let catalogue = Catalogue::built_in();
+    let whole = MemorySegment::new(some_events(), &catalogue);
+    let mut damaged = MemorySegment::new(some_events(), &catalogue);
+    damaged.damage();
+    let sources = [(0, whole), (302, damaged)];
+    assert!(matches!(merge(&sources, &mut |_| Ok(())), Err(ReadError::Damaged)));
+    // Lists that do not follow each other.
+    let sources = [302, 0].map(|offset| (offset, MemorySegment::new(some_events(), &catalogue)));
+    assert!(matches!(merge(&sources, &mut |_| Ok(())), Err(ReadError::Damaged)));
+}

@@ -45,6 +45,12 @@ pub(super) fn pack(plain: &[u8], compressor: &mut Compressor<'static>) -> Result
     Ok(bytes)
 }
 
+/// How long the entries are before compression, by what the stored form says.
+pub(super) fn plain_length(stored: &[u8]) -> usize {
+    let length = stored.get(1..).and_then(<[u8]>::first_chunk::<4>);
+    length.map_or(0, |length| u32::from_le_bytes(*length) as usize)
+}
+
 /// Turns stored bytes back; keeps the decompressor's tables, which take longer to make than a small block to decode.
 #[derive(Default)]
 pub(super) struct Unpacker {

@@ -19,6 +19,7 @@ use crate::log::segment::{
     self, Listed, Manifest, Pace, Plan, Positions, Replaced, Segment, Shelf, Summary, folder,
 };
 use crate::log::signing::SigningKey;
+use crate::index;
 use crate::log::{LogError, SegmentInfo, durable, fault, hot};
 use crate::time::{Span, Timestamp};
 
@@ -107,7 +108,9 @@ impl Worker {
             HotInput { connection, path: hot::path(&self.dir), decoder: Decoder::default(), chain };
         let keys = input.keys(upto)?;
         let plan = Plan { positions, head_before: head, keys, catalogue: &self.catalogue };
-        let (summary, file) = segment::write(&temporary, plan, &mut input, pace)?;
+        let segment_before = self.open_before(position);
+        let (summary, file) =
+            segment::write_after(&temporary, plan, segment_before.as_ref(), &mut input, pace)?;
         self.publish(&path, &summary, file, now, (before, (Vec::new(), None)))?;
         let checkpoint = Checkpoint::sign((summary.last, summary.head_after), now, &self.key);
         checkpoint::append(&self.dir, &checkpoint)?;
@@ -164,16 +167,17 @@ impl Worker {
         let manifests: Vec<&Manifest> = run.iter().filter_map(|listed| listed.manifest.as_ref()).collect();
         let (Some(first), Some(last)) = (manifests.first(), manifests.last()) else { return Ok(()) };
         let open = |listed: &Arc<Listed>| Segment::open(&listed.path, listed.info.clone());
-        let segments = run.iter().map(open).collect::<Result<Vec<_>, _>>()?;
-        let chain = Chain { position: first.first - 1, head: first.head_before.0 };
-        let mut input = SegmentsInput { segments, chain };
-        let positions = (first.first, last.last);
-        let path = self.shelf.path(positions);
-        let keys = input.keys()?;
-        let head_before = first.head_before.0;
-        let plan = Plan { positions, head_before, keys, catalogue: &self.catalogue };
+        let mut segments = run.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+        let path = self.shelf.path((first.first, last.last));
         let temporary = durable::temporary(&path);
-        let (summary, file) = segment::write(&temporary, plan, &mut input, pace)?;
+        let (summary, file) = if segments.iter().all(|segment| segment.index_version() == index::VERSION) {
+            for (listed, manifest) in run.iter().zip(&manifests) {
+                check_whole(listed, manifest)?;
+            }
+            segment::merge(&temporary, &mut segments, first.head_before.0, pace)?
+        } else {
+            self.index_anew(&temporary, segments, first, pace)?
+        };
         if summary.head_after != last.head_after.0 {
             durable::remove(&temporary)?;
             let reason = "the chain of hashes does not end as its manifest says".to_owned();
@@ -188,6 +192,29 @@ impl Worker {
         self.publish(&path, &summary, file, now, (first.before, (replaces, Some(last.link()))))?;
         self.replaced.extend(run.iter().map(|listed| (now, Arc::clone(listed))));
         Ok(())
+    }
+
+    /// Where an index is of another version: from the events.
+    fn index_anew(
+        &self,
+        temporary: &Path,
+        segments: Vec<Segment>,
+        first: &Manifest,
+        pace: &mut Pace<'_>,
+    ) -> Result<segment::Written, LogError> {
+        let last = segments.last().map_or(first.last, |segment| segment.info().last);
+        let chain = Chain { position: first.first - 1, head: first.head_before.0 };
+        let mut input = SegmentsInput { segments, chain };
+        let keys = input.keys()?;
+        let (positions, head_before) = ((first.first, last), first.head_before.0);
+        let plan = Plan { positions, head_before, keys, catalogue: &self.catalogue };
+        segment::write(temporary, plan, &mut input, pace)
+    }
+
+    /// The segment that ends at a position, if it can be read.
+    fn open_before(&self, position: Position) -> Option<Segment> {
+        let listed = self.shelf.with(position).filter(|listed| listed.info.damage.is_none())?;
+        Segment::open(&listed.path, listed.info.clone()).ok()
     }
 
     /// Gives a finished segment its name and its manifest.
@@ -294,6 +321,17 @@ impl Worker {
         }
         self.shelf.refresh(base)
     }
+}
+
+/// Nothing is merged that is not what was sealed.
+fn check_whole(listed: &Listed, manifest: &Manifest) -> Result<(), LogError> {
+    let file = fs::File::open(&listed.path).map_err(LogError::file(&listed.path))?;
+    let found = segment::digest(&file).map_err(LogError::file(&listed.path))?;
+    if found == (manifest.bytes, manifest.digest.0) && manifest.signer().is_some() {
+        return Ok(());
+    }
+    let reason = "it is not what was sealed: its digest is another one".to_owned();
+    Err(LogError::Corrupt { first: manifest.first, last: manifest.last, reason })
 }
 
 /// The manifest first: while it is there, the database shall be.

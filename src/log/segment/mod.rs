@@ -1,19 +1,23 @@
 //! Sealed segments: `log/segments/FIRST-LAST.db`, each with a signed manifest `FIRST-LAST.json` beside it.
 //!
-//! A segment is one SQLite file, made under another name and never written again. `write.rs` makes it, `open.rs` reads
-//! it, `manifest.rs` is what is signed, `shelf.rs` finds out which segments there are.
+//! A segment is one SQLite file, made under another name and never written again. `write.rs` makes it of entries, `merge.rs`
+//! of other segments, `open.rs` reads it, `manifest.rs` is what is signed, `shelf.rs` finds out which segments there are.
 //!
 //! | table | what |
 //! |---|---|
-//! | `meta` | format, positions, the chain before, the dictionary, the version of the index |
-//! | `block` | about 256 entries each: positions, times, the chain after it, the entries compressed with the dictionary |
+//! | `meta` | format, positions, the chain before, the version of the index |
+//! | `dictionary` | what blocks are compressed with, and how well that went where it was made |
+//! | `block` | about 256 entries each: positions, times, the chain after it, the entries, compressed with a dictionary |
 //! | `key` | the first 8 bytes of the keys of duplicates, sorted, in chunks |
 //! | `term` | the index: field, value, number of events, which events |
 
 mod name;
 mod times;
 mod manifest;
+mod dictionary;
+mod file;
 mod write;
+mod merge;
 mod open;
 mod terms;
 mod shelf;
@@ -26,7 +30,8 @@ pub use open::Segment;
 pub(super) use open::{StoredBlock, bias};
 pub(super) use shelf::{Listed, Shelf};
 pub(super) use times::encode as encode_times;
-pub(super) use write::{Input, Pace, Plan, Summary, digest, write};
+pub(super) use write::{Input, Pace, Plan, Summary, Written, digest, write, write_after};
+pub(super) use merge::merge;
 
 #[cfg(test)]
-pub(super) use write::PAGES_MAX;
+pub(super) use file::PAGES_MAX;

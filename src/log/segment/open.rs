@@ -1,13 +1,15 @@
 //! Reading a sealed segment.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
+use super::dictionary::Dictionary;
 use super::manifest::{FORMAT, SegmentInfo};
-use super::write::KEYS_IN_CHUNK;
+use super::file::KEYS_IN_CHUNK;
 use super::{Positions, times};
 use crate::event::{Entry, Event, Position};
 use crate::log::decoder::Decoder;
@@ -26,7 +28,8 @@ pub struct Segment {
     path: PathBuf,
     connection: Connection,
     index_version: u32,
-    decoder: Decoder,
+    /// One for each dictionary that was asked for, by its number.
+    decoders: BTreeMap<i64, Decoder>,
     /// The block that was decoded last.
     cached: Option<(Positions, Vec<Entry>)>,
 }
@@ -39,7 +42,16 @@ pub(in crate::log) struct StoredBlock {
     pub kinds: i64,
     pub head: Head,
     pub event_times: Vec<u8>,
+    /// What it was compressed with; 0: without any.
+    pub dictionary: i64,
     pub bytes: Vec<u8>,
+}
+
+impl StoredBlock {
+    /// How many entries it has.
+    pub(super) fn count(&self) -> usize {
+        length(self.positions)
+    }
 }
 
 /// As SQLite orders it: keys are unsigned, its numbers are not.
@@ -61,29 +73,27 @@ pub(in crate::log) fn chunks(keys: &[u64]) -> impl Iterator<Item = &[u64]> {
     })
 }
 
-const COLUMNS: &str = "first, last, time_min, time_max, received_max, kinds, head, times, bytes";
+const COLUMNS: &str = "first, last, time_min, time_max, received_max, kinds, head, times, dictionary, bytes";
 
 impl Segment {
     /// Opens the file of a segment.
     pub(in crate::log) fn open(path: &Path, info: SegmentInfo) -> Result<Self, LogError> {
         let corrupt = |reason: String| LogError::Corrupt { first: info.first, last: info.last, reason };
         let name = path.display().to_string();
-        let opened = || -> rusqlite::Result<(i64, i64, i64, u32, Vec<u8>, Connection)> {
+        let opened = || -> rusqlite::Result<(i64, i64, i64, u32, Connection)> {
             let connection = hot::open_immutable(path)?;
             let number = |key: &str| connection.query_row(META, [key], |row| row.get::<_, i64>(0));
             let (format, first, last) = (number("format")?, number("first")?, number("last")?);
             let index = connection.query_row(META, ["index"], |row| row.get(0)).optional()?;
-            let dictionary = connection.query_row(META, ["dictionary"], |row| row.get(0))?;
-            Ok((format, first, last, index.unwrap_or(0), dictionary, connection))
+            Ok((format, first, last, index.unwrap_or(0), connection))
         };
-        let (format, first, last, index_version, dictionary, connection) =
+        let (format, first, last, index_version, connection) =
             opened().map_err(|error| corrupt(format!("{name}: {error}")))?;
         let expected = (i64::from(FORMAT), info.first.cast_signed(), info.last.cast_signed());
         if (format, first, last) != expected {
             return Err(corrupt(format!("{name} says something else of itself than its manifest")));
         }
-        let decoder = Decoder::with(dictionary);
-        Ok(Self { info, path: path.to_owned(), connection, index_version, decoder, cached: None })
+        Ok(Self { info, path: path.to_owned(), connection, index_version, decoders: BTreeMap::new(), cached: None })
     }
 
     /// What is known of it.
@@ -163,7 +173,7 @@ impl Segment {
         position: Position,
     ) -> Result<(Positions, Vec<Entry>), LogError> {
         let block = self.block_with(position)?;
-        let entries = self.decoder.entries(block.positions, &block.bytes)?;
+        let entries = self.decoder(block.dictionary)?.entries(block.positions, &block.bytes)?;
         Ok((block.positions, entries))
     }
 
@@ -184,7 +194,37 @@ impl Segment {
 
     /// The rows of a block, decompressed.
     pub(in crate::log) fn plain(&mut self, block: &StoredBlock) -> Result<Vec<u8>, LogError> {
-        self.decoder.plain(block.positions, &block.bytes)
+        self.decoder(block.dictionary)?.plain(block.positions, &block.bytes)
+    }
+
+    /// What reads blocks that were compressed with this dictionary.
+    fn decoder(&mut self, dictionary: i64) -> Result<&mut Decoder, LogError> {
+        if !self.decoders.contains_key(&dictionary) {
+            let bytes = if dictionary == 0 { Vec::new() } else { self.dictionary(dictionary)?.bytes };
+            self.decoders.insert(dictionary, Decoder::with(bytes));
+        }
+        Ok(self.decoders.entry(dictionary).or_default())
+    }
+
+    /// What the last block was compressed with, if anything.
+    pub(super) fn last_dictionary(&self) -> Result<Option<Dictionary>, LogError> {
+        let number = self.block_with(self.info.last)?.dictionary;
+        (number != 0).then(|| self.dictionary(number)).transpose()
+    }
+
+    /// All dictionaries and their numbers.
+    pub(super) fn dictionaries(&self) -> Result<Vec<(i64, Dictionary)>, LogError> {
+        let numbers = || -> rusqlite::Result<Vec<i64>> {
+            let mut statement = self.connection.prepare_cached("SELECT id FROM dictionary ORDER BY id")?;
+            statement.query_map([], |row| row.get(0))?.collect()
+        };
+        let numbers = numbers().map_err(|error| self.failed(&error))?;
+        numbers.into_iter().map(|number| Ok((number, self.dictionary(number)?))).collect()
+    }
+
+    /// A dictionary by its number.
+    pub(super) fn dictionary(&self, number: i64) -> Result<Dictionary, LogError> {
+        Dictionary::read(&self.connection, number).map_err(|error| self.failed(&error))
     }
 
     /// The last block before a position that has events in the range: its first position, and why it cannot be
@@ -199,11 +239,13 @@ impl Segment {
             .connection
             .prepare_cached(BLOCK_BEFORE)
             .and_then(|mut statement| {
-                let read = |row: &Row<'_>| Ok((positions(row)?, row.get::<_, Vec<u8>>(2)?));
+                let read = |row: &Row<'_>| Ok((positions(row)?, row.get::<_, i64>(2)?, row.get::<_, Vec<u8>>(3)?));
                 statement.query_row(params![before, range.from.0, range.to.0], read).optional()
             })
             .map_err(|error| self.failed(&error))?;
-        Ok(found.map(|(positions, bytes)| (positions, self.decoder.entries(positions, &bytes))))
+        let Some((positions, dictionary, bytes)) = found else { return Ok(None) };
+        let entries = self.decoder(dictionary).and_then(|decoder| decoder.entries(positions, &bytes));
+        Ok(Some((positions, entries)))
     }
 
     /// All keys, sorted.
@@ -251,7 +293,7 @@ impl Segment {
 const META: &str = "SELECT value FROM meta WHERE key = ?1";
 const TIMES_FROM: &str = "SELECT first, last, times FROM block \
     WHERE first >= coalesce((SELECT max(first) FROM block WHERE first <= ?1), 0) AND first < ?2 ORDER BY first";
-const BLOCK_BEFORE: &str = "SELECT first, last, bytes FROM block \
+const BLOCK_BEFORE: &str = "SELECT first, last, dictionary, bytes FROM block \
     WHERE first < ?1 AND time_max >= ?2 AND time_min < ?3 ORDER BY first DESC LIMIT 1";
 
 fn positions(row: &Row<'_>) -> rusqlite::Result<Positions> {
@@ -271,6 +313,7 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<StoredBlock> {
         kinds: row.get(5)?,
         head: row.get(6)?,
         event_times: row.get(7)?,
-        bytes: row.get(8)?,
+        dictionary: row.get(8)?,
+        bytes: row.get(9)?,
     })
 }

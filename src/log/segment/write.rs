@@ -1,61 +1,28 @@
-//! Making the file of a segment.
+//! Making a segment of entries.
 
-use std::collections::BTreeSet;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bytes::Bytes;
-use rusqlite::{Connection, OpenFlags, params};
 use zstd::bulk::Compressor;
 
-use super::manifest::FORMAT;
-use super::{Positions, bias, times};
+use super::dictionary::Dictionary;
+use super::file::Loose;
+use super::open::{Segment, StoredBlock};
+use super::{Positions, times};
 use crate::event::{Catalogue, Entry, Position};
 use crate::index;
 use crate::log::decoder::Decoder;
-use crate::log::packing::{encoding, pack};
+use crate::log::packing::pack;
 use crate::log::row::{Head, Row, Rows, link};
 use crate::log::{LogError, durable, fault};
 use crate::time::Timestamp;
 
 /// A block is closed when its entries reach one of these.
-const BLOCK_ENTRIES: usize = 256;
-const BLOCK_BYTES: usize = 1 << 20;
-/// Slower than the hot end's by far, and a fifth smaller.
-const ZSTD_LEVEL: i32 = 9;
-/// Smaller than SQLite's own page size: half a page is lost for each block.
-const PAGE: i64 = 1024;
-/// So many 8-byte keys fill one page.
-pub(super) const KEYS_IN_CHUNK: usize = 120;
-/// The dictionary takes two bytes of each entry at most.
-const DICTIONARY_MAX: usize = 112 << 10;
-const DICTIONARY_MIN: usize = 2 << 10;
-/// How many places are looked at for samples, and how many entries are taken at each.
-const SAMPLE_PLACES: u64 = 512;
-const SAMPLES_EACH: usize = 6;
-const SAMPLE_BYTES_MAX: usize = 16 << 10;
-
-const SCHEMA: &str = "
-    CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
-    CREATE TABLE block (
-        first        INTEGER PRIMARY KEY,
-        last         INTEGER NOT NULL,
-        time_min     INTEGER NOT NULL,
-        time_max     INTEGER NOT NULL,
-        received_max INTEGER NOT NULL,
-        kinds        INTEGER NOT NULL,
-        head         BLOB NOT NULL,
-        times        BLOB NOT NULL,
-        bytes        BLOB NOT NULL
-    ) STRICT;
-    CREATE TABLE key (first INTEGER PRIMARY KEY, keys BLOB NOT NULL) STRICT;
-    CREATE TABLE term (
-        field    INTEGER NOT NULL,
-        value    BLOB NOT NULL,
-        count    INTEGER NOT NULL,
-        postings BLOB NOT NULL,
-        PRIMARY KEY (field, value)
-    ) STRICT, WITHOUT ROWID;";
+pub(super) const BLOCK_ENTRIES: usize = 256;
+pub(super) const BLOCK_BYTES: usize = 1 << 20;
+/// The dictionary of a segment that is made of entries; 0 where it has none.
+const DICTIONARY: i64 = 1;
 
 /// Where the entries come from.
 pub(in crate::log) trait Input {
@@ -95,27 +62,51 @@ pub(in crate::log) fn write(
     plan: Plan<'_>,
     input: &mut dyn Input,
     pace: &mut Pace<'_>,
-) -> Result<(Summary, (u64, [u8; 32])), LogError> {
-    let loose = path.with_extension(format!("loose.{}", durable::TEMPORARY));
-    let written = write_both(path, &loose, plan, input, pace);
-    drop(durable::remove(&loose));
-    if written.is_err() {
-        drop(durable::remove(path));
-    }
-    written
+) -> Result<Written, LogError> {
+    let dictionary = Dictionary::train(plan.positions, input)?;
+    guarded(path, || write_all(path, plan, dictionary, input, pace))
 }
 
-fn write_both(
+/// As [`write`], of entries that follow a segment: its dictionary is used where it fits.
+pub(in crate::log) fn write_after(
     path: &Path,
-    loose: &Path,
-    mut plan: Plan<'_>,
+    plan: Plan<'_>,
+    before: Option<&Segment>,
     input: &mut dyn Input,
     pace: &mut Pace<'_>,
-) -> Result<(Summary, (u64, [u8; 32])), LogError> {
-    durable::remove(path)?;
-    durable::remove(loose)?;
+) -> Result<Written, LogError> {
+    let known = before.map(Segment::last_dictionary).transpose()?.flatten();
+    let dictionary = Dictionary::choose(known, plan.positions, input)?;
+    guarded(path, || write_all(path, plan, dictionary, input, pace))
+}
+
+/// What was written, the file's length and its digest.
+pub(in crate::log) type Written = (Summary, (u64, [u8; 32]));
+
+/// Removes what is half made where it fails.
+pub(super) fn guarded(
+    path: &Path,
+    make: impl FnOnce() -> Result<Summary, LogError>,
+) -> Result<Written, LogError> {
+    let made = make().and_then(|summary| {
+        let file = sync_and_digest(path).map_err(LogError::file(path))?;
+        Ok((summary, file))
+    });
+    if made.is_err() {
+        drop(durable::remove(path));
+    }
+    made
+}
+
+fn write_all(
+    path: &Path,
+    mut plan: Plan<'_>,
+    dictionary: Dictionary,
+    input: &mut dyn Input,
+    pace: &mut Pace<'_>,
+) -> Result<Summary, LogError> {
     let keys = std::mem::take(&mut plan.keys);
-    let mut writer = Writer::create(loose, &plan, dictionary(plan.positions, input)?)?;
+    let mut writer = Writer::create(path, &plan, dictionary)?;
     let mut next = plan.positions.0;
     while next <= plan.positions.1 {
         pace()?;
@@ -128,9 +119,7 @@ fn write_both(
         next = positions.1 + 1;
     }
     fault::point("segment.before_index");
-    let summary = writer.finish(keys, path, pace)?;
-    let file = sync_and_digest(path).map_err(LogError::file(path))?;
-    Ok((summary, file))
+    writer.finish(keys, path, pace)
 }
 
 fn sync_and_digest(path: &Path) -> std::io::Result<(u64, [u8; 32])> {
@@ -148,33 +137,11 @@ pub(in crate::log) fn digest(file: &File) -> std::io::Result<(u64, [u8; 32])> {
     Ok((hasher.count(), *hasher.finalize().as_bytes()))
 }
 
-/// A dictionary trained on entries from all over the segment; empty where it would not be worth its room.
-fn dictionary((first, last): Positions, input: &mut dyn Input) -> Result<Vec<u8>, LogError> {
-    let entries = last - first + 1;
-    let size = usize::try_from(entries * 2).unwrap_or(DICTIONARY_MAX).min(DICTIONARY_MAX);
-    if size < DICTIONARY_MIN {
-        return Ok(Vec::new());
-    }
-    let places: BTreeSet<Position> =
-        (0..SAMPLE_PLACES).map(|place| first + entries * place / SAMPLE_PLACES).collect();
-    let mut samples: Vec<Vec<u8>> = Vec::new();
-    for place in places {
-        let (positions, plain) = input.block(place)?;
-        for row in Rows::new(&plain, positions) {
-            let (position, _, encoded) = row?;
-            if position >= place && position < place + SAMPLES_EACH as u64 {
-                samples.push(encoded.get(..SAMPLE_BYTES_MAX).unwrap_or(encoded).to_vec());
-            }
-        }
-    }
-    // It fails where the samples are too few or too much alike; then there is little to gain.
-    Ok(zstd::dict::from_samples(&samples, size).unwrap_or_default())
-}
-
 /// Writes entries in order.
-pub(in crate::log) struct Writer<'a> {
-    connection: Connection,
-    path: PathBuf,
+struct Writer<'a> {
+    file: Loose,
+    dictionary: Dictionary,
+    is_new_dictionary: bool,
     compressor: Compressor<'static>,
     catalogue: &'a Catalogue,
     decoder: Decoder,
@@ -193,21 +160,8 @@ struct Gathered {
 }
 
 impl<'a> Writer<'a> {
-    fn create(path: &Path, plan: &Plan<'a>, dictionary: Vec<u8>) -> Result<Self, LogError> {
-        let failed = |error: rusqlite::Error| LogError::database(path, &error);
-        let connection = open(path).map_err(failed)?;
-        let compressor = Compressor::with_dictionary(ZSTD_LEVEL, &dictionary).map_err(encoding)?;
-        let (first, last) = plan.positions;
-        let put = |key: &str, value: &dyn rusqlite::ToSql| {
-            connection.execute("INSERT INTO meta VALUES (?1, ?2)", params![key, value]).map(drop)
-        };
-        put("format", &FORMAT)
-            .and_then(|()| put("first", &first.cast_signed()))
-            .and_then(|()| put("last", &last.cast_signed()))
-            .and_then(|()| put("head_before", &plan.head_before))
-            .and_then(|()| put("index", &index::VERSION))
-            .and_then(|()| put("dictionary", &dictionary))
-            .map_err(failed)?;
+    fn create(path: &Path, plan: &Plan<'a>, dictionary: Dictionary) -> Result<Self, LogError> {
+        let first = plan.positions.0;
         let summary = Summary {
             first,
             last: first - 1,
@@ -219,9 +173,10 @@ impl<'a> Writer<'a> {
             head_after: plan.head_before,
         };
         Ok(Self {
-            connection,
-            path: path.to_owned(),
-            compressor,
+            file: Loose::create(path, plan.positions, &plan.head_before)?,
+            compressor: dictionary.compressor()?,
+            is_new_dictionary: dictionary.plain == 0,
+            dictionary,
             catalogue: plan.catalogue,
             decoder: Decoder::default(),
             index: index::Builder::default(),
@@ -280,88 +235,44 @@ impl<'a> Writer<'a> {
             return Ok(());
         }
         let bytes = pack(&block.plain, &mut self.compressor)?;
-        let first = self.summary.last + 1 - block.times.len() as u64;
+        if self.is_new_dictionary {
+            self.dictionary.note(&block.plain, &bytes);
+        }
         let known = || block.times.iter().flatten();
-        let inserted = self
-            .connection
-            .prepare_cached("INSERT INTO block VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")
-            .and_then(|mut statement| {
-                statement.execute(params![
-                    first.cast_signed(),
-                    self.summary.last.cast_signed(),
-                    known().min().map_or(i64::MAX, |time| time.0),
-                    known().max().map_or(i64::MIN, |time| time.0),
-                    block.received_max.map_or(i64::MIN, |time| time.0),
-                    block.kinds,
-                    self.summary.head_after,
-                    times::encode(&block.times),
-                    bytes,
-                ])
-            });
-        inserted.map(drop).map_err(|error| LogError::database(&self.path, &error))
+        self.file.block(&StoredBlock {
+            positions: (self.summary.last + 1 - block.times.len() as u64, self.summary.last),
+            times: (
+                known().min().map_or(i64::MAX, |time| time.0),
+                known().max().map_or(i64::MIN, |time| time.0),
+            ),
+            received_max: block.received_max.map_or(i64::MIN, |time| time.0),
+            kinds: block.kinds,
+            head: self.summary.head_after,
+            event_times: times::encode(&block.times),
+            dictionary: if self.dictionary.bytes.is_empty() { 0 } else { DICTIONARY },
+            bytes,
+        })
     }
 
     /// Writes the keys and the index, and all of it once more, packed.
     fn finish(mut self, mut keys: Vec<u64>, packed: &Path, pace: &mut Pace<'_>) -> Result<Summary, LogError> {
         self.flush()?;
-        keys.sort_unstable();
-        let failed = |error: rusqlite::Error| LogError::database(&self.path, &error);
-        insert_keys(&self.connection, &keys).map_err(failed)?;
-        {
-            let mut statement =
-                self.connection.prepare("INSERT INTO term VALUES (?1, ?2, ?3, ?4)").map_err(failed)?;
-            for (count, term) in self.index.finish().enumerate() {
-                if count % 1024 == 0 {
-                    pace()?;
-                }
-                let values = params![term.field, term.value.as_ref(), term.count, term.postings];
-                statement.execute(values).map_err(failed)?;
-            }
+        if !self.dictionary.bytes.is_empty() {
+            self.file.dictionary(DICTIONARY, &self.dictionary)?;
         }
-        self.connection.execute_batch("COMMIT").map_err(failed)?;
-        pace()?;
-        let target = packed.to_string_lossy();
-        self.connection.execute("VACUUM INTO ?1", [&target]).map_err(failed)?;
+        keys.sort_unstable();
+        self.file.keys(&keys)?;
+        for (count, term) in self.index.finish().enumerate() {
+            if count % 1024 == 0 {
+                pace()?;
+            }
+            self.file.term(&term)?;
+        }
+        self.file.pack(packed, pace)?;
         Ok(self.summary)
     }
 }
 
 fn widen(range: &mut Option<(Timestamp, Timestamp)>, time: Timestamp) {
     *range = Some(range.map_or((time, time), |(min, max)| (min.min(time), max.max(time))));
-}
-
-fn insert_keys(connection: &Connection, keys: &[u64]) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare("INSERT OR IGNORE INTO key VALUES (?1, ?2)")?;
-    for chunk in super::open::chunks(keys) {
-        let bytes: Vec<u8> = chunk.iter().flat_map(|key| key.to_le_bytes()).collect();
-        statement.execute(params![chunk.first().map(|key| bias(*key)), bytes])?;
-    }
-    Ok(())
-}
-
-/// Nobody else sees the file, and it is thrown away after a crash: neither a journal nor syncs are needed.
-fn open(path: &Path) -> rusqlite::Result<Connection> {
-    let flags =
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.pragma_update(None, "page_size", PAGE)?;
-    connection.pragma_update(None, "auto_vacuum", "NONE")?;
-    connection.pragma_update(None, "journal_mode", "OFF")?;
-    connection.pragma_update(None, "synchronous", "OFF")?;
-    connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-    connection.execute_batch(&format!("PRAGMA user_version = {FORMAT};"))?;
-    #[cfg(test)]
-    PAGES_MAX.with(|pages| match pages.get() {
-        Some(pages) => connection.pragma_update(None, "max_page_count", pages),
-        None => Ok(()),
-    })?;
-    connection.execute_batch(SCHEMA)?;
-    connection.execute_batch("BEGIN")?;
-    Ok(connection)
-}
-
-#[cfg(test)]
-thread_local! {
-    /// Makes the disk full for the segments of this thread.
-    pub(in crate::log) static PAGES_MAX: std::cell::Cell<Option<i64>> = const { std::cell::Cell::new(None) };
 }
