@@ -15,6 +15,7 @@ use crate::query::{Words, any_at, each_text, fold_into, text};
 #[derive(Debug)]
 pub struct Builder {
     memory_max: usize,
+    is_full: bool,
     sink: Sink,
     /// How to read events of each format.
     glances: Vec<(Format, Glance)>,
@@ -45,7 +46,7 @@ impl Builder {
     /// One that takes about so many bytes at most.
     #[must_use]
     pub fn with_memory(memory_max: usize) -> Self {
-        Self { memory_max, sink: Sink::default(), glances: Vec::new(), plain: None }
+        Self { memory_max, is_full: false, sink: Sink::default(), glances: Vec::new(), plain: None }
     }
 
     /// Adds an event under its number in the segment; numbers ascend.
@@ -59,6 +60,7 @@ impl Builder {
         }
         if gather.bytes() > self.memory_max {
             gather.add(Field::Unindexed, PRESENT, number);
+            self.is_full = true;
             return;
         }
         self.sink.value(Field::Source, &event.source, number);
@@ -77,6 +79,12 @@ impl Builder {
         for text in seen.texts() {
             self.sink.words(text, number);
         }
+    }
+
+    /// Whether there was no room left for some events. Merged indexes have these where each of theirs ended.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        self.is_full
     }
 
     /// The terms in order of field and value.

@@ -459,3 +459,111 @@ fn a_segment_gives_its_events_times_and_terms() {
     assert_eq!(segment.postings(200, b"nobody").unwrap(), None);
     assert!(reader.segment(602).is_err());
 }
+
+/// Events as a forge sends them, with keys as they are recomputed.
+fn generated(count: u64, seed: u64) -> Vec<NewEvent> {
+    let mut text = Vec::new();
+    crate::demo::generate(count, seed, &mut text).unwrap();
+    let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    lines
+        .map(|line| {
+            let raw = bytes::Bytes::copy_from_slice(line);
+            let decoded =
+                crate::decode::decode(crate::event::Format::Gitlab, &"gitlab".into(), raw, None, NOW).unwrap();
+            NewEvent { event: decoded.event, dedupe: decoded.dedupe }
+        })
+        .collect()
+}
+
+fn table(store: &Store, segment: usize, sql: &str) -> i64 {
+    let info = store.reader().segments().unwrap().remove(segment);
+    let path = folder(store.dir.path()).join(format!("{:020}-{:020}.db", info.first, info.last));
+    rusqlite::Connection::open(path).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn merging_keeps_blocks_and_a_dictionary_serves_several_segments() {
+    let options = SealOptions { seal_entries: 2000, segment_entries: 16_500, ..SMALL };
+    let mut store = Store::with(options);
+    let mut all = generated(18_100, 5);
+    all.truncate(18_100);
+    let tail = all.split_off(18_000);
+    for batch in all.chunks(2000) {
+        store.append(batch.to_vec());
+        assert!(store.seal());
+    }
+    // How well it compressed where it was made, so equal only where it is the same one.
+    let dictionaries = |store: &Store| {
+        (0..store.reader().segments().unwrap().len())
+            .map(|segment| table(store, segment, "SELECT sum(packed) FROM dictionary"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(dictionaries(&store).len(), 9);
+    assert!(dictionaries(&store).windows(2).all(|pair| pair[0] == pair[1]), "{:?}", dictionaries(&store));
+    assert!(store.merge());
+    let segments = store.reader().segments().unwrap();
+    assert_eq!((segments.len(), segments[0].last), (2, 16_000));
+    // The dictionary of 2,000 entries is too small for 16,000: there is a new one, and one only.
+    assert_eq!(table(&store, 0, "SELECT count(*) FROM dictionary"), 1);
+    assert_eq!(table(&store, 0, "SELECT entries FROM dictionary"), 16_000);
+    // Blocks of 256 and the rest of 2,000 are not put together again, smaller ones are.
+    assert!(table(&store, 0, "SELECT max(last - first) FROM block") < 384);
+    assert!(table(&store, 0, "SELECT count(*) FROM block") <= 64);
+    store.append(tail);
+    store.clock.set(NOW.plus(Span::days(9)));
+    assert!(store.seal());
+    store.clock.set(NOW);
+    store.check(&mut store.reader(), 1000);
+    let deep = crate::log::VerifyOptions { deep: true, keys: true, ..Default::default() };
+    let verified = store.reader().verify_with(&deep).unwrap();
+    assert_eq!((verified.entries, verified.other_indexes), (18_100, 0));
+    // The hundred at the end have none, the merged ones one that is large enough.
+    assert_eq!(table(&store, 2, "SELECT count(*) FROM dictionary"), 0);
+    store.options.segment_entries = 40_000;
+    store.reopen();
+    store.clock.set(NOW.plus(Span::days(40)));
+    assert!(store.merge());
+    assert_eq!(store.reader().segments().unwrap().len(), 1);
+    assert_eq!(table(&store, 0, "SELECT entries FROM dictionary"), 16_000);
+    store.check(&mut store.reader(), 1000);
+    assert_eq!(store.reader().verify_with(&deep).unwrap().other_indexes, 0);
+}
+
+#[test]
+fn what_was_changed_after_it_was_sealed_is_not_merged() {
+    let mut store = Store::new();
+    for start in 0..8 {
+        store.append(events(start * 10..start * 10 + 10));
+        assert!(store.seal());
+    }
+    let info = store.reader().segments().unwrap().remove(3);
+    let path = folder(store.dir.path()).join(format!("{:020}-{:020}.db", info.first, info.last));
+    let mut bytes = std::fs::read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let error = store.worker.merge(NOW, &mut || Ok(())).unwrap_err();
+    assert!(matches!(error, LogError::Corrupt { first: 31, last: 40, .. }), "{error}");
+    // It is set aside, and the others are no longer enough.
+    assert!(!store.merge());
+    assert_eq!(store.reader().segments().unwrap().len(), 8);
+}
+
+#[test]
+fn an_index_of_another_version_is_made_anew() {
+    let mut store = Store::new();
+    for start in 0..8 {
+        store.append(events(start * 10..start * 10 + 10));
+        assert!(store.seal());
+    }
+    let info = store.reader().segments().unwrap().remove(3);
+    let path = folder(store.dir.path()).join(format!("{:020}-{:020}.db", info.first, info.last));
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.execute_batch("UPDATE meta SET value = 77 WHERE key = 'index'; DELETE FROM term").unwrap();
+    drop(connection);
+    assert!(store.merge());
+    store.check(&mut store.reader(), 10);
+    let deep = crate::log::VerifyOptions { deep: true, ..Default::default() };
+    assert_eq!(store.reader().verify_with(&deep).unwrap().other_indexes, 0);
+}

@@ -103,9 +103,8 @@ impl Worker {
         let path = self.shelf.path(positions);
         let temporary = durable::temporary(&path);
         let Some(connection) = self.connection.as_ref() else { return Ok(None) };
-        let chain = Chain { position, head };
         let mut input =
-            HotInput { connection, path: hot::path(&self.dir), decoder: Decoder::default(), chain };
+            HotInput { connection, path: hot::path(&self.dir), decoder: Decoder::default(), head };
         let keys = input.keys(upto)?;
         let plan = Plan { positions, head_before: head, keys, catalogue: &self.catalogue };
         let segment_before = self.open_before(position);

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, OpenFlags, ToSql, params};
+use rustc_hash::FxHashMap;
 
 use super::dictionary::Dictionary;
 use super::manifest::FORMAT;
@@ -43,14 +44,21 @@ const SCHEMA: &str = "
         field    INTEGER NOT NULL,
         value    BLOB NOT NULL,
         count    INTEGER NOT NULL,
-        postings BLOB NOT NULL,
+        postings ANY NOT NULL,
         PRIMARY KEY (field, value)
-    ) STRICT, WITHOUT ROWID;";
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE list (id INTEGER PRIMARY KEY, postings BLOB NOT NULL) STRICT;";
+
+/// Lists from this length on stand in a table of their own, each once: an author's name, its words and the id have the
+/// same events.
+const LIST_BYTES: usize = 48;
 
 /// A segment's file in the making, loosely filled; [`Loose::pack`] makes the final one of it.
 pub(super) struct Loose {
     connection: Connection,
     path: PathBuf,
+    /// The numbers of the long lists, by their digests.
+    lists: FxHashMap<[u8; 16], i64>,
 }
 
 impl Loose {
@@ -65,7 +73,7 @@ impl Loose {
         durable::remove(&path)?;
         let failed = |error: rusqlite::Error| LogError::database(&path, &error);
         let connection = open(&path).map_err(failed)?;
-        let put = |key: &str, value: &dyn rusqlite::ToSql| {
+        let put = |key: &str, value: &dyn ToSql| {
             connection.execute("INSERT INTO meta VALUES (?1, ?2)", params![key, value]).map(drop)
         };
         put("format", &FORMAT)
@@ -74,7 +82,7 @@ impl Loose {
             .and_then(|()| put("head_before", head_before))
             .and_then(|()| put("index", &index::VERSION))
             .map_err(failed)?;
-        Ok(Self { connection, path })
+        Ok(Self { connection, path, lists: FxHashMap::default() })
     }
 
     fn failed(&self, error: &rusqlite::Error) -> LogError {
@@ -119,14 +127,32 @@ impl Loose {
         insert().map_err(|error| self.failed(&error))
     }
 
-    pub(super) fn term(&self, term: &Term) -> Result<(), LogError> {
+    pub(super) fn term(&mut self, term: &Term) -> Result<(), LogError> {
+        let list = if term.postings.len() < LIST_BYTES { None } else { Some(self.list(&term.postings)?) };
+        let postings: &dyn ToSql = list.as_ref().map_or(&term.postings as &dyn ToSql, |list| list);
         let inserted =
             self.connection.prepare_cached("INSERT INTO term VALUES (?1, ?2, ?3, ?4)").and_then(
                 |mut statement| {
-                    statement.execute(params![term.field, term.value.as_ref(), term.count, term.postings])
+                    statement.execute(params![term.field, term.value.as_ref(), term.count, postings])
                 },
             );
         inserted.map(drop).map_err(|error| self.failed(&error))
+    }
+
+    /// The number of a long list, which is written when it is new.
+    fn list(&mut self, postings: &[u8]) -> Result<i64, LogError> {
+        let mut digest = [0; 16];
+        blake3::Hasher::new().update(postings).finalize_xof().fill(&mut digest);
+        if let Some(number) = self.lists.get(&digest) {
+            return Ok(*number);
+        }
+        let inserted = self
+            .connection
+            .prepare_cached("INSERT INTO list (postings) VALUES (?1)")
+            .and_then(|mut statement| statement.insert([postings]));
+        let number = inserted.map_err(|error| self.failed(&error))?;
+        self.lists.insert(digest, number);
+        Ok(number)
     }
 
     /// Writes all of it once more, without gaps.

@@ -4,10 +4,9 @@
 //! Two things are compressed anew: small blocks, which are put together, and blocks whose dictionary is too small
 //! for what the segment has now. As segments grow, that happens to an entry a few times while they are small.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use rusqlite::params;
 use zstd::bulk::Compressor;
 
 use super::dictionary::Dictionary;
@@ -16,7 +15,7 @@ use super::open::{Segment, StoredBlock};
 use super::write::{BLOCK_BYTES, BLOCK_ENTRIES, Summary, Written, guarded};
 use super::{Input, Pace, Positions, times};
 use crate::event::Position;
-use crate::index::{self, ReadError, Source, Term};
+use crate::index::{self, ReadError};
 use crate::log::packing::{pack, plain_length};
 use crate::log::row::Head;
 use crate::log::{LogError, fault};
@@ -28,8 +27,6 @@ const BYTES_MIN: usize = BLOCK_BYTES / 2;
 /// What is put together has no more than this.
 const ENTRIES_MAX: usize = BLOCK_ENTRIES * 3 / 2;
 const BYTES_MAX: usize = BLOCK_BYTES * 3 / 2;
-/// So much of an index is read at once.
-const PORTION_BYTES: usize = 64 << 10;
 
 /// Writes and syncs the file of a segment that has all that these neighbours have, which must be what was written, with
 /// indexes of this program's version. What was half made is removed where it fails.
@@ -48,7 +45,7 @@ pub(in crate::log) fn merge(
         let mut blocks = Blocks { file, kept, made, compressor, pending: None, head: head_before };
         blocks.carry(segments, pace)?;
         summary.head_after = blocks.head;
-        let file = blocks.file;
+        let mut file = blocks.file;
         let mut keys = Vec::new();
         for segment in &*segments {
             keys.extend(segment.keys()?);
@@ -57,7 +54,7 @@ pub(in crate::log) fn merge(
         keys.sort();
         file.keys(&keys)?;
         fault::point("segment.before_index");
-        merge_indexes(&file, segments, pace)?;
+        merge_indexes(&mut file, segments, pace)?;
         file.pack(path, pace)?;
         Ok(summary)
     })
@@ -250,14 +247,13 @@ impl Pending {
     }
 }
 
-fn merge_indexes(file: &Loose, segments: &[Segment], pace: &mut Pace<'_>) -> Result<(), LogError> {
+fn merge_indexes(file: &mut Loose, segments: &[Segment], pace: &mut Pace<'_>) -> Result<(), LogError> {
     let (first, last) = match segments {
         [first, .., last] => (first.info().first, last.info().last),
         _ => return Ok(()),
     };
     let number = |segment: &Segment| u32::try_from(segment.info().first - first).unwrap_or(u32::MAX);
-    let sources: Vec<(u32, Terms<'_>)> =
-        segments.iter().map(|segment| (number(segment), Terms(segment))).collect();
+    let sources: Vec<(u32, &Segment)> = segments.iter().map(|segment| (number(segment), segment)).collect();
     let mut count = 0_u64;
     let merged = index::merge(&sources, &mut |term| {
         count += 1;
@@ -272,33 +268,4 @@ fn merge_indexes(file: &Loose, segments: &[Segment], pace: &mut Pace<'_>) -> Res
             LogError::Corrupt { first, last, reason: "its index is not what was written".to_owned() }
         }
     })
-}
-
-/// The index of a segment, read in portions.
-struct Terms<'a>(&'a Segment);
-
-impl Source for Terms<'_> {
-    type Error = LogError;
-
-    fn terms(&self, field: u8, after: Option<&[u8]>) -> Result<VecDeque<Term>, LogError> {
-        let sql = match after {
-            Some(_) => "SELECT value, count, postings FROM term WHERE field = ?1 AND value > ?2 ORDER BY value",
-            None => "SELECT value, count, postings FROM term WHERE field = ?1 AND value >= ?2 ORDER BY value",
-        };
-        let read = || -> rusqlite::Result<VecDeque<Term>> {
-            let mut statement = self.0.connection().prepare_cached(sql)?;
-            let mut rows = statement.query(params![field, after.unwrap_or_default()])?;
-            let (mut terms, mut bytes) = (VecDeque::new(), 0);
-            while bytes < PORTION_BYTES
-                && let Some(row) = rows.next()?
-            {
-                let value: Box<[u8]> = row.get_ref(0)?.as_blob()?.into();
-                let postings = row.get_ref(2)?.as_blob()?.to_vec();
-                bytes += value.len() + postings.len();
-                terms.push_back(Term { field, value, count: row.get(1)?, postings });
-            }
-            Ok(terms)
-        };
-        read().map_err(|error| self.0.failed(&error))
-    }
 }

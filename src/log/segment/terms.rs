@@ -1,5 +1,6 @@
 //! The index of an open segment, as searches ask for it.
 
+use std::collections::VecDeque;
 use std::ops::{ControlFlow, Range};
 
 use roaring::RoaringBitmap;
@@ -8,9 +9,41 @@ use rusqlite::{OptionalExtension as _, Row, params};
 
 use super::{Positions, Segment, times};
 use crate::event::Position;
-use crate::index::{Terms, Timed, Visit};
+use crate::index::{Source, Term, Terms, Timed, Visit};
 use crate::log::LogError;
 use crate::time::Timestamp;
+
+/// Short lists stand in the table of terms, long ones in one of their own.
+const ONE: &str = "SELECT coalesce(list.postings, term.postings) \
+    FROM term LEFT JOIN list ON list.id = term.postings WHERE field = ?1 AND value = ?2";
+const FROM: &str = "SELECT value, count, coalesce(list.postings, term.postings) \
+    FROM term LEFT JOIN list ON list.id = term.postings WHERE field = ?1 AND value >= ?2 ORDER BY value";
+const AFTER: &str = "SELECT value, count, coalesce(list.postings, term.postings) \
+    FROM term LEFT JOIN list ON list.id = term.postings WHERE field = ?1 AND value > ?2 ORDER BY value";
+/// So much of an index is read at once.
+const PORTION_BYTES: usize = 64 << 10;
+
+impl Source for &Segment {
+    type Error = LogError;
+
+    fn terms(&self, field: u8, after: Option<&[u8]>) -> Result<VecDeque<Term>, LogError> {
+        let read = || -> rusqlite::Result<VecDeque<Term>> {
+            let mut statement = self.connection().prepare_cached(if after.is_some() { AFTER } else { FROM })?;
+            let mut rows = statement.query(params![field, after.unwrap_or_default()])?;
+            let (mut terms, mut bytes) = (VecDeque::new(), 0);
+            while bytes < PORTION_BYTES
+                && let Some(row) = rows.next()?
+            {
+                let value: Box<[u8]> = row.get_ref(0)?.as_blob()?.into();
+                let postings = row.get_ref(2)?.as_blob()?.to_vec();
+                bytes += value.len() + postings.len();
+                terms.push_back(Term { field, value, count: row.get(1)?, postings });
+            }
+            Ok(terms)
+        };
+        read().map_err(|error| self.failed(&error))
+    }
+}
 
 impl Terms for Segment {
     type Error = LogError;
@@ -18,7 +51,7 @@ impl Terms for Segment {
     fn postings(&mut self, field: u8, value: &[u8]) -> Result<Option<Vec<u8>>, LogError> {
         let found = self
             .connection()
-            .prepare_cached("SELECT postings FROM term WHERE field = ?1 AND value = ?2")
+            .prepare_cached(ONE)
             .and_then(|mut statement| {
                 statement.query_row(params![field, value], |row| row.get(0)).optional()
             });
@@ -26,9 +59,8 @@ impl Terms for Segment {
     }
 
     fn scan(&mut self, field: u8, from: &[u8], visit: &mut Visit<'_>) -> Result<(), LogError> {
-        let sql = "SELECT value, count, postings FROM term WHERE field = ?1 AND value >= ?2 ORDER BY value";
         let read = |visit: &mut Visit<'_>| -> rusqlite::Result<()> {
-            let mut statement = self.connection().prepare_cached(sql)?;
+            let mut statement = self.connection().prepare_cached(FROM)?;
             let mut rows = statement.query(params![field, from])?;
             while let Some(row) = rows.next()? {
                 let (ValueRef::Blob(value), ValueRef::Blob(postings)) = (row.get_ref(0)?, row.get_ref(2)?)

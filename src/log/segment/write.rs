@@ -28,6 +28,11 @@ const DICTIONARY: i64 = 1;
 pub(in crate::log) trait Input {
     /// The block that has this position: its positions, and its rows one after the other.
     fn block(&mut self, position: Position) -> Result<(Positions, Vec<u8>), LogError>;
+
+    /// What the chain must be after the block that was given last; none where the input compares that itself.
+    fn head(&self) -> Option<Head> {
+        None
+    }
 }
 
 /// What is to be written.
@@ -116,6 +121,10 @@ fn write_all(
             return Err(LogError::Corrupt { first: next, last: positions.0.max(next + 1) - 1, reason });
         }
         writer.rows(positions, plain.into())?;
+        if input.head().is_some_and(|head| head != writer.summary.head_after) {
+            let reason = "the chain of hashes does not hold: it was changed after it was written".to_owned();
+            return Err(LogError::Corrupt { first: positions.0, last: positions.1, reason });
+        }
         next = positions.1 + 1;
     }
     fault::point("segment.before_index");

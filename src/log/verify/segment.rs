@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::hot::Found;
 use super::terms::{check_index, dedupe_key};
 use crate::event::{Catalogue, Entry};
-use crate::index;
+use crate::index::{self, Dictionary, Field};
 use crate::log::LogError;
 use crate::log::decoder::Decoder;
 use crate::log::recent::cut;
@@ -59,6 +59,12 @@ pub(super) fn check(segment: &mut Segment, manifest: &Manifest, with_keys: bool)
         return Err(corrupt("the keys of duplicates are not what was written"));
     }
     if segment.index_version() != index::VERSION {
+        return Ok(false);
+    }
+    // What a merged index leaves out depends on where its parts ended.
+    let unindexed = Dictionary::new(segment).present(Field::Unindexed);
+    let leaves_out = walk.index.is_full() || unindexed.is_ok_and(|events| !events.is_empty());
+    if leaves_out && !manifest.replaces.is_empty() {
         return Ok(false);
     }
     check_index(segment, walk.index).map(|()| true)

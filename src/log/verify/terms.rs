@@ -24,7 +24,8 @@ pub(super) fn check_index(segment: &Segment, index: index::Builder) -> Result<()
         LogError::Corrupt { first, last, reason }
     };
     let failed = |error: rusqlite::Error| segment.failed(&error);
-    let sql = "SELECT field, value, count, postings FROM term ORDER BY field, value";
+    let sql = "SELECT field, value, count, coalesce(list.postings, term.postings) \
+        FROM term LEFT JOIN list ON list.id = term.postings ORDER BY field, value";
     let mut statement = segment.connection().prepare(sql).map_err(failed)?;
     let mut rows = statement.query([]).map_err(failed)?;
     for term in index.finish() {
