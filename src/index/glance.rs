@@ -10,7 +10,6 @@
 //!
 //! What is not noticed: a key that an object has twice. All its values are indexed, people see the last one.
 
-use aho_corasick::AhoCorasick;
 use memchr::memmem;
 
 use super::field::CANONICAL;
@@ -20,8 +19,8 @@ use crate::event::{Catalogue, Event, Extracted, Format, Plan, Scalar};
 #[derive(Debug)]
 pub(super) struct Glance {
     plan: Plan,
-    /// Keys that make an event odd; none if the patterns cannot be compiled, and every event takes the long way.
-    odd: Option<AhoCorasick>,
+    /// Keys that make an event odd.
+    odd: OddKeys,
     /// Keys on the way to a canonical field: of what stands in arrays there, not all counts.
     ways: Vec<&'static str>,
     extracted: Extracted,
@@ -39,7 +38,7 @@ impl Glance {
         let fields: Vec<String> = names.map(str::to_owned).collect();
         Self {
             plan: Plan::new(format, &fields, true),
-            odd: AhoCorasick::new(odd_keys(format)).ok(),
+            odd: OddKeys::new(&odd_keys(format)),
             ways: ways(format),
             extracted: Extracted::default(),
         }
@@ -47,15 +46,42 @@ impl Glance {
 
     /// Reads an event; none if it is an odd one.
     pub(super) fn look<'a>(&'a mut self, event: &'a Event, catalogue: &Catalogue) -> Option<Seen<'a>> {
-        let odd = self.odd.as_ref()?;
         let raw = std::str::from_utf8(&event.raw).ok().filter(|_| event.type_hint.is_none())?;
-        if has_array(raw, &self.ways) || memmem::find(raw.as_bytes(), b"\\u00").is_some() || odd.is_match(raw)
+        if has_array(raw, &self.ways)
+            || memmem::find(raw.as_bytes(), b"\\u00").is_some()
+            || self.odd.occur_in(raw.as_bytes())
         {
             return None;
         }
         self.plan.extract(event, raw, catalogue, &mut self.extracted).ok()?;
         let seen = Seen { extracted: &self.extracted, raw, created_at: created_at(&self.extracted, raw)? };
         seen.is_plain().then_some(seen)
+    }
+}
+
+/// Texts that begin with a quote, by what stands behind it: quotes are few.
+#[derive(Debug)]
+struct OddKeys {
+    by_first: Box<[Vec<Box<[u8]>>; 256]>,
+}
+
+impl OddKeys {
+    fn new(keys: &[String]) -> Self {
+        let mut by_first = Box::new([const { Vec::new() }; 256]);
+        for key in keys.iter().filter_map(|key| key.as_bytes().strip_prefix(b"\"")) {
+            if let Some(keys) = key.first().and_then(|first| by_first.get_mut(usize::from(*first))) {
+                keys.push(key.into());
+            }
+        }
+        Self { by_first }
+    }
+
+    fn occur_in(&self, raw: &[u8]) -> bool {
+        memchr::memchr_iter(b'"', raw).any(|at| {
+            let behind = raw.get(at + 1..).unwrap_or_default();
+            let keys = behind.first().and_then(|first| self.by_first.get(usize::from(*first)));
+            keys.is_some_and(|keys| keys.iter().any(|key| behind.starts_with(key)))
+        })
     }
 }
 
@@ -149,6 +175,18 @@ fn odd_keys(format: Format) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn odd_keys_are_found_behind_any_quote() {
+        let keys = odd_keys(Format::Github);
+        assert!(keys.len() > 5 && keys.iter().all(|key| key.starts_with('"')), "{keys:?}");
+        let odd = OddKeys::new(&keys);
+        for key in &keys {
+            assert!(odd.occur_in(format!("{{\"a\":1,{key}").as_bytes()), "{key}");
+            assert!(!odd.occur_in(format!("{{\"a\":1,{}", &key[1..]).as_bytes()), "{key}");
+            assert!(!odd.occur_in(&key.as_bytes()[..key.len() - 1]), "{key}");
+        }
+    }
 
     #[test]
     fn arrays_matter_only_on_the_way_to_a_field() {

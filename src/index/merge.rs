@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 use zstd::bulk::Compressor;
 
 use super::field::FIELDS_END;
-use super::postings::{self, Damaged, Joined};
+use super::postings::{Damaged, Joined};
 use super::{ReadError, Term, rare};
 
 /// Terms in order, read in portions.
@@ -32,7 +32,12 @@ pub fn merge<S: Source>(
     sources: &[(u32, S)],
     take: &mut Take<'_, S::Error>,
 ) -> Result<(), ReadError<S::Error>> {
-    let mut output = Output { take, compressor: rare::compressor(), values: rare::Unpacked::default(), joined: Joined::default() };
+    let mut output = Output {
+        take,
+        compressor: rare::compressor(),
+        values: rare::Unpacked::default(),
+        joined: Joined::default(),
+    };
     for field in 0..FIELDS_END {
         let mut cursors = Vec::with_capacity(2 * sources.len());
         for (offset, source) in sources {
@@ -193,7 +198,12 @@ impl<S: Source> Cursor<'_, S> {
 fn start(value: &[u8]) -> u64 {
     match value.first_chunk::<8>() {
         Some(chunk) => u64::from_be_bytes(*chunk),
-        None => value.iter().copied().chain(std::iter::repeat(0)).take(8).fold(0, |key, byte| key << 8 | u64::from(byte)),
+        None => value
+            .iter()
+            .copied()
+            .chain(std::iter::repeat(0))
+            .take(8)
+            .fold(0, |key, byte| key << 8 | u64::from(byte)),
     }
 }
 

@@ -469,7 +469,8 @@ fn generated(count: u64, seed: u64) -> Vec<NewEvent> {
         .map(|line| {
             let raw = bytes::Bytes::copy_from_slice(line);
             let decoded =
-                crate::decode::decode(crate::event::Format::Gitlab, &"gitlab".into(), raw, None, NOW).unwrap();
+                crate::decode::decode(crate::event::Format::Gitlab, &"gitlab".into(), raw, None, NOW)
+                    .unwrap();
             NewEvent { event: decoded.event, dedupe: decoded.dedupe }
         })
         .collect()

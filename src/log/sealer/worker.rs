@@ -12,6 +12,7 @@ use super::input::{Chain, HotInput, SegmentsInput};
 use super::schedule::next_merge;
 use super::{SealOptions, SealerMetrics};
 use crate::event::{Catalogue, Position};
+use crate::index;
 use crate::log::checkpoint::{self, Checkpoint};
 use crate::log::decoder::Decoder;
 use crate::log::hex::Hex;
@@ -19,7 +20,6 @@ use crate::log::segment::{
     self, Listed, Manifest, Pace, Plan, Positions, Replaced, Segment, Shelf, Summary, folder,
 };
 use crate::log::signing::SigningKey;
-use crate::index;
 use crate::log::{LogError, SegmentInfo, durable, fault, hot};
 use crate::time::{Span, Timestamp};
 

@@ -15,6 +15,8 @@ use crate::log::{LogError, durable};
 
 /// Smaller than SQLite's own page size: half a page is lost for each block.
 const PAGE: i64 = 1024;
+/// So much of the file is kept in memory while it is made.
+const CACHE_KIB: i64 = 16 << 10;
 /// So many 8-byte keys fill one page.
 pub(super) const KEYS_IN_CHUNK: usize = 120;
 
@@ -63,11 +65,7 @@ pub(super) struct Loose {
 
 impl Loose {
     /// Under a name of its own beside the final one. What was left there is removed.
-    pub(super) fn create(
-        packed: &Path,
-        positions: Positions,
-        head_before: &Head,
-    ) -> Result<Self, LogError> {
+    pub(super) fn create(packed: &Path, positions: Positions, head_before: &Head) -> Result<Self, LogError> {
         let path = packed.with_extension(format!("loose.{}", durable::TEMPORARY));
         durable::remove(packed)?;
         durable::remove(&path)?;
@@ -130,12 +128,9 @@ impl Loose {
     pub(super) fn term(&mut self, term: &Term) -> Result<(), LogError> {
         let list = if term.postings.len() < LIST_BYTES { None } else { Some(self.list(&term.postings)?) };
         let postings: &dyn ToSql = list.as_ref().map_or(&term.postings as &dyn ToSql, |list| list);
-        let inserted =
-            self.connection.prepare_cached("INSERT INTO term VALUES (?1, ?2, ?3, ?4)").and_then(
-                |mut statement| {
-                    statement.execute(params![term.field, term.value.as_ref(), term.count, postings])
-                },
-            );
+        let inserted = self.connection.prepare_cached("INSERT INTO term VALUES (?1, ?2, ?3, ?4)").and_then(
+            |mut statement| statement.execute(params![term.field, term.value.as_ref(), term.count, postings]),
+        );
         inserted.map(drop).map_err(|error| self.failed(&error))
     }
 
@@ -177,6 +172,7 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.pragma_update(None, "page_size", PAGE)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.pragma_update(None, "auto_vacuum", "NONE")?;
     connection.pragma_update(None, "journal_mode", "OFF")?;
     connection.pragma_update(None, "synchronous", "OFF")?;

@@ -217,9 +217,8 @@ impl Blocks {
             Some(pending) => pending.add(&block, &plain, event_times),
             empty => *empty = Some(Pending { row: block, plain, event_times }),
         }
-        let is_enough = |pending: &Pending| {
-            pending.event_times.len() >= ENTRIES_MIN || pending.plain.len() >= BYTES_MIN
-        };
+        let is_enough =
+            |pending: &Pending| pending.event_times.len() >= ENTRIES_MIN || pending.plain.len() >= BYTES_MIN;
         if self.pending.as_ref().is_some_and(is_enough) { self.flush() } else { Ok(()) }
     }
 

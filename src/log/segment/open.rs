@@ -8,8 +8,8 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::dictionary::Dictionary;
-use super::manifest::{FORMAT, SegmentInfo};
 use super::file::KEYS_IN_CHUNK;
+use super::manifest::{FORMAT, SegmentInfo};
 use super::{Positions, times};
 use crate::event::{Entry, Event, Position};
 use crate::log::decoder::Decoder;
@@ -93,7 +93,14 @@ impl Segment {
         if (format, first, last) != expected {
             return Err(corrupt(format!("{name} says something else of itself than its manifest")));
         }
-        Ok(Self { info, path: path.to_owned(), connection, index_version, decoders: BTreeMap::new(), cached: None })
+        Ok(Self {
+            info,
+            path: path.to_owned(),
+            connection,
+            index_version,
+            decoders: BTreeMap::new(),
+            cached: None,
+        })
     }
 
     /// What is known of it.
@@ -239,7 +246,8 @@ impl Segment {
             .connection
             .prepare_cached(BLOCK_BEFORE)
             .and_then(|mut statement| {
-                let read = |row: &Row<'_>| Ok((positions(row)?, row.get::<_, i64>(2)?, row.get::<_, Vec<u8>>(3)?));
+                let read =
+                    |row: &Row<'_>| Ok((positions(row)?, row.get::<_, i64>(2)?, row.get::<_, Vec<u8>>(3)?));
                 statement.query_row(params![before, range.from.0, range.to.0], read).optional()
             })
             .map_err(|error| self.failed(&error))?;

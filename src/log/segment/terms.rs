@@ -28,7 +28,8 @@ impl Source for &Segment {
 
     fn terms(&self, field: u8, after: Option<&[u8]>) -> Result<VecDeque<Term>, LogError> {
         let read = || -> rusqlite::Result<VecDeque<Term>> {
-            let mut statement = self.connection().prepare_cached(if after.is_some() { AFTER } else { FROM })?;
+            let mut statement =
+                self.connection().prepare_cached(if after.is_some() { AFTER } else { FROM })?;
             let mut rows = statement.query(params![field, after.unwrap_or_default()])?;
             let (mut terms, mut bytes) = (VecDeque::new(), 0);
             while bytes < PORTION_BYTES
@@ -49,12 +50,9 @@ impl Terms for Segment {
     type Error = LogError;
 
     fn postings(&mut self, field: u8, value: &[u8]) -> Result<Option<Vec<u8>>, LogError> {
-        let found = self
-            .connection()
-            .prepare_cached(ONE)
-            .and_then(|mut statement| {
-                statement.query_row(params![field, value], |row| row.get(0)).optional()
-            });
+        let found = self.connection().prepare_cached(ONE).and_then(|mut statement| {
+            statement.query_row(params![field, value], |row| row.get(0)).optional()
+        });
         found.map_err(|error| self.failed(&error))
     }
 
