@@ -11,7 +11,8 @@ use crate::event::{Catalogue, Event, Format, canonical};
 use crate::query::{Words, any_at, each_text, fold_into, text};
 
 /// Gathers the terms of one segment. Takes some 250 bytes of memory per event until it is finished, and never more
-/// than it may, 768 MiB by default: events beyond that are noted as not indexed, and every search looks at them.
+/// than it may, 768 MiB by default (and some 8 MiB for texts that come again): events beyond that are noted as not
+/// indexed, and every search looks at them.
 #[derive(Debug)]
 pub struct Builder {
     memory_max: usize,
@@ -52,6 +53,7 @@ impl Builder {
     /// Adds an event under its number in the segment; numbers ascend.
     pub fn add(&mut self, number: u32, event: &Event, catalogue: &Catalogue) {
         let gather = &mut self.sink.gather;
+        gather.note();
         if gather.is_empty() {
             // Whoever sends events does not know when the first one of a segment arrives.
             let seed = xxh3_64(&event.raw) ^ event.received_at.0.cast_unsigned();
