@@ -1,7 +1,6 @@
 //! The hot end of the log: `DIR/log/hot.db`, a table of blocks and where they begin.
 //!
-//! The file never shrinks: it stays as large as the largest rest that was not sealed yet, some 90 bytes an event, and its
-//! free pages are used again.
+//! The file never shrinks: it stays as large as the largest rest that was not sealed yet, and its free pages are used again.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
