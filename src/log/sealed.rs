@@ -37,7 +37,9 @@ impl Sealed {
         let is_listed = |positions: Positions| {
             shelf.with(positions.0).is_some_and(|listed| listed.positions() == positions)
         };
-        self.open.retain(|segment| is_listed((segment.info().first, segment.info().last)));
+        self.open.retain(|segment| {
+            shelf.with(segment.info().first).is_some_and(|listed| listed.path == segment.path())
+        });
         self.aside.retain(|(positions, _)| is_listed(*positions));
         self.noted.retain(|(positions, _)| is_listed(*positions));
         Ok(())
@@ -58,6 +60,16 @@ impl Sealed {
     /// The segments as they were listed.
     pub(super) fn listed(&self) -> &[Arc<Listed>] {
         self.shelf.all()
+    }
+
+    /// The last position of the removed segment that had this one, as of the last listing.
+    pub(super) fn gone(&self, position: Position) -> Option<Position> {
+        self.shelf.gone(position).map(|range| range.positions.1)
+    }
+
+    /// The last position that any segment has or had.
+    pub(super) fn last(&self) -> Position {
+        self.shelf.last()
     }
 
     /// Whether a listed segment has this position.

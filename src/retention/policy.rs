@@ -110,10 +110,16 @@ impl Policy {
             Keep::For(span) => span,
             Keep::ToJudge => to_judge,
         };
-        let levels = self.coverage.categories.values().chain([&self.coverage.default]);
-        let is_partial = levels.into_iter().any(|level| *level != super::Level::Full);
         let rules = self.rules.iter().map(|rule| span(rule.keep));
-        rules.chain(is_partial.then_some(to_judge)).fold(self.default, Ord::min)
+        rules.chain(self.is_partial().then_some(to_judge)).fold(self.default, Ord::min)
+    }
+
+    /// Whether any events are only judged.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        let mut levels = self.coverage.categories.values().chain([&self.coverage.default]);
+        levels.any(|level| *level != super::Level::Full)
+            || self.rules.iter().any(|rule| rule.keep == Keep::ToJudge)
     }
 }
 

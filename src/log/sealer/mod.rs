@@ -12,12 +12,16 @@
 
 mod input;
 mod metrics;
+mod retention;
 mod options;
 mod schedule;
 mod thread;
 mod worker;
 
 pub use metrics::SealerMetrics;
+pub use retention::{
+    Ask, Board, Forecast, Foreseen, HeldBack, Retention, RetentionState, forecast, slack,
+};
 pub use options::SealOptions;
 pub use thread::Sealer;
 #[cfg(test)]
