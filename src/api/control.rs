@@ -75,7 +75,20 @@ impl Control {
         let intakes = sources.iter().map(intake).collect();
         let (clock, pace) = (context.clock.clone(), ApiConfig::pace(rate));
         let door = context.clone();
-        Self { store, events, rules, health, wake, guard, keeping, clock, administrators, intakes, door, pace }
+        Self {
+            store,
+            events,
+            rules,
+            health,
+            wake,
+            guard,
+            keeping,
+            clock,
+            administrators,
+            intakes,
+            door,
+            pace,
+        }
     }
 
     /// Asks the store, on a thread that may wait for the disk.

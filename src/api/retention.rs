@@ -157,7 +157,7 @@ impl From<&crate::retention::Rule> for RuleShown {
             categories: rule.categories.clone(),
             tiers: rule.tiers.iter().copied().map(Tier::name).collect(),
             keep: match rule.keep {
-                Keep::For(span) => Some(span.to_string()),
+                Keep::For(_) => Some(rule.keep.to_string()),
                 Keep::ToJudge => None,
             },
         }
@@ -203,7 +203,7 @@ pub(super) async fn show(State(control): State<Arc<Control>>) -> Result<Json<Sho
     let text = |span: Option<Span>| span.map(|span| span.to_string());
     let levels = policy.coverage.categories.iter();
     Ok(Json(Shown {
-        keep: policy.default.to_string(),
+        keep: Keep::For(policy.default).to_string(),
         rules: policy.rules.iter().map(RuleShown::from).collect(),
         coverage_default: policy.coverage.default.name(),
         coverage: levels.map(|(name, level)| (name.clone(), level.name())).collect(),
@@ -257,7 +257,7 @@ mod tests {
         let setup = Setup::new(true);
         let token = setup.token("v", Role::Viewer);
         let (status, shown) = setup.get("/api/v1/retention", &token).await;
-        assert_eq!((status, &shown["keep"], &shown["deletions"]), (200, &json!("2562d"), &json!(0)), "{shown}");
+        assert_eq!((status, &shown["keep"], &shown["deletions"]), (200, &json!("7y"), &json!(0)), "{shown}");
         let (status, list) = setup.get("/api/v1/retention/deletions", &token).await;
         assert_eq!((status, list), (200, json!({"items": [], "next": null})));
         assert_eq!(setup.get("/api/v1/retention/deletions?cursor=x", &token).await.0, 400);

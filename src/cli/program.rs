@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::{
-    alerts, audit, backtest, backup, check, completions, demo, draft, explain, export, gaps, generate,
-    hold, import, ledger, openapi, outbox, reference, rejected, retention, say, schema, search, serve, test,
-    token, trace, verify,
+    alerts, audit, backtest, backup, check, completions, demo, draft, explain, export, gaps, generate, hold,
+    import, ledger, openapi, outbox, reference, rejected, retention, say, schema, search, serve, test, token,
+    trace, verify,
 };
 
 /// Watches the audit events of a software forge, finds what is out of order, tells people and blocks the account.

@@ -166,7 +166,9 @@ fn deletions(data: &DataDir, limit: usize, format: ListFormat) -> anyhow::Result
         records.truncate(limit);
     }
     match format {
-        ListFormat::Ndjson => super::print(&records.iter().map(|record| record.line() + "\n").collect::<String>())?,
+        ListFormat::Ndjson => {
+            super::print(&records.iter().map(|record| record.line() + "\n").collect::<String>())?
+        }
         ListFormat::Table if records.is_empty() => super::say("nothing was deleted yet"),
         ListFormat::Table => super::print(&listed(&records))?,
     }
@@ -197,12 +199,8 @@ mod tests {
 
     #[test]
     fn a_plan_is_told_in_words() {
-        let rule = Foreseen {
-            name: "clones".into(),
-            said: "90d".into(),
-            now: (12, 2_500_000),
-            later: (0, 0),
-        };
+        let rule =
+            Foreseen { name: "clones".into(), said: "90d".into(), now: (12, 2_500_000), later: (0, 0) };
         let found = Forecast { rules: vec![rule], held: 2, looked_at: 1 };
         let text = shown(&found, Span::days(30));
         for part in ["clones", "90d", "12", "2.5 MB", "WITHIN 30d", "2 events would be due and are held"] {

@@ -12,8 +12,8 @@ use super::gaps;
 use super::metrics::DetectionMetrics;
 use super::plan::Plan;
 use crate::api::{
-    Api, Control, ControlParts, Detection as Stage, Events, Guard, Health, Keeping, RulesStatus, ServerMetrics,
-    router,
+    Api, Control, ControlParts, Detection as Stage, Events, Guard, Health, Keeping, RulesStatus,
+    ServerMetrics, router,
 };
 use crate::clock::Clock;
 use crate::config::Config;

@@ -109,7 +109,7 @@ mod tests {
 
     const WINDOW: &str = "title: A\nid: a\nlogsource: {product: gitlab}\n\
         detection: {s: {event_type: user_created}, condition: s}\n\
-        behavior: {count: '>= 3', within: 2h, by: author_id}\n";
+        behavior: {count: true, at_least: 3, within: 2h, by: author_id}\n";
     const LEARNING: &str = "title: B\nid: b\nlogsource: {product: gitlab}\n\
         detection: {s: {event_type: user_created}, condition: s}\n\
         behavior: {first_seen: ip_address, learn: 14d, by: author_id}\n";

@@ -1,5 +1,7 @@
 //! Which rule decides, and what it says.
 
+use std::fmt;
+
 use super::coverage::Coverage;
 use crate::event::{Catalogue, Format, Tier};
 use crate::time::Span;
@@ -43,6 +45,19 @@ pub enum Keep {
     For(Span),
     /// Only as long as detection may look back: judged and forwarded, not stored.
     ToJudge,
+}
+
+impl fmt::Display for Keep {
+    /// As it is written: `7y`, `90d`, `store: no`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ToJudge => f.write_str("store: no"),
+            Self::For(span) if span.0 > 0 && span.0 % Span::years(1).0 == 0 => {
+                write!(f, "{}y", span.0 / Span::years(1).0)
+            }
+            Self::For(span) => span.fmt(f),
+        }
+    }
 }
 
 /// What is kept for how long. Conditions that are empty match everything; of those given, each must hold.
@@ -182,6 +197,13 @@ mod tests {
         assert_eq!(policy.shortest(Span::hours(1)), Span::hours(1));
         assert_eq!(policy.shortest(Span::days(900)), Span::days(90));
         assert_eq!(Policy::default().shortest(Span::hours(1)), Span::years(7));
+    }
+
+    #[test]
+    fn what_is_said_is_shown_as_it_is_written() {
+        let shown = [Span::years(7), Span::days(90), Span::hours(36)].map(|span| Keep::For(span).to_string());
+        assert_eq!(shown, ["7y", "90d", "1d12h"]);
+        assert_eq!(Keep::ToJudge.to_string(), "store: no");
     }
 
     #[test]

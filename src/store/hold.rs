@@ -48,8 +48,7 @@ impl Hold {
     }
 }
 
-const COLUMNS: &str =
-    "SELECT id, query, reason, owner, until, created_at, created_by, ended_at, ended_by, end_reason FROM hold";
+const COLUMNS: &str = "SELECT id, query, reason, owner, until, created_at, created_by, ended_at, ended_by, end_reason FROM hold";
 
 impl Store {
     /// Keeps a hold, and tells its number. [`StoreError::Conflict`] if there are [`HOLDS_MAX`] in force already.

@@ -19,10 +19,8 @@ mod thread;
 mod worker;
 
 pub use metrics::SealerMetrics;
-pub use retention::{
-    Ask, Board, Forecast, Foreseen, HeldBack, Retention, RetentionState, forecast, slack,
-};
 pub use options::SealOptions;
+pub use retention::{Ask, Board, Forecast, Foreseen, HeldBack, Retention, RetentionState, forecast, slack};
 pub use thread::Sealer;
 #[cfg(test)]
 pub(super) use worker::Worker;

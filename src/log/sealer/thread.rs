@@ -112,7 +112,7 @@ impl Running {
         let mut pace = || give_way(log, stopped, hot);
         pace()?;
         let start = self.clock.now();
-        let trouble = self.worker.ask(self.board.ask()).err();
+        let mut trouble = self.worker.ask(self.board.ask()).err();
         self.worker.remove_replaced(start)?;
         let sealed = self.worker.seal(start, &mut pace)?;
         let done = match sealed {
@@ -126,7 +126,15 @@ impl Running {
             None => {
                 let merged = self.worker.merge(start, &mut pace)?;
                 self.metrics.merges.inc_by(u64::from(merged));
-                merged || self.worker.retain(start, &mut pace)?
+                // Sealing goes on whatever keeps events from being deleted.
+                match if merged { Ok(true) } else { self.worker.retain(start, &mut pace) } {
+                    Err(LogError::Stopped) => return Err(LogError::Stopped),
+                    Err(error) => {
+                        trouble = Some(error.to_string());
+                        false
+                    }
+                    Ok(retained) => retained,
+                }
             }
         };
         if done {

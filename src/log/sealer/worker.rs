@@ -18,9 +18,7 @@ use crate::event::{Catalogue, Position};
 use crate::log::checkpoint::{self, Checkpoint};
 use crate::log::decoder::Decoder;
 use crate::log::hex::Hex;
-use crate::log::segment::{
-    self, Listed, Manifest, Pace, Plan, Positions, Replaced, Segment, Shelf, folder,
-};
+use crate::log::segment::{self, Listed, Manifest, Pace, Plan, Positions, Replaced, Segment, Shelf, folder};
 use crate::log::signing::SigningKey;
 use crate::log::{LogError, SegmentInfo, durable, fault, hot};
 use crate::time::{Span, Timestamp};
@@ -47,6 +45,8 @@ pub(in crate::log) struct Worker {
     pub(super) looks: Looks,
     /// What was deleted since this was taken last.
     pub(super) deleted: Deleted,
+    /// Why no record can be written: nothing is deleted any more before the next start.
+    pub(super) unrecorded: Option<String>,
 }
 
 /// Deleted events, and the bytes that they took.
@@ -86,6 +86,7 @@ impl Worker {
             terms: None,
             looks: Looks::default(),
             deleted: Deleted::default(),
+            unrecorded: None,
         };
         own.tidy()?;
         Ok(own)
@@ -251,8 +252,7 @@ impl Worker {
         let replaces = manifests.iter().map(replaced).collect();
         let links = (first.before, (replaces, Some(last.link())));
         let bytes_before = manifests.iter().map(|manifest| manifest.bytes).sum();
-        let dropped =
-            judged.map(|judged| Dropped { judged, manifests: digests(&manifests), bytes_before });
+        let dropped = judged.map(|judged| Dropped { judged, manifests: digests(&manifests), bytes_before });
         if !self.publish(Publication { path, summary: &summary, file, links, dropped }, now)? {
             return Ok(());
         }

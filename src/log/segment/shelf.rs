@@ -145,11 +145,7 @@ impl Shelf {
         Ok(names)
     }
 
-    fn read(
-        &self,
-        names: &Names,
-        known: &BTreeMap<Name, Arc<Listed>>,
-    ) -> Result<Vec<Arc<Listed>>, LogError> {
+    fn read(&self, names: &Names, known: &BTreeMap<Name, Arc<Listed>>) -> Result<Vec<Arc<Listed>>, LogError> {
         let mut found = Vec::new();
         for name in names.databases.union(&names.manifests) {
             let is_pair = names.databases.contains(name) && names.manifests.contains(name);
@@ -191,7 +187,8 @@ impl Shelf {
         let mut gaps = Vec::new();
         let mut next = 1;
         let gone = self.gone.ranges().iter().map(|range| range.positions);
-        let mut taken: Vec<Positions> = self.listed.iter().map(|listed| listed.positions()).chain(gone).collect();
+        let mut taken: Vec<Positions> =
+            self.listed.iter().map(|listed| listed.positions()).chain(gone).collect();
         taken.sort_unstable();
         for (first, last) in taken {
             if first > next {

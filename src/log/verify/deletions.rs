@@ -57,9 +57,8 @@ impl Deletions {
 
     /// Whether the deleted entries of a segment are those that records tell of.
     pub(super) fn check(&self, manifest: &Manifest, info: &SegmentInfo) -> Result<u64, LogError> {
-        let within = |record: &&Deletion| {
-            !record.removed && info.first <= record.first && record.last <= info.last
-        };
+        let within =
+            |record: &&Deletion| !record.removed && info.first <= record.first && record.last <= info.last;
         let told: u64 = self.0.iter().filter(within).map(|record| record.events).sum();
         let pending = self.0.last().filter(within).filter(|last| last.replaced_by != Some(manifest.digest()));
         let is_told = manifest.deleted == told

@@ -19,6 +19,12 @@ impl Worker {
     pub(in crate::log) fn ask(&mut self, ask: Option<Ask>) -> Result<(), String> {
         let answer = ask.as_ref().map(|ask| ask()).transpose();
         self.ask = ask;
+        let answer = match &self.unrecorded {
+            Some(reason) => {
+                Err(format!("what is deleted cannot be recorded; start the daemon anew: {reason}"))
+            }
+            None => answer,
+        };
         let terms = match answer {
             Ok(terms) => terms,
             Err(reason) => {
@@ -129,8 +135,7 @@ impl Worker {
         let dropped = Dropped { judged, manifests, bytes_before: manifest.bytes };
         let summary = manifest.summary();
         let (link_before, link_after) = (manifest.before, Some(manifest.link()));
-        let record =
-            Deletion { removed: true, link_before, link_after, ..dropped.record(&summary, now) };
+        let record = Deletion { removed: true, link_before, link_after, ..dropped.record(&summary, now) };
         fault::point("retention.before_record");
         self.record(record)?;
         fault::point("retention.after_record");

@@ -23,7 +23,8 @@ pub(in crate::log::sealer) struct Dropping<'a> {
 impl Input for Dropping<'_> {
     fn block(&mut self, position: Position) -> Result<(Positions, Vec<u8>), LogError> {
         let (positions, plain) = self.inner.block(position)?;
-        let number = |position: Position| u32::try_from(position.saturating_sub(self.first)).unwrap_or(u32::MAX);
+        let number =
+            |position: Position| u32::try_from(position.saturating_sub(self.first)).unwrap_or(u32::MAX);
         let numbers = number(positions.0)..=number(positions.1);
         let Some(due) = self.due.filter(|due| due.range_cardinality(numbers) > 0) else {
             return Ok((positions, plain));

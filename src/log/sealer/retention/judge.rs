@@ -10,13 +10,13 @@ use super::terms::{Said, after};
 use super::{Held, Retention};
 use crate::engine::Hits;
 use crate::event::{Entry, Event, Extracted, Format, Plan, Position};
+use crate::log::LogError;
 use crate::log::decoder::Decoder;
 use crate::log::deletion::DeletedBy;
 use crate::log::recent::cut;
 use crate::log::row::Rows;
 use crate::log::segment::{Input, Pace, Positions};
 use crate::log::verify::dedupe_key;
-use crate::log::LogError;
 use crate::time::Timestamp;
 
 /// So many different types are told apart in a record; all others are counted together.

@@ -20,9 +20,8 @@ struct Look {
 impl Looks {
     /// Forgets segments that are not there any more.
     pub(super) fn keep(&mut self, shelf: &Shelf) {
-        self.known.retain(|name, _| {
-            shelf.with(name.positions.0).is_some_and(|listed| listed.name() == *name)
-        });
+        self.known
+            .retain(|name, _| shelf.with(name.positions.0).is_some_and(|listed| listed.name() == *name));
     }
 
     /// Whether a segment has to be looked at now.

@@ -25,12 +25,12 @@ mod publish;
 mod act;
 mod forecast;
 
+pub(super) use act::digests;
 pub(super) use dropping::{Dropping, kept_keys};
 pub use forecast::{Forecast, Foreseen, forecast};
 pub(super) use held::Held;
 pub(super) use judge::{Judged, judge};
 pub(super) use looks::Looks;
-pub(super) use act::digests;
 pub(super) use publish::{Dropped, Publication, finish_pending};
 pub use schedule::slack;
 pub use terms::{Ask, Board, HeldBack, Retention, RetentionState};

@@ -96,7 +96,8 @@ impl Worker {
         Ok(true)
     }
 
-    /// Appends a record, and counts what it tells.
+    /// Appends a record, and counts what it tells. Should that fail, it may be there or not; only the next start can tell, so
+    /// nothing more is deleted before.
     pub(super) fn record(&mut self, record: Deletion) -> Result<(), LogError> {
         let (events, freed) = (record.events, record.freed());
         tracing::info!(
@@ -106,7 +107,11 @@ impl Worker {
             removed = record.removed,
             "events that were kept long enough are deleted"
         );
-        deletion::append(&self.dir, record, &self.key)?;
+        if let Err(error) = deletion::append(&self.dir, record, &self.key) {
+            self.unrecorded = Some(error.to_string());
+            self.terms = None;
+            return Err(error);
+        }
         self.deleted.events += events;
         self.deleted.bytes += freed;
         Ok(())

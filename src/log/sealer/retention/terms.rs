@@ -146,10 +146,7 @@ pub(super) struct Said<'a> {
 impl Said<'_> {
     /// In words.
     pub(super) fn text(self) -> String {
-        match self.keep {
-            Keep::For(span) => span.to_string(),
-            Keep::ToJudge => "store: no".to_owned(),
-        }
+        self.keep.to_string()
     }
 }
 
