@@ -281,16 +281,6 @@ impl Reader {
         self.sealed.with(position)
     }
 
-    /// The last position of the segment that had this position, if retention has removed it.
-    pub(crate) fn gone(&mut self, position: Position) -> Result<Option<Position>, LogError> {
-        self.list_if_missing(position)?;
-        if self.sealed.gone(position).is_none() && self.sealed.has(position) {
-            // It may be gone since it was listed; then this lists anew.
-            drop(self.sealed.with(position));
-        }
-        Ok(self.sealed.gone(position))
-    }
-
     /// The first position that no segment of the last [`Reader::segments`] has, so that nothing is indexed from there
     /// on; one after the last position if there is none. What lies there may be sealed meanwhile, and
     /// [`Reader::read_after`] finds it all the same.
@@ -318,7 +308,7 @@ impl Reader {
     }
 
     /// Another process may have sealed or merged since the last listing.
-    fn list_if_missing(&mut self, position: Position) -> Result<(), LogError> {
+    pub(super) fn list_if_missing(&mut self, position: Position) -> Result<(), LogError> {
         if self.sealed.has(position) || self.sealed.gone(position).is_some() {
             return Ok(());
         }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::LogError;
+use super::{LogError, Reader};
 use super::segment::{Listed, Positions, Segment, SegmentInfo, Shelf};
 use crate::event::Position;
 
@@ -135,5 +135,17 @@ impl Sealed {
             tracing::error!(first = positions.0, last = positions.1, %error, "a sealed segment is damaged");
             self.noted.push((positions, error.to_string()));
         }
+    }
+}
+
+impl Reader {
+    /// The last position of the segment that had this position, if retention has removed it.
+    pub(crate) fn gone(&mut self, position: Position) -> Result<Option<Position>, LogError> {
+        self.list_if_missing(position)?;
+        if self.sealed.gone(position).is_none() && self.sealed.has(position) {
+            // It may be gone since it was listed; then this lists anew.
+            drop(self.sealed.with(position));
+        }
+        Ok(self.sealed.gone(position))
     }
 }

@@ -154,7 +154,8 @@ impl Worker {
     ) -> Result<(), LogError> {
         let Some(manifest) = listed.manifest.as_ref() else { return Ok(()) };
         let positions = listed.positions();
-        let edition = read_deletions(&self.dir)?.len() as u64 + 1;
+        let records = read_deletions(&self.dir).map_err(|error| self.give_up(error))?;
+        let edition = records.len() as u64 + 1;
         let path = self.shelf.path_of(Name { positions, edition });
         let keys = input.keys()?;
         let keys = kept_keys(keys, &mut judged, (&mut input, positions), pace)?;

@@ -107,14 +107,19 @@ impl Worker {
             removed = record.removed,
             "events that were kept long enough are deleted"
         );
-        if let Err(error) = deletion::append(&self.dir, record, &self.key) {
-            self.unrecorded = Some(error.to_string());
-            self.terms = None;
-            return Err(error);
-        }
+        deletion::append(&self.dir, record, &self.key).map_err(|error| self.give_up(error))?;
         self.deleted.events += events;
         self.deleted.bytes += freed;
         Ok(())
+    }
+}
+
+impl Worker {
+    /// Nothing is deleted any more before the next start.
+    pub(super) fn give_up(&mut self, error: LogError) -> LogError {
+        self.unrecorded = Some(error.to_string());
+        self.terms = None;
+        error
     }
 }
 

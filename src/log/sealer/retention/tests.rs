@@ -588,3 +588,47 @@ fn a_segment_put_back_is_found() {
     let error = store.reader().verify().unwrap_err();
     assert!(error.to_string().contains("records tell of 1"), "{error}");
 }
+
+#[test]
+fn a_copy_has_the_records_wherever_the_deletion_stands() {
+    for place in ["", "retention.before_record", "retention.after_record", "segment.after_manifest"] {
+        let mut store = Store::new(policy());
+        store.append(&["project_destroyed", "repository_git_operation", "user_created"]);
+        store.append(&["project_destroyed"; 9]);
+        store.seal();
+        store.wait(Span::days(1));
+        fault::crash(place, 0, || store.retain());
+        let target = tempfile::tempdir().unwrap();
+        crate::log::copy(store.dir.path(), target.path()).unwrap();
+        let verified = Reader::open(target.path()).unwrap().verify().unwrap();
+        assert_eq!(verified.entries, 14);
+        let records = read_deletions(target.path()).unwrap();
+        assert_eq!(records, read_deletions(store.dir.path()).unwrap());
+        drop(open_worker(target.path()));
+        let verified = Reader::open(target.path()).unwrap().verify().unwrap();
+        assert_eq!(verified.deleted, records.len() as u64, "{place}");
+    }
+}
+
+#[test]
+fn records_that_cannot_be_read_end_deleting_and_not_sealing() {
+    let mut store = Store::new(policy());
+    store.append(&["repository_git_operation"; 9]);
+    store.seal();
+    std::fs::write(deletion::path(store.dir.path()), "{}\n").unwrap();
+    store.wait(Span::days(1));
+    store.ask().unwrap();
+    assert!(store.worker.retain(store.clock.now(), &mut || Ok(())).is_err());
+    assert!(store.ask().unwrap_err().contains("cannot be recorded"));
+    store.append(&["repository_git_operation"; 9]);
+    store.wait(Span::days(3));
+    store.seal();
+    store.retain();
+    assert_eq!(store.left().len(), 18);
+    // The next start tries again.
+    std::fs::remove_file(deletion::path(store.dir.path())).unwrap();
+    store.reopen();
+    store.retain();
+    store.check();
+    assert_eq!(store.left(), [0; 0]);
+}
