@@ -135,8 +135,9 @@ pub(in crate::log::sealer) fn finish_pending(dir: &Path) -> Result<(), LogError>
         let digest = Some(Hex(*blake3::hash(&bytes).as_bytes()));
         // Records that cannot be read are no reason not to start; the manifest stays until they can be.
         let Ok(records) = read_deletions(dir) else { continue };
-        if records.iter().any(|record| record.replaced_by == digest) {
-            durable::rename(&path, &path.with_extension("json"))?;
+        let target = path.with_extension("json");
+        if !target.exists() && records.iter().any(|record| record.replaced_by == digest) {
+            durable::rename(&path, &target)?;
         } else {
             durable::remove(&path)?;
         }

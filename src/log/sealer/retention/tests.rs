@@ -272,9 +272,10 @@ fn what_is_due_is_deleted_and_the_rest_is_proven() {
     store.append(&["user_created"; 9]);
     store.seal();
     store.check();
+    // The one that had been left was due by then.
     store.reopen();
     store.check();
-    assert_eq!(store.left().len(), 10);
+    assert_eq!(store.left().len(), 9);
 }
 
 #[test]
@@ -472,7 +473,7 @@ fn any_policy() -> impl Strategy<Value = Policy> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(150))]
 
     #[test]
     fn whatever_happens_what_shall_be_there_is_there(
