@@ -22,7 +22,7 @@ pub enum TimeError {
     #[error("`{0}` is not a time: expected RFC 3339 such as 2026-01-31T09:00:00Z, or a date")]
     Timestamp(String),
     /// Not a number with a unit.
-    #[error("`{0}` is not a length of time: expected a number and a unit (ms, s, m, h, d, w), such as 10m")]
+    #[error("`{0}` is not a length of time: expected a number and a unit (ms, s, m, h, d, w, y), such as 10m")]
     Span(String),
 }
 
@@ -138,6 +138,11 @@ impl Span {
     pub const fn days(count: i64) -> Self {
         Self::hours(count * 24)
     }
+    /// Years of 366 days, so that nobody who asks for seven years gets a day less.
+    #[must_use]
+    pub const fn years(count: i64) -> Self {
+        Self::days(count * 366)
+    }
     /// The same length for `tokio` and `std`; zero if negative.
     #[must_use]
     pub fn to_std(self) -> std::time::Duration {
@@ -145,13 +150,15 @@ impl Span {
     }
 }
 
+/// A year is read, and printed in days.
+const YEAR: (&str, i64) = ("y", Span::years(1).0);
 const UNITS: [(&str, i64); 6] =
     [("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
 
 impl FromStr for Span {
     type Err = TimeError;
 
-    /// `10m`, `1h30m`, `45s`, `250ms`, `2w`; a bare number has no unit and is refused.
+    /// `10m`, `1h30m`, `45s`, `250ms`, `2w`, `7y` (of 366 days); a bare number has no unit and is refused.
     fn from_str(text: &str) -> Result<Self, TimeError> {
         let error = || TimeError::Span(text.to_owned());
         let mut rest = text.trim();
@@ -164,7 +171,7 @@ impl FromStr for Span {
             let (number, tail) = rest.split_at(digits);
             let letters = tail.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(tail.len());
             let (unit, next) = tail.split_at(letters);
-            let factor = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(error)?.1;
+            let factor = UNITS.iter().chain([&YEAR]).find(|(name, _)| *name == unit).ok_or_else(error)?.1;
             let part = number.parse::<i64>().ok().and_then(|n| n.checked_mul(factor)).ok_or_else(error)?;
             total = total.checked_add(part).ok_or_else(error)?;
             rest = next;
@@ -258,6 +265,7 @@ mod tests {
         for text in ["10m", "1h30m", "45s", "250ms", "2w", "90d", "1d1h", "0s"] {
             assert_eq!(text.parse::<Span>().unwrap().to_string(), text);
         }
+        assert_eq!("7y".parse::<Span>(), Ok(Span::days(2562)));
         for text in ["", "10", "m", "10x", "-5m", "99999999999999999999d"] {
             assert!(text.parse::<Span>().is_err(), "{text}");
         }

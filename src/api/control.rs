@@ -10,7 +10,7 @@ use super::lookup::Events;
 use super::problem::Problem;
 use super::rate::Pace;
 use super::rules::RulesStatus;
-use super::{ApiConfig, Guard};
+use super::{ApiConfig, Guard, Keeping};
 use crate::clock::Clock;
 use crate::search::SearchError;
 use crate::source::{Context, Intake, Source, Tokens};
@@ -31,6 +31,8 @@ pub struct Control {
     pub wake: Arc<Notify>,
     /// Counts calls.
     pub guard: Arc<Guard>,
+    /// How deleting goes.
+    pub keeping: Keeping,
     /// Tells the time.
     pub clock: Clock,
     /// The administrator's token of the configuration, if there is one.
@@ -54,6 +56,8 @@ pub struct ControlParts {
     pub wake: Arc<Notify>,
     /// Counts calls.
     pub guard: Arc<Guard>,
+    /// How deleting goes.
+    pub keeping: Keeping,
 }
 
 impl Control {
@@ -67,11 +71,24 @@ impl Control {
         (sources, context): (&[Source], &Context),
     ) -> Self {
         let intake = |source: &Source| (source.name.to_string(), Intake::new(source, context));
-        let ControlParts { store, events, rules, wake, guard } = parts.clone();
+        let ControlParts { store, events, rules, wake, guard, keeping } = parts.clone();
         let intakes = sources.iter().map(intake).collect();
         let (clock, pace) = (context.clock.clone(), ApiConfig::pace(rate));
         let door = context.clone();
-        Self { store, events, rules, health, wake, guard, clock, administrators, intakes, door, pace }
+        Self {
+            store,
+            events,
+            rules,
+            health,
+            wake,
+            guard,
+            keeping,
+            clock,
+            administrators,
+            intakes,
+            door,
+            pace,
+        }
     }
 
     /// Asks the store, on a thread that may wait for the disk.

@@ -23,7 +23,10 @@ use super::document::{blank, complete};
 use super::finish::{finish, is_api};
 use super::problem::Problem;
 use super::record::record;
-use super::{alerts, audit, counts, events, health, import, ledger, outbox, rejected, rules, tokens, trace};
+use super::{
+    alerts, audit, counts, events, health, holds, import, ledger, outbox, rejected, retention, rules, tokens,
+    trace,
+};
 use crate::source::not_found;
 use crate::store::Role::{self, Admin, Analyst, Responder, Viewer};
 
@@ -54,6 +57,12 @@ pub(super) fn registry() -> OpenApiRouter<Arc<Control>> {
         .routes(at(Admin, routes!(import::import)))
         .routes(at(Admin, routes!(tokens::list, tokens::add)))
         .routes(at(Admin, routes!(tokens::show, tokens::revoke)))
+        .routes(at(Viewer, routes!(retention::show)))
+        .routes(at(Viewer, routes!(retention::deletions)))
+        .routes(at(Analyst, routes!(holds::list)))
+        .routes(at(Admin, routes!(holds::add)))
+        .routes(at(Analyst, routes!(holds::show)))
+        .routes(at(Admin, routes!(holds::end)))
         .routes(at(Admin, routes!(audit::list)))
         .routes(at(Admin, routes!(audit::verify)))
 }

@@ -12,13 +12,15 @@ use tokio::sync::{Notify, watch};
 use tower::ServiceExt as _;
 
 use super::admit::Peer;
-use super::{Api, Control, ControlParts, Detection, Events, Guard, Health, NewToken, RulesStatus, router};
+use super::{
+    Api, Control, ControlParts, Detection, Events, Guard, Health, Keeping, NewToken, RulesStatus, router,
+};
 use crate::clock::Clock;
 use crate::decode::decode;
 use crate::engine::{Environment, RuleSet, compile};
 use crate::enrich::Enrichment;
 use crate::event::{Catalogue, Format};
-use crate::log::{Log, LogOptions, NewEvent};
+use crate::log::{Board, Log, LogOptions, NewEvent};
 use crate::rule::{Lists, RuleFile, load};
 use crate::script::{Cage, ListTable};
 use crate::source::testing::{Fixture, source};
@@ -93,6 +95,11 @@ impl Setup {
             rules: rules_in,
             wake: Arc::clone(&wake),
             guard: Arc::new(Guard::default()),
+            keeping: Keeping {
+                dir: dir.path().to_owned(),
+                policy: watch::channel(Arc::default()).1,
+                board: Board::default(),
+            },
         };
         // The tests of readiness make this one fail.
         let polls = fixture.context.metrics.polls().clone();

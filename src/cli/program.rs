@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::{
-    alerts, audit, backtest, backup, check, completions, demo, draft, explain, export, gaps, generate,
-    import, ledger, openapi, outbox, reference, rejected, say, schema, search, serve, test, token, trace,
-    verify,
+    alerts, audit, backtest, backup, check, completions, demo, draft, explain, export, gaps, generate, hold,
+    import, ledger, openapi, outbox, reference, rejected, retention, say, schema, search, serve, test, token,
+    trace, verify,
 };
 
 /// Watches the audit events of a software forge, finds what is out of order, tells people and blocks the account.
@@ -60,6 +60,10 @@ enum Command {
     Ledger(ledger::LedgerArgs),
     /// Show when events could have been missed, or have a time fetched again
     Gaps(gaps::GapsArgs),
+    /// Show what is deleted when, and what was
+    Retention(retention::RetentionArgs),
+    /// Keep events from being deleted, or end that
+    Hold(hold::HoldArgs),
     /// Check that the log still is what was written
     Verify(verify::VerifyArgs),
     /// Copy everything the daemon knows, while it runs
@@ -109,6 +113,8 @@ pub fn main() -> ExitCode {
         Command::Rejected(args) => rejected::run(args),
         Command::Ledger(args) => ledger::run(args),
         Command::Gaps(args) => gaps::run(args),
+        Command::Retention(args) => retention::run(args),
+        Command::Hold(args) => hold::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Backup(args) => backup::run(args),
         Command::Restore(args) => backup::restore(args),

@@ -21,7 +21,7 @@ Roles, each of which may do all that those before it may:
   viewer     sees alerts with their evidence, deliveries, rules, the ledger
   analyst    searches events, sees rejected bodies
   responder  redrives deliveries, replays rejected bodies
-  admin      makes and revokes tokens, reads the audit log
+  admin      makes and revokes tokens and legal holds, reads the audit log
 
 Examples:
   watchfire token add soc-dashboard --role viewer

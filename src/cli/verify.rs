@@ -72,7 +72,7 @@ fn since(text: &str, now: Timestamp) -> anyhow::Result<Timestamp> {
 
 /// What was checked, in a few lines.
 fn text(verified: &Verified, deep: bool, seconds: f64) -> String {
-    let Verified { entries, segments, skipped, other_indexes, hot, checkpoints, bytes, head } = verified;
+    let Verified { entries, segments, skipped, other_indexes, hot, checkpoints, bytes, head, .. } = verified;
     let checked = segments - skipped;
     let how = if deep {
         "every entry, key and index row recomputed"
@@ -88,13 +88,21 @@ fn text(verified: &Verified, deep: bool, seconds: f64) -> String {
              these events one by one"
         ),
     };
+    let deleted = match (verified.gone, verified.deleted) {
+        (0, 0) => String::new(),
+        (gone, deleted) => format!(
+            "\ndeleted by retention: {gone} entries with their segments, {deleted} more of which the digests are left; \
+             {} records tell of them, and nothing else is missing",
+            verified.deletions
+        ),
+    };
     let megabytes = *bytes as f64 / 1e6;
     let speed = if seconds > 0.0 { format!(" ({:.0} MB/s)", megabytes / seconds) } else { String::new() };
     format!(
         "{entries} entries: nothing was changed, removed or inserted\n\
          sealed segments: {checked} ({how}){left_out}{others}\n\
          not yet sealed: {hot} entries, recomputed\n\
-         checkpoints: {checkpoints}\n\
+         checkpoints: {checkpoints}{deleted}\n\
          read: {megabytes:.1} MB in {seconds:.2} s{speed}\n\
          head {}\n",
         Hex(*head)

@@ -3,8 +3,8 @@
 
 use super::document::Document;
 use super::error::{Findings, Place, SECRET_KEYS};
-use super::suggest;
 use super::tree::{Key, Node, Value};
+use super::{retention, suggest};
 
 /// A secret written out. Checked before anything else, so that no later message can quote it.
 pub(super) fn plain_secrets(tree: &Node, findings: &mut Findings<'_>) {
@@ -109,6 +109,8 @@ pub(super) fn meaning(document: &Document, tree: &Node, findings: &mut Findings<
     fills(document, sources, findings);
     unique(section("forward"), "name", "forwarder", findings);
     routes(document, section("routes"), findings);
+    let names: Vec<&str> = sources.items().iter().filter_map(|source| source.get("name")?.text()).collect();
+    retention::meaning(&document.retention, &names, section("retention"), findings);
     let limits = section("limits");
     for (key, message) in document.limits.problems() {
         let place = limits.get(key).unwrap_or(limits).place;

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::enrichment::{GeoConfig, OwnConfig};
 use super::limits::Limits;
 use super::log::LogConfig;
+use super::retention::RetentionConfig;
 use super::units::{Address, Length};
 use crate::action::ActionConfig;
 use crate::alert::Level;
@@ -32,6 +33,7 @@ pub(super) struct Document {
     pub actions: BTreeMap<String, ActionConfig>,
     pub routes: Vec<Route>,
     pub forward: Vec<ForwardConfig>,
+    pub retention: RetentionConfig,
     pub limits: Limits,
     pub log: LogConfig,
     pub logging: LoggingConfig,
@@ -52,6 +54,7 @@ impl Default for Document {
             actions: BTreeMap::new(),
             routes: Vec::new(),
             forward: Vec::new(),
+            retention: RetentionConfig::default(),
             limits: Limits::default(),
             log: LogConfig::default(),
             logging: LoggingConfig::default(),

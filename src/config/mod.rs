@@ -7,6 +7,7 @@ mod error;
 mod limits;
 mod log;
 mod load;
+mod retention;
 mod suggest;
 mod tree;
 mod units;

@@ -15,6 +15,7 @@ use super::foundation::{Foundation, Shared};
 use super::gaps;
 use super::plan::Plan;
 use super::reload::{Reloader, status, tell, watch_files};
+use super::retention::Keeper;
 use super::rulebook::{Rulebook, RulebookConfig};
 use super::tasks::{Group, start_intake, start_output};
 use crate::action::{ActionError, ActionSet};
@@ -25,6 +26,7 @@ use crate::deliver::BuildContext;
 use crate::engine::RuleSet;
 use crate::forward::ForwardError;
 use crate::log::{Log, LogError, Sealer};
+use crate::retention::Policy;
 use crate::store::{Store, StoreError};
 
 /// Looks environment variables up.
@@ -102,6 +104,7 @@ pub struct App {
     routers: watch::Sender<axum::Router>,
     actions: watch::Sender<Arc<ActionSet>>,
     rules: watch::Receiver<Arc<RuleSet>>,
+    policy: watch::Sender<Arc<Policy>>,
     shared: Shared,
 }
 
@@ -128,7 +131,11 @@ impl App {
         let (actions, actions_in) = watch::channel(actions);
         let rules_now = rules_in.clone();
         let output = start_output(&mut base, &config, &build, (actions_in, rules_in))?;
-        let shared = base.share(&config.data_dir, stage.clone(), told_in);
+        let (policy, policy_in) = watch::channel(Arc::new(config.retention.clone()));
+        let (known, forwarders) = ((base.store.clone(), base.clock.clone()), base.forwarders.clone());
+        let keeper = Keeper::new(known, &config, policy_in.clone(), rules_now.clone(), forwarders);
+        base.sealer.board().answer_with(keeper.ask());
+        let shared = base.share(&config.data_dir, stage.clone(), told_in, policy_in);
         let (routers, routers_in) = watch::channel(shared.router(&config));
         let (reload, wanted) = mpsc::channel(1);
         let watcher = watch_files(rulebook.paths(), reload.clone());
@@ -162,6 +169,7 @@ impl App {
             routers,
             actions,
             rules: rules_now,
+            policy,
             shared,
         })
     }
@@ -200,6 +208,7 @@ impl App {
         self.actions.send_replace(actions);
         // A detection that has ended has said so itself.
         drop(self.detection.send(Input::Plan(Box::new(plan))));
+        self.policy.send_replace(Arc::new(config.retention.clone()));
         drop(self.routers.send_replace(self.shared.router(&config)));
         // A full queue has a request waiting already.
         self.reload.try_send(()).ok();

@@ -362,6 +362,10 @@ fn replay(
             break;
         }
         entries.retain(|entry| entry.position() <= until);
+        if entries.is_empty() {
+            // What was left was deleted.
+            break;
+        }
         matching.judge(entries, engine, effects)?;
         effects.clear();
     }

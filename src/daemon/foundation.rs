@@ -12,13 +12,16 @@ use super::gaps;
 use super::metrics::DetectionMetrics;
 use super::plan::Plan;
 use crate::api::{
-    Api, Control, ControlParts, Detection as Stage, Events, Guard, Health, RulesStatus, ServerMetrics, router,
+    Api, Control, ControlParts, Detection as Stage, Events, Guard, Health, Keeping, RulesStatus,
+    ServerMetrics, router,
 };
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::Limits;
 use crate::event::Catalogue;
+use crate::forward::ForwardStatus;
 use crate::log::{Log, Sealer, SealerMetrics};
+use crate::retention::Policy;
 use crate::source::{Context as SourceContext, Sink, SourceMetrics, endpoints};
 use crate::store::Store;
 use crate::telemetry;
@@ -36,6 +39,8 @@ pub(super) struct Foundation {
     pub(super) registry: Registry,
     /// Wakes the deliveries after a commit.
     pub(super) wake: Arc<Notify>,
+    /// How far each forwarder is.
+    pub(super) forwarders: Vec<Arc<ForwardStatus>>,
 }
 
 impl Foundation {
@@ -65,6 +70,7 @@ impl Foundation {
             server_metrics: ServerMetrics::register(&mut registry),
             registry,
             wake: Arc::new(Notify::new()),
+            forwarders: Vec::new(),
         })
     }
 
@@ -104,6 +110,7 @@ impl Foundation {
         data_dir: &Path,
         stage: watch::Receiver<Stage>,
         rules: watch::Receiver<Arc<RulesStatus>>,
+        policy: watch::Receiver<Arc<Policy>>,
     ) -> Shared {
         let registry = Arc::new(std::mem::take(&mut self.registry));
         let control = ControlParts {
@@ -112,6 +119,7 @@ impl Foundation {
             rules,
             wake: Arc::clone(&self.wake),
             guard: Arc::new(Guard::default()),
+            keeping: Keeping { dir: data_dir.to_owned(), policy, board: self.sealer.board() },
         };
         Shared { context: self.context.clone(), registry, stage, control }
     }

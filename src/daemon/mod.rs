@@ -14,9 +14,11 @@ mod metrics;
 mod outbox_metrics;
 mod plan;
 mod reload;
+mod retention;
 mod rulebook;
 mod tasks;
 
 pub use app::{App, Options, ReloadError, StartError};
 pub use plan::actions_of;
+pub use retention::retention_of;
 pub use rulebook::{Reading, Rulebook, RulebookConfig};

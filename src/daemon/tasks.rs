@@ -72,6 +72,7 @@ pub(super) fn start_output(
     let mut statuses = Vec::new();
     for forwarder in forwarders(base, config, build)? {
         statuses.push((forwarder.name().to_owned(), forwarder.status()));
+        base.forwarders.push(forwarder.status());
         let (reader, growth, store) = (base.log.reader()?, base.log.watch(), base.store.clone());
         let stop = output.stop.clone();
         output.spawn(forward::run(forwarder, reader, growth, store, stop));

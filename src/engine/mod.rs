@@ -12,6 +12,7 @@ mod judge;
 mod key_tests;
 mod limits;
 mod meaning;
+mod reach;
 mod room;
 mod ruleset;
 #[cfg(test)]
@@ -39,5 +40,6 @@ pub use compile::{Compiled, Environment, compile};
 pub use effects::{Effects, OpenedAlert};
 pub use judge::Engine;
 pub use limits::Limits;
+pub use reach::Needs;
 pub use ruleset::{Hits, Meaning, RuleSet, Unit};
 pub use snapshot::SnapshotError;

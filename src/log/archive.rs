@@ -1,13 +1,13 @@
 //! The keys of sealed segments, for events that come again long after the recent keys are forgotten.
 
 use std::collections::VecDeque;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
 use super::LogError;
-use super::segment::{Listed, Positions, Segment, Shelf};
+use super::segment::{Listed, Segment, Shelf};
 use crate::event::Position;
 use crate::time::Timestamp;
 
@@ -20,7 +20,7 @@ const FEW: usize = 32;
 #[derive(Debug)]
 pub(super) struct Archive {
     shelf: Shelf,
-    loaded: VecDeque<(Positions, Arc<[u64]>)>,
+    loaded: VecDeque<(PathBuf, Arc<[u64]>)>,
 }
 
 impl Archive {
@@ -32,9 +32,7 @@ impl Archive {
     pub(super) fn refresh(&mut self, base: Position) -> Result<(), LogError> {
         self.shelf.refresh(base)?;
         let shelf = &self.shelf;
-        self.loaded.retain(|(positions, _)| {
-            shelf.with(positions.0).is_some_and(|listed| listed.positions() == *positions)
-        });
+        self.loaded.retain(|(path, _)| shelf.all().iter().any(|listed| listed.path == *path));
         Ok(())
     }
 
@@ -73,7 +71,7 @@ impl Archive {
             if here.is_empty() {
                 continue;
             }
-            let is_loaded = self.loaded.iter().any(|(positions, _)| *positions == listed.positions());
+            let is_loaded = self.loaded.iter().any(|(path, _)| *path == listed.path);
             if here.len() < FEW && !is_loaded {
                 let segment = Segment::open(&listed.path, listed.info.clone())?;
                 for key in here {
@@ -96,12 +94,12 @@ impl Archive {
 
     /// The keys of a segment, sorted.
     pub(super) fn keys(&mut self, listed: &Listed) -> Result<Arc<[u64]>, LogError> {
-        let loaded = self.loaded.iter().find(|(positions, _)| *positions == listed.positions());
+        let loaded = self.loaded.iter().find(|(path, _)| *path == listed.path);
         if let Some((_, keys)) = loaded {
             return Ok(Arc::clone(keys));
         }
         let keys: Arc<[u64]> = Segment::open(&listed.path, listed.info.clone())?.keys()?.into();
-        self.loaded.push_back((listed.positions(), Arc::clone(&keys)));
+        self.loaded.push_back((listed.path.clone(), Arc::clone(&keys)));
         let mut count: usize = self.loaded.iter().map(|(_, keys)| keys.len()).sum();
         while count > KEYS_MAX
             && self.loaded.len() > 1

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use super::{LogError, hot};
+use super::{LogError, deletion, durable, hot};
 
 /// Files that go along as they are, if they are there: they only ever grow, so what was read of them first is not
 /// ahead of what is read of the log afterwards.
@@ -30,8 +30,14 @@ pub fn copy(dir: &Path, target: &Path) -> Result<(), LogError> {
     // After the hot part: what is sealed meanwhile is in both, never in none.
     let (from, to) = (dir.join("log/segments"), target.join("log/segments"));
     for _ in 0..TRIES {
-        if copy_segments(&from, &to)? {
-            return Ok(());
+        // A record stands before what it deletes: with none added meanwhile, those of before tell of all that is missing.
+        let deletions = deletion::path(dir);
+        let before = read_if_there(&deletions)?;
+        if copy_segments(&from, &to)? && read_if_there(&deletions)? == before {
+            return match before {
+                Some(bytes) => durable::write(&deletion::path(target), &bytes),
+                None => Ok(()),
+            };
         }
     }
     Err(LogError::Database(format!("{}: segments change faster than they can be copied", from.display())))
@@ -50,7 +56,7 @@ fn copy_segments(from: &Path, to: &Path) -> Result<bool, LogError> {
         let target = to.join(entry.file_name());
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        let is_sealed = name.ends_with(".db") || name.ends_with(".json");
+        let is_sealed = [".db", ".json", ".next"].iter().any(|ending| name.ends_with(ending));
         if is_sealed && !target.exists() && !link(&entry.path(), &target)? {
             return Ok(false);
         }
@@ -64,6 +70,14 @@ fn link(from: &Path, to: &Path) -> Result<bool, LogError> {
         return Ok(true);
     }
     copy_if_there(from, to)
+}
+
+fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, LogError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(LogError::file(path)(error)),
+    }
 }
 
 fn copy_if_there(from: &Path, to: &Path) -> Result<bool, LogError> {

@@ -68,6 +68,19 @@ pub(super) fn append_line(path: &Path, line: &str) -> Result<(), LogError> {
     if is_new { sync_folder(path) } else { Ok(()) }
 }
 
+/// The last line must have been written to its end; a file that is not there has none.
+pub(super) fn check_end(path: &Path) -> Result<(), LogError> {
+    let bytes = match fs::read(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        bytes => bytes.map_err(LogError::file(path))?,
+    };
+    if bytes.last().is_none_or(|byte| *byte == b'\n') {
+        return Ok(());
+    }
+    let reason = "the last line has no end: it was changed, or a crash came while it was written (the next start mends that)";
+    Err(LogError::broken(path, reason))
+}
+
 /// Syncs the folder in which a file is, so that its name lasts.
 pub(super) fn sync_folder(path: &Path) -> Result<(), LogError> {
     let folder = path.parent().unwrap_or(Path::new("."));

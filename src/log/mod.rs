@@ -16,6 +16,7 @@ mod block;
 mod hot;
 mod durable;
 mod signing;
+mod deletion;
 mod segment;
 mod sealed;
 mod checkpoint;
@@ -34,11 +35,15 @@ mod copy;
 
 pub use checkpoint::{Checkpoint, read_checkpoints};
 pub use copy::copy;
+pub use deletion::{DeletedBy, Deletion, read_deletions};
 pub use error::{AppendError, LogError};
 pub use handle::{Log, LogOptions, NewEvent, Receipt};
 pub use hex::Hex;
 pub use reader::{Reader, TimeRange};
-pub use sealer::{SealOptions, Sealer, SealerMetrics};
+pub use sealer::{
+    Ask, Board, Forecast, Foreseen, HeldBack, Retention, RetentionState, SealOptions, Sealer, SealerMetrics,
+    forecast, slack,
+};
 pub use segment::{Segment, SegmentInfo};
 pub use signing::PublicKey;
 pub use verify::{Verified, VerifyOptions};

@@ -138,7 +138,10 @@ impl Reader {
 
     /// Reads on in the segment that has the next entry, to its end.
     fn take_sealed(&mut self, taken: &mut Taken) -> Result<(), LogError> {
-        self.list_if_missing(taken.next)?;
+        if let Some(last) = self.gone(taken.next)? {
+            taken.next = last + 1;
+            return Ok(());
+        }
         let segment = self.sealed.with(taken.next)?;
         let last = segment.info().last;
         while !taken.is_full() && taken.next <= last {
@@ -160,7 +163,9 @@ impl Reader {
             if position > base || position == 0 {
                 return Ok(None);
             }
-            self.list_if_missing(position)?;
+            if self.gone(position)?.is_some() {
+                return Ok(None);
+            }
             self.cached = self.sealed.with(position)?.decoded_with(position)?.1;
         }
         found = found.or_else(|| has(&self.cached));
@@ -281,7 +286,7 @@ impl Reader {
     /// [`Reader::read_after`] finds it all the same.
     #[must_use]
     pub fn first_unsealed(&self) -> Position {
-        self.sealed.listed().last().map_or(1, |listed| listed.info.last + 1)
+        self.sealed.last() + 1
     }
 
     /// Where the chain stands now, signed with the folder's key.
@@ -303,8 +308,8 @@ impl Reader {
     }
 
     /// Another process may have sealed or merged since the last listing.
-    fn list_if_missing(&mut self, position: Position) -> Result<(), LogError> {
-        if self.sealed.has(position) {
+    pub(super) fn list_if_missing(&mut self, position: Position) -> Result<(), LogError> {
+        if self.sealed.has(position) || self.sealed.gone(position).is_some() {
             return Ok(());
         }
         let (base, _) = self.base()?;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::LogError;
+use super::{LogError, Reader};
 use super::segment::{Listed, Positions, Segment, SegmentInfo, Shelf};
 use crate::event::Position;
 
@@ -37,7 +37,9 @@ impl Sealed {
         let is_listed = |positions: Positions| {
             shelf.with(positions.0).is_some_and(|listed| listed.positions() == positions)
         };
-        self.open.retain(|segment| is_listed((segment.info().first, segment.info().last)));
+        self.open.retain(|segment| {
+            shelf.with(segment.info().first).is_some_and(|listed| listed.path == segment.path())
+        });
         self.aside.retain(|(positions, _)| is_listed(*positions));
         self.noted.retain(|(positions, _)| is_listed(*positions));
         Ok(())
@@ -58,6 +60,16 @@ impl Sealed {
     /// The segments as they were listed.
     pub(super) fn listed(&self) -> &[Arc<Listed>] {
         self.shelf.all()
+    }
+
+    /// The last position of the removed segment that had this one, as of the last listing.
+    pub(super) fn gone(&self, position: Position) -> Option<Position> {
+        self.shelf.gone(position).map(|range| range.positions.1)
+    }
+
+    /// The last position that any segment has or had.
+    pub(super) fn last(&self) -> Position {
+        self.shelf.last()
     }
 
     /// Whether a listed segment has this position.
@@ -123,5 +135,17 @@ impl Sealed {
             tracing::error!(first = positions.0, last = positions.1, %error, "a sealed segment is damaged");
             self.noted.push((positions, error.to_string()));
         }
+    }
+}
+
+impl Reader {
+    /// The last position of the segment that had this position, if retention has removed it.
+    pub(crate) fn gone(&mut self, position: Position) -> Result<Option<Position>, LogError> {
+        self.list_if_missing(position)?;
+        if self.sealed.gone(position).is_none() && self.sealed.has(position) {
+            // It may be gone since it was listed; then this lists anew.
+            drop(self.sealed.with(position));
+        }
+        Ok(self.sealed.gone(position))
     }
 }

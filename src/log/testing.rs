@@ -8,9 +8,10 @@ use tempfile::TempDir;
 use super::appender::{Appender, Work};
 use super::sealer::Worker;
 use super::segment::folder;
-use super::{LogOptions, NewEvent, SealOptions, hot};
+use super::{LogOptions, NewEvent, Retention, SealOptions, hot};
 use crate::clock::Clock;
 use crate::event::{Catalogue, Event};
+use crate::retention::Policy;
 use crate::time::{Span, Timestamp};
 
 /// A data folder whose log is sealed and merged when the test says so.
@@ -62,6 +63,23 @@ impl SealedLog {
         let later = self.now.plus(Span::days(40));
         while self.worker.merge(later, &mut || Ok(())).unwrap() {}
         self.worker.remove_replaced(Timestamp::MIN).unwrap();
+    }
+
+    /// Deletes what this policy no longer keeps, at some time.
+    pub(crate) fn retain(&mut self, policy: Policy, at: Timestamp) {
+        let retention = Retention {
+            policy: Arc::new(policy),
+            to_judge: Span::hours(1),
+            needs: None,
+            lateness: Span(0),
+            at_least: Span(0),
+            settled: u64::MAX,
+            holds: Vec::new(),
+            catalogue: Arc::new(Catalogue::built_in()),
+        };
+        self.worker.ask(Some(Arc::new(move || Ok(retention.clone())))).unwrap();
+        while self.worker.retain(at, &mut || Ok(())).unwrap() {}
+        self.worker.remove_replaced(Timestamp::MAX).unwrap();
     }
 
     /// The files of the segments, in order.

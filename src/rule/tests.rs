@@ -599,7 +599,7 @@ error[unknown-key]: unknown key `distnict` in `behavior`
    |
    = help: did you mean `distinct`?
 
-error[bad-span]: `suppress`: `1 hour` is not a length of time: expected a number and a unit (ms, s, m, h, d, w), such as 10m
+error[bad-span]: `suppress`: `1 hour` is not a length of time: expected a number and a unit (ms, s, m, h, d, w, y), such as 10m
   --> rules/clone.yml:21:11
    |
 21 | suppress: 1 hour

@@ -76,6 +76,9 @@ impl Parts for Disk {
     fn segment(&mut self, first: Position) -> Result<&mut dyn Sealed, SearchError> {
         let wanted = self.listed.binary_search_by_key(&first, |(first, _)| *first);
         let wanted = wanted.ok().and_then(|index| self.listed.get(index)).ok_or(SearchError::Moved)?;
+        if self.reader.gone(first)?.is_some() {
+            return Err(SearchError::Moved);
+        }
         let segment = self.reader.segment(first)?;
         // The reader lists anew now and then, and gives the one that has taken its place.
         if (segment.info().first, segment.info().last) == *wanted {

@@ -16,6 +16,7 @@ mod settle;
 mod ledger;
 mod rejected;
 mod gap;
+mod hold;
 mod tokens;
 mod audit;
 
@@ -23,6 +24,7 @@ pub use audit::{AuditQuery, AuditRow, AuditVerified, Deed, WrongRow};
 pub use database::{Store, copy};
 pub use error::StoreError;
 pub use gap::{Gap, GapState, NewGap};
+pub use hold::{HOLDS_MAX, Hold, NewHold};
 pub use row::{
     AlertPlace, AlertQuery, Commit, DeliveryKind, NewRejected, OutboxCounts, OutboxPlace, OutboxQuery,
     OutboxRow, OutboxState, Outcome, Progress, Rejected, RuleAlerts, Settlement, Snapshot, StoredAlert,

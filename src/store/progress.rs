@@ -23,6 +23,17 @@ impl Store {
     }
 }
 
+impl Store {
+    /// From where detection goes on after a crash: the newest snapshot's position.
+    pub fn settled(&self) -> Result<u64, StoreError> {
+        self.read(|connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT coalesce(max(position), 0) FROM snapshot")?;
+            Ok(statement.query_row([], |row| row.get::<_, i64>(0))?.cast_unsigned())
+        })
+    }
+}
+
 fn newest_readable(connection: &Connection, until: i64) -> Result<Option<Snapshot>, StoreError> {
     let mut before = until.saturating_add(1);
     let mut statement = connection.prepare_cached(

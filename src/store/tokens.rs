@@ -18,7 +18,7 @@ pub enum Role {
     Analyst,
     /// Redrives deliveries and replays rejected bodies too.
     Responder,
-    /// Makes and revokes tokens and reads the audit log too.
+    /// Makes and revokes tokens and legal holds, and reads the audit log too.
     Admin,
 }
 

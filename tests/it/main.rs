@@ -30,6 +30,7 @@ mod guards;
 mod reload;
 #[cfg(test)]
 mod restart;
+mod retention;
 #[cfg(test)]
 mod past;
 #[cfg(test)]

@@ -217,3 +217,45 @@ fn what_is_no_yaml_says_where() {
     let unreadable = load(Path::new("/no/such/file.yaml"), SET).unwrap_err().to_string();
     assert!(unreadable.contains("/no/such/file.yaml cannot be read"), "{unreadable}");
 }
+
+#[test]
+fn retention_is_read_with_its_mistakes() {
+    let config = parsed(
+        "sources: [{name: gitlab, type: gitlab, path: /x, token: {env: T}}]
+retention:
+  keep: 10y
+  rules:
+    - {name: clones, types: [repository_git_*], store: no}
+    - {tiers: [routine], sources: [gitlab], keep: 90d}
+  coverage: {default: advanced, categories: {Compliance management: full}}
+",
+    )
+    .unwrap();
+    let retention = config.retention;
+    assert_eq!(retention.default, Span::years(10));
+    assert_eq!(retention.rules[0].keep, crate::retention::Keep::ToJudge);
+    assert_eq!((&*retention.rules[0].name, &*retention.rules[1].name), ("clones", "rule 2"));
+    assert_eq!(retention.coverage.default, crate::retention::Level::Advanced);
+    insta::assert_snapshot!(mistakes(
+        "sources: [{name: gitlab, type: gitlab, path: /x, token: {env: T}}]
+retention:
+  keep: 5m
+  rules:
+    - {tiers: [routine]}
+    - {types: [x], keep: 9d, store: no}
+    - {sources: [gitlub], categories: [User managment], keep: 200y}
+  coverage: {categories: {User profil: full}}
+",
+    ).join("\n"), @r"
+    3:9+2 retention: events cannot be kept for 5m (between `1h` and `99y`; what shall not be stored at all is `store: no`)
+    5:7+1 retention: this rule says nothing (write how long (`keep: 90d`), or `store: no` for what is only judged and forwarded)
+    6:7+1 retention: what is not stored is not kept (write how long (`keep: 90d`), or `store: no` for what is only judged and forwarded)
+    7:18+6 retention: there is no `gitlub` among the sources (did you mean `gitlab`?)
+    7:40+14 retention: there is no `User managment` among the categories (did you mean `User management`?)
+    7:63+4 retention: events cannot be kept for 73200d (between `1h` and `99y`; what shall not be stored at all is `store: no`)
+    8:40+4 retention: there is no category `User profil` (did you mean `User profile`?)
+    ");
+    insta::assert_snapshot!(mistakes("retention: {rules: [{tiers: [routin], keep: 9d}]}").join("\n"), @"1:30+6 invalid: there is no tier `routin`: did you mean `routine`?");
+    insta::assert_snapshot!(mistakes("retention: {coverage: {default: ful}}").join("\n"), @"1:33+3 invalid: there is no level `ful`: did you mean `full`?");
+    insta::assert_snapshot!(mistakes("retention: {rules: [{store: perhaps}]}").join("\n"), @"1:29+7 invalid: `perhaps` is neither `yes` nor `no`");
+}

@@ -21,9 +21,9 @@ pub(super) struct HotInput<'a> {
 }
 
 /// Follows the chain as blocks are taken in order, so that nothing is merged that is not what was written.
-pub(super) struct Chain {
-    pub position: Position,
-    pub head: Head,
+struct Chain {
+    position: Position,
+    head: Head,
 }
 
 impl Chain {
@@ -88,10 +88,29 @@ impl Input for HotInput<'_> {
 /// Neighbouring segments.
 pub(super) struct SegmentsInput {
     pub segments: Vec<Segment>,
-    pub chain: Chain,
+    chain: Chain,
 }
 
 impl SegmentsInput {
+    /// Of segments in order, the first of which begins where the chain stood so.
+    pub(super) fn of(segments: Vec<Segment>, head_before: Head) -> Self {
+        let mut own = Self { segments, chain: Chain { position: 0, head: head_before } };
+        own.begin_again(head_before);
+        own
+    }
+
+    /// The first and the last position.
+    pub(super) fn positions(&self) -> Positions {
+        let info = |segment: Option<&Segment>| segment.map(|segment| (segment.info().first, segment.info().last));
+        let (first, last) = (info(self.segments.first()), info(self.segments.last()));
+        (first.unwrap_or_default().0, last.unwrap_or_default().1)
+    }
+
+    /// Before the blocks are taken once more.
+    pub(super) fn begin_again(&mut self, head_before: Head) {
+        self.chain = Chain { position: self.positions().0.saturating_sub(1), head: head_before };
+    }
+
     /// All their keys.
     pub(super) fn keys(&self) -> Result<Vec<u64>, LogError> {
         let mut keys = Vec::new();

@@ -18,6 +18,10 @@ pub struct SealerMetrics {
     pub(super) merges: Counter,
     pub(super) failures: Counter,
     pub(super) seconds: Counter<f64, AtomicU64>,
+    pub(super) deleted: Counter,
+    pub(super) freed: Counter,
+    pub(super) held: Gauge<u64, AtomicU64>,
+    pub(super) refusals: Counter,
 }
 
 impl SealerMetrics {
@@ -34,6 +38,14 @@ impl SealerMetrics {
         registry.register("log_merges", "Times that segments were merged", own.merges.clone());
         registry.register("log_seal_failures", "Times that sealing or merging failed", own.failures.clone());
         registry.register("log_seal_seconds", "Time spent sealing and merging", own.seconds.clone());
+        registry.register("retention_deleted_events", "Events that retention deleted", own.deleted.clone());
+        registry.register("retention_freed_bytes", "Bytes that deleting events gave free", own.freed.clone());
+        registry.register("retention_held_events", "Due events that a legal hold keeps", own.held.clone());
+        registry.register(
+            "retention_refusals",
+            "Times that nothing was deleted, since nobody could say what may be",
+            own.refusals.clone(),
+        );
         own
     }
 }

@@ -12,6 +12,7 @@
 
 mod input;
 mod metrics;
+mod retention;
 mod options;
 mod schedule;
 mod thread;
@@ -19,6 +20,7 @@ mod worker;
 
 pub use metrics::SealerMetrics;
 pub use options::SealOptions;
+pub use retention::{Ask, Board, Forecast, Foreseen, HeldBack, Retention, RetentionState, forecast, slack};
 pub use thread::Sealer;
 #[cfg(test)]
 pub(super) use worker::Worker;

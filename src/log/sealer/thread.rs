@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::worker::Worker;
-use super::{SealOptions, SealerMetrics};
+use super::{Board, SealOptions, SealerMetrics};
 use crate::clock::Clock;
 use crate::event::Catalogue;
 use crate::log::{Log, LogError};
@@ -27,6 +27,7 @@ const HOT_ENTRIES_MAX: u64 = 4_000_000;
 pub struct Sealer {
     stop: mpsc::Sender<()>,
     thread: JoinHandle<()>,
+    board: Board,
 }
 
 impl Sealer {
@@ -40,10 +41,26 @@ impl Sealer {
     ) -> Result<Self, LogError> {
         let worker = Worker::open(log.dir(), options, catalogue)?;
         let (stop, stopped) = mpsc::channel();
-        let running = Running { worker, log: log.clone(), clock, metrics, stopped, is_failing: false };
+        let board = Board::default();
+        let running = Running {
+            worker,
+            log: log.clone(),
+            clock,
+            metrics,
+            stopped,
+            board: board.clone(),
+            is_failing: false,
+            is_refused: false,
+        };
         let thread = std::thread::Builder::new().name("log-sealer".to_owned());
         let thread = thread.spawn(|| running.run()).map_err(LogError::file(log.dir()))?;
-        Ok(Self { stop, thread })
+        Ok(Self { stop, thread, board })
+    }
+
+    /// Where it is told what may be deleted; before that, nothing is.
+    #[must_use]
+    pub fn board(&self) -> Board {
+        self.board.clone()
     }
 
     /// Ends it, and waits until it has; never to be called from a task.
@@ -61,7 +78,10 @@ struct Running {
     clock: Clock,
     metrics: SealerMetrics,
     stopped: mpsc::Receiver<()>,
+    board: Board,
     is_failing: bool,
+    /// Nobody could say what may be deleted; told once.
+    is_refused: bool,
 }
 
 impl Running {
@@ -92,6 +112,7 @@ impl Running {
         let mut pace = || give_way(log, stopped, hot);
         pace()?;
         let start = self.clock.now();
+        let mut trouble = self.worker.ask(self.board.ask()).err();
         self.worker.remove_replaced(start)?;
         let sealed = self.worker.seal(start, &mut pace)?;
         let done = match sealed {
@@ -105,7 +126,15 @@ impl Running {
             None => {
                 let merged = self.worker.merge(start, &mut pace)?;
                 self.metrics.merges.inc_by(u64::from(merged));
-                merged
+                // Sealing goes on whatever keeps events from being deleted.
+                match if merged { Ok(true) } else { self.worker.retain(start, &mut pace) } {
+                    Err(LogError::Stopped) => return Err(LogError::Stopped),
+                    Err(error) => {
+                        trouble = Some(error.to_string());
+                        false
+                    }
+                    Ok(retained) => retained,
+                }
             }
         };
         if done {
@@ -116,7 +145,22 @@ impl Running {
             tracing::info!("entries can be sealed again");
         }
         self.worker.report(&self.metrics)?;
+        self.tell(trouble);
         Ok(done)
+    }
+
+    /// Says how deleting goes, and once why nothing is deleted.
+    fn tell(&mut self, trouble: Option<String>) {
+        match &trouble {
+            Some(reason) => {
+                self.metrics.refusals.inc();
+                if !std::mem::replace(&mut self.is_refused, true) {
+                    tracing::error!(reason, "nothing is deleted");
+                }
+            }
+            None => self.is_refused = false,
+        }
+        self.board.tell(self.worker.retention(trouble));
     }
 }
 

@@ -8,7 +8,10 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::input::{Chain, HotInput, SegmentsInput};
+use super::input::{HotInput, SegmentsInput};
+use super::retention::{
+    Ask, Dropped, Dropping, Held, Judged, Looks, Publication, Retention, digests, finish_pending, kept_keys,
+};
 use super::schedule::next_merge;
 use super::{SealOptions, SealerMetrics};
 use crate::event::{Catalogue, Position};
@@ -16,9 +19,7 @@ use crate::index;
 use crate::log::checkpoint::{self, Checkpoint};
 use crate::log::decoder::Decoder;
 use crate::log::hex::Hex;
-use crate::log::segment::{
-    self, Listed, Manifest, Pace, Plan, Positions, Replaced, Segment, Shelf, Summary, folder,
-};
+use crate::log::segment::{self, Listed, Manifest, Pace, Plan, Positions, Replaced, Segment, Shelf, folder};
 use crate::log::signing::SigningKey;
 use crate::log::{LogError, SegmentInfo, durable, fault, hot};
 use crate::time::{Span, Timestamp};
@@ -28,23 +29,39 @@ const AT_ONCE: u64 = 8;
 
 /// Makes segments.
 pub(in crate::log) struct Worker {
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
     options: SealOptions,
-    catalogue: Arc<Catalogue>,
-    key: SigningKey,
-    shelf: Shelf,
+    pub(super) catalogue: Arc<Catalogue>,
+    pub(super) key: SigningKey,
+    pub(super) shelf: Shelf,
     connection: Option<Connection>,
     /// Segments that could not be merged: not tried again before the next start.
-    aside: BTreeSet<Positions>,
+    pub(super) aside: BTreeSet<Positions>,
     /// Segments that were merged, and when: removed a little later, for searches that have just listed them.
-    replaced: Vec<(Timestamp, Arc<Listed>)>,
+    pub(super) replaced: Vec<(Timestamp, Arc<Listed>)>,
+    /// Who says what may be deleted; nobody: nothing.
+    pub(super) ask: Option<Ask>,
+    /// What was said last.
+    pub(super) terms: Option<Arc<Retention>>,
+    pub(super) looks: Looks,
+    /// What was deleted since this was taken last.
+    pub(super) deleted: Deleted,
+    /// Why no record can be written: nothing is deleted any more before the next start.
+    pub(super) unrecorded: Option<String>,
+}
+
+/// Deleted events, and the bytes that they took.
+#[derive(Debug, Default)]
+pub(super) struct Deleted {
+    pub events: u64,
+    pub bytes: u64,
 }
 
 /// How long merged segments stay.
 const REPLACED_STAY: Span = Span::minutes(1);
 
 /// The links of a new manifest: what it has as `before`, what it replaces, and what the next one is linked to.
-type Links = (Option<Hex<32>>, (Vec<Replaced>, Option<Hex<32>>));
+pub(super) type Links = (Option<Hex<32>>, (Vec<Replaced>, Option<Hex<32>>));
 
 impl Worker {
     /// Makes the folder and the key where there are none, and clears up what a crash has left. Only for who holds the
@@ -57,10 +74,21 @@ impl Worker {
         let folder = folder(dir);
         DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(LogError::file(&folder))?;
         let key = SigningKey::load_or_make(dir)?;
-        let (shelf, dir) = (Shelf::new(dir), dir.to_owned());
-        let aside = BTreeSet::new();
-        let mut own =
-            Self { dir, options, catalogue, key, shelf, connection: None, aside, replaced: Vec::new() };
+        let mut own = Self {
+            dir: dir.to_owned(),
+            options,
+            catalogue,
+            key,
+            shelf: Shelf::new(dir),
+            connection: None,
+            aside: BTreeSet::new(),
+            replaced: Vec::new(),
+            ask: None,
+            terms: None,
+            looks: Looks::default(),
+            deleted: Deleted::default(),
+            unrecorded: None,
+        };
         own.tidy()?;
         Ok(own)
     }
@@ -80,6 +108,10 @@ impl Worker {
         metrics.sealed_entries.set(infos().map(|info| info.last - info.first + 1).sum());
         metrics.sealed_bytes.set(infos().map(|info| info.bytes).sum());
         metrics.hot_entries.set(self.hot_entries()?);
+        let deleted = std::mem::take(&mut self.deleted);
+        metrics.deleted.inc_by(deleted.events);
+        metrics.freed.inc_by(deleted.bytes);
+        metrics.held.set(self.retention(None).held);
         Ok(())
     }
 
@@ -102,15 +134,33 @@ impl Worker {
         let positions = (position + 1, upto);
         let path = self.shelf.path(positions);
         let temporary = durable::temporary(&path);
+        let oldest = self.oldest(upto)?;
+        let terms = self.terms_for(oldest, now);
         let Some(connection) = self.connection.as_ref() else { return Ok(None) };
-        let mut input =
-            HotInput { connection, path: hot::path(&self.dir), decoder: Decoder::default(), head };
-        let keys = input.keys(upto)?;
+        let (decoder, hot) = (Decoder::default(), hot::path(&self.dir));
+        let mut input = HotInput { connection, path: hot, decoder, head };
+        let mut keys = input.keys(upto)?;
+        let mut judged = match &terms {
+            Some(terms) => {
+                let held = Held::without_index(terms);
+                self.judge_along((&mut input, &held), positions, now, pace)?
+            }
+            None => None,
+        };
+        if let Some(judged) = &mut judged {
+            keys = kept_keys(keys, judged, (&mut input, positions), pace)?;
+        }
         let plan = Plan { positions, head_before: head, keys, catalogue: &self.catalogue };
+        let due = judged.as_ref().map(|judged| &judged.due);
+        let mut left = Dropping { inner: &mut input, first: positions.0, due };
         let segment_before = self.open_before(position);
         let (summary, file) =
-            segment::write_after(&temporary, plan, segment_before.as_ref(), &mut input, pace)?;
-        self.publish(&path, &summary, file, now, (before, (Vec::new(), None)))?;
+            segment::write_after(&temporary, plan, segment_before.as_ref(), &mut left, pace)?;
+        let dropped = judged.map(|judged| Dropped { judged, manifests: Vec::new(), bytes_before: 0 });
+        let links = (before, (Vec::new(), None));
+        if !self.publish(Publication { path, summary: &summary, file, links, dropped }, now)? {
+            return Ok(None);
+        }
         let checkpoint = Checkpoint::sign((summary.last, summary.head_after), now, &self.key);
         checkpoint::append(&self.dir, &checkpoint)?;
         fault::point("seal.after_checkpoint");
@@ -169,13 +219,15 @@ impl Worker {
         let mut segments = run.iter().map(open).collect::<Result<Vec<_>, _>>()?;
         let path = self.shelf.path((first.first, last.last));
         let temporary = durable::temporary(&path);
-        let (summary, file) = if segments.iter().all(|segment| segment.index_version() == index::VERSION) {
-            for (listed, manifest) in run.iter().zip(&manifests) {
-                check_whole(listed, manifest)?;
-            }
-            segment::merge(&temporary, &mut segments, first.head_before.0, pace)?
+        for (listed, manifest) in run.iter().zip(&manifests) {
+            check_whole(listed, manifest)?;
+        }
+        let judged = self.judge_run(&mut segments, first, now, pace)?;
+        let is_current = segments.iter().all(|segment| segment.index_version() == index::VERSION);
+        let (judged, (summary, file)) = if judged.is_none() && is_current {
+            (None, segment::merge(&temporary, &mut segments, first.head_before.0, pace)?)
         } else {
-            self.index_anew(&temporary, segments, first, pace)?
+            self.write_anew(&temporary, (segments, judged), first, pace)?
         };
         if summary.head_after != last.head_after.0 {
             durable::remove(&temporary)?;
@@ -188,26 +240,56 @@ impl Worker {
             manifest: manifest.digest(),
         };
         let replaces = manifests.iter().map(replaced).collect();
-        self.publish(&path, &summary, file, now, (first.before, (replaces, Some(last.link()))))?;
+        let links = (first.before, (replaces, Some(last.link())));
+        let bytes_before = manifests.iter().map(|manifest| manifest.bytes).sum();
+        let dropped = judged.map(|judged| Dropped { judged, manifests: digests(&manifests), bytes_before });
+        if !self.publish(Publication { path, summary: &summary, file, links, dropped }, now)? {
+            return Ok(());
+        }
         self.replaced.extend(run.iter().map(|listed| (now, Arc::clone(listed))));
         Ok(())
     }
 
-    /// Where an index is of another version: from the events.
-    fn index_anew(
+    /// What of a run may be deleted while it is merged.
+    fn judge_run(
+        &self,
+        segments: &mut Vec<Segment>,
+        first: &Manifest,
+        now: Timestamp,
+        pace: &mut Pace<'_>,
+    ) -> Result<Option<Judged>, LogError> {
+        let infos = segments.iter().map(Segment::info);
+        let oldest = infos.filter_map(|info| info.received).map(|received| received.0).min();
+        let Some(terms) = self.terms_for(oldest, now) else { return Ok(None) };
+        let held = Held::of(&terms, segments)?;
+        let mut input = SegmentsInput::of(std::mem::take(segments), first.head_before.0);
+        let positions = input.positions();
+        let judged = self.judge_along((&mut input, &held), positions, now, pace);
+        *segments = input.segments;
+        judged
+    }
+
+    /// From the events: where some are left out, or an index is of another version.
+    fn write_anew(
         &self,
         temporary: &Path,
-        segments: Vec<Segment>,
+        (segments, mut judged): (Vec<Segment>, Option<Judged>),
         first: &Manifest,
         pace: &mut Pace<'_>,
-    ) -> Result<segment::Written, LogError> {
-        let last = segments.last().map_or(first.last, |segment| segment.info().last);
-        let chain = Chain { position: first.first - 1, head: first.head_before.0 };
-        let mut input = SegmentsInput { segments, chain };
-        let keys = input.keys()?;
-        let (positions, head_before) = ((first.first, last), first.head_before.0);
+    ) -> Result<(Option<Judged>, segment::Written), LogError> {
+        let head_before = first.head_before.0;
+        let mut input = SegmentsInput::of(segments, head_before);
+        let positions = input.positions();
+        let mut keys = input.keys()?;
+        if let Some(judged) = &mut judged {
+            keys = kept_keys(keys, judged, (&mut input, positions), pace)?;
+        }
         let plan = Plan { positions, head_before, keys, catalogue: &self.catalogue };
-        segment::write(temporary, plan, &mut input, pace)
+        input.begin_again(head_before);
+        let due = judged.as_ref().map(|judged| &judged.due);
+        let mut left = Dropping { inner: &mut input, first: positions.0, due };
+        let written = segment::write(temporary, plan, &mut left, pace)?;
+        Ok((judged, written))
     }
 
     /// The segment that ends at a position, if it can be read.
@@ -216,34 +298,29 @@ impl Worker {
         Segment::open(&listed.path, listed.info.clone()).ok()
     }
 
-    /// Gives a finished segment its name and its manifest.
-    fn publish(
-        &self,
-        path: &Path,
-        summary: &Summary,
-        file: (u64, [u8; 32]),
-        now: Timestamp,
-        links: Links,
-    ) -> Result<(), LogError> {
-        fault::point("segment.before_rename");
-        durable::rename(&durable::temporary(path), path)?;
-        fault::point("segment.after_rename");
-        let manifest = Manifest::sign(summary, file, now, links, &self.key);
-        durable::write(&path.with_extension("json"), manifest.text().as_bytes())?;
-        fault::point("segment.after_manifest");
-        Ok(())
-    }
-
     /// What the next manifest is linked to; the segment before must end where the hot end begins.
     fn before(&self, position: Position, head: &Hex<32>) -> Result<Option<Hex<32>>, LogError> {
-        let Some(manifest) = self.shelf.with(position).and_then(|listed| listed.manifest.as_ref()) else {
-            return Ok(None);
+        let manifest = self.shelf.with(position).and_then(|listed| listed.manifest.as_ref());
+        let last = match (manifest, self.shelf.gone(position)) {
+            (Some(last), _) => (last.head_after, Some(last.link()), (last.first, last.last)),
+            (None, Some(last)) => (last.head_after, last.link_after, last.positions),
+            (None, None) => return Ok(None),
         };
-        if manifest.head_after == *head {
-            return Ok(Some(manifest.link()));
+        let (head_after, link, (first, last)) = last;
+        if head_after == *head {
+            return Ok(link);
         }
         let reason = "the hot end does not go on where the last segment ends".to_owned();
-        Err(LogError::Corrupt { first: manifest.first, last: manifest.last, reason })
+        Err(LogError::Corrupt { first, last, reason })
+    }
+
+    /// The earliest arrival in the hot end up to a position, at the latest.
+    fn oldest(&mut self, upto: Position) -> Result<Option<Timestamp>, LogError> {
+        let oldest = self.read_hot(|connection| {
+            let sql = "SELECT min(received_max) FROM block WHERE last <= ?1 AND kinds > 1";
+            connection.query_row(sql, [upto.cast_signed()], |row| row.get::<_, Option<i64>>(0))
+        })?;
+        Ok(oldest.flatten().map(Timestamp))
     }
 
     /// Up to where is to be sealed now, if anywhere.
@@ -270,7 +347,7 @@ impl Worker {
     }
 
     /// The last entry that the hot end has no more, and the last of all.
-    fn ends(&mut self) -> Result<(Position, Position), LogError> {
+    pub(super) fn ends(&mut self) -> Result<(Position, Position), LogError> {
         let ends = self.read_hot(|connection| Ok((hot::base(connection)?.0, hot::end(connection)?.0)))?;
         Ok(ends.unwrap_or((0, 0)))
     }
@@ -297,18 +374,19 @@ impl Worker {
                 durable::remove(&path)?;
             }
         }
+        finish_pending(&self.dir)?;
         self.shelf.refresh(base)?;
         for listed in self.shelf.everything()? {
             let (first, last) = listed.positions();
+            let is_gone = self.shelf.gone(first).is_some();
             let is_within = |wider: &Arc<Listed>| {
-                let is_other = wider.positions() != (first, last);
-                is_other
+                wider.path != listed.path
                     && wider.info.damage.is_none()
                     && wider.info.first <= first
                     && last <= wider.info.last
             };
             let is_unfinished = listed.info.damage.is_some() && first > base;
-            if is_unfinished || self.shelf.all().iter().any(is_within) {
+            if is_gone || is_unfinished || self.shelf.all().iter().any(is_within) {
                 tracing::info!(first, last, "removes what a crash has left of a segment");
                 remove(&listed)?;
             }

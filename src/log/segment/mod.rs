@@ -1,4 +1,5 @@
-//! Sealed segments: `log/segments/FIRST-LAST.db`, each with a signed manifest `FIRST-LAST.json` beside it.
+//! Sealed segments: `log/segments/FIRST-LAST.db`, each with a signed manifest `FIRST-LAST.json` beside it; one that was
+//! written anew without what retention deleted has a third number.
 //!
 //! A segment is one SQLite file, made under another name and never written again. `write.rs` makes it of entries, `merge.rs`
 //! of other segments, `open.rs` reads it, `manifest.rs` is what is signed, `shelf.rs` finds out which segments there are.
@@ -25,7 +26,7 @@ mod shelf;
 pub(super) use manifest::Manifest;
 pub(super) use manifest::Replaced;
 pub use manifest::SegmentInfo;
-pub(super) use name::{Positions, folder};
+pub(super) use name::{Name, Positions, folder};
 pub use open::Segment;
 pub(super) use open::{StoredBlock, bias};
 pub(super) use shelf::{Listed, Shelf};

@@ -109,6 +109,11 @@ impl Segment {
         &self.info
     }
 
+    /// Its file.
+    pub(in crate::log) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Which version of the index it has ([`crate::index::VERSION`]); 0 where it does not say.
     #[must_use]
     pub const fn index_version(&self) -> u32 {

@@ -2,16 +2,20 @@
 //!
 //! * A database without manifest whose entries are still in the hot end is being made, and nothing yet.
 //! * Where two overlap, the one that covers more counts: the other was merged into it, and a crash has left it.
-//! * Positions up to the hot end's base that no whole segment has are damage, and listed as such.
+//! * Where two have the same positions, the one that was written anew counts.
+//! * What retention has removed is gone, whether its files still lie there or not: a signed record says so.
+//! * Other positions up to the hot end's base that no whole segment has are damage, and listed as such.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::manifest::{Manifest, SegmentInfo};
-use super::{Positions, folder, name};
+use super::name::{self, Name};
+use super::{Positions, folder};
 use crate::event::Position;
 use crate::log::LogError;
+use crate::log::deletion::{Gone, Range};
 use crate::time::Timestamp;
 
 /// While segments are merged, a listing may miss both the new one and an old one: it is made again.
@@ -25,11 +29,18 @@ pub(in crate::log) struct Listed {
     pub manifest: Option<Manifest>,
     /// The database.
     pub path: PathBuf,
+    /// 0 unless it was written anew.
+    pub edition: u64,
 }
 
 impl Listed {
     pub(in crate::log) const fn positions(&self) -> Positions {
         (self.info.first, self.info.last)
+    }
+
+    /// What it is called.
+    pub(in crate::log) const fn name(&self) -> Name {
+        Name { positions: self.positions(), edition: self.edition }
     }
 
     /// The manifest's file.
@@ -41,21 +52,23 @@ impl Listed {
 /// The segments of a data folder, in order of position and without overlap.
 #[derive(Debug)]
 pub(in crate::log) struct Shelf {
+    dir: PathBuf,
     folder: PathBuf,
     listed: Vec<Arc<Listed>>,
+    gone: Gone,
 }
 
 /// The names found in the folder.
 #[derive(Default)]
 struct Names {
-    databases: BTreeSet<Positions>,
-    manifests: BTreeSet<Positions>,
+    databases: BTreeSet<Name>,
+    manifests: BTreeSet<Name>,
 }
 
 impl Shelf {
     /// Nothing listed yet.
     pub(in crate::log) fn new(dir: &Path) -> Self {
-        Self { folder: folder(dir), listed: Vec::new() }
+        Self { dir: dir.to_owned(), folder: folder(dir), listed: Vec::new(), gone: Gone::default() }
     }
 
     /// The segments, as of the last refresh.
@@ -69,18 +82,37 @@ impl Shelf {
         self.listed.get(index).filter(|listed| listed.info.first <= position)
     }
 
+    /// The removed segment that had a position.
+    pub(in crate::log) fn gone(&self, position: Position) -> Option<&Range> {
+        self.gone.with(position)
+    }
+
+    /// The last position that any segment has or had.
+    pub(in crate::log) fn last(&self) -> Position {
+        let gone = self.gone.ranges().last().map_or(0, |range| range.positions.1);
+        self.listed.last().map_or(0, |listed| listed.info.last).max(gone)
+    }
+
     /// The path of a segment's database.
     pub(in crate::log) fn path(&self, positions: Positions) -> PathBuf {
-        self.folder.join(format!("{}.db", name::stem(positions)))
+        self.path_of(Name { positions, edition: 0 })
+    }
+
+    /// The same for one that is written anew.
+    pub(in crate::log) fn path_of(&self, name: Name) -> PathBuf {
+        self.folder.join(format!("{}.db", name.stem()))
     }
 
     /// Lists anew. `base` is the last position that the hot end has no more.
     pub(in crate::log) fn refresh(&mut self, base: Position) -> Result<(), LogError> {
         for attempt in 1.. {
             let names = self.names()?;
-            let known: BTreeMap<Positions, Arc<Listed>> =
-                self.listed.drain(..).map(|listed| (listed.positions(), listed)).collect();
-            let found = self.read(&names, &known)?;
+            // After the names: the record of what is not there any more was written before.
+            self.gone.refresh(&self.dir)?;
+            let known: BTreeMap<Name, Arc<Listed>> =
+                self.listed.drain(..).map(|listed| (listed.name(), listed)).collect();
+            let mut found = self.read(&names, &known)?;
+            found.retain(|listed| self.gone.with(listed.info.first).is_none());
             let (whole, damaged) = found.into_iter().partition(|listed| listed.info.damage.is_none());
             self.listed = outermost(whole);
             let is_whole = self.fill_gaps(base, damaged);
@@ -105,38 +137,34 @@ impl Shelf {
         for entry in entries {
             let entry = entry.map_err(LogError::file(&self.folder))?;
             match entry.file_name().to_str().and_then(name::parse) {
-                Some((positions, "db")) => names.databases.insert(positions),
-                Some((positions, _)) => names.manifests.insert(positions),
+                Some((name, "db")) => names.databases.insert(name),
+                Some((name, _)) => names.manifests.insert(name),
                 None => false,
             };
         }
         Ok(names)
     }
 
-    fn read(
-        &self,
-        names: &Names,
-        known: &BTreeMap<Positions, Arc<Listed>>,
-    ) -> Result<Vec<Arc<Listed>>, LogError> {
+    fn read(&self, names: &Names, known: &BTreeMap<Name, Arc<Listed>>) -> Result<Vec<Arc<Listed>>, LogError> {
         let mut found = Vec::new();
-        for positions in names.databases.union(&names.manifests) {
-            let is_pair = names.databases.contains(positions) && names.manifests.contains(positions);
-            match known.get(positions).filter(|listed| is_pair && listed.info.damage.is_none()) {
+        for name in names.databases.union(&names.manifests) {
+            let is_pair = names.databases.contains(name) && names.manifests.contains(name);
+            match known.get(name).filter(|listed| is_pair && listed.info.damage.is_none()) {
                 Some(listed) => found.push(Arc::clone(listed)),
-                None => found.extend(self.read_one(*positions, names)?.map(Arc::new)),
+                None => found.extend(self.read_one(*name, names)?.map(Arc::new)),
             }
         }
         Ok(found)
     }
 
     /// None when it was removed meanwhile.
-    fn read_one(&self, positions: Positions, names: &Names) -> Result<Option<Listed>, LogError> {
-        let path = self.path(positions);
-        let damaged = |reason: String| Some(damaged(positions, path.clone(), reason));
-        if !names.manifests.contains(&positions) {
+    fn read_one(&self, name: Name, names: &Names) -> Result<Option<Listed>, LogError> {
+        let path = self.path_of(name);
+        let damaged = |reason: String| Some(damaged(name, path.clone(), reason));
+        if !names.manifests.contains(&name) {
             return Ok(damaged("its manifest is missing".to_owned()));
         }
-        let manifest = match Manifest::read(&path.with_extension("json"), positions) {
+        let manifest = match Manifest::read(&path.with_extension("json"), name.positions) {
             Err(LogError::File { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
                 return Ok(None);
             }
@@ -151,18 +179,22 @@ impl Shelf {
             Ok(_) => None,
         };
         let info = SegmentInfo { damage, ..manifest.info() };
-        Ok(Some(Listed { info, manifest: Some(manifest), path }))
+        Ok(Some(Listed { info, manifest: Some(manifest), path, edition: name.edition }))
     }
 
     /// Puts what is damaged where nothing whole is; true if nothing up to the base is missing.
     fn fill_gaps(&mut self, base: Position, damaged_ones: Vec<Arc<Listed>>) -> bool {
         let mut gaps = Vec::new();
         let mut next = 1;
-        for listed in &self.listed {
-            if listed.info.first > next {
-                gaps.push((next, listed.info.first - 1));
+        let gone = self.gone.ranges().iter().map(|range| range.positions);
+        let mut taken: Vec<Positions> =
+            self.listed.iter().map(|listed| listed.positions()).chain(gone).collect();
+        taken.sort_unstable();
+        for (first, last) in taken {
+            if first > next {
+                gaps.push((next, first - 1));
             }
-            next = listed.info.last + 1;
+            next = next.max(last + 1);
         }
         if next <= base {
             gaps.push((next, base));
@@ -188,11 +220,13 @@ impl Shelf {
     }
 
     fn missing(&self, positions: Positions) -> Listed {
-        damaged(positions, self.path(positions), "no segment has these entries".to_owned())
+        let name = Name { positions, edition: 0 };
+        damaged(name, self.path_of(name), "no segment has these entries".to_owned())
     }
 }
 
-fn damaged((first, last): Positions, path: PathBuf, reason: String) -> Listed {
+fn damaged(name: Name, path: PathBuf, reason: String) -> Listed {
+    let Name { positions: (first, last), edition } = name;
     let info = SegmentInfo {
         first,
         last,
@@ -205,12 +239,13 @@ fn damaged((first, last): Positions, path: PathBuf, reason: String) -> Listed {
         format: 0,
         damage: Some(reason),
     };
-    Listed { info, manifest: None, path }
+    Listed { info, manifest: None, path, edition }
 }
 
-/// Without those that lie within another one.
+/// Without those that lie within another one, or were written anew.
 fn outermost(mut all: Vec<Arc<Listed>>) -> Vec<Arc<Listed>> {
-    all.sort_by_key(|listed| (listed.info.first, std::cmp::Reverse(listed.info.last)));
+    use std::cmp::Reverse;
+    all.sort_by_key(|listed| (listed.info.first, Reverse(listed.info.last), Reverse(listed.edition)));
     let mut end = 0;
     all.retain(|listed| {
         let is_new = listed.info.first > end;

@@ -1,6 +1,8 @@
 //! Checking the log: whether it still is what was written. The order is that of trust: the key, the manifests that it
-//! signed and their links, the files that they name, the hot end that goes on where they end, the checkpoints.
+//! signed and their links, the records of what was deleted, the files that they name, the hot end that goes on where they
+//! end, the checkpoints.
 
+mod deletions;
 mod hot;
 mod options;
 mod run;
@@ -8,6 +10,7 @@ mod segment;
 mod terms;
 
 pub use options::{Verified, VerifyOptions};
+pub(super) use terms::dedupe_key;
 
 #[cfg(test)]
 mod tests;

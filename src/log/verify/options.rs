@@ -37,6 +37,12 @@ pub struct Verified {
     pub hot: u64,
     /// How many checkpoints were compared.
     pub checkpoints: u64,
+    /// How many records there are of what retention deleted.
+    pub deletions: u64,
+    /// How many entries are gone with their segments.
+    pub gone: u64,
+    /// How many entries are left as digests.
+    pub deleted: u64,
     /// How many bytes of files were read.
     pub bytes: u64,
 }

@@ -5,13 +5,15 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::deletions::{Deletions, End};
 use super::{Verified, VerifyOptions, hot, segment};
 use crate::event::Position;
 use crate::log::checkpoint::{self, Checkpoint, read_checkpoints};
+use crate::log::durable::check_end;
 use crate::log::row::{GENESIS, Head, Rows, link};
 use crate::log::segment::{Listed, Manifest, Segment, digest};
 use crate::log::signing::{self, PublicKey, SigningKey};
-use crate::log::{LogError, Reader};
+use crate::log::{LogError, Reader, deletion};
 use crate::time::Timestamp;
 
 pub(super) fn verify(reader: &mut Reader, options: &VerifyOptions) -> Result<Verified, LogError> {
@@ -20,7 +22,9 @@ pub(super) fn verify(reader: &mut Reader, options: &VerifyOptions) -> Result<Ver
     let base = reader.base()?;
     reader.sealed.refresh(base.0)?;
     let mut verified = Verified::default();
-    let sealed = check_segments(reader, base.0, key, options, &mut verified)?;
+    let deletions = Deletions(deletion::verify(&dir, key)?);
+    verified.deletions = deletions.0.len() as u64;
+    let sealed = check_segments(reader, (base.0, key), &deletions, options, &mut verified)?;
     let head = if base.0 == sealed.0 { sealed.1 } else { head_at(reader, base.0)? };
     if head != base.1 || base.0 > sealed.0 {
         let reason = "the hot end does not go on where the last sealed segment ends".to_owned();
@@ -31,9 +35,9 @@ pub(super) fn verify(reader: &mut Reader, options: &VerifyOptions) -> Result<Ver
     if own.try_exists().map_err(LogError::file(&own))? {
         check_end(&own)?;
         let checkpoints = read_checkpoints(&own)?;
-        check_checkpoints(reader, &checkpoints, key, &mut verified)?;
+        check_checkpoints(reader, &checkpoints, (key, &deletions), &mut verified)?;
     }
-    check_checkpoints(reader, &options.checkpoints, key, &mut verified)?;
+    check_checkpoints(reader, &options.checkpoints, (key, &deletions), &mut verified)?;
     Ok(verified)
 }
 
@@ -68,13 +72,12 @@ fn expected_key(dir: &Path, options: &VerifyOptions) -> Result<Option<PublicKey>
 /// Checks the sealed segments; the last entry of them, and the chain after it.
 fn check_segments(
     reader: &mut Reader,
-    base: Position,
-    key: Option<PublicKey>,
+    (base, key): (Position, Option<PublicKey>),
+    deletions: &Deletions,
     options: &VerifyOptions,
     verified: &mut Verified,
 ) -> Result<(Position, Head), LogError> {
-    let mut end = (0, GENESIS);
-    let mut before: Option<Manifest> = None;
+    let mut end = End::START;
     for listed in reader.sealed.listed().to_vec() {
         let (first, last) = listed.positions();
         let corrupt = |reason: &str| LogError::Corrupt { first, last, reason: reason.to_owned() };
@@ -82,6 +85,7 @@ fn check_segments(
         if listed.info.damage.is_some() && first > base {
             break;
         }
+        deletions.pass(&mut end, verified)?;
         let Some(manifest) = listed.manifest.as_ref() else {
             return Err(corrupt(listed.info.damage.as_deref().unwrap_or("its manifest is missing")));
         };
@@ -91,12 +95,13 @@ fn check_segments(
                 "its signature is not by the expected key",
             ));
         }
-        if manifest.before != before.as_ref().map(Manifest::link) {
+        if manifest.before != end.link {
             return Err(corrupt("its manifest is not linked to the one before: one was put in or taken out"));
         }
-        if (manifest.first, manifest.head_before.0) != (end.0 + 1, end.1) {
+        if (manifest.first, manifest.head_before.0) != (end.position + 1, end.head) {
             return Err(corrupt("it does not go on where the one before ends"));
         }
+        verified.deleted += deletions.check(manifest, &listed.info)?;
         let is_wanted = options.since.is_none_or(|since| is_since(&listed, since));
         if let Some(reason) = &listed.info.damage {
             // What is wrong inside says more than a wrong length.
@@ -113,11 +118,11 @@ fn check_segments(
         }
         verified.segments += 1;
         verified.entries = manifest.last;
-        end = (manifest.last, manifest.head_after.0);
-        verified.head = end.1;
-        before = Some(manifest.clone());
+        end = End::of(manifest);
+        verified.head = end.head;
     }
-    Ok(end)
+    deletions.pass(&mut end, verified)?;
+    Ok((end.position, end.head))
 }
 
 fn is_since(listed: &Arc<Listed>, since: Timestamp) -> bool {
@@ -147,20 +152,10 @@ fn check_file(
     )))
 }
 
-/// The last line must have been written to its end.
-fn check_end(path: &Path) -> Result<(), LogError> {
-    let bytes = std::fs::read(path).map_err(LogError::file(path))?;
-    if bytes.last().is_none_or(|byte| *byte == b'\n') {
-        return Ok(());
-    }
-    let reason = "the last line has no end: it was changed, or a crash came while it was written (the next start mends that)";
-    Err(LogError::broken(path, reason))
-}
-
 fn check_checkpoints(
     reader: &mut Reader,
     checkpoints: &[Checkpoint],
-    key: Option<PublicKey>,
+    (key, deletions): (Option<PublicKey>, &Deletions),
     verified: &mut Verified,
 ) -> Result<(), LogError> {
     for checkpoint in checkpoints {
@@ -176,7 +171,13 @@ fn check_checkpoints(
         if position > verified.entries {
             return Err(corrupt("tells of entries that are gone"));
         }
-        if head_at(reader, position)? != checkpoint.head.0 {
+        let head = match deletions.removed(position) {
+            Some(record) if record.last == position => record.head_after.0,
+            // The chain within is gone with the segment.
+            Some(_) => continue,
+            None => head_at(reader, position)?,
+        };
+        if head != checkpoint.head.0 {
             return Err(corrupt("says something else: this entry or one before it was changed"));
         }
         verified.checkpoints += 1;

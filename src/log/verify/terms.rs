@@ -10,7 +10,7 @@ use crate::log::segment::Segment;
 
 /// The key by which an event's duplicates are known. Every stored event was decoded once; should this program not be
 /// able to any more, it has no key, and none that fits.
-pub(super) fn dedupe_key(event: &Event) -> u128 {
+pub(in crate::log) fn dedupe_key(event: &Event) -> u128 {
     let hint = event.type_hint.as_deref();
     let decoded = decode(event.format, &event.source, event.raw.clone(), hint, event.received_at);
     decoded.map_or(0, |decoded| decoded.dedupe)

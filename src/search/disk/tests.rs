@@ -387,3 +387,45 @@ fn an_index_of_another_version_is_not_asked() {
     }
     assert_eq!(searcher.take_damaged(), []);
 }
+
+#[test]
+fn what_is_deleted_is_found_no_more_and_the_rest_is() {
+    use crate::retention::{Keep, Policy, Rule};
+    let batches = [events(0..300), events(300..600), events(600..650)];
+    let mut log = store(&batches);
+    let all = placed(&batches);
+    let mut early = searcher(&log);
+    let is_user = |event: &Event| std::str::from_utf8(&event.raw).unwrap().contains("user_created");
+    let check = |searcher: &mut Searcher, is_left: &dyn Fn(&Event) -> bool| {
+        for text in ["", "event_type:user_created", "the note author_id:1", "-author_id:1", "entity_id:2"] {
+            let query = query(text);
+            let found = all_pages(searcher, &query, (17, Order::OldestFirst), |_| {});
+            let finds = |event: &&Event| query.matches(&canonical(event, &catalogue())) && is_left(event);
+            let expected: Vec<Position> = all.iter().filter(finds).map(|event| event.position).collect();
+            assert_eq!(found, expected, "{text}");
+            let mut newest = all_pages(searcher, &query, (17, Order::NewestFirst), |_| {});
+            newest.reverse();
+            assert_eq!(newest, expected, "{text}");
+        }
+        assert_eq!(searcher.take_damaged(), []);
+    };
+    check(&mut early, &|_| true);
+    let users = Rule {
+        name: "users".into(),
+        sources: Vec::new(),
+        types: vec!["user_*".into()],
+        categories: Vec::new(),
+        tiers: Vec::new(),
+        keep: Keep::For(Span::years(10)),
+    };
+    let policy = Policy { rules: vec![users], default: Span::days(30), ..Policy::default() };
+    log.retain(policy.clone(), now().plus(Span::days(40)));
+    let is_left = |event: &Event| is_user(event) || event.position > 602;
+    check(&mut searcher(&log), &is_left);
+    // It has the old segments open.
+    check(&mut early, &is_left);
+    log.retain(Policy { rules: Vec::new(), ..policy }, now().plus(Span::days(90)));
+    assert_eq!(log.segments().len(), 0);
+    check(&mut early, &|event: &Event| event.position > 602);
+    check(&mut searcher(&log), &|event: &Event| event.position > 602);
+}
