@@ -17,6 +17,7 @@ pub mod engine;
 pub mod query;
 pub mod index;
 pub mod encode;
+pub mod report;
 
 // The edges: all that touches the world.
 pub mod clock;
@@ -25,6 +26,7 @@ pub mod pipeline;
 pub mod log;
 pub mod search;
 pub mod store;
+pub mod reporting;
 pub mod backup;
 pub mod deliver;
 pub mod action;

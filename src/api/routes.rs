@@ -23,7 +23,10 @@ use super::document::{blank, complete};
 use super::finish::{finish, is_api};
 use super::problem::Problem;
 use super::record::record;
-use super::{alerts, audit, counts, events, health, import, ledger, outbox, rejected, rules, tokens, trace};
+use super::{
+    alerts, audit, counts, events, exports, health, import, ledger, outbox, rejected, reports, rules, tokens,
+    trace,
+};
 use crate::source::not_found;
 use crate::store::Role::{self, Admin, Analyst, Responder, Viewer};
 
@@ -48,6 +51,8 @@ pub(super) fn registry() -> OpenApiRouter<Arc<Control>> {
         .routes(at(Analyst, routes!(events::show)))
         .routes(at(Analyst, routes!(trace::trace)))
         .routes(at(Analyst, routes!(counts::counts)))
+        .routes(at(Analyst, routes!(exports::list)))
+        .routes(at(Analyst, routes!(reports::show)))
         .routes(at(Analyst, routes!(rejected::list)))
         .routes(at(Analyst, routes!(rejected::show)))
         .routes(at(Responder, routes!(rejected::replay)))

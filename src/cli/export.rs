@@ -9,7 +9,6 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use self::state::State;
@@ -18,6 +17,7 @@ use super::data::{self, DataDir};
 use super::rules::ShowArgs;
 use crate::clock::Clock;
 use crate::query::{Query, format};
+use crate::reporting::ExportFormat;
 use crate::search::{Cursor, Order, Parts, Searcher};
 
 /// Options of `watchfire export`.
@@ -50,25 +50,6 @@ pub struct ExportArgs {
     columns: Vec<String>,
     #[command(flatten)]
     show: ShowArgs,
-}
-
-/// How an export is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ExportFormat {
-    /// RFC 4180.
-    Csv,
-    /// One JSON object a line.
-    Ndjson,
-}
-
-impl ExportFormat {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Csv => "csv",
-            Self::Ndjson => "ndjson",
-        }
-    }
 }
 
 /// How many events are written between two notes of how far it came.
@@ -220,7 +201,7 @@ mod tests {
         let dir = crate::cli::testing::data_dir(&events());
         let mut searcher = data::searcher(dir.path(), Catalogue::built_in().into()).unwrap();
         for format in [ExportFormat::Csv, ExportFormat::Ndjson] {
-            let name = |kind: &str| format!("{kind}.{}", format.name());
+            let name = |kind: &str| format!("{kind}.{}", crate::reporting::extension(format));
             let (whole, parts) = (name("whole"), name("parts"));
             assert!(run(&args(dir.path(), format, &whole, false)).is_ok());
             let expected = std::fs::read(dir.path().join(&whole)).unwrap();

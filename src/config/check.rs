@@ -3,8 +3,8 @@
 
 use super::document::Document;
 use super::error::{Findings, Place, SECRET_KEYS};
-use super::suggest;
 use super::tree::{Key, Node, Value};
+use super::{schedules, suggest};
 
 /// A secret written out. Checked before anything else, so that no later message can quote it.
 pub(super) fn plain_secrets(tree: &Node, findings: &mut Findings<'_>) {
@@ -108,6 +108,10 @@ pub(super) fn meaning(document: &Document, tree: &Node, findings: &mut Findings<
     one_stdin(sources, findings);
     fills(document, sources, findings);
     unique(section("forward"), "name", "forwarder", findings);
+    unique(section("reports"), "name", "report", findings);
+    unique(section("exports"), "name", "export", findings);
+    schedules::reports(document, section("reports"), findings);
+    schedules::exports(document, section("exports"), findings);
     routes(document, section("routes"), findings);
     let limits = section("limits");
     for (key, message) in document.limits.problems() {

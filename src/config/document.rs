@@ -13,6 +13,7 @@ use crate::action::ActionConfig;
 use crate::alert::Level;
 use crate::api::ApiConfig;
 use crate::forward::ForwardConfig;
+use crate::reporting::{ExportConfig, ReportConfig};
 use crate::source::SourceConfig;
 use crate::telemetry::LoggingConfig;
 use crate::time::Span;
@@ -32,6 +33,8 @@ pub(super) struct Document {
     pub actions: BTreeMap<String, ActionConfig>,
     pub routes: Vec<Route>,
     pub forward: Vec<ForwardConfig>,
+    pub reports: Vec<ReportConfig>,
+    pub exports: Vec<ExportConfig>,
     pub limits: Limits,
     pub log: LogConfig,
     pub logging: LoggingConfig,
@@ -52,6 +55,8 @@ impl Default for Document {
             actions: BTreeMap::new(),
             routes: Vec::new(),
             forward: Vec::new(),
+            reports: Vec::new(),
+            exports: Vec::new(),
             limits: Limits::default(),
             log: LogConfig::default(),
             logging: LoggingConfig::default(),

@@ -15,6 +15,7 @@ use crate::action::ActionConfig;
 use crate::deliver::{Secret, SecretRef};
 use crate::enrich::Own;
 use crate::forward::ForwardConfig;
+use crate::reporting::Schedules;
 use crate::source::{Source, Tokens};
 use crate::telemetry::LoggingConfig;
 use crate::time::Span;
@@ -46,6 +47,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Where events are passed on to.
     pub forward: Vec<ForwardConfig>,
+    /// Reports and exports of days, weeks and months.
+    pub schedules: Schedules,
     /// The bounds.
     pub limits: Limits,
     /// When the log is sealed.
@@ -111,6 +114,10 @@ pub(super) fn parse(text: &str, path: &Path, env: Option<&Env<'_>>) -> Result<Co
         actions: document.actions,
         routes: document.routes,
         forward: document.forward,
+        schedules: Schedules {
+            reports: document.reports,
+            exports: document.exports.into_iter().map(|export| export.below(&base)).collect(),
+        },
         limits: document.limits,
         log: document.log,
         logging: document.logging,

@@ -25,6 +25,7 @@ use crate::deliver::BuildContext;
 use crate::engine::RuleSet;
 use crate::forward::ForwardError;
 use crate::log::{Log, LogError, Sealer};
+use crate::reporting::Schedules;
 use crate::store::{Store, StoreError};
 
 /// Looks environment variables up.
@@ -101,6 +102,7 @@ pub struct App {
     reload: mpsc::Sender<()>,
     routers: watch::Sender<axum::Router>,
     actions: watch::Sender<Arc<ActionSet>>,
+    schedules: watch::Sender<Arc<Schedules>>,
     rules: watch::Receiver<Arc<RuleSet>>,
     shared: Shared,
 }
@@ -127,7 +129,8 @@ impl App {
         let (rules, rules_in) = watch::channel(reading.rules);
         let (actions, actions_in) = watch::channel(actions);
         let rules_now = rules_in.clone();
-        let output = start_output(&mut base, &config, &build, (actions_in, rules_in))?;
+        let (schedules, schedules_in) = watch::channel(Arc::new(config.schedules.clone()));
+        let output = start_output(&mut base, &config, &build, (actions_in, rules_in, schedules_in))?;
         let shared = base.share(&config.data_dir, stage.clone(), told_in);
         let (routers, routers_in) = watch::channel(shared.router(&config));
         let (reload, wanted) = mpsc::channel(1);
@@ -161,6 +164,7 @@ impl App {
             reload,
             routers,
             actions,
+            schedules,
             rules: rules_now,
             shared,
         })
@@ -198,6 +202,7 @@ impl App {
         let actions = Arc::new(ActionSet::build(&config.actions, &build)?);
         let plan = Plan::new(config.routes.clone(), Arc::clone(&actions), &self.rules.borrow());
         self.actions.send_replace(actions);
+        self.schedules.send_replace(Arc::new(config.schedules.clone()));
         // A detection that has ended has said so itself.
         drop(self.detection.send(Input::Plan(Box::new(plan))));
         drop(self.routers.send_replace(self.shared.router(&config)));
