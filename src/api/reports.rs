@@ -105,12 +105,13 @@ pub(super) async fn show(
     let wanted = Wanted { name: None, period, sections: SectionKind::ALL.to_vec(), query: q };
     let store = control.store.clone();
     let made = control.find(move |events| {
-        events.search(LOOKS_FOR_A_COUNT, |searcher| Ok(make(searcher, &store, &wanted, now)))
+        events.search(LOOKS_FOR_A_COUNT, |searcher| Ok(make(searcher, &store, &wanted, (now, &|| true))))
     });
     let report = made.await?.map_err(|error| match error {
         ReportError::Search(error) => error.into(),
         ReportError::Store(error) => error.into(),
         ReportError::Query(error) => Problem::bad("bad_query", error.message),
+        ReportError::Stopped => Problem::unavailable("Watchfire stops"),
     })?;
     match format {
         Form::Json => Ok(Json(report.json()).into_response()),

@@ -87,7 +87,7 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     let now = Clock::system().now();
     let asked = asked(args, now)?;
     let mut searcher = args.data.searcher(args.show.catalogue()?)?;
-    let report = make(&mut searcher, &args.data.store()?, &asked, now)?;
+    let report = make(&mut searcher, &args.data.store()?, &asked, (now, &|| true))?;
     if let Some(path) = &args.html {
         std::fs::write(path, html(&report)?).with_context(|| path.display().to_string())?;
     }
@@ -133,4 +133,59 @@ fn settings(args: &ReportArgs) -> anyhow::Result<Option<ReportConfig>> {
         Usage(format!("--name: the configuration has no report `{name}`; it has {known}"))
     };
     Ok(Some(found.ok_or_else(missing)?.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: ReportArgs,
+    }
+
+    #[test]
+    fn a_report_is_printed_and_written() {
+        let event = |number: u32| {
+            format!(
+                r#"{{"id":"e{number}","created_at":"2026-01-0{number}T23:30:00Z","event_type":"user_created","author_id":7,"author_name":"alice","entity_id":1,"entity_type":"User"}}"#
+            )
+        };
+        let events: Vec<String> = (1..=3).map(event).collect();
+        let dir = crate::cli::testing::data_dir(&events);
+        drop(crate::store::Store::open(dir.path()).unwrap());
+        let path = |name: &str| dir.path().join(name);
+        std::fs::write(
+            path("w.yaml"),
+            "actions:\n  m: {type: email, smtp: {host: h}, from: a@b.c, to: [a@b.c]}\n\
+             reports: [{name: users, every: daily, time_zone: Europe/Berlin, action: m, sections: [access_gained]}]\n",
+        )
+        .unwrap();
+        let line = |more: &[&str]| {
+            let data = dir.path().to_str().unwrap();
+            let words = [&["report", "daily", "--data-dir", data, "--on", "2026-01-03"], more].concat();
+            run(&Line::parse_from(words).args)
+        };
+        let (page, tables, config) = (path("r.html"), path("tables"), path("w.yaml"));
+        let [page_text, tables_text, config_text] =
+            [&page, &tables, &config].map(|path| path.to_str().unwrap().to_owned());
+        line(&["--html", &page_text, "--csv", &tables_text, "--config", &config_text, "--name", "users"])
+            .unwrap();
+        assert!(std::fs::read_to_string(&page).unwrap().contains("Saturday 3 January 2026"));
+        let files: Vec<_> =
+            std::fs::read_dir(&tables).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(files, ["users-2026-01-03-access_gained.csv"]);
+        let csv = std::fs::read_to_string(tables.join(&files[0])).unwrap();
+        // Half past eleven at night on the second in Greenwich.
+        assert!(csv.contains("2026-01-03T00:30:00+01:00,user_created") && csv.lines().count() == 2, "{csv}");
+        line(&["--sections", "coverage,alerts", "--query", "author:alice"]).unwrap();
+        let wrong = line(&["--config", &config_text, "--name", "usres"]).unwrap_err();
+        assert!(wrong.to_string().contains("no report `usres`; it has users"), "{wrong}");
+        assert!(line(&["--query", "("]).unwrap_err().to_string().contains("--query"));
+        let parsed = Line::try_parse_from(["report", "daily", "--sections", "x"]).unwrap_err().to_string();
+        assert!(parsed.contains("the sections are access_gained"), "{parsed}");
+    }
 }

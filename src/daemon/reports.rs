@@ -41,6 +41,8 @@ pub(super) struct Reporter {
     pub(super) schedules: watch::Receiver<Arc<Schedules>>,
     /// Wakes the deliveries.
     pub(super) wake: Arc<Notify>,
+    /// What is being made when the daemon stops is given up, and made at the next start.
+    pub(super) stop: CancellationToken,
 }
 
 /// Why something due could not be made; it is tried again.
@@ -61,8 +63,9 @@ enum DueError {
 }
 
 impl Reporter {
-    /// Makes what is due until `stop`.
-    pub(super) async fn run(mut self, stop: CancellationToken) {
+    /// Makes what is due until it is to stop.
+    pub(super) async fn run(mut self) {
+        let stop = self.stop.clone();
         loop {
             let wake_at = self.look().await;
             tokio::select! {
@@ -101,6 +104,10 @@ impl Reporter {
         next
     }
 
+    fn goes_on(&self) -> bool {
+        !self.stop.is_cancelled()
+    }
+
     fn searcher(&self) -> Result<Searcher, SearchError> {
         Searcher::open(&self.data_dir, (self.catalogue)())
     }
@@ -118,7 +125,7 @@ impl Reporter {
                 sections: config.sections.clone(),
                 query: config.query.clone(),
             };
-            let mut report = make(&mut self.searcher()?, &self.store, &asked, now)?;
+            let mut report = make(&mut self.searcher()?, &self.store, &asked, (now, &|| self.goes_on()))?;
             let is_newest = newest.as_deref() == Some(key.as_str());
             add_notes(&mut report, &schedule, if is_newest { &older } else { &[] });
             let mail = serde_json::to_vec(&mail(&report, ATTACHED_MAX)?)?;
@@ -145,7 +152,7 @@ impl Reporter {
             );
         }
         for period in due {
-            let written = write_export(&mut self.searcher()?, config, &period)?;
+            let written = write_export(&mut self.searcher()?, config, &period, &|| self.goes_on())?;
             for damage in &written.damaged {
                 tracing::error!(export = config.name, "{damage}");
             }
@@ -179,6 +186,10 @@ impl Reporter {
 }
 
 fn tell(what: &str, name: &str, done: Result<(), DueError>) {
+    if matches!(&done, Err(DueError::Report(ReportError::Stopped) | DueError::Export(ExportError::Stopped))) {
+        tracing::info!("the {what} {name} is made at the next start");
+        return;
+    }
     if let Err(error) = done {
         tracing::error!(%error, "the {what} {name} could not be made; it is tried again");
     }

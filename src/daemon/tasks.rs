@@ -68,6 +68,7 @@ pub(super) fn start_output(
         clock: base.clock.clone(),
         schedules,
         wake: Arc::clone(&base.wake),
+        stop: output.stop.clone(),
     };
     let worker = Worker {
         store: base.store.clone(),
@@ -80,7 +81,7 @@ pub(super) fn start_output(
     };
     let stop = output.stop.clone();
     output.spawn(work(worker, stop));
-    output.spawn(reporter.run(output.stop.clone()));
+    output.spawn(reporter.run());
     let mut statuses = Vec::new();
     for forwarder in forwarders(base, config, build)? {
         statuses.push((forwarder.name().to_owned(), forwarder.status()));

@@ -13,6 +13,8 @@ use crate::time::Timestamp;
 
 /// Rows that one table has; further ones are counted.
 pub const ROWS_KEPT: usize = 20_000;
+/// Bytes of text that one table has; rows beyond are counted.
+const BYTES_KEPT: usize = 16 << 20;
 /// Keys that are named beside one rule.
 const KEYS_NAMED: usize = 5;
 /// Rules that alerts are summed by.
@@ -98,13 +100,15 @@ struct Table {
     count: u64,
     before: u64,
     rows: Vec<(Timestamp, Vec<Cell>)>,
+    bytes: usize,
     left_out: u64,
 }
 
 impl Table {
     fn push(&mut self, at: Timestamp, row: Vec<Cell>) {
         self.count += 1;
-        if self.rows.len() < ROWS_KEPT {
+        if self.rows.len() < ROWS_KEPT && self.bytes < BYTES_KEPT {
+            self.bytes += row.iter().map(Cell::bytes).sum::<usize>();
             self.rows.push((at, row));
         } else {
             self.left_out += 1;
@@ -280,7 +284,7 @@ impl Draft {
 }
 
 fn section(kind: SectionKind, table: Table) -> Section {
-    let Table { count, before, mut rows, left_out } = table;
+    let Table { count, before, mut rows, left_out, .. } = table;
     rows.sort_by_key(|(at, _)| *at);
     let rows = rows.into_iter().map(|(_, row)| row).collect();
     Section { kind, count, before, part: None, rows, left_out }

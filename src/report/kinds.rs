@@ -149,6 +149,7 @@ mod tests {
             "ci_variable_deleted",
             "member_role_created",
             "member_role_deleted",
+            "member_role_updated",
         ]
         .into();
         let catalogue = Catalogue::built_in();

@@ -37,6 +37,14 @@ impl Cell {
         }
     }
 
+    /// What its text takes.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Number(_) | Self::Time(_) => 0,
+        }
+    }
+
     fn json(&self, zone: &Zone) -> Value {
         match self {
             Self::Number(number) => (*number).into(),

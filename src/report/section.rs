@@ -174,44 +174,45 @@ impl SectionKind {
         }
     }
 
-    /// The columns that people are shown: heading, what stands there, and what stands smaller below it.
+    /// The columns that people are shown: heading, what stands there, what stands smaller below it, and the width in
+    /// hundredths of the table's.
     #[must_use]
-    pub(super) const fn shown(self) -> &'static [(&'static str, &'static str, &'static str)] {
+    pub(super) const fn shown(self) -> &'static [(&'static str, &'static str, &'static str, u8)] {
         match self {
             Self::AccessGained
             | Self::AccessLost
             | Self::TokensMade
             | Self::TokensRevoked
             | Self::Destructive => &[
-                ("Time", "time", ""),
-                ("What", "what", "change"),
-                ("Whom or what", "target", "place"),
-                ("By", "author", "address"),
+                ("Time", "time", "", 12),
+                ("What", "what", "change", 34),
+                ("Target", "target", "place", 29),
+                ("By", "author", "address", 25),
             ],
             Self::SignIns => &[
-                ("Who", "author", ""),
-                ("Signed in", "signed_in", ""),
-                ("Failed", "failed", ""),
-                ("New addresses", "new_addresses", ""),
+                ("Who", "author", "", 40),
+                ("Signed in", "signed_in", "", 15),
+                ("Failed", "failed", "", 12),
+                ("New addresses", "new_addresses", "", 33),
             ],
             Self::Alerts => &[
-                ("Level", "level", ""),
-                ("Rule", "title", "about"),
-                ("Alerts", "alerts", ""),
-                ("Before", "before", ""),
-                ("Status", "status", ""),
+                ("Level", "level", "", 12),
+                ("Rule", "title", "about", 42),
+                ("Alerts", "alerts", "", 10),
+                ("Before", "before", "", 11),
+                ("Status", "status", "", 25),
             ],
             Self::Responses => &[
-                ("Time", "time", ""),
-                ("Action", "action", ""),
-                ("Because of", "title", "about"),
-                ("Result", "state", "result"),
+                ("Time", "time", "", 12),
+                ("Action", "action", "", 19),
+                ("Because of", "title", "about", 34),
+                ("Result", "state", "result", 35),
             ],
             Self::Coverage => &[
-                ("From", "from", ""),
-                ("To", "to", ""),
-                ("What", "what", "detail"),
-                ("Source", "source", ""),
+                ("From", "from", "", 19),
+                ("To", "to", "", 19),
+                ("What", "what", "detail", 44),
+                ("Source", "source", "", 18),
             ],
         }
     }

@@ -10,8 +10,9 @@ use super::{Cell, Section, SectionKind, facts};
 
 /// Who beyond so many is only counted.
 const PEOPLE_MAX: usize = 20_000;
-/// Of one person's addresses.
+/// Of one person's addresses, and of all together; further ones are not looked at.
 const ADDRESSES_MAX: usize = 1_000;
+const ADDRESSES_IN_ALL: usize = 200_000;
 /// Addresses that are named in one row.
 const NAMED_MAX: usize = 10;
 /// Pairs of person and address that are remembered; beyond, no address is called new.
@@ -46,6 +47,8 @@ pub(super) struct SignIns {
     all: (u64, u64),
     failed: (u64, u64),
     left_out: u64,
+    /// How many addresses all have.
+    addresses: usize,
 }
 
 impl SignIns {
@@ -87,8 +90,9 @@ impl SignIns {
         }
         person.signed_in += 1 - one;
         person.failed += one;
-        if !address.is_empty() && person.addresses.len() < ADDRESSES_MAX {
-            person.addresses.insert(address);
+        let has_room = person.addresses.len() < ADDRESSES_MAX && self.addresses < ADDRESSES_IN_ALL;
+        if !address.is_empty() && has_room && person.addresses.insert(address) {
+            self.addresses += 1;
         }
     }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::{ExportConfig, ExportFormat};
+use super::{ExportConfig, ExportFormat, GoOn};
 use crate::query::{Query, QueryError, format};
 use crate::report::Period;
 use crate::search::{Order, Parts, SearchError, Searcher};
@@ -45,6 +45,9 @@ pub enum ExportError {
         /// What the system said.
         error: std::io::Error,
     },
+    /// The program is stopping.
+    #[error("it was given up because Watchfire stops")]
+    Stopped,
     /// The events could not be put into the format.
     #[error("the events cannot be written as {0}")]
     Encode(String),
@@ -102,6 +105,7 @@ pub fn write_export<P: Parts>(
     searcher: &mut Searcher<P>,
     config: &ExportConfig,
     period: &Period,
+    go_on: GoOn<'_>,
 ) -> Result<Written, ExportError> {
     let ending = extension(config.format);
     let path = config.folder.join(format!("{}-{}.{ending}", config.name, period.key()));
@@ -113,7 +117,12 @@ pub fn write_export<P: Parts>(
     fs::create_dir_all(&config.folder).map_err(place(&config.folder))?;
     drop(searcher.take_damaged());
     let mut file = File::create(&partial).map_err(place(&partial))?;
-    let events = write(searcher, config, period, |bytes| file.write_all(bytes).map_err(place(&partial)))?;
+    let events = write(searcher, config, period, |bytes| {
+        if !go_on() {
+            return Err(ExportError::Stopped);
+        }
+        file.write_all(bytes).map_err(place(&partial))
+    })?;
     file.sync_all().map_err(place(&partial))?;
     drop(file);
     fs::rename(&partial, &path).map_err(place(&path))?;

@@ -37,7 +37,13 @@ pub enum ReportError {
     /// Its query is none.
     #[error("query: {0}")]
     Query(#[from] QueryError),
+    /// The program is stopping.
+    #[error("it was given up because Watchfire stops")]
+    Stopped,
 }
+
+/// Asked between two pages: whether to go on.
+pub type GoOn<'a> = &'a dyn Fn() -> bool;
 
 /// Makes a report. Events count by their own time, alerts by when they began, deliveries by when they were set off. Reads
 /// the events in pages and keeps a bounded number of rows.
@@ -49,7 +55,7 @@ pub fn make<P: Parts>(
     searcher: &mut Searcher<P>,
     store: &Store,
     asked: &Asked,
-    now: Timestamp,
+    (now, go_on): (Timestamp, GoOn<'_>),
 ) -> Result<Report, ReportError> {
     let period = &asked.period;
     let wants = |kind: SectionKind| asked.sections.contains(&kind);
@@ -57,10 +63,15 @@ pub fn make<P: Parts>(
     let (before, start, end) = (draft.before().start(), period.start(), period.end());
     drop(searcher.take_damaged());
     if let Some(wanted) = query(&asked.sections) {
-        read(searcher, &mut draft, (&asked.query, &wanted), (before, end))?;
+        read((searcher, go_on), &mut draft, (&asked.query, &wanted), (before, end))?;
     }
     if wants(SectionKind::SignIns) && start.minus(KNOWN_FOR) < before {
-        read(searcher, &mut draft, (&asked.query, &sign_in_query()), (start.minus(KNOWN_FOR), before))?;
+        read(
+            (searcher, go_on),
+            &mut draft,
+            (&asked.query, &sign_in_query()),
+            (start.minus(KNOWN_FOR), before),
+        )?;
     }
     let events = (count(searcher, start, end)?, count(searcher, before, start)?);
     if wants(SectionKind::Alerts) {
@@ -84,7 +95,7 @@ pub fn make<P: Parts>(
 
 /// The events that both queries find, from a time to before another one.
 fn read<P: Parts>(
-    searcher: &mut Searcher<P>,
+    (searcher, go_on): (&mut Searcher<P>, GoOn<'_>),
     draft: &mut Draft,
     (narrowed, wanted): (&str, &str),
     (from, to): (Timestamp, Timestamp),
@@ -96,6 +107,9 @@ fn read<P: Parts>(
     let query = Query::parse(&both, to)?.between(from, to.minus(Span::millis(1)));
     let mut cursor = None;
     loop {
+        if !go_on() {
+            return Err(ReportError::Stopped);
+        }
         let page = searcher.page(&query, cursor, (EVENTS, Order::OldestFirst))?;
         for found in &page.events {
             draft.event(found.event.format, found.event.time, &found.shown);

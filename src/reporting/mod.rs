@@ -12,4 +12,4 @@ mod tests;
 
 pub use config::{ExportConfig, ExportFormat, ReportConfig, Schedules, is_name};
 pub use export::{ExportError, Written, encode, extension, write_export};
-pub use make::{Asked, ReportError, make};
+pub use make::{Asked, GoOn, ReportError, make};

@@ -74,7 +74,7 @@ fn a_report_is_made_of_log_and_store() {
         sections: SectionKind::ALL.to_vec(),
         query: String::new(),
     };
-    let report = make(&mut searcher, &store, &asked, now).unwrap();
+    let report = make(&mut searcher, &store, &asked, (now, &|| true)).unwrap();
     let of = |kind: SectionKind| report.sections.iter().find(|section| section.kind == kind).unwrap();
     assert_eq!((of(SectionKind::AccessGained).count, of(SectionKind::AccessGained).before), (30, 10));
     assert_eq!((of(SectionKind::Destructive).count, of(SectionKind::Coverage).count), (1, 2));
@@ -85,13 +85,17 @@ fn a_report_is_made_of_log_and_store() {
 
     asked.query = "entity:shop/1*".to_owned();
     asked.sections = vec![SectionKind::AccessGained];
-    let narrowed = make(&mut searcher, &store, &asked, now).unwrap();
+    let narrowed = make(&mut searcher, &store, &asked, (now, &|| true)).unwrap();
     assert_eq!((narrowed.sections.len(), narrowed.sections[0].count), (1, 11));
+    let stopped = make(&mut searcher, &store, &asked, (now, &|| false)).unwrap_err();
+    assert!(matches!(stopped, super::ReportError::Stopped), "{stopped}");
     asked.query = "(".to_owned();
-    assert!(make(&mut searcher, &store, &asked, now).unwrap_err().to_string().starts_with("query: "));
+    assert!(
+        make(&mut searcher, &store, &asked, (now, &|| true)).unwrap_err().to_string().starts_with("query: ")
+    );
     asked.query = String::new();
     asked.period = period("2026-01-03");
-    let running = make(&mut searcher, &store, &asked, now).unwrap();
+    let running = make(&mut searcher, &store, &asked, (now, &|| true)).unwrap();
     assert_eq!(running.notes, ["This period is not over yet."]);
 }
 
@@ -120,7 +124,7 @@ fn a_file_is_whole_or_not_there_and_old_ones_go() {
     for (day, events, removed) in
         [("2026-01-01", 2, 0), ("2026-01-02", 3, 0), ("2026-01-03", 3, 1), ("2026-01-03", 3, 0)]
     {
-        let written = write_export(&mut searcher, &config, &period(day)).unwrap();
+        let written = write_export(&mut searcher, &config, &period(day), &|| true).unwrap();
         assert_eq!((written.events, written.removed), (events, removed), "{day}");
         let text = std::fs::read_to_string(&written.path).unwrap();
         assert!(text.starts_with("position,created_at,source,"), "{text}");
@@ -140,9 +144,9 @@ fn a_file_is_whole_or_not_there_and_old_ones_go() {
     ];
     assert_eq!(names, expected);
     // A day without events is a file all the same.
-    let empty = write_export(&mut searcher, &config, &period("2026-03-01")).unwrap();
+    let empty = write_export(&mut searcher, &config, &period("2026-03-01"), &|| true).unwrap();
     assert_eq!((empty.events, std::fs::read_to_string(empty.path).unwrap().lines().count()), (0, 1));
     let blocked = ExportConfig { folder: out.join("users-notes.csv"), ..config };
-    let error = write_export(&mut searcher, &blocked, &period("2026-01-01")).unwrap_err();
+    let error = write_export(&mut searcher, &blocked, &period("2026-01-01"), &|| true).unwrap_err();
     assert!(error.to_string().contains("users-notes.csv"), "{error}");
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::encode::clean;
 use crate::report::{Cell, Every, Report, Section, SectionKind};
+use crate::time::Timestamp;
 
 /// Rows of a table that people are shown.
 const ROWS_SHOWN: usize = 25;
@@ -53,8 +54,10 @@ struct Shown {
     heading: &'static str,
     numbers: String,
     nothing: &'static str,
-    columns: Vec<&'static str>,
+    columns: Vec<(&'static str, u8)>,
     rows: Vec<Vec<[String; 2]>>,
+    /// The rows without a table.
+    lines: Vec<String>,
     more: String,
 }
 
@@ -143,8 +146,11 @@ fn shown(section: &Section, report: &Report, rest: &Rest) -> Shown {
         let cell = section.cell(row, key).map(|cell| cell.minute(zone)).unwrap_or_default();
         clean(&cell, VALUE_CHARS_MAX)
     };
-    let row =
-        |row: &Vec<Cell>| columns.iter().map(|(_, main, sub)| [text(row, main), text(row, sub)]).collect();
+    let cell = |row: &[Cell], (_, main, sub, _): &(&str, &str, &str, u8)| match section.cell(row, main) {
+        Some(Cell::Time(time)) if *main == "time" => moment(*time, report),
+        _ => [text(row, main), text(row, sub)],
+    };
+    let row = |row: &Vec<Cell>| columns.iter().map(|column| cell(row, column)).collect();
     let mut numbers = format!("{}, before {}", grouped(section.count), grouped(section.before));
     if let Some((now, before)) = section.part {
         numbers = format!("{numbers}; failed {}, before {}", grouped(now), grouped(before));
@@ -153,9 +159,81 @@ fn shown(section: &Section, report: &Report, rest: &Rest) -> Shown {
         heading: section.kind.heading(),
         numbers,
         nothing: section.kind.nothing(),
-        columns: columns.iter().map(|(heading, ..)| *heading).collect(),
+        columns: columns.iter().map(|(heading, .., width)| (*heading, *width)).collect(),
+        lines: section
+            .rows
+            .iter()
+            .take(ROWS_SHOWN)
+            .map(|row| line(section.kind, |key| text(row, key)))
+            .collect(),
         rows: section.rows.iter().take(ROWS_SHOWN).map(row).collect(),
         more: more(section, rest),
+    }
+}
+
+/// As short as it can be understood within the period: `14:03`, or the day with the time below it.
+fn moment(time: Timestamp, report: &Report) -> [String; 2] {
+    let local = report.period.zone().civil(time);
+    let minute = local.strftime("%H:%M").to_string();
+    match report.period.every() {
+        Every::Daily => [minute, String::new()],
+        Every::Weekly => [local.strftime("%a %-d").to_string(), minute],
+        Every::Monthly => [local.strftime("%-d %b").to_string(), minute],
+    }
+}
+
+/// A row as a line that needs no heading.
+fn line(kind: SectionKind, text: impl Fn(&str) -> String) -> String {
+    let more = |key: &str, before: &str, behind: &str| {
+        let text = text(key);
+        if text.is_empty() { text } else { format!("{before}{text}{behind}") }
+    };
+    match kind {
+        SectionKind::SignIns => format!(
+            "{}: {} signed in, {} failed{}",
+            text("author"),
+            text("signed_in"),
+            text("failed"),
+            more("new_addresses", "; new: ", ""),
+        ),
+        SectionKind::Alerts => format!(
+            "{}  {}{}: {}, before {}; {}",
+            text("level").to_uppercase(),
+            text("title"),
+            more("about", " (", ")"),
+            text("alerts"),
+            text("before"),
+            text("status"),
+        ),
+        SectionKind::Responses => format!(
+            "{}  {}: {}{}  {}{}",
+            text("time"),
+            text("action"),
+            text("state"),
+            more("result", ", ", ""),
+            text("title"),
+            more("about", " (", ")"),
+        ),
+        SectionKind::Coverage => format!(
+            "{} to {}  {}: {}{}",
+            text("from"),
+            text("to"),
+            if text("source").is_empty() { "log".to_owned() } else { text("source") },
+            text("what"),
+            more("detail", ", ", ""),
+        ),
+        _ => {
+            let place = more("place", " in ", "");
+            let about = format!("{}{place}", text("target"));
+            let parts = [
+                text("time"),
+                format!("{}{}", text("what"), more("change", " (", ")")),
+                about.trim().to_owned(),
+                format!("by {}{}", text("author"), more("address", " from ", "")),
+            ];
+            let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+            parts.join("  ")
+        }
     }
 }
 
