@@ -10,12 +10,12 @@ use utoipa::{PartialSchema as _, ToSchema as _};
 
 use super::counts::Per;
 use super::events::First;
+use super::exports::Lines;
 use super::import::Form;
 use super::problem::{Fault, PROBLEM_JSON, ProblemBody};
 use super::reports;
 use super::routes::registry;
 use crate::report::Every;
-use crate::reporting::ExportFormat;
 use crate::store::Role;
 
 const DESCRIPTION: &str = "\
@@ -49,7 +49,7 @@ pub(super) fn blank() -> OpenApi {
     // Only parameters have these, whose schemas are not gathered.
     components.schemas.insert(First::name().into_owned(), First::schema());
     components.schemas.insert(Per::name().into_owned(), Per::schema());
-    components.schemas.insert(ExportFormat::name().into_owned(), ExportFormat::schema());
+    components.schemas.insert(Lines::name().into_owned(), Lines::schema());
     components.schemas.insert(reports::Form::name().into_owned(), reports::Form::schema());
     components.schemas.insert("Every".to_owned(), Every::schema());
     components.schemas.insert(Form::name().into_owned(), Form::schema());

@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use hyper::body::Frame;
 use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use utoipa::ToSchema;
 
 use super::ask::Asked;
 use super::conditional::Streamed;
@@ -46,10 +47,31 @@ pub(super) struct ExportsAsked {
     /// How they are written.
     #[serde(default)]
     #[param(required = false)]
-    format: ExportFormat,
+    format: Lines,
     /// Go on behind this log position: the `position` of the last whole line that came.
     #[param(value_type = u64, required = false, minimum = 0)]
     after: Option<Position>,
+}
+
+/// How events are written.
+#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = ExportFormat)]
+pub(super) enum Lines {
+    /// RFC 4180.
+    #[default]
+    Csv,
+    /// One JSON object a line.
+    Ndjson,
+}
+
+impl From<Lines> for ExportFormat {
+    fn from(lines: Lines) -> Self {
+        match lines {
+            Lines::Csv => Self::Csv,
+            Lines::Ndjson => Self::Ndjson,
+        }
+    }
 }
 
 /// Export events
@@ -68,6 +90,8 @@ pub(super) async fn list(
     State(control): State<Arc<Control>>,
     Asked(ExportsAsked { q, format, after }): Asked<ExportsAsked>,
 ) -> Result<Response, Problem> {
+    let kind = format;
+    let format = ExportFormat::from(format);
     let query = Arc::new(query(&q, &control)?);
     let turn = Arc::clone(&control.guard.exports).try_acquire_owned();
     let turn = turn.map_err(|_| Problem::unavailable("four exports are running already"))?;
@@ -79,9 +103,9 @@ pub(super) async fn list(
     let (first, is_last) = export.page().await?;
     let (sender, receiver) = mpsc::channel(PAGES_AHEAD);
     tokio::spawn(export.send(first, is_last, sender));
-    let (kind, name) = match format {
-        ExportFormat::Csv => ("text/csv; charset=utf-8", "attachment; filename=\"events.csv\""),
-        ExportFormat::Ndjson => ("application/x-ndjson", "attachment; filename=\"events.ndjson\""),
+    let (kind, name) = match kind {
+        Lines::Csv => ("text/csv; charset=utf-8", "attachment; filename=\"events.csv\""),
+        Lines::Ndjson => ("application/x-ndjson", "attachment; filename=\"events.ndjson\""),
     };
     let headers = [(CONTENT_TYPE, kind), (CONTENT_DISPOSITION, name)];
     let mut response = (headers, Body::new(Pages(receiver))).into_response();

@@ -1,6 +1,8 @@
 //! `watchfire export`: found events into a file, which an interrupted export goes on with.
 
 mod state;
+#[cfg(feature = "parquet")]
+mod whole;
 
 use std::fs::{File, OpenOptions};
 use std::io::{Seek as _, SeekFrom, Write as _};
@@ -60,6 +62,10 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     if args.format == ExportFormat::Ndjson && !args.columns.is_empty() {
         let message = "--columns is for --format csv; ndjson has the whole event";
         return Err(Usage(message.to_owned()).into());
+    }
+    #[cfg(feature = "parquet")]
+    if args.format == ExportFormat::Parquet {
+        return whole::run(args);
     }
     let mut searcher = args.data.searcher(args.show.catalogue()?)?;
     let mut export = Export::begin(args, &mut searcher)?;
@@ -139,6 +145,8 @@ impl State {
     fn asked<P: Parts>(args: &ExportArgs, searcher: &mut Searcher<P>) -> anyhow::Result<Self> {
         let columns = match args.format {
             ExportFormat::Ndjson => Vec::new(),
+            #[cfg(feature = "parquet")]
+            ExportFormat::Parquet => Vec::new(),
             ExportFormat::Csv if args.columns.is_empty() => format::CSV_COLUMNS.map(str::to_owned).into(),
             ExportFormat::Csv => args.columns.clone(),
         };
@@ -190,7 +198,7 @@ mod tests {
             resume,
             columns: match format {
                 ExportFormat::Csv => vec!["id".to_owned(), "event_type".to_owned(), "details.x".to_owned()],
-                ExportFormat::Ndjson => Vec::new(),
+                _ => Vec::new(),
             },
             show: ShowArgs::default(),
         }

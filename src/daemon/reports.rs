@@ -68,8 +68,13 @@ impl Reporter {
         let stop = self.stop.clone();
         loop {
             let wake_at = self.look().await;
+            let wait = wake_at.since(self.clock.now());
+            // Time went on while something was made, and the next thing is due already.
+            if wait <= Span(0) && !stop.is_cancelled() {
+                continue;
+            }
             tokio::select! {
-                () = self.clock.sleep(wake_at.since(self.clock.now()).max(Span::millis(1)).min(LOOK)) => {}
+                () = self.clock.sleep(wait.min(LOOK)) => {}
                 changed = self.schedules.changed() => if changed.is_err() { return },
                 () = stop.cancelled() => return,
             }

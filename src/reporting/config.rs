@@ -60,9 +60,7 @@ pub struct ExportConfig {
 }
 
 /// How events are written.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum, utoipa::ToSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum ExportFormat {
     /// RFC 4180.
@@ -70,6 +68,9 @@ pub enum ExportFormat {
     Csv,
     /// One JSON object a line.
     Ndjson,
+    /// Apache Parquet: columns, with the sender's bytes in one of them.
+    #[cfg(feature = "parquet")]
+    Parquet,
 }
 
 fn all() -> Vec<SectionKind> {

@@ -1,15 +1,14 @@
 //! The file of a period: written under a temporary name, synced, and renamed, so that a file is whole or not there.
 
 use std::fs::{self, File};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::{ExportConfig, ExportFormat, GoOn};
+use super::{EventFile, ExportConfig, ExportFormat, GoOn};
 use crate::query::{Query, QueryError, format};
 use crate::report::Period;
-use crate::search::{Order, Parts, SearchError, Searcher};
+use crate::search::{Found, Order, Parts, SearchError, Searcher};
 use crate::time::Span;
 
 /// Events of one page.
@@ -59,6 +58,8 @@ pub const fn extension(format: ExportFormat) -> &'static str {
     match format {
         ExportFormat::Csv => "csv",
         ExportFormat::Ndjson => "ndjson",
+        #[cfg(feature = "parquet")]
+        ExportFormat::Parquet => "parquet",
     }
 }
 
@@ -92,6 +93,10 @@ pub fn encode(
             bytes.extend(format::csv_rows(events, &COLUMNS).map_err(failed)?);
             Ok(bytes)
         }
+        #[cfg(feature = "parquet")]
+        ExportFormat::Parquet => {
+            Err(ExportError::Encode("Parquet in pieces: it is a file with an end".to_owned()))
+        }
     }
 }
 
@@ -116,13 +121,18 @@ pub fn write_export<P: Parts>(
     };
     fs::create_dir_all(&config.folder).map_err(place(&config.folder))?;
     drop(searcher.take_damaged());
-    let mut file = File::create(&partial).map_err(place(&partial))?;
-    let events = write(searcher, config, period, |bytes| {
-        if !go_on() {
-            return Err(ExportError::Stopped);
-        }
-        file.write_all(bytes).map_err(place(&partial))
-    })?;
+    let file = File::create(&partial).map_err(place(&partial))?;
+    let mut file = EventFile::new(file, config.format, &partial)?;
+    let events =
+        write(
+            searcher,
+            config,
+            period,
+            |events| {
+                if go_on() { file.put(events) } else { Err(ExportError::Stopped) }
+            },
+        )?;
+    let file = file.finish()?;
     file.sync_all().map_err(place(&partial))?;
     drop(file);
     fs::rename(&partial, &path).map_err(place(&path))?;
@@ -136,17 +146,15 @@ fn write<P: Parts>(
     searcher: &mut Searcher<P>,
     config: &ExportConfig,
     period: &Period,
-    mut put: impl FnMut(&[u8]) -> Result<(), ExportError>,
+    mut put: impl FnMut(Vec<Found>) -> Result<(), ExportError>,
 ) -> Result<u64, ExportError> {
     let (from, to) = (period.start(), period.end());
     let query = Query::parse(&config.query, to)?.between(from, to.minus(Span::millis(1)));
-    let (mut cursor, mut count, mut is_first) = (None, 0, true);
+    let (mut cursor, mut count) = (None, 0);
     loop {
         let page = searcher.page(&query, cursor, (EVENTS, Order::OldestFirst))?;
-        let shown: Vec<Map<String, Value>> = page.events.into_iter().map(|found| found.shown).collect();
-        put(&encode(&shown, config.format, is_first)?)?;
-        count += shown.len() as u64;
-        is_first = false;
+        count += page.events.len() as u64;
+        put(page.events)?;
         cursor = page.next;
         if cursor.is_none() {
             return Ok(count);

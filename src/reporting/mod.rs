@@ -7,9 +7,13 @@ mod config;
 mod make;
 mod beside;
 mod export;
+mod file;
+#[cfg(feature = "parquet")]
+mod parquet;
 #[cfg(test)]
 mod tests;
 
 pub use config::{ExportConfig, ExportFormat, ReportConfig, Schedules, is_name};
 pub use export::{ExportError, Written, encode, extension, write_export};
+pub use file::EventFile;
 pub use make::{Asked, GoOn, ReportError, make};

@@ -99,6 +99,38 @@ fn a_report_is_made_of_log_and_store() {
     assert_eq!(running.notes, ["This period is not over yet."]);
 }
 
+#[cfg(feature = "parquet")]
+#[test]
+fn parquet_reads_back() {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    use parquet::record::RowAccessor;
+    let events: Vec<String> = (0..2_500).map(|number| event(number, 1, "user_created")).collect();
+    let (dir, mut searcher, _store) = folder(&events);
+    let config = ExportConfig {
+        name: "users".to_owned(),
+        every: Every::Daily,
+        at: "01:00".parse().unwrap(),
+        time_zone: Zone::utc(),
+        query: String::new(),
+        format: ExportFormat::Parquet,
+        folder: dir.path().join("out"),
+        keep: 0,
+    };
+    let written = write_export(&mut searcher, &config, &period("2026-01-01"), &|| true).unwrap();
+    let reader = SerializedFileReader::new(std::fs::File::open(&written.path).unwrap()).unwrap();
+    let rows: Vec<_> = reader.get_row_iter(None).unwrap().map(Result::unwrap).collect();
+    assert_eq!((rows.len() as u64, written.events), (2_500, 2_500));
+    let names: Vec<String> = rows[0].get_column_iter().map(|(name, _)| name.clone()).collect();
+    assert_eq!((names[0].as_str(), names[1].as_str(), names.len()), ("position", "created_at", 19));
+    for (row, (number, sent)) in rows.iter().zip(events.iter().enumerate()) {
+        assert_eq!(row.get_long(0).unwrap(), number as i64 + 1);
+        assert_eq!(row.get_timestamp_millis(1).unwrap() % 60_000, 0);
+        assert_eq!(row.get_string(5).unwrap(), "user_created");
+        assert!(row.get_string(16).is_err(), "no correlation id: null");
+        assert_eq!(row.get_string(18).unwrap(), sent);
+    }
+}
+
 #[test]
 fn a_file_is_whole_or_not_there_and_old_ones_go() {
     let events: Vec<String> =
