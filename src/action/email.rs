@@ -357,6 +357,50 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_report_arrives_with_its_files() {
+        use crate::report::render::Attachment;
+        let server = Server::start();
+        let action = server.action("tls", &server.ca(), "a@example.com", "correct horse");
+        let file = |name: &str, text: &str| Attachment { name: name.to_owned(), text: text.to_owned() };
+        let mut mail = ReportMail {
+            thread: "weekly".to_owned(),
+            subject: "[Watchfire] Weekly report".to_owned(),
+            text: "nichts Böses".to_owned(),
+            html: "<p>nichts</p>".to_owned(),
+            attachments: vec![file("a.csv", "x,y\r\n1,ä\r\n"), file("b.csv", "z\r\n")],
+        };
+        let outcome = action.report(&mail, "0123", GUARD.now).await.unwrap();
+        assert!(
+            !outcome.changed && outcome.summary.starts_with("mail to 1 person accepted"),
+            "{}",
+            outcome.summary
+        );
+        mail.attachments.clear();
+        action.report(&mail, "4567", GUARD.now).await.unwrap();
+        let hook = try_action("{type: webhook, url: 'https://x.example', secret: {env: S}}");
+        if let Ok(hook) = hook {
+            let error = hook.report(&mail, "1", GUARD.now).await.unwrap_err();
+            assert!(error.reason().contains("is no email action"), "{error:?}");
+        }
+        let mails = server.stop();
+        let [with, without] = mails.as_slice() else { panic!("{mails:?}") };
+        let (with, without) = (with["data"].as_str().unwrap(), without["data"].as_str().unwrap());
+        for part in [
+            "multipart/mixed",
+            "multipart/alternative",
+            "Message-ID: <0123@example.com>\r\n",
+            "References: <report.weekly@example.com>\r\n",
+            "Content-Disposition: attachment; filename=\"a.csv\"",
+            "text/csv; charset=utf-8",
+            // `x,y`, CRLF, `1,ä`, CRLF: the line ends are those of the file.
+            "eCx5DQoxLMOkDQo=",
+        ] {
+            assert!(with.contains(part), "{part}\n{with}");
+        }
+        assert!(!without.contains("multipart/mixed") && !without.contains("attachment"), "{without}");
+    }
+
+    #[tokio::test]
     async fn refusals_for_good_and_for_now_are_told_apart() {
         let server = Server::start();
         let ca = server.ca();
