@@ -71,8 +71,11 @@ async fn a_month_of_reports_comes_once_each() {
     let (clock, mails) = (Clock::fixed(START), MailServer::start().await);
     let setup = Setup::new(clock.clone(), &sections(mails.port()));
     let mut daemon = started(&setup).await;
-    // The week that ended as the daemon began.
-    let mut expected = vec!["every-week, 29 December 2025 to 4 January 2026".to_owned()];
+    // The day and the week that ended as the daemon began are due on its first day.
+    let mut expected = vec![
+        "every-day, Sunday 4 January 2026".to_owned(),
+        "every-week, 29 December 2025 to 4 January 2026".to_owned(),
+    ];
     let day = Span::days(1);
     let mut now = START;
     for number in 1..=32_i64 {
