@@ -18,6 +18,7 @@ pub mod query;
 pub mod index;
 pub mod retention;
 pub mod encode;
+pub mod report;
 
 // The edges: all that touches the world.
 pub mod clock;
@@ -26,6 +27,7 @@ pub mod pipeline;
 pub mod log;
 pub mod search;
 pub mod store;
+pub mod reporting;
 pub mod backup;
 pub mod deliver;
 pub mod action;

@@ -22,7 +22,9 @@ pub enum TimeError {
     #[error("`{0}` is not a time: expected RFC 3339 such as 2026-01-31T09:00:00Z, or a date")]
     Timestamp(String),
     /// Not a number with a unit.
-    #[error("`{0}` is not a length of time: expected a number and a unit (ms, s, m, h, d, w, y), such as 10m")]
+    #[error(
+        "`{0}` is not a length of time: expected a number and a unit (ms, s, m, h, d, w, y), such as 10m"
+    )]
     Span(String),
 }
 

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
-use lettre::message::{Mailbox, MultiPart};
+use lettre::message::header::ContentType;
+use lettre::message::{Attachment, Mailbox, MessageBuilder, MultiPart};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
@@ -14,6 +15,7 @@ use crate::deliver::{
     redact, span,
 };
 use crate::encode::{Notification, mail};
+use crate::report::render::ReportMail;
 use crate::store::Outcome;
 use crate::time::{Span, Timestamp};
 
@@ -131,7 +133,19 @@ impl Email {
         notification: &Notification,
         guard: &GuardInput,
     ) -> Result<Outcome, DeliveryError> {
-        let message = self.message(notification, guard.now)?;
+        self.send(self.message(notification, guard.now)?).await
+    }
+
+    /// Sends a report, with its tables attached.
+    pub(super) async fn report(
+        &self,
+        mail: &ReportMail,
+        (key, now): (&str, Timestamp),
+    ) -> Result<Outcome, DeliveryError> {
+        self.send(self.report_message(mail, key, now)?).await
+    }
+
+    async fn send(&self, message: Message) -> Result<Outcome, DeliveryError> {
         // The transport's own timeout is only for connecting.
         let sent = tokio::time::timeout(self.timeout.to_std(), self.transport.send(message)).await;
         let sent = sent.map_err(|_| {
@@ -152,25 +166,42 @@ impl Email {
     /// The mail itself. Its id is the idempotency key, so that a mail sent twice shows once; it answers a mail
     /// that was never sent but is named after the alert, so that all mails of an alert form one thread.
     fn message(&self, notification: &Notification, now: Timestamp) -> Result<Message, DeliveryError> {
-        let broken =
-            |error: &dyn std::error::Error| DeliveryError::permanent(format!("mail: {}", causes(error)));
         let written = mail(notification).map_err(|error| broken(&error))?;
-        let domain = self.from.email.domain();
-        let thread = format!("<alert.{}@{domain}>", notification.alert.id);
-        let since = Duration::from_millis(u64::try_from(now.0).unwrap_or_default());
-        let mut builder = Message::builder()
-            .from(self.from.clone())
+        let thread = format!("alert.{}", notification.alert.id);
+        self.head(&thread, &notification.idempotency_key, now)
             .subject(written.subject)
-            .date(UNIX_EPOCH + since)
-            .message_id(Some(format!("<{}@{domain}>", notification.idempotency_key)))
-            .in_reply_to(thread.clone())
-            .references(thread);
-        for mailbox in &self.to {
-            builder = builder.to(mailbox.clone());
-        }
-        builder
             .multipart(MultiPart::alternative_plain_html(written.text, written.html))
             .map_err(|error| broken(&error))
+    }
+
+    /// All mails of one report form a thread, as those of one alert do.
+    fn report_message(&self, mail: &ReportMail, key: &str, now: Timestamp) -> Result<Message, DeliveryError> {
+        let csv = ContentType::parse("text/csv; charset=utf-8").map_err(|error| broken(&error))?;
+        let parts = MultiPart::alternative_plain_html(mail.text.clone(), mail.html.clone());
+        let builder = self.head(&format!("report.{}", mail.thread), key, now).subject(mail.subject.clone());
+        if mail.attachments.is_empty() {
+            return builder.multipart(parts).map_err(|error| broken(&error));
+        }
+        let attach = |whole: MultiPart, file: &crate::report::render::Attachment| {
+            // Bytes: a text's line ends would be made those of a mail.
+            let body = file.text.clone().into_bytes();
+            whole.singlepart(Attachment::new(file.name.clone()).body(body, csv.clone()))
+        };
+        let whole = mail.attachments.iter().fold(MultiPart::mixed().multipart(parts), attach);
+        builder.multipart(whole).map_err(|error| broken(&error))
+    }
+
+    fn head(&self, thread: &str, key: &str, now: Timestamp) -> MessageBuilder {
+        let domain = self.from.email.domain();
+        let thread = format!("<{thread}@{domain}>");
+        let since = Duration::from_millis(u64::try_from(now.0).unwrap_or_default());
+        let builder = Message::builder()
+            .from(self.from.clone())
+            .date(UNIX_EPOCH + since)
+            .message_id(Some(format!("<{key}@{domain}>")))
+            .in_reply_to(thread.clone())
+            .references(thread);
+        self.to.iter().fold(builder, |builder, mailbox| builder.to(mailbox.clone()))
     }
 
     /// 5xx stays; everything else may pass.
@@ -178,6 +209,10 @@ impl Email {
         let reason = redact(&format!("{}: {}", self.server, causes(error)), &self.secrets);
         if error.is_permanent() { DeliveryError::permanent(reason) } else { DeliveryError::retryable(reason) }
     }
+}
+
+fn broken(error: &dyn std::error::Error) -> DeliveryError {
+    DeliveryError::permanent(format!("mail: {}", causes(error)))
 }
 
 fn tls(smtp: &SmtpConfig, context: &BuildContext<'_>) -> Result<Tls, Problem> {
@@ -319,6 +354,48 @@ mod tests {
                 assert!(data.contains(part), "{part}\n{data}");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_report_arrives_with_its_files() {
+        use crate::report::render::Attachment;
+        let server = Server::start();
+        let action = server.action("tls", &server.ca(), "a@example.com", "correct horse");
+        let file = |name: &str, text: &str| Attachment { name: name.to_owned(), text: text.to_owned() };
+        let mut mail = ReportMail {
+            thread: "weekly".to_owned(),
+            subject: "[Watchfire] Weekly report".to_owned(),
+            text: "nichts Böses".to_owned(),
+            html: "<p>nichts</p>".to_owned(),
+            attachments: vec![file("a.csv", "x,y\r\n1,ä\r\n"), file("b.csv", "z\r\n")],
+        };
+        let outcome = action.report(&mail, "0123", GUARD.now).await.unwrap();
+        assert!(
+            !outcome.changed && outcome.summary.starts_with("mail to 1 person accepted"),
+            "{}",
+            outcome.summary
+        );
+        mail.attachments.clear();
+        action.report(&mail, "4567", GUARD.now).await.unwrap();
+        let memory = Action::memory("it", crate::action::Memory::new(crate::store::DeliveryKind::Notify));
+        let error = memory.report(&mail, "1", GUARD.now).await.unwrap_err();
+        assert!(error.reason().contains("is no email action"), "{error:?}");
+        let mails = server.stop();
+        let [with, without] = mails.as_slice() else { panic!("{mails:?}") };
+        let (with, without) = (with["data"].as_str().unwrap(), without["data"].as_str().unwrap());
+        for part in [
+            "multipart/mixed",
+            "multipart/alternative",
+            "Message-ID: <0123@example.com>\r\n",
+            "References: <report.weekly@example.com>\r\n",
+            "Content-Disposition: attachment; filename=\"a.csv\"",
+            "text/csv; charset=utf-8",
+            // `x,y`, CRLF, `1,ä`, CRLF: the line ends are those of the file.
+            "eCx5DQoxLMOkDQo=",
+        ] {
+            assert!(with.contains(part), "{part}\n{with}");
+        }
+        assert!(!without.contains("multipart/mixed") && !without.contains("attachment"), "{without}");
     }
 
     #[tokio::test]

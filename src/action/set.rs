@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use crate::deliver::{BuildContext, DeliveryError};
 use crate::encode::Notification;
+use crate::report::render::ReportMail;
 use crate::store::{DeliveryKind, Outcome};
-use crate::time::Span;
+use crate::time::{Span, Timestamp};
 
 use super::config::Problem;
 use super::email::Email;
@@ -101,6 +102,27 @@ impl Action {
             Body::Gitlab(gitlab) => gitlab.run(notification, guard).await,
             Body::Http(http) => http.run(notification, guard).await,
             Body::Memory(memory) => memory.run(notification),
+        }
+    }
+}
+
+impl Action {
+    /// Mails a report under this key; only an email action can.
+    ///
+    /// # Errors
+    /// As [`Action::run`].
+    pub async fn report(
+        &self,
+        mail: &ReportMail,
+        key: &str,
+        now: Timestamp,
+    ) -> Result<Outcome, DeliveryError> {
+        match &self.body {
+            Body::Email(email) => email.report(mail, (key, now)).await,
+            _ => Err(DeliveryError::permanent(format!(
+                "reports are mailed, and `{}` is no email action",
+                self.name
+            ))),
         }
     }
 }

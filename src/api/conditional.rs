@@ -9,7 +9,11 @@ use axum::response::{IntoResponse, Response};
 
 use super::problem::Problem;
 
-/// Gives every successful GET a tag of its bytes, and answers 304 to who has them. The answers are in memory anyway, and
+/// Marks an answer that is made while it is sent: it is never in memory as a whole, and has no tag.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Streamed;
+
+/// Gives every successful GET a tag of its bytes, and answers 304 to who has them. Other answers are in memory anyway, and
 /// hashing them takes less than making them did.
 pub(super) async fn conditional(request: Request, next: Next) -> Response {
     // What answers HEAD has its body taken off before it comes here.
@@ -18,7 +22,7 @@ pub(super) async fn conditional(request: Request, next: Next) -> Response {
     }
     let wanted = request.headers().get(IF_NONE_MATCH).cloned();
     let response = next.run(request).await;
-    if response.status() != StatusCode::OK {
+    if response.status() != StatusCode::OK || response.extensions().get::<Streamed>().is_some() {
         return response;
     }
     let (mut parts, body) = response.into_parts();

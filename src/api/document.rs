@@ -10,9 +10,12 @@ use utoipa::{PartialSchema as _, ToSchema as _};
 
 use super::counts::Per;
 use super::events::First;
+use super::exports::Lines;
 use super::import::Form;
 use super::problem::{Fault, PROBLEM_JSON, ProblemBody};
+use super::reports;
 use super::routes::registry;
+use crate::report::Every;
 use crate::store::Role;
 
 const DESCRIPTION: &str = "\
@@ -22,7 +25,7 @@ Watchfire's alerts, events, rules and deliveries. `watchfire token add` makes a 
 * Roles: viewer < analyst < responder < admin; each path says which one it needs.
 * Lists come in pages of `limit` (100, at most 1,000); `next` is the `cursor` of the page after.
 * Errors are `application/problem+json` (RFC 9457); `code` is stable. Unknown parameters and fields are errors.
-* Every answer to a GET has an `ETag`; with `If-None-Match` it is 304 while nothing has changed.
+* Every answer to a GET but an export has an `ETag`; with `If-None-Match` it is 304 while nothing has changed.
 * A token may call 50 times a second, 200 times at once (`api.rate`); beyond that, and after ten wrong tokens from one \
 address, the answer is 429 with `Retry-After`.
 * Times are RFC 3339 in UTC. Bodies have at most 64 KiB, but those of an import.
@@ -46,6 +49,9 @@ pub(super) fn blank() -> OpenApi {
     // Only parameters have these, whose schemas are not gathered.
     components.schemas.insert(First::name().into_owned(), First::schema());
     components.schemas.insert(Per::name().into_owned(), Per::schema());
+    components.schemas.insert(Lines::name().into_owned(), Lines::schema());
+    components.schemas.insert(reports::Form::name().into_owned(), reports::Form::schema());
+    components.schemas.insert("Every".to_owned(), Every::schema());
     components.schemas.insert(Form::name().into_owned(), Form::schema());
     let license = LicenseBuilder::new().name("MIT OR Apache-2.0").identifier(Some("MIT OR Apache-2.0"));
     let info = InfoBuilder::new()
@@ -67,6 +73,7 @@ pub(super) fn complete(operation: &mut Operation, role: Role, is_get: bool) {
         .flatten()
         .any(|parameter| matches!(parameter.parameter_in, ParameterIn::Path));
     let responses = &mut operation.responses.responses;
+    let is_get = is_get && !is_streamed(responses.get("200"));
     let reads_by_itself = responses.contains_key("413");
     for (status, response) in responses.iter_mut() {
         if let RefOr::T(response) = response
@@ -110,6 +117,11 @@ pub(super) fn complete(operation: &mut Operation, role: Role, is_get: bool) {
             .entry("304".to_owned())
             .or_insert_with(|| RefOr::T(Response::new("The caller has it already (`If-None-Match`)")));
     }
+}
+
+/// An answer that is made while it is sent has no tag.
+fn is_streamed(answer: Option<&RefOr<Response>>) -> bool {
+    matches!(answer, Some(RefOr::T(response)) if response.content.contains_key("application/x-ndjson"))
 }
 
 fn problem(status: u16, about: &str) -> Response {

@@ -44,7 +44,8 @@ pub(super) async fn finish(request: Request, next: Next) -> Response {
     tracing::debug!(%method, %path, status, request = %id, "answered a call of the API");
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
-        headers.insert(name, HeaderValue::from_static(value));
+        // A page for people says itself what it needs.
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     headers.extend(HeaderValue::from_str(&id).ok().map(|id| (REQUEST_ID, id)));
     response

@@ -2,6 +2,7 @@
 //! the life of the daemon, so that a reload forgets nothing.
 
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 
 use dashmap::DashMap;
 use tokio::sync::Semaphore;
@@ -22,6 +23,8 @@ const LOOKED_FOR_MS: i64 = 1_000;
 const CHECKS_MAX: usize = 2;
 /// Searches at once: each may keep a processor busy for seconds.
 const SEARCHES_MAX: usize = 2;
+/// Exports at once: each lasts as long as its caller takes, and searches page by page.
+const EXPORTS_MAX: usize = 4;
 /// Wrong tokens from one address: ten at once, then one each six seconds.
 pub(super) const WRONG: Pace = Pace { cost_ms: 6_000, burst: 10 };
 
@@ -34,6 +37,7 @@ pub struct Guard {
     pub(super) wrong: Accounts<IpAddr>,
     pub(super) checks: Semaphore,
     pub(super) searches: Semaphore,
+    pub(super) exports: Arc<Semaphore>,
     /// By BLAKE3 of the token's text.
     verified: DashMap<[u8; 32], Verified>,
 }
@@ -63,6 +67,7 @@ impl Default for Guard {
             wrong: Accounts::new(ACCOUNTS_MAX),
             checks: Semaphore::new(CHECKS_MAX),
             searches: Semaphore::new(SEARCHES_MAX),
+            exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
             verified: DashMap::new(),
         }
     }

@@ -29,6 +29,8 @@ mod lookup;
 mod events;
 mod trace;
 mod counts;
+mod exports;
+mod reports;
 mod import;
 mod tokens;
 mod audit;

@@ -40,12 +40,12 @@ pub(super) struct OutboxAsked {
     limit: Limit,
 }
 
-/// One delivery of one alert by one action.
+/// One delivery by one action: of an alert, or of a report.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Delivery {
-    /// The idempotency key: a hash of alert and action.
+    /// The idempotency key.
     id: String,
-    /// The alert's id.
+    /// The alert's id; of a report its name and period.
     alert: String,
     /// The action's configured name.
     action: String,

@@ -24,8 +24,8 @@ use super::finish::{finish, is_api};
 use super::problem::Problem;
 use super::record::record;
 use super::{
-    alerts, audit, counts, events, health, holds, import, ledger, outbox, rejected, retention, rules, tokens,
-    trace,
+    alerts, audit, counts, events, exports, health, holds, import, ledger, outbox, rejected, reports,
+    retention, rules, tokens, trace,
 };
 use crate::source::not_found;
 use crate::store::Role::{self, Admin, Analyst, Responder, Viewer};
@@ -51,6 +51,8 @@ pub(super) fn registry() -> OpenApiRouter<Arc<Control>> {
         .routes(at(Analyst, routes!(events::show)))
         .routes(at(Analyst, routes!(trace::trace)))
         .routes(at(Analyst, routes!(counts::counts)))
+        .routes(at(Analyst, routes!(exports::list)))
+        .routes(at(Analyst, routes!(reports::show)))
         .routes(at(Analyst, routes!(rejected::list)))
         .routes(at(Analyst, routes!(rejected::show)))
         .routes(at(Responder, routes!(rejected::replay)))

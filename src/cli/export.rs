@@ -1,6 +1,8 @@
 //! `watchfire export`: found events into a file, which an interrupted export goes on with.
 
 mod state;
+#[cfg(feature = "parquet")]
+mod whole;
 
 use std::fs::{File, OpenOptions};
 use std::io::{Seek as _, SeekFrom, Write as _};
@@ -9,7 +11,6 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use self::state::State;
@@ -18,6 +19,7 @@ use super::data::{self, DataDir};
 use super::rules::ShowArgs;
 use crate::clock::Clock;
 use crate::query::{Query, format};
+use crate::reporting::ExportFormat;
 use crate::search::{Cursor, Order, Parts, Searcher};
 
 /// Options of `watchfire export`.
@@ -52,25 +54,6 @@ pub struct ExportArgs {
     show: ShowArgs,
 }
 
-/// How an export is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ExportFormat {
-    /// RFC 4180.
-    Csv,
-    /// One JSON object a line.
-    Ndjson,
-}
-
-impl ExportFormat {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Csv => "csv",
-            Self::Ndjson => "ndjson",
-        }
-    }
-}
-
 /// How many events are written between two notes of how far it came.
 const EVENTS: usize = 4096;
 
@@ -79,6 +62,10 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     if args.format == ExportFormat::Ndjson && !args.columns.is_empty() {
         let message = "--columns is for --format csv; ndjson has the whole event";
         return Err(Usage(message.to_owned()).into());
+    }
+    #[cfg(feature = "parquet")]
+    if args.format == ExportFormat::Parquet {
+        return whole::run(args);
     }
     let mut searcher = args.data.searcher(args.show.catalogue()?)?;
     let mut export = Export::begin(args, &mut searcher)?;
@@ -158,6 +145,8 @@ impl State {
     fn asked<P: Parts>(args: &ExportArgs, searcher: &mut Searcher<P>) -> anyhow::Result<Self> {
         let columns = match args.format {
             ExportFormat::Ndjson => Vec::new(),
+            #[cfg(feature = "parquet")]
+            ExportFormat::Parquet => Vec::new(),
             ExportFormat::Csv if args.columns.is_empty() => format::CSV_COLUMNS.map(str::to_owned).into(),
             ExportFormat::Csv => args.columns.clone(),
         };
@@ -209,7 +198,7 @@ mod tests {
             resume,
             columns: match format {
                 ExportFormat::Csv => vec!["id".to_owned(), "event_type".to_owned(), "details.x".to_owned()],
-                ExportFormat::Ndjson => Vec::new(),
+                _ => Vec::new(),
             },
             show: ShowArgs::default(),
         }
@@ -220,7 +209,7 @@ mod tests {
         let dir = crate::cli::testing::data_dir(&events());
         let mut searcher = data::searcher(dir.path(), Catalogue::built_in().into()).unwrap();
         for format in [ExportFormat::Csv, ExportFormat::Ndjson] {
-            let name = |kind: &str| format!("{kind}.{}", format.name());
+            let name = |kind: &str| format!("{kind}.{}", crate::reporting::extension(format));
             let (whole, parts) = (name("whole"), name("parts"));
             assert!(run(&args(dir.path(), format, &whole, false)).is_ok());
             let expected = std::fs::read(dir.path().join(&whole)).unwrap();

@@ -23,6 +23,7 @@ mod ledger;
 mod openapi;
 mod outbox;
 mod past;
+mod periodic;
 mod program;
 mod recent;
 mod reference;

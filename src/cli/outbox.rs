@@ -102,15 +102,24 @@ pub(super) fn result(row: &OutboxRow) -> String {
     }
 }
 
+/// The beginning of the alert's id, or which report it is.
+fn of(row: &OutboxRow) -> String {
+    match row.kind {
+        DeliveryKind::Report => row.alert.0.clone(),
+        DeliveryKind::Respond | DeliveryKind::Notify => row.alert.0.chars().take(12).collect(),
+    }
+}
+
 fn table(rows: &[OutboxRow]) -> String {
     let row = |row: &OutboxRow| {
         let kind = match row.kind {
             DeliveryKind::Respond => "respond",
             DeliveryKind::Notify => "notify",
+            DeliveryKind::Report => "report",
         };
         vec![
             row.id.chars().take(12).collect(),
-            row.alert.0.chars().take(12).collect(),
+            of(row),
             row.action.clone(),
             kind.to_owned(),
             state(row.state).to_owned(),

@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 
 use super::{
     alerts, audit, backtest, backup, check, completions, demo, draft, explain, export, gaps, generate, hold,
-    import, ledger, openapi, outbox, reference, rejected, retention, say, schema, search, serve, test, token,
-    trace, verify,
+    import, ledger, openapi, outbox, periodic, reference, rejected, retention, say, schema, search, serve,
+    test, token, trace, verify,
 };
 
 /// Watches the audit events of a software forge, finds what is out of order, tells people and blocks the account.
@@ -48,6 +48,8 @@ enum Command {
     Trace(trace::TraceArgs),
     /// Write found events to a file
     Export(export::ExportArgs),
+    /// Show what happened in a day, a week or a month
+    Report(periodic::ReportArgs),
     /// List alerts, newest first
     Alerts(alerts::AlertsArgs),
     /// Show one alert: its events, and what was done about it
@@ -107,6 +109,7 @@ pub fn main() -> ExitCode {
         Command::Search(args) => search::run(args),
         Command::Trace(args) => trace::run(args),
         Command::Export(args) => export::run(args),
+        Command::Report(args) => periodic::run(args),
         Command::Alerts(args) => alerts::list(args),
         Command::Alert(args) => alerts::show(args),
         Command::Outbox(args) => outbox::run(args),

@@ -68,7 +68,8 @@ impl ShowArgs {
         Ok(self.enrich.over(self.config()?.as_ref().map(book_of).unwrap_or_default()))
     }
 
-    fn config(&self) -> anyhow::Result<Option<Config>> {
+    /// The configuration that was named, without its secrets.
+    pub(super) fn config(&self) -> anyhow::Result<Option<Config>> {
         self.config.as_deref().map(config).transpose()
     }
 }

@@ -129,6 +129,8 @@ mod tests {
             (odd.to_owned(), "/properties".to_owned()),
             (format!("sources: [{{{odd}}}]"), "/properties/sources/items/properties".to_owned()),
             (format!("routes: [{{{odd}}}]"), "/properties/routes/items/properties".to_owned()),
+            (format!("reports: [{{{odd}}}]"), "/properties/reports/items/properties".to_owned()),
+            (format!("exports: [{{{odd}}}]"), "/properties/exports/items/properties".to_owned()),
             (format!("geo: {{{odd}}}"), "/properties/geo/properties".to_owned()),
             (format!("self: {{{odd}}}"), "/properties/self/properties".to_owned()),
             (format!("limits: {{{odd}}}"), "/properties/limits/properties".to_owned()),

@@ -4,7 +4,7 @@
 use super::document::Document;
 use super::error::{Findings, Place, SECRET_KEYS};
 use super::tree::{Key, Node, Value};
-use super::{retention, suggest};
+use super::{retention, schedules, suggest};
 
 /// A secret written out. Checked before anything else, so that no later message can quote it.
 pub(super) fn plain_secrets(tree: &Node, findings: &mut Findings<'_>) {
@@ -108,6 +108,10 @@ pub(super) fn meaning(document: &Document, tree: &Node, findings: &mut Findings<
     one_stdin(sources, findings);
     fills(document, sources, findings);
     unique(section("forward"), "name", "forwarder", findings);
+    unique(section("reports"), "name", "report", findings);
+    unique(section("exports"), "name", "export", findings);
+    schedules::reports(document, section("reports"), findings);
+    schedules::exports(document, section("exports"), findings);
     routes(document, section("routes"), findings);
     let names: Vec<&str> = sources.items().iter().filter_map(|source| source.get("name")?.text()).collect();
     retention::meaning(&document.retention, &names, section("retention"), findings);

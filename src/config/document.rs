@@ -14,6 +14,7 @@ use crate::action::ActionConfig;
 use crate::alert::Level;
 use crate::api::ApiConfig;
 use crate::forward::ForwardConfig;
+use crate::reporting::{ExportConfig, ReportConfig};
 use crate::source::SourceConfig;
 use crate::telemetry::LoggingConfig;
 use crate::time::Span;
@@ -34,6 +35,8 @@ pub(super) struct Document {
     pub routes: Vec<Route>,
     pub forward: Vec<ForwardConfig>,
     pub retention: RetentionConfig,
+    pub reports: Vec<ReportConfig>,
+    pub exports: Vec<ExportConfig>,
     pub limits: Limits,
     pub log: LogConfig,
     pub logging: LoggingConfig,
@@ -55,6 +58,8 @@ impl Default for Document {
             routes: Vec::new(),
             forward: Vec::new(),
             retention: RetentionConfig::default(),
+            reports: Vec::new(),
+            exports: Vec::new(),
             limits: Limits::default(),
             log: LogConfig::default(),
             logging: LoggingConfig::default(),

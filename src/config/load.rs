@@ -15,6 +15,7 @@ use crate::action::ActionConfig;
 use crate::deliver::{Secret, SecretRef};
 use crate::enrich::Own;
 use crate::forward::ForwardConfig;
+use crate::reporting::Schedules;
 use crate::retention::Policy;
 use crate::source::{Source, Tokens};
 use crate::telemetry::LoggingConfig;
@@ -49,6 +50,8 @@ pub struct Config {
     pub forward: Vec<ForwardConfig>,
     /// How long events are kept.
     pub retention: Policy,
+    /// Reports and exports of days, weeks and months.
+    pub schedules: Schedules,
     /// The bounds.
     pub limits: Limits,
     /// When the log is sealed.
@@ -115,6 +118,10 @@ pub(super) fn parse(text: &str, path: &Path, env: Option<&Env<'_>>) -> Result<Co
         routes: document.routes,
         forward: document.forward,
         retention: document.retention.policy(),
+        schedules: Schedules {
+            reports: document.reports,
+            exports: document.exports.into_iter().map(|export| export.below(&base)).collect(),
+        },
         limits: document.limits,
         log: document.log,
         logging: document.logging,

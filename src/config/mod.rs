@@ -6,6 +6,7 @@ mod enrichment;
 mod error;
 mod limits;
 mod log;
+mod schedules;
 mod load;
 mod retention;
 mod suggest;

@@ -26,6 +26,7 @@ use crate::deliver::BuildContext;
 use crate::engine::RuleSet;
 use crate::forward::ForwardError;
 use crate::log::{Log, LogError, Sealer};
+use crate::reporting::Schedules;
 use crate::retention::Policy;
 use crate::store::{Store, StoreError};
 
@@ -103,6 +104,7 @@ pub struct App {
     reload: mpsc::Sender<()>,
     routers: watch::Sender<axum::Router>,
     actions: watch::Sender<Arc<ActionSet>>,
+    schedules: watch::Sender<Arc<Schedules>>,
     rules: watch::Receiver<Arc<RuleSet>>,
     policy: watch::Sender<Arc<Policy>>,
     shared: Shared,
@@ -130,7 +132,8 @@ impl App {
         let (rules, rules_in) = watch::channel(reading.rules);
         let (actions, actions_in) = watch::channel(actions);
         let rules_now = rules_in.clone();
-        let output = start_output(&mut base, &config, &build, (actions_in, rules_in))?;
+        let (schedules, schedules_in) = watch::channel(Arc::new(config.schedules.clone()));
+        let output = start_output(&mut base, &config, &build, (actions_in, rules_in, schedules_in))?;
         let (policy, policy_in) = watch::channel(Arc::new(config.retention.clone()));
         let (known, forwarders) = ((base.store.clone(), base.clock.clone()), base.forwarders.clone());
         let keeper = Keeper::new(known, &config, policy_in.clone(), rules_now.clone(), forwarders);
@@ -168,6 +171,7 @@ impl App {
             reload,
             routers,
             actions,
+            schedules,
             rules: rules_now,
             policy,
             shared,
@@ -206,6 +210,7 @@ impl App {
         let actions = Arc::new(ActionSet::build(&config.actions, &build)?);
         let plan = Plan::new(config.routes.clone(), Arc::clone(&actions), &self.rules.borrow());
         self.actions.send_replace(actions);
+        self.schedules.send_replace(Arc::new(config.schedules.clone()));
         // A detection that has ended has said so itself.
         drop(self.detection.send(Input::Plan(Box::new(plan))));
         self.policy.send_replace(Arc::new(config.retention.clone()));

@@ -13,6 +13,7 @@ mod matching;
 mod metrics;
 mod outbox_metrics;
 mod plan;
+mod reports;
 mod reload;
 mod retention;
 mod rulebook;

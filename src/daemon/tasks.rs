@@ -14,6 +14,7 @@ use super::forwarding::{ForwardMetrics, filter};
 use super::foundation::Foundation;
 use super::gaps::{self, GapMetrics};
 use super::outbox_metrics::OutboxMetrics;
+use super::reports::Reporter;
 use crate::action::ActionSet;
 use crate::api;
 use crate::clock::Clock;
@@ -22,6 +23,7 @@ use crate::deliver::{BuildContext, RuleText, Worker, work};
 use crate::engine::{Environment, RuleSet};
 use crate::forward::{self, Forwarder};
 use crate::log::Reader;
+use crate::reporting::Schedules;
 use crate::script::{Cage, ListTable};
 use crate::source;
 use crate::time::Span;
@@ -45,19 +47,29 @@ impl Group {
     }
 }
 
-/// The newest actions and rules.
-type Current = (watch::Receiver<Arc<ActionSet>>, watch::Receiver<Arc<RuleSet>>);
+/// The newest actions, rules and schedules.
+type Current =
+    (watch::Receiver<Arc<ActionSet>>, watch::Receiver<Arc<RuleSet>>, watch::Receiver<Arc<Schedules>>);
 
-/// Starts what passes things on: deliveries and forwarders.
+/// Starts what passes things on: deliveries, forwarders, reports and exports.
 pub(super) fn start_output(
     base: &mut Foundation,
     config: &Config,
     build: &BuildContext<'_>,
-    (actions, rules): Current,
+    (actions, rules, schedules): Current,
 ) -> Result<Group, StartError> {
     let mut output = Group::default();
     let data_dir = config.data_dir.clone();
-    let rules_seen = rules.clone();
+    let (rules_seen, rules_shown) = (rules.clone(), rules.clone());
+    let reporter = Reporter {
+        store: base.store.clone(),
+        data_dir: config.data_dir.clone(),
+        catalogue: Arc::new(move || Arc::clone(rules_shown.borrow().catalogue())),
+        clock: base.clock.clone(),
+        schedules,
+        wake: Arc::clone(&base.wake),
+        stop: output.stop.clone(),
+    };
     let worker = Worker {
         store: base.store.clone(),
         open_log: Arc::new(move || Reader::open(&data_dir)),
@@ -69,6 +81,7 @@ pub(super) fn start_output(
     };
     let stop = output.stop.clone();
     output.spawn(work(worker, stop));
+    output.spawn(reporter.run());
     let mut statuses = Vec::new();
     for forwarder in forwarders(base, config, build)? {
         statuses.push((forwarder.name().to_owned(), forwarder.status()));

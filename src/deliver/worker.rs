@@ -16,7 +16,8 @@ use crate::clock::{Clock, Steps};
 use crate::encode::{Notification, RuleText};
 use crate::event::{Catalogue, Position, canonical};
 use crate::log::{LogError, Reader, fault};
-use crate::store::{OutboxRow, Settlement, Store, StoreError};
+use crate::report::render::ReportMail;
+use crate::store::{DeliveryKind, OutboxRow, Settlement, Store, StoreError};
 use crate::time::{Span, Timestamp};
 
 use super::compose::compose;
@@ -186,6 +187,9 @@ async fn attempt(
             format!("no action `{}` is configured: configure it, or let this be given up", row.action);
         return Ok(Err(DeliveryError::retryable(reason)));
     };
+    if row.kind == DeliveryKind::Report {
+        return report(worker, row, (&action, now)).await;
+    }
     let prepared = {
         let (worker, row, action) = (Arc::clone(worker), row.clone(), Arc::clone(&action));
         blocking(move || prepare(&worker, &row, &action, now)).await?
@@ -195,6 +199,26 @@ async fn attempt(
     };
     fault::point("deliver.before_action");
     let result = action.run(&notification, &guard).await;
+    fault::point("deliver.after_action");
+    Ok(result)
+}
+
+/// Sends a report's mail, which was written when it was due.
+async fn report(
+    worker: &Arc<Worker>,
+    row: &OutboxRow,
+    (action, now): (&Action, Timestamp),
+) -> Result<Result<crate::store::Outcome, DeliveryError>, StoreError> {
+    let id = row.id.clone();
+    let Some(bytes) = in_store(worker, move |store| store.report_mail(&id)).await? else {
+        return Ok(Err(DeliveryError::permanent("its mail is no longer in the store")));
+    };
+    let mail: ReportMail = match serde_json::from_slice(&bytes) {
+        Ok(mail) => mail,
+        Err(error) => return Ok(Err(DeliveryError::permanent(format!("its mail cannot be read: {error}")))),
+    };
+    fault::point("deliver.before_action");
+    let result = action.report(&mail, &row.id, now).await;
     fault::point("deliver.after_action");
     Ok(result)
 }

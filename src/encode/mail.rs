@@ -207,7 +207,7 @@ fn cleaned(row: Value) -> Value {
 }
 
 /// One line without control characters and without those that change the direction of writing.
-fn clean(text: &str, chars_max: usize) -> String {
+pub(crate) fn clean(text: &str, chars_max: usize) -> String {
     let is_bad = |c: char| {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -9,9 +9,11 @@ mod search;
 mod template;
 
 pub use json::{ALERT_JSON_VERSION, alert_json, notification_json, row_json};
+pub(crate) use mail::clean;
 pub use mail::{Mail, mail, subject};
 #[cfg(test)]
 pub(crate) use notification::tests_support;
 pub use notification::{Notification, Response, ResponseState, RuleText};
 pub use search::search_command;
+pub(crate) use template::value_of;
 pub use template::{Escape, Template, TemplateError};

@@ -120,7 +120,7 @@ impl Template {
 }
 
 /// JSON as the template engine wants it.
-pub(super) fn value_of(json: &serde_json::Value) -> Value {
+pub(crate) fn value_of(json: &serde_json::Value) -> Value {
     use serde_json::Value as Json;
     match json {
         Json::Null => Value::from(()),

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{LogError, Reader};
 use super::segment::{Listed, Positions, Segment, SegmentInfo, Shelf};
+use super::{LogError, Reader};
 use crate::event::Position;
 
 /// How many segments stay open at most; the one that was asked for longest ago is closed first.

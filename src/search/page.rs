@@ -79,7 +79,27 @@ impl<P: Parts> Searcher<P> {
         self.page_from(query, behind, (limit, order))
     }
 
-    /// The same from behind a position on.
+    /// The same from behind a position on; and the position that is settled then, from behind which to go on.
+    ///
+    /// # Errors
+    ///
+    /// What the log says when it cannot be read.
+    pub fn page_behind(
+        &mut self,
+        query: &Query,
+        behind: Position,
+        (limit, order): (usize, Order),
+    ) -> Result<(Page, Position), SearchError> {
+        let page = self.page_from(query, behind, (limit, order))?;
+        let reached = match (page.next, page.events.last()) {
+            (Some(next), _) => next.position(query, order)?,
+            (None, Some(last)) => last.event.position,
+            (None, None) => behind,
+        };
+        Ok((page, reached))
+    }
+
+    /// The page alone.
     pub(super) fn page_from(
         &mut self,
         query: &Query,

@@ -12,11 +12,12 @@ use super::{Commit, StoreError, alerts, ledger, outbox, progress};
 use crate::log::fault;
 
 /// The steps from one format to the next; the first makes the tables. Never changed, only added to.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/1.sql"),
     include_str!("migrations/2.sql"),
     include_str!("migrations/3.sql"),
     include_str!("migrations/4.sql"),
+    include_str!("migrations/5.sql"),
 ];
 
 /// How long to wait for a program that holds the database.

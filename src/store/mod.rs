@@ -12,6 +12,7 @@ mod database;
 mod progress;
 mod alerts;
 mod outbox;
+mod report;
 mod settle;
 mod ledger;
 mod rejected;

@@ -220,6 +220,7 @@ const fn kind_code(kind: DeliveryKind) -> i64 {
     match kind {
         DeliveryKind::Respond => 0,
         DeliveryKind::Notify => 1,
+        DeliveryKind::Report => 2,
     }
 }
 
@@ -269,7 +270,7 @@ fn parse(columns: Columns) -> Result<OutboxRow, StoreError> {
     let Columns { mut row, kind, state: code, outcome } = columns;
     let what = || format!("delivery {}", row.id);
     let unknown = || StoreError::corrupt(what(), "it has an unknown kind or state");
-    let kinds = [DeliveryKind::Respond, DeliveryKind::Notify];
+    let kinds = [DeliveryKind::Respond, DeliveryKind::Notify, DeliveryKind::Report];
     let kind = kinds.into_iter().find(|known| kind_code(*known) == kind).ok_or_else(unknown)?;
     let state = state(code).ok_or_else(unknown)?;
     let outcome = outcome.map(|text| serde_json::from_str(&text)).transpose();

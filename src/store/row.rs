@@ -93,7 +93,7 @@ pub struct RuleAlerts {
     pub last_at: Timestamp,
 }
 
-/// Whether a delivery changes the world or only tells somebody.
+/// Whether a delivery changes the world or only tells somebody, and of what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryKind {
@@ -101,6 +101,10 @@ pub enum DeliveryKind {
     Respond,
     /// Mails, calls a webhook; waits for the alert's responses, so that it can say what was done.
     Notify,
+    /// Mails a report of a day, week or month; belongs to no alert.
+    // No action is configured to be of this kind.
+    #[serde(skip_deserializing)]
+    Report,
 }
 
 /// Where a delivery stands.
@@ -118,9 +122,9 @@ pub enum OutboxState {
 /// One delivery of one alert by one action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OutboxRow {
-    /// The idempotency key: a hash of alert and action.
+    /// The idempotency key: a hash of alert and action, or of a report's name and period.
     pub id: String,
-    /// The alert.
+    /// The alert; of a report its name and period.
     pub alert: AlertId,
     /// The action's configured name.
     pub action: String,

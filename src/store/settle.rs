@@ -13,7 +13,10 @@ impl Store {
     pub fn outbox_settle(&self, id: &str, settlement: &Settlement, now: Timestamp) -> Result<(), StoreError> {
         self.write(|transaction| {
             let changed = match settlement {
-                Settlement::Done(outcome) => done(transaction, id, outcome, now)?,
+                Settlement::Done(outcome) => {
+                    transaction.prepare_cached("DELETE FROM report_mail WHERE id = ?1")?.execute([id])?;
+                    done(transaction, id, outcome, now)?
+                }
                 Settlement::Retry { at, error } => retry(transaction, id, *at, error)?,
                 Settlement::Dead { error } => dead(transaction, id, error, now)?,
             };

@@ -20,7 +20,8 @@ use crate::world::{FORWARDERS, Outcome, World};
 const SIGABRT: i32 = 6;
 
 /// Places that these few events do not come to: sealing and merging have tests of their own that walk them.
-const SEALING: [&str; 6] = ["seal.", "merge.", "segment.", "retention.", "log.before_forget", "log.after_forget"];
+const SEALING: [&str; 6] =
+    ["seal.", "merge.", "segment.", "retention.", "log.before_forget", "log.after_forget"];
 
 /// All other names in the sources.
 fn named() -> BTreeSet<String> {

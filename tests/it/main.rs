@@ -51,6 +51,8 @@ mod trouble;
 #[cfg(test)]
 mod clocks;
 #[cfg(test)]
+mod reports;
+#[cfg(test)]
 mod activation;
 #[cfg(test)]
 mod demo;

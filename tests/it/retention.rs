@@ -61,7 +61,8 @@ async fn what_is_due_goes_and_what_is_held_stays() {
     Reader::open(&data).unwrap().verify().unwrap();
     let (status, shown) = daemon.admin(reqwest::Method::GET, "/api/v1/retention").await;
     assert_eq!((status, &shown["deleted_events"], &shown["trouble"]), (200, &json!(2), &json!(null)));
-    let (_, found) = daemon.admin(reqwest::Method::GET, "/api/v1/events?q=event_type:project_destroyed").await;
+    let (_, found) =
+        daemon.admin(reqwest::Method::GET, "/api/v1/events?q=event_type:project_destroyed").await;
     assert_eq!(found["items"].as_array().unwrap().len(), 1, "{found}");
     let (_, page) = daemon.admin(reqwest::Method::GET, "/api/v1/retention/deletions?limit=1").await;
     assert_eq!((&page["items"][0]["number"], page["next"].is_string()), (&json!(2), true));

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use super::ExportFormat;
 use crate::cli::Usage;
 use crate::event::Position;
+use crate::reporting::{ExportFormat, extension};
 use crate::time::Timestamp;
 
 /// What an export writes, and how far it came.
@@ -75,7 +75,7 @@ impl State {
             "{} was begun for the query `{}` as {}; go on with the same, or choose another file",
             output.display(),
             self.query,
-            self.format.name(),
+            extension(self.format),
         );
         Err(Usage(message).into())
     }

@@ -259,3 +259,37 @@ retention:
     insta::assert_snapshot!(mistakes("retention: {coverage: {default: ful}}").join("\n"), @"1:33+3 invalid: there is no level `ful`: did you mean `full`?");
     insta::assert_snapshot!(mistakes("retention: {rules: [{store: perhaps}]}").join("\n"), @"1:29+7 invalid: `perhaps` is neither `yes` nor `no`");
 }
+
+#[test]
+fn mistakes_in_schedules_have_their_place() {
+    let start = "actions:\n  hook: {type: webhook, url: 'https://x.example', secret: {env: S}}\n";
+    let all = mistakes(&format!(
+        "{start}reports:\n  - {{name: Bad Name, every: daily, action: hook}}\n  - {{name: a, every: daily, action: hok, \
+         sections: []}}\n  - {{name: a, every: weekly, action: hook, query: '('}}\nexports:\n  - {{name: b, every: daily, \
+         folder: ''}}\n"
+    ));
+    for (place, part) in [
+        ("4:", "`Bad Name` will not do as a name"),
+        ("4:", "the action `hook` sends no mail (reports are mailed: name an action of type email)"),
+        ("5:", "there is no action `hok`"),
+        ("5:", "a report without sections says nothing"),
+        ("6:", "another report has the name `a` already"),
+        ("6:", "`query`: "),
+        ("8:", "`folder` is empty"),
+    ] {
+        assert!(all.iter().any(|line| line.starts_with(place) && line.contains(part)), "{part}\n{all:#?}");
+    }
+    for (line, part) in [
+        ("{name: a, every: hourly, action: hook}", "unknown value `hourly`"),
+        (
+            "{name: a, every: daily, action: hook, at: '25:00'}",
+            "`25:00` is no time of day: write hours and minutes, such as 07:00",
+        ),
+        ("{name: a, every: daily, action: hook, time_zone: Europe/Berln}", "did you mean `Europe/Berlin`?"),
+        ("{name: a, every: daily, action: hook, sections: [acces_gained]}", "unknown value `acces_gained`"),
+        ("{name: a, every: daily}", "needs the key `action`"),
+    ] {
+        let all = mistakes(&format!("{start}reports:\n  - {line}\n"));
+        assert!(all.len() == 1 && all[0].starts_with("4:") && all[0].contains(part), "{part}\n{all:#?}");
+    }
+}

@@ -101,7 +101,8 @@ impl SegmentsInput {
 
     /// The first and the last position.
     pub(super) fn positions(&self) -> Positions {
-        let info = |segment: Option<&Segment>| segment.map(|segment| (segment.info().first, segment.info().last));
+        let info =
+            |segment: Option<&Segment>| segment.map(|segment| (segment.info().first, segment.info().last));
         let (first, last) = (info(self.segments.first()), info(self.segments.last()));
         (first.unwrap_or_default().0, last.unwrap_or_default().1)
     }
