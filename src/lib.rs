@@ -16,6 +16,7 @@ pub mod detect;
 pub mod engine;
 pub mod query;
 pub mod index;
+pub mod reach;
 pub mod encode;
 
 // The edges: all that touches the world.

@@ -23,6 +23,7 @@ mod leaf;
 mod postings;
 mod rare;
 mod tally;
+mod values;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use evaluate::evaluate;
 pub use field::{Field, Value};
 pub use gather::Finished;
 pub use tally::{VisitTally, has_dictionary, tally};
+pub use values::values;
 
 use roaring::RoaringBitmap;
 
