@@ -27,6 +27,7 @@ pub mod log;
 pub mod search;
 pub mod store;
 pub mod backup;
+pub mod proof;
 pub mod deliver;
 pub mod action;
 pub mod forward;

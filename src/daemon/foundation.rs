@@ -43,6 +43,8 @@ impl Foundation {
     pub(super) fn open(config: &Config, clock: Clock) -> Result<Self, StartError> {
         let log = Log::open(&config.data_dir, config.limits.log(), clock.clone())?;
         let store = Store::open(&config.data_dir)?;
+        let audited = store.clone();
+        log.audited_by(Box::new(move || audited.audit_mark().ok()));
         let mut registry = telemetry::registry();
         let catalogue = Arc::new(Catalogue::built_in());
         let sealing = SealerMetrics::register(&mut registry);

@@ -93,6 +93,7 @@ impl Running {
         pace()?;
         let start = self.clock.now();
         self.worker.remove_replaced(start)?;
+        self.worker.audit = log.audit();
         let sealed = self.worker.seal(start, &mut pace)?;
         let done = match sealed {
             Some(upto) => {

@@ -12,7 +12,7 @@ use super::input::{Chain, HotInput, SegmentsInput};
 use super::schedule::next_merge;
 use super::{SealOptions, SealerMetrics};
 use crate::event::{Catalogue, Position};
-use crate::log::checkpoint::{self, Checkpoint};
+use crate::log::checkpoint::{self, AuditMark, Checkpoint};
 use crate::log::decoder::Decoder;
 use crate::log::hex::Hex;
 use crate::log::segment::{
@@ -31,6 +31,8 @@ pub(in crate::log) struct Worker {
     options: SealOptions,
     catalogue: Arc<Catalogue>,
     key: SigningKey,
+    /// Where the audit log stands, for checkpoints.
+    pub(super) audit: Option<AuditMark>,
     shelf: Shelf,
     connection: Option<Connection>,
     /// Segments that could not be merged: not tried again before the next start.
@@ -58,8 +60,17 @@ impl Worker {
         let key = SigningKey::load_or_make(dir)?;
         let (shelf, dir) = (Shelf::new(dir), dir.to_owned());
         let aside = BTreeSet::new();
-        let mut own =
-            Self { dir, options, catalogue, key, shelf, connection: None, aside, replaced: Vec::new() };
+        let mut own = Self {
+            dir,
+            options,
+            catalogue,
+            key,
+            audit: None,
+            shelf,
+            connection: None,
+            aside,
+            replaced: Vec::new(),
+        };
         own.tidy()?;
         Ok(own)
     }
@@ -109,7 +120,7 @@ impl Worker {
         let plan = Plan { positions, head_before: head, keys, catalogue: &self.catalogue };
         let (summary, file) = segment::write(&temporary, plan, &mut input, pace)?;
         self.publish(&path, &summary, file, now, (before, (Vec::new(), None)))?;
-        let checkpoint = Checkpoint::sign((summary.last, summary.head_after), now, &self.key);
+        let checkpoint = Checkpoint::sign((summary.last, summary.head_after), self.audit, now, &self.key);
         checkpoint::append(&self.dir, &checkpoint)?;
         fault::point("seal.after_checkpoint");
         self.shelf.refresh(base)?;

@@ -1,13 +1,16 @@
 //! Checking the log: whether it still is what was written. The order is that of trust: the key, the manifests that it
 //! signed and their links, the files that they name, the hot end that goes on where they end, the checkpoints.
 
+mod culprit;
 mod hot;
 mod options;
+mod progress;
 mod run;
 mod segment;
 mod terms;
 
 pub use options::{Verified, VerifyOptions};
+pub use progress::Progress;
 
 #[cfg(test)]
 mod tests;
