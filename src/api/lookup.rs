@@ -64,6 +64,11 @@ impl Events {
         Self { dir: dir.to_owned(), rules, idle: Mutex::default() }
     }
 
+    /// The data folder.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Asks a searcher that looks at so many events at most.
     pub(super) fn search<T>(
         &self,
@@ -163,6 +168,7 @@ mod tests {
             })
             .unwrap();
         assert_eq!(lookup.idle.lock().unwrap().len(), 1);
-        lookup.search(LOOKS_FOR_A_PAGE, |searcher| Ok(assert_eq!(searcher.take_damaged(), []))).unwrap();
+        let left = lookup.search(LOOKS_FOR_A_PAGE, |searcher| Ok(searcher.take_damaged()));
+        assert_eq!(left.unwrap(), []);
     }
 }

@@ -114,6 +114,7 @@ impl Foundation {
             rules,
             wake: Arc::clone(&self.wake),
             guard: Arc::new(Guard::default()),
+            verifications: Arc::default(),
         };
         Shared { context: self.context.clone(), registry, stage, control }
     }
