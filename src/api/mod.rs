@@ -30,6 +30,7 @@ mod trace;
 mod proof;
 mod verify;
 mod counts;
+mod coverage;
 mod import;
 mod tokens;
 mod audit;

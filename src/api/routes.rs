@@ -24,7 +24,7 @@ use super::finish::{finish, is_api};
 use super::problem::Problem;
 use super::record::record;
 use super::{alerts, audit, counts, events, health, import, ledger, outbox, rejected, rules, tokens, trace};
-use super::{gaps, proof, verify};
+use super::{coverage, gaps, proof, verify};
 use crate::source::not_found;
 use crate::store::Role::{self, Admin, Analyst, Responder, Viewer};
 
@@ -45,6 +45,7 @@ pub(super) fn registry() -> OpenApiRouter<Arc<Control>> {
         .routes(at(Viewer, routes!(rules::status)))
         .routes(at(Viewer, routes!(rules::show)))
         .routes(at(Viewer, routes!(ledger::list)))
+        .routes(at(Viewer, routes!(coverage::coverage)))
         .routes(at(Viewer, routes!(gaps::list)))
         .routes(at(Responder, routes!(gaps::add)))
         .routes(at(Viewer, routes!(proof::segments)))

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::{
-    alerts, audit, backtest, backup, check, completions, demo, draft, explain, export, gaps, generate,
+    alerts, audit, backtest, backup, check, completions, coverage, demo, draft, explain, export, gaps, generate,
     import, ledger, openapi, outbox, reference, rejected, say, schema, search, serve, test, token, trace,
     verify,
 };
@@ -60,6 +60,8 @@ enum Command {
     Ledger(ledger::LedgerArgs),
     /// Show when events could have been missed, or have a time fetched again
     Gaps(gaps::GapsArgs),
+    /// Show which event types no rule looks at, and which sources have fallen silent
+    Coverage(coverage::CoverageArgs),
     /// Check that the log still is what was written
     Verify(verify::VerifyArgs),
     /// Copy everything the daemon knows, while it runs
@@ -109,6 +111,7 @@ pub fn main() -> ExitCode {
         Command::Rejected(args) => rejected::run(args),
         Command::Ledger(args) => ledger::run(args),
         Command::Gaps(args) => gaps::run(args),
+        Command::Coverage(args) => coverage::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Backup(args) => backup::run(args),
         Command::Restore(args) => backup::restore(args),

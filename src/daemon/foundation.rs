@@ -70,6 +70,14 @@ impl Foundation {
         })
     }
 
+    /// Takes over when the sources were heard before. Without that it starts as well.
+    pub(super) fn remember_sources(&self, config: &Config) {
+        let names: Vec<&str> = config.sources.iter().map(|source| &*source.name).collect();
+        if let Err(error) = self.context.metrics.heard().restore(&self.store, &names) {
+            tracing::warn!(%error, "when the sources were heard before is not known");
+        }
+    }
+
     /// Keeps the gap since the daemon was last there. Without that it starts as well.
     pub(super) fn note_gap(&self, config: &Config, is_held: bool) {
         let noted = gaps::note_gap((&self.store, &self.log), &config.sources, self.clock.now(), is_held);

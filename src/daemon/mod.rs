@@ -9,6 +9,7 @@ mod forwarding;
 mod foundation;
 mod gaps;
 mod geo_files;
+mod listening;
 mod matching;
 mod metrics;
 mod outbox_metrics;

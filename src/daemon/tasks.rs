@@ -13,6 +13,7 @@ use super::detection::Input;
 use super::forwarding::{ForwardMetrics, filter};
 use super::foundation::Foundation;
 use super::gaps::{self, GapMetrics};
+use super::listening::{SilenceMetrics, listen};
 use super::outbox_metrics::OutboxMetrics;
 use crate::action::ActionSet;
 use crate::api;
@@ -79,6 +80,8 @@ pub(super) fn start_output(
     base.registry.register_collector(Box::new(ForwardMetrics(statuses)));
     base.registry.register_collector(Box::new(OutboxMetrics(base.store.clone())));
     base.registry.register_collector(Box::new(GapMetrics(base.store.clone())));
+    let heard = base.context.metrics.heard().clone();
+    base.registry.register_collector(Box::new(SilenceMetrics(heard, base.clock.clone())));
     Ok(output)
 }
 
@@ -106,6 +109,8 @@ pub(super) fn start_intake(
         });
     }
     intake.spawn(gaps::beat(base.store.clone(), base.clock.clone(), intake.stop.clone()));
+    let heard = base.context.metrics.heard().clone();
+    intake.spawn(listen(heard, base.store.clone(), base.clock.clone(), intake.stop.clone()));
     intake.spawn(tell_of_growth(base.log.watch(), detection.clone(), intake.stop.clone()));
     intake.spawn(tick(base.clock.clone(), detection.clone(), intake.stop.clone()));
     intake
