@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
-use lettre::message::{Mailbox, MultiPart};
+use lettre::message::{Mailbox, MessageBuilder, MultiPart, SinglePart};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
@@ -13,7 +13,7 @@ use crate::deliver::{
     BuildContext, ConfigError, DeliveryError, Secret, SecretRef, TIMEOUT, causes, is_loopback_host, one_line,
     redact, span,
 };
-use crate::encode::{Notification, mail};
+use crate::encode::{CheckpointNote, Notification, mail};
 use crate::store::Outcome;
 use crate::time::{Span, Timestamp};
 
@@ -131,7 +131,20 @@ impl Email {
         notification: &Notification,
         guard: &GuardInput,
     ) -> Result<Outcome, DeliveryError> {
-        let message = self.message(notification, guard.now)?;
+        self.send(self.message(notification, guard.now)?).await
+    }
+
+    /// The same for a checkpoint; all of them form one thread.
+    pub(super) async fn keep(&self, note: &CheckpointNote, now: Timestamp) -> Result<Outcome, DeliveryError> {
+        let (subject, text) = note.mail();
+        let builder = self.envelope(subject, (&note.idempotency_key, "checkpoints"), now);
+        let message = builder.singlepart(SinglePart::plain(text));
+        let message =
+            message.map_err(|error| DeliveryError::permanent(format!("mail: {}", causes(&error))))?;
+        self.send(message).await
+    }
+
+    async fn send(&self, message: Message) -> Result<Outcome, DeliveryError> {
         // The transport's own timeout is only for connecting.
         let sent = tokio::time::timeout(self.timeout.to_std(), self.transport.send(message)).await;
         let sent = sent.map_err(|_| {
@@ -155,22 +168,28 @@ impl Email {
         let broken =
             |error: &dyn std::error::Error| DeliveryError::permanent(format!("mail: {}", causes(error)));
         let written = mail(notification).map_err(|error| broken(&error))?;
+        let thread = format!("alert.{}", notification.alert.id);
+        self.envelope(written.subject, (&notification.idempotency_key, &thread), now)
+            .multipart(MultiPart::alternative_plain_html(written.text, written.html))
+            .map_err(|error| broken(&error))
+    }
+
+    /// All but the text; the id and the thread without their domain.
+    fn envelope(&self, subject: String, (id, thread): (&str, &str), now: Timestamp) -> MessageBuilder {
         let domain = self.from.email.domain();
-        let thread = format!("<alert.{}@{domain}>", notification.alert.id);
+        let thread = format!("<{thread}@{domain}>");
         let since = Duration::from_millis(u64::try_from(now.0).unwrap_or_default());
         let mut builder = Message::builder()
             .from(self.from.clone())
-            .subject(written.subject)
+            .subject(subject)
             .date(UNIX_EPOCH + since)
-            .message_id(Some(format!("<{}@{domain}>", notification.idempotency_key)))
+            .message_id(Some(format!("<{id}@{domain}>")))
             .in_reply_to(thread.clone())
             .references(thread);
         for mailbox in &self.to {
             builder = builder.to(mailbox.clone());
         }
         builder
-            .multipart(MultiPart::alternative_plain_html(written.text, written.html))
-            .map_err(|error| broken(&error))
     }
 
     /// 5xx stays; everything else may pass.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::checkpoints::CheckpointsConfig;
 use super::enrichment::{GeoConfig, OwnConfig};
 use super::limits::Limits;
 use super::log::LogConfig;
@@ -32,6 +33,7 @@ pub(super) struct Document {
     pub actions: BTreeMap<String, ActionConfig>,
     pub routes: Vec<Route>,
     pub forward: Vec<ForwardConfig>,
+    pub checkpoints: CheckpointsConfig,
     pub limits: Limits,
     pub log: LogConfig,
     pub logging: LoggingConfig,
@@ -52,6 +54,7 @@ impl Default for Document {
             actions: BTreeMap::new(),
             routes: Vec::new(),
             forward: Vec::new(),
+            checkpoints: CheckpointsConfig::default(),
             limits: Limits::default(),
             log: LogConfig::default(),
             logging: LoggingConfig::default(),

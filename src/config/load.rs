@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::checkpoints::CheckpointsConfig;
 use super::document::{Document, Route};
 use super::error::{ConfigError, Findings, Place};
 use super::limits::Limits;
@@ -46,6 +47,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Where events are passed on to.
     pub forward: Vec<ForwardConfig>,
+    /// How often the logs' state is signed, and who gets it.
+    pub checkpoints: CheckpointsConfig,
     /// The bounds.
     pub limits: Limits,
     /// When the log is sealed.
@@ -111,6 +114,7 @@ pub(super) fn parse(text: &str, path: &Path, env: Option<&Env<'_>>) -> Result<Co
         actions: document.actions,
         routes: document.routes,
         forward: document.forward,
+        checkpoints: document.checkpoints,
         limits: document.limits,
         log: document.log,
         logging: document.logging,

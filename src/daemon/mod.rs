@@ -17,6 +17,7 @@ mod plan;
 mod reload;
 mod rulebook;
 mod tasks;
+mod witness;
 
 pub use app::{App, Options, ReloadError, StartError};
 pub use plan::actions_of;

@@ -15,6 +15,7 @@ use super::foundation::Foundation;
 use super::gaps::{self, GapMetrics};
 use super::listening::{SilenceMetrics, listen};
 use super::outbox_metrics::OutboxMetrics;
+use super::witness::{Witness, witness};
 use crate::action::ActionSet;
 use crate::api;
 use crate::clock::Clock;
@@ -71,12 +72,27 @@ pub(super) fn start_output(
     let stop = output.stop.clone();
     output.spawn(work(worker, stop));
     let mut statuses = Vec::new();
+    let (stream, lines) = watch::channel(None);
+    let keeps = |name: &str| config.checkpoints.to.iter().any(|keeper| keeper == name);
     for forwarder in forwarders(base, config, build)? {
+        let is_keeper = keeps(forwarder.name());
+        let forwarder = if is_keeper { forwarder.with_lines(lines.clone()) } else { forwarder };
         statuses.push((forwarder.name().to_owned(), forwarder.status()));
         let (reader, growth, store) = (base.log.reader()?, base.log.watch(), base.store.clone());
         let stop = output.stop.clone();
         output.spawn(forward::run(forwarder, reader, growth, store, stop));
     }
+    drop(lines);
+    let witnessed = Witness {
+        log: base.log.clone(),
+        store: base.store.clone(),
+        clock: base.clock.clone(),
+        every: config.checkpoints.every.0,
+        actions: config.actions.keys().filter(|name| keeps(name)).cloned().collect(),
+        stream,
+        wake: Arc::clone(&base.wake),
+    };
+    output.spawn(witness(witnessed, output.stop.clone()));
     base.registry.register_collector(Box::new(ForwardMetrics(statuses)));
     base.registry.register_collector(Box::new(OutboxMetrics(base.store.clone())));
     base.registry.register_collector(Box::new(GapMetrics(base.store.clone())));

@@ -21,6 +21,7 @@ mod audit;
 
 pub use audit::{AuditQuery, AuditRow, AuditVerified, Deed, WrongRow};
 pub use database::{Store, copy};
+pub use outbox::{checkpoint_name, checkpoint_named};
 pub use error::StoreError;
 pub use gap::{Gap, GapState, NewGap};
 pub use row::{

@@ -25,6 +25,8 @@ pub struct Mail {
     /// As it came, folded and encoded.
     pub subject: String,
     pub to: Vec<String>,
+    /// All of it, as it came; lines end with a line feed.
+    pub data: String,
 }
 
 /// The running server; ends with its handle.
@@ -264,7 +266,7 @@ fn read(lines: &[String], to: Vec<String>) -> Result<Mail, String> {
     let (id, subject) = (only("message-id")?, only("subject")?);
     let inner = id.strip_prefix('<').and_then(|id| id.strip_suffix('>')).filter(|id| id.contains('@'));
     let id = inner.ok_or_else(|| format!("550 not a message id: {id}"))?.to_owned();
-    Ok(Mail { id, subject, to })
+    Ok(Mail { id, subject, to, data: lines.join("\n") })
 }
 
 mod tests {
