@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
 use lettre::message::header::ContentType;
-use lettre::message::{Attachment, Mailbox, MessageBuilder, MultiPart};
+use lettre::message::{Attachment, Mailbox, MessageBuilder, MultiPart, SinglePart};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
@@ -14,7 +14,7 @@ use crate::deliver::{
     BuildContext, ConfigError, DeliveryError, Secret, SecretRef, TIMEOUT, causes, is_loopback_host, one_line,
     redact, span,
 };
-use crate::encode::{Notification, mail};
+use crate::encode::{CheckpointNote, Notification, mail};
 use crate::report::render::ReportMail;
 use crate::store::Outcome;
 use crate::time::{Span, Timestamp};
@@ -143,6 +143,14 @@ impl Email {
         (key, now): (&str, Timestamp),
     ) -> Result<Outcome, DeliveryError> {
         self.send(self.report_message(mail, key, now)?).await
+    }
+
+    /// The same for a checkpoint; all of them form one thread.
+    pub(super) async fn keep(&self, note: &CheckpointNote, now: Timestamp) -> Result<Outcome, DeliveryError> {
+        let (subject, text) = note.mail();
+        let builder = self.head("checkpoints", &note.idempotency_key, now).subject(subject);
+        let message = builder.singlepart(SinglePart::plain(text)).map_err(|error| broken(&error))?;
+        self.send(message).await
     }
 
     async fn send(&self, message: Message) -> Result<Outcome, DeliveryError> {

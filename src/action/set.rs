@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::deliver::{BuildContext, DeliveryError};
-use crate::encode::Notification;
+use crate::encode::{CheckpointNote, Notification};
 use crate::report::render::ReportMail;
 use crate::store::{DeliveryKind, Outcome};
 use crate::time::{Span, Timestamp};
@@ -104,9 +104,22 @@ impl Action {
             Body::Memory(memory) => memory.run(notification),
         }
     }
-}
 
-impl Action {
+    /// Hands a checkpoint to those who are told of alerts. Doing it again does no harm, as above.
+    ///
+    /// # Errors
+    /// When it did not succeed; for good where the action tells nobody.
+    pub async fn keep(&self, note: &CheckpointNote, now: Timestamp) -> Result<Outcome, DeliveryError> {
+        match &self.body {
+            Body::Email(email) => email.keep(note, now).await,
+            Body::Webhook(webhook) => webhook.keep(note, now).await,
+            Body::Gitlab(_) | Body::Http(_) | Body::Memory(_) => {
+                let reason = "checkpoints go to actions of type email or webhook";
+                Err(DeliveryError::permanent(reason))
+            }
+        }
+    }
+
     /// Mails a report under this key; only an email action can.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use crate::deliver::{
     self, BuildContext, ConfigError, DeliveryError, HttpOptions, Method, Request, Secret, SecretRef, TIMEOUT,
     TextOrSecret, Url, header, header_secrets, origin, parse_url, span,
 };
-use crate::encode::{Escape, Notification, Template, notification_json};
+use crate::encode::{CheckpointNote, Escape, Notification, Template, notification_json};
 use crate::store::Outcome;
 use crate::time::{Span, Timestamp};
 
@@ -102,8 +102,16 @@ impl Webhook {
         notification: &Notification,
         guard: &GuardInput,
     ) -> Result<Outcome, DeliveryError> {
-        let request = self.request(notification, guard.now)?;
-        let answer = self.http.send(request, guard.now).await?;
+        self.send(self.request(notification, guard.now)?, guard.now).await
+    }
+
+    /// The same for a checkpoint, whose JSON no template changes.
+    pub(super) async fn keep(&self, note: &CheckpointNote, now: Timestamp) -> Result<Outcome, DeliveryError> {
+        self.send(self.signed(note.json().to_string(), &note.idempotency_key, now)?, now).await
+    }
+
+    async fn send(&self, request: Request, now: Timestamp) -> Result<Outcome, DeliveryError> {
+        let answer = self.http.send(request, now).await?;
         if !answer.is_success() {
             return Err(answer.failure());
         }
@@ -112,13 +120,21 @@ impl Webhook {
     }
 
     fn request(&self, notification: &Notification, now: Timestamp) -> Result<Request, DeliveryError> {
-        let broken =
-            |reason: String| DeliveryError::permanent(format!("webhook {}: {reason}", origin(&self.url)));
         let value = notification_json(notification);
         let body = match &self.template {
-            Some(template) => template.render(&value).map_err(|error| broken(error.to_string()))?,
+            Some(template) => template.render(&value).map_err(|error| self.broken(&error.to_string()))?,
             None => value.to_string(),
         };
+        self.signed(body, &notification.idempotency_key, now)
+    }
+
+    fn broken(&self, reason: &str) -> DeliveryError {
+        DeliveryError::permanent(format!("webhook {}: {reason}", origin(&self.url)))
+    }
+
+    /// A body with what goes around it.
+    fn signed(&self, body: String, id: &str, now: Timestamp) -> Result<Request, DeliveryError> {
+        let broken = |reason: String| self.broken(&reason);
         let mut headers = self.headers.clone();
         let mut put = |name: &'static str, text: &str| {
             let value = HeaderValue::try_from(text).map_err(|error| broken(error.to_string()))?;
@@ -126,10 +142,9 @@ impl Webhook {
             Ok::<_, DeliveryError>(())
         };
         let seconds = now.0.div_euclid(1000);
-        put(HEADER_WEBHOOK_ID, &notification.idempotency_key)?;
+        put(HEADER_WEBHOOK_ID, id)?;
         put(HEADER_WEBHOOK_TIMESTAMP, &seconds.to_string())?;
         if let Some(signer) = &self.signer {
-            let id = &notification.idempotency_key;
             let signature =
                 signer.sign(id, seconds, body.as_bytes()).map_err(|error| broken(error.to_string()))?;
             put(HEADER_WEBHOOK_SIGNATURE, &signature)?;

@@ -1,6 +1,7 @@
 //! What the API's handlers work with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::{Notify, watch};
@@ -8,12 +9,14 @@ use tokio::sync::{Notify, watch};
 use super::health::Health;
 use super::lookup::Events;
 use super::problem::Problem;
+use super::proof::unreadable;
 use super::rate::Pace;
 use super::rules::RulesStatus;
-use super::{ApiConfig, Guard, Keeping};
+use super::{ApiConfig, Guard, Keeping, Verifications};
 use crate::clock::Clock;
+use crate::log::LogError;
 use crate::search::SearchError;
-use crate::source::{Context, Intake, Source, Tokens};
+use crate::source::{Context, Input, Intake, Source, Tokens};
 use crate::store::{Store, StoreError};
 
 /// What stands behind `/api/v1`.
@@ -33,11 +36,15 @@ pub struct Control {
     pub guard: Arc<Guard>,
     /// How deleting goes.
     pub keeping: Keeping,
+    /// Checks of the logs.
+    pub verifications: Arc<Verifications>,
     /// Tells the time.
     pub clock: Clock,
     /// The administrator's token of the configuration, if there is one.
     pub administrators: Option<Tokens>,
     pub(super) intakes: BTreeMap<String, Intake>,
+    /// The sources that another one fetches things for.
+    pub(super) filled: BTreeSet<String>,
     /// Through which the past is imported.
     pub(super) door: Context,
     pub(super) pace: Pace,
@@ -58,6 +65,8 @@ pub struct ControlParts {
     pub guard: Arc<Guard>,
     /// How deleting goes.
     pub keeping: Keeping,
+    /// Checks of the logs.
+    pub verifications: Arc<Verifications>,
 }
 
 impl Control {
@@ -71,8 +80,13 @@ impl Control {
         (sources, context): (&[Source], &Context),
     ) -> Self {
         let intake = |source: &Source| (source.name.to_string(), Intake::new(source, context));
-        let ControlParts { store, events, rules, wake, guard, keeping } = parts.clone();
+        let ControlParts { store, events, rules, wake, guard, keeping, verifications } = parts.clone();
         let intakes = sources.iter().map(intake).collect();
+        let filled = |source: &Source| match &source.input {
+            Input::Api(polled) => polled.fills.iter().map(ToString::to_string).collect(),
+            _ => Vec::new(),
+        };
+        let filled = sources.iter().flat_map(filled).collect();
         let (clock, pace) = (context.clock.clone(), ApiConfig::pace(rate));
         let door = context.clone();
         Self {
@@ -83,9 +97,11 @@ impl Control {
             wake,
             guard,
             keeping,
+            verifications,
             clock,
             administrators,
             intakes,
+            filled,
             door,
             pace,
         }
@@ -112,6 +128,19 @@ impl Control {
         let asked = tokio::task::spawn_blocking(move || question(&events)).await;
         drop(turn);
         Ok(asked.map_err(|error| lost(&error))??)
+    }
+}
+
+/// Reading the files of the log.
+impl Control {
+    /// Looks into the data folder, on a thread that may wait for the disk.
+    pub(super) async fn in_log<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Path) -> Result<T, LogError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let events = Arc::clone(&self.events);
+        let looked = tokio::task::spawn_blocking(move || look(events.dir())).await;
+        looked.map_err(|error| lost(&error))?.map_err(|error| unreadable(&error))
     }
 }
 

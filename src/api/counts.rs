@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::ask::Asked;
 use super::control::Control;
 use super::events::query;
-use super::lookup::LOOKS_FOR_A_COUNT;
+use super::lookup::{Damaged, LOOKS_FOR_A_COUNT};
 use super::page::Limit;
 use super::problem::{Fault, Problem};
 use crate::search::{Groups, Series, Unit};
@@ -66,6 +66,8 @@ pub(super) struct Counted {
     other_events: Option<u64>,
     /// With `per`: the stretches that have events, in order.
     stretches: Option<Vec<Stretch>>,
+    /// Parts of the log that could not be read: their events are not counted. Empty as a rule.
+    damaged: Vec<Damaged>,
 }
 
 /// A value, and how many events have it.
@@ -96,6 +98,7 @@ impl From<Groups> for Counted {
             other_values: Some(groups.other_values),
             other_events: Some(groups.other_events),
             stretches: None,
+            damaged: Vec::new(),
         }
     }
 }
@@ -112,7 +115,15 @@ impl From<Series> for Counted {
 impl Counted {
     const fn total(count: crate::search::Count) -> Self {
         let (total, complete) = (count.events, count.is_complete);
-        Self { total, complete, values: None, other_values: None, other_events: None, stretches: None }
+        Self {
+            total,
+            complete,
+            values: None,
+            other_values: None,
+            other_events: None,
+            stretches: None,
+            damaged: Vec::new(),
+        }
     }
 }
 
@@ -139,13 +150,14 @@ pub(super) async fn counts(
         Per::Month => Unit::Month,
     });
     let counted = control.find(move |events| {
-        events.search(LOOKS_FOR_A_COUNT, |searcher| match (by, unit) {
+        events.search_telling(LOOKS_FOR_A_COUNT, |searcher| match (by, unit) {
             (Some(field), _) => searcher.count_by(&query, &field, limit.0).map(Counted::from),
             (None, Some(unit)) => searcher.per(&query, unit).map(Counted::from),
             (None, None) => searcher.count(&query).map(Counted::total),
         })
     });
-    Ok(Json(counted.await?))
+    let (counted, damaged) = counted.await?;
+    Ok(Json(Counted { damaged, ..counted }))
 }
 
 fn bad(parameter: &str, detail: &str) -> Problem {

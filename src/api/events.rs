@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::ask::Asked;
 use super::control::Control;
-use super::lookup::{LOOKS_FOR_A_PAGE, Object};
-use super::page::{Limit, Page};
+use super::lookup::{Damaged, LOOKS_FOR_A_PAGE, Object};
+use super::page::Limit;
 use super::problem::{Fault, Problem};
 use crate::query::{Query, QueryError};
 use crate::search::{Cursor, Order};
@@ -50,16 +51,29 @@ pub(super) enum First {
     Oldest,
 }
 
+/// A page of events.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PageOfEvents)]
+pub(super) struct EventPage {
+    /// In the order that was asked for.
+    #[schema(value_type = Vec<Object>)]
+    items: Vec<Object>,
+    /// The `cursor` of the next page; null on the last one.
+    next: Option<String>,
+    /// Parts of the log that could not be read: events may be missing. Empty as a rule.
+    damaged: Vec<Damaged>,
+}
+
 /// Find events
 ///
 /// By log position, newest first unless asked otherwise, as canonical events. A query that finds little is answered in
 /// steps: a page may have fewer events than `limit`, even none, and a `next` all the same; only `next: null` is the end.
 #[utoipa::path(get, path = "/api/v1/events", tag = "events", params(EventsAsked),
-    responses((status = 200, description = "A page of events", body = Page<Object>)))]
+    responses((status = 200, description = "A page of events", body = EventPage)))]
 pub(super) async fn list(
     State(control): State<Arc<Control>>,
     Asked(EventsAsked { q, order, cursor, limit }): Asked<EventsAsked>,
-) -> Result<Json<Page<Object>>, Problem> {
+) -> Result<Json<EventPage>, Problem> {
     let cursor = cursor.as_deref().map(Cursor::parse).transpose()?;
     let query = query(&q, &control)?;
     let order = match order {
@@ -67,11 +81,11 @@ pub(super) async fn list(
         First::Oldest => Order::OldestFirst,
     };
     let found = control.find(move |events| {
-        events.search(LOOKS_FOR_A_PAGE, |searcher| searcher.page(&query, cursor, (limit.0, order)))
+        events.search_telling(LOOKS_FOR_A_PAGE, |searcher| searcher.page(&query, cursor, (limit.0, order)))
     });
-    let page = found.await?;
+    let (page, damaged) = found.await?;
     let items = page.events.into_iter().map(|found| found.shown).collect();
-    Ok(Json(Page { items, next: page.next.map(|cursor| cursor.to_string()) }))
+    Ok(Json(EventPage { items, next: page.next.map(|cursor| cursor.to_string()), damaged }))
 }
 
 /// Show an event

@@ -24,8 +24,8 @@ use super::finish::{finish, is_api};
 use super::problem::Problem;
 use super::record::record;
 use super::{
-    alerts, audit, counts, events, exports, health, holds, import, ledger, outbox, rejected, reports,
-    retention, rules, tokens, trace,
+    alerts, audit, counts, coverage, events, exports, gaps, health, holds, import, ledger, outbox, proof,
+    rejected, reports, retention, rules, tokens, trace, verify,
 };
 use crate::source::not_found;
 use crate::store::Role::{self, Admin, Analyst, Responder, Viewer};
@@ -47,6 +47,15 @@ pub(super) fn registry() -> OpenApiRouter<Arc<Control>> {
         .routes(at(Viewer, routes!(rules::status)))
         .routes(at(Viewer, routes!(rules::show)))
         .routes(at(Viewer, routes!(ledger::list)))
+        .routes(at(Viewer, routes!(coverage::coverage)))
+        .routes(at(Viewer, routes!(gaps::list)))
+        .routes(at(Responder, routes!(gaps::add)))
+        .routes(at(Viewer, routes!(proof::segments)))
+        .routes(at(Viewer, routes!(proof::checkpoints)))
+        .routes(at(Viewer, routes!(proof::key)))
+        .routes(at(Viewer, routes!(verify::list)))
+        .routes(at(Viewer, routes!(verify::show)))
+        .routes(at(Admin, routes!(verify::start)))
         .routes(at(Analyst, routes!(events::list)))
         .routes(at(Analyst, routes!(events::show)))
         .routes(at(Analyst, routes!(trace::trace)))

@@ -24,7 +24,7 @@ use crate::log::{Board, Log, LogOptions, NewEvent};
 use crate::rule::{Lists, RuleFile, load};
 use crate::script::{Cage, ListTable};
 use crate::source::testing::{Fixture, source};
-use crate::source::{Input, Sink, Source, Tokens, endpoints};
+use crate::source::{Input, Polled, Sink, Source, Target, Tokens, endpoints};
 use crate::store::{Deed, Role, Store};
 use crate::time::{Span, Timestamp};
 
@@ -85,7 +85,23 @@ impl Setup {
         fixture.context.clock = clock.clone();
         let memory_sink = fixture.context.sink.clone();
         fixture.context.sink = Sink::new(log.clone(), store.clone());
-        let sources = [source("gitlab", Input::Gitlab { path: "/in".into(), tokens: tokens("t") })];
+        let polled = Polled {
+            url: "http://127.0.0.1:1".into(),
+            token: (crate::deliver::SecretRef::Env("T".into()), "".into(), None),
+            targets: vec![Target::Instance],
+            every: Span::minutes(1),
+            overlap: Span::minutes(10),
+            since: Span::days(1),
+            fills: vec!["gitlab".into()],
+            only_fills: true,
+            ca: None,
+            timeout: Span::seconds(1),
+        };
+        let sources = [
+            source("gitlab", Input::Gitlab { path: "/in".into(), tokens: tokens("t") }),
+            source("tools", Input::Http { path: "/tools".into(), tokens: tokens("t") }),
+            source("api", Input::Api(Box::new(polled))),
+        ];
         let (detection, detection_in) = watch::channel(Detection::Starting);
         let (rules, rules_in) = watch::channel(Arc::new(status(&[])));
         let wake = Arc::new(Notify::new());
@@ -100,6 +116,7 @@ impl Setup {
                 policy: watch::channel(Arc::default()).1,
                 board: Board::default(),
             },
+            verifications: Arc::default(),
         };
         // The tests of readiness make this one fail.
         let polls = fixture.context.metrics.polls().clone();

@@ -11,7 +11,7 @@ use super::alerts::Alert;
 use super::ask::Asked;
 use super::control::Control;
 use super::events::missing;
-use super::lookup::{LOOKS_FOR_A_COUNT, Object};
+use super::lookup::{Damaged, LOOKS_FOR_A_COUNT, Object};
 use super::problem::Problem;
 use crate::search::{self, Found, TraceOptions};
 use crate::time::Span;
@@ -86,6 +86,8 @@ pub(super) struct Trace {
     request: Option<Strand>,
     /// The newest 100 alerts that have it among their evidence.
     alerts: Vec<Alert>,
+    /// Parts of the log that could not be read: events may be missing from the strands. Empty as a rule.
+    damaged: Vec<Damaged>,
 }
 
 /// Events that have something in common with the traced one, in the order they were received.
@@ -132,11 +134,12 @@ pub(super) async fn trace(
     let position = position.parse().map_err(|_| missing())?;
     let options = TraceOptions { author: author.0, things: things.0, events: limit.0 };
     let traced = control.find(move |events| {
-        events.search(LOOKS_FOR_A_COUNT, |searcher| {
+        events.search_telling(LOOKS_FOR_A_COUNT, |searcher| {
             searcher.get(position)?.map(|event| searcher.trace(event, options)).transpose()
         })
     });
-    let found = traced.await?.ok_or_else(missing)?;
+    let (found, damaged) = traced.await?;
+    let found = found.ok_or_else(missing)?;
     let since = found.event.event.time.minus(MARGIN);
     let alerts = control.ask(move |store| store.alerts_citing(position, since)).await?;
     Ok(Json(Trace {
@@ -146,5 +149,6 @@ pub(super) async fn trace(
         target: found.target.map(Strand::from),
         request: found.request.map(Strand::from),
         alerts: alerts.iter().map(Alert::from).collect(),
+        damaged,
     }))
 }

@@ -16,6 +16,7 @@ pub fn make(dir: &Path, target: &Path, at: Timestamp) -> Result<Listing, BackupE
         return Err(BackupError::Nothing(format!("{} has no log; is it the data folder?", dir.display())));
     }
     files::new_folder(target)?;
+    log::copy_checkpoints(dir, target)?;
     store::copy(dir, target)?;
     log::copy(dir, target)?;
     let verified = Reader::open(target)?.verify()?;

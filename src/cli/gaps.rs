@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+use super::author;
 use super::data::DataDir;
 use super::ledger::{ListFormat, ndjson};
 use super::terminal;
@@ -92,7 +93,8 @@ fn fill(
     let store = args.data.store_to_write()?;
     let why = Some("asked for".to_owned());
     let gap = NewGap { source: source.to_owned(), from, to, asked: true, state: GapState::Open, why };
-    let id = store.gap_add(&gap, now)?;
+    let deed = author::deed("watchfire gaps fill", format!("source {source:?}, {from} to {to}"));
+    let id = store.gap_ask(&gap, &deed)?.id;
     super::print(&format!(
         "gap {id}: a daemon whose configuration says who fills {source} does so with its next look; \
          `watchfire gaps` shows what came of it\n"

@@ -7,6 +7,7 @@ mod backtest;
 mod backup;
 mod check;
 mod completions;
+mod coverage;
 mod data;
 mod demo;
 mod diagnostics;

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::{
-    alerts, audit, backtest, backup, check, completions, demo, draft, explain, export, gaps, generate, hold,
-    import, ledger, openapi, outbox, periodic, reference, rejected, retention, say, schema, search, serve,
-    test, token, trace, verify,
+    alerts, audit, backtest, backup, check, completions, coverage, demo, draft, explain, export, gaps,
+    generate, hold, import, ledger, openapi, outbox, periodic, reference, rejected, retention, say, schema,
+    search, serve, test, token, trace, verify,
 };
 
 /// Watches the audit events of a software forge, finds what is out of order, tells people and blocks the account.
@@ -66,6 +66,8 @@ enum Command {
     Retention(retention::RetentionArgs),
     /// Keep events from being deleted, or end that
     Hold(hold::HoldArgs),
+    /// Show which event types no rule looks at, and which sources have fallen silent
+    Coverage(coverage::CoverageArgs),
     /// Check that the log still is what was written
     Verify(verify::VerifyArgs),
     /// Copy everything the daemon knows, while it runs
@@ -118,6 +120,7 @@ pub fn main() -> ExitCode {
         Command::Gaps(args) => gaps::run(args),
         Command::Retention(args) => retention::run(args),
         Command::Hold(args) => hold::run(args),
+        Command::Coverage(args) => coverage::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Backup(args) => backup::run(args),
         Command::Restore(args) => backup::restore(args),

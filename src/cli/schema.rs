@@ -134,6 +134,7 @@ mod tests {
             (format!("geo: {{{odd}}}"), "/properties/geo/properties".to_owned()),
             (format!("self: {{{odd}}}"), "/properties/self/properties".to_owned()),
             (format!("limits: {{{odd}}}"), "/properties/limits/properties".to_owned()),
+            (format!("checkpoints: {{{odd}}}"), "/properties/checkpoints/properties".to_owned()),
             (format!("log: {{{odd}}}"), "/properties/log/properties".to_owned()),
             (format!("api: {{{odd}}}"), "/properties/api/properties".to_owned()),
             (format!("logging: {{{odd}}}"), "/properties/logging/properties".to_owned()),

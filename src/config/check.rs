@@ -5,6 +5,8 @@ use super::document::Document;
 use super::error::{Findings, Place, SECRET_KEYS};
 use super::tree::{Key, Node, Value};
 use super::{retention, schedules, suggest};
+use crate::action::ActionConfig;
+use crate::forward::ForwardConfig;
 
 /// A secret written out. Checked before anything else, so that no later message can quote it.
 pub(super) fn plain_secrets(tree: &Node, findings: &mut Findings<'_>) {
@@ -115,10 +117,16 @@ pub(super) fn meaning(document: &Document, tree: &Node, findings: &mut Findings<
     routes(document, section("routes"), findings);
     let names: Vec<&str> = sources.items().iter().filter_map(|source| source.get("name")?.text()).collect();
     retention::meaning(&document.retention, &names, section("retention"), findings);
+    keepers(document, section("checkpoints"), findings);
     let limits = section("limits");
     for (key, message) in document.limits.problems() {
         let place = limits.get(key).unwrap_or(limits).place;
         findings.add("limit", Some(place), format!("`limits.{key}` is too small"), Some(message));
+    }
+    let checkpoints = section("checkpoints");
+    for (key, message) in document.checkpoints.problems() {
+        let place = checkpoints.get(key).unwrap_or(checkpoints).place;
+        findings.add("limit", Some(place), format!("`checkpoints.{key}` will not do"), Some(message));
     }
     let log = section("log");
     for (key, message) in document.log.problems() {
@@ -158,6 +166,19 @@ fn fills(document: &Document, sources: &Node, findings: &mut Findings<'_>) {
         let help = suggest::help(name, "sources that are posted to", &known);
         let message = format!("there is no source `{name}` that is posted to");
         findings.add("unknown-source", Some(node.place), message, Some(help));
+    }
+}
+
+/// Who keeps checkpoints: people, programs that are told of alerts, receivers of events.
+fn keepers(document: &Document, checkpoints: &Node, findings: &mut Findings<'_>) {
+    let tells = |action: &ActionConfig| matches!(action, ActionConfig::Email(_) | ActionConfig::Webhook(_));
+    let actions = document.actions.iter().filter(|(_, action)| tells(action)).map(|(name, _)| name.as_str());
+    let known: Vec<&str> = actions.chain(document.forward.iter().map(ForwardConfig::name)).collect();
+    for node in checkpoints.get("to").map(Node::items).unwrap_or_default() {
+        let Some(name) = node.text().filter(|name| !known.contains(name)) else { continue };
+        let help = suggest::help(name, "actions of type email or webhook and forwarders", &known);
+        let message = format!("there is no action or forwarder `{name}` that can keep checkpoints");
+        findings.add("unknown-keeper", Some(node.place), message, Some(help));
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::checkpoints::CheckpointsConfig;
 use super::enrichment::{GeoConfig, OwnConfig};
 use super::limits::Limits;
 use super::log::LogConfig;
@@ -37,6 +38,7 @@ pub(super) struct Document {
     pub retention: RetentionConfig,
     pub reports: Vec<ReportConfig>,
     pub exports: Vec<ExportConfig>,
+    pub checkpoints: CheckpointsConfig,
     pub limits: Limits,
     pub log: LogConfig,
     pub logging: LoggingConfig,
@@ -60,6 +62,7 @@ impl Default for Document {
             retention: RetentionConfig::default(),
             reports: Vec::new(),
             exports: Vec::new(),
+            checkpoints: CheckpointsConfig::default(),
             limits: Limits::default(),
             log: LogConfig::default(),
             logging: LoggingConfig::default(),

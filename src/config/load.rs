@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::checkpoints::CheckpointsConfig;
 use super::document::{Document, Route};
 use super::error::{ConfigError, Findings, Place};
 use super::limits::Limits;
@@ -52,6 +53,8 @@ pub struct Config {
     pub retention: Policy,
     /// Reports and exports of days, weeks and months.
     pub schedules: Schedules,
+    /// How often the logs' state is signed, and who gets it.
+    pub checkpoints: CheckpointsConfig,
     /// The bounds.
     pub limits: Limits,
     /// When the log is sealed.
@@ -122,6 +125,7 @@ pub(super) fn parse(text: &str, path: &Path, env: Option<&Env<'_>>) -> Result<Co
             reports: document.reports,
             exports: document.exports.into_iter().map(|export| export.below(&base)).collect(),
         },
+        checkpoints: document.checkpoints,
         limits: document.limits,
         log: document.log,
         logging: document.logging,

@@ -1,6 +1,7 @@
 //! The configuration file: composed of the sections that each folder owns, strict, and precise about mistakes.
 
 mod check;
+mod checkpoints;
 mod document;
 mod enrichment;
 mod error;
@@ -13,6 +14,7 @@ mod suggest;
 mod tree;
 mod units;
 
+pub use checkpoints::CheckpointsConfig;
 pub use document::Route;
 pub use error::{ConfigError, Invalid};
 pub use limits::Limits;

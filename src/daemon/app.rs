@@ -120,6 +120,7 @@ impl App {
         let (listener, address) = listen(listener, config.listen).await?;
         let mut base = Foundation::open(&config, clock)?;
         base.note_gap(&config, is_held);
+        base.remember_sources(&config);
         let build = BuildContext { env: &*env, base: &config.base };
         let actions = Arc::new(ActionSet::build(&config.actions, &build)?);
         let mut rulebook = Rulebook::new(rulebook_config(&config), Arc::clone(&base.catalogue));

@@ -48,6 +48,8 @@ impl Foundation {
     pub(super) fn open(config: &Config, clock: Clock) -> Result<Self, StartError> {
         let log = Log::open(&config.data_dir, config.limits.log(), clock.clone())?;
         let store = Store::open(&config.data_dir)?;
+        let audited = store.clone();
+        log.audited_by(Box::new(move || audited.audit_mark().ok()));
         let mut registry = telemetry::registry();
         let catalogue = Arc::new(Catalogue::built_in());
         let sealing = SealerMetrics::register(&mut registry);
@@ -72,6 +74,14 @@ impl Foundation {
             wake: Arc::new(Notify::new()),
             forwarders: Vec::new(),
         })
+    }
+
+    /// Takes over when the sources were heard before. Without that it starts as well.
+    pub(super) fn remember_sources(&self, config: &Config) {
+        let names: Vec<&str> = config.sources.iter().map(|source| &*source.name).collect();
+        if let Err(error) = self.context.metrics.heard().restore(&self.store, &names) {
+            tracing::warn!(%error, "when the sources were heard before is not known");
+        }
     }
 
     /// Keeps the gap since the daemon was last there. Without that it starts as well.
@@ -120,6 +130,7 @@ impl Foundation {
             wake: Arc::clone(&self.wake),
             guard: Arc::new(Guard::default()),
             keeping: Keeping { dir: data_dir.to_owned(), policy, board: self.sealer.board() },
+            verifications: Arc::default(),
         };
         Shared { context: self.context.clone(), registry, stage, control }
     }

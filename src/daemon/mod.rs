@@ -9,6 +9,7 @@ mod forwarding;
 mod foundation;
 mod gaps;
 mod geo_files;
+mod listening;
 mod matching;
 mod metrics;
 mod outbox_metrics;
@@ -18,6 +19,7 @@ mod reload;
 mod retention;
 mod rulebook;
 mod tasks;
+mod witness;
 
 pub use app::{App, Options, ReloadError, StartError};
 pub use plan::actions_of;

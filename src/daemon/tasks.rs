@@ -13,8 +13,10 @@ use super::detection::Input;
 use super::forwarding::{ForwardMetrics, filter};
 use super::foundation::Foundation;
 use super::gaps::{self, GapMetrics};
+use super::listening::{SilenceMetrics, listen};
 use super::outbox_metrics::OutboxMetrics;
 use super::reports::Reporter;
+use super::witness::{Witness, witness};
 use crate::action::ActionSet;
 use crate::api;
 use crate::clock::Clock;
@@ -83,16 +85,33 @@ pub(super) fn start_output(
     output.spawn(work(worker, stop));
     output.spawn(reporter.run());
     let mut statuses = Vec::new();
+    let (stream, lines) = watch::channel(None);
+    let keeps = |name: &str| config.checkpoints.to.iter().any(|keeper| keeper == name);
     for forwarder in forwarders(base, config, build)? {
+        let is_keeper = keeps(forwarder.name());
+        let forwarder = if is_keeper { forwarder.with_lines(lines.clone()) } else { forwarder };
         statuses.push((forwarder.name().to_owned(), forwarder.status()));
         base.forwarders.push(forwarder.status());
         let (reader, growth, store) = (base.log.reader()?, base.log.watch(), base.store.clone());
         let stop = output.stop.clone();
         output.spawn(forward::run(forwarder, reader, growth, store, stop));
     }
+    drop(lines);
+    let witnessed = Witness {
+        log: base.log.clone(),
+        store: base.store.clone(),
+        clock: base.clock.clone(),
+        every: config.checkpoints.every.0,
+        actions: config.actions.keys().filter(|name| keeps(name)).cloned().collect(),
+        stream,
+        wake: Arc::clone(&base.wake),
+    };
+    output.spawn(witness(witnessed, output.stop.clone()));
     base.registry.register_collector(Box::new(ForwardMetrics(statuses)));
     base.registry.register_collector(Box::new(OutboxMetrics(base.store.clone())));
     base.registry.register_collector(Box::new(GapMetrics(base.store.clone())));
+    let heard = base.context.metrics.heard().clone();
+    base.registry.register_collector(Box::new(SilenceMetrics(heard, base.clock.clone())));
     Ok(output)
 }
 
@@ -120,6 +139,8 @@ pub(super) fn start_intake(
         });
     }
     intake.spawn(gaps::beat(base.store.clone(), base.clock.clone(), intake.stop.clone()));
+    let heard = base.context.metrics.heard().clone();
+    intake.spawn(listen(heard, base.store.clone(), base.clock.clone(), intake.stop.clone()));
     intake.spawn(tell_of_growth(base.log.watch(), detection.clone(), intake.stop.clone()));
     intake.spawn(tick(base.clock.clone(), detection.clone(), intake.stop.clone()));
     intake

@@ -13,11 +13,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::action::{Action, ActionSet, GuardInput};
 use crate::clock::{Clock, Steps};
-use crate::encode::{Notification, RuleText};
+use crate::encode::{CheckpointNote, Notification, RuleText};
 use crate::event::{Catalogue, Position, canonical};
 use crate::log::{LogError, Reader, fault};
 use crate::report::render::ReportMail;
-use crate::store::{DeliveryKind, OutboxRow, Settlement, Store, StoreError};
+use crate::store::{DeliveryKind, OutboxRow, Settlement, Store, StoreError, checkpoint_named};
 use crate::time::{Span, Timestamp};
 
 use super::compose::compose;
@@ -190,6 +190,9 @@ async fn attempt(
     if row.kind == DeliveryKind::Report {
         return report(worker, row, (&action, now)).await;
     }
+    if let Some(place) = checkpoint_named(&row.alert.0) {
+        return Ok(keep(worker, row, (&*action, place), now).await);
+    }
     let prepared = {
         let (worker, row, action) = (Arc::clone(worker), row.clone(), Arc::clone(&action));
         blocking(move || prepare(&worker, &row, &action, now)).await?
@@ -221,6 +224,24 @@ async fn report(
     let result = action.report(&mail, &row.id, now).await;
     fault::point("deliver.after_action");
     Ok(result)
+}
+
+/// Hands a checkpoint on, as the folder's own file has it.
+async fn keep(
+    worker: &Arc<Worker>,
+    row: &OutboxRow,
+    (action, (position, at)): (&Action, (Position, Timestamp)),
+    now: Timestamp,
+) -> Result<crate::store::Outcome, DeliveryError> {
+    let own = Arc::clone(worker);
+    let line = blocking(move || (own.open_log)()?.kept_checkpoint(position, at)).await;
+    let line = line.map_err(|error| DeliveryError::retryable(error.to_string()))?;
+    let line = line.ok_or_else(|| DeliveryError::permanent("this checkpoint is not in its file any more"))?;
+    let note = CheckpointNote { line, position, at, idempotency_key: row.id.clone() };
+    fault::point("deliver.before_action");
+    let result = action.keep(&note, now).await;
+    fault::point("deliver.after_action");
+    result
 }
 
 /// Reads what the action is to be told; nothing if the alert is gone.

@@ -2,12 +2,14 @@
 //!
 //! Pure: a notification goes in, text comes out. The JSON is a contract with its receivers and carries a version.
 
+mod checkpoint;
 mod notification;
 mod json;
 mod mail;
 mod search;
 mod template;
 
+pub use checkpoint::{CHECKPOINT_TYPE, CheckpointNote, checkpoint_event};
 pub use json::{ALERT_JSON_VERSION, alert_json, notification_json, row_json};
 pub(crate) use mail::clean;
 pub use mail::{Mail, mail, subject};

@@ -2,6 +2,7 @@
 //!
 //! `match` (in [`RuleSet::hits`]) is stateless and may run anywhere; `judge` (in [`Engine`]) owns the state.
 
+mod aim;
 mod chain;
 mod compile;
 mod conclude;
@@ -36,6 +37,7 @@ mod sigma_correlations;
 #[cfg(test)]
 mod tests;
 
+pub use aim::Aims;
 pub use compile::{Compiled, Environment, compile};
 pub use effects::{Effects, OpenedAlert};
 pub use judge::Engine;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::event::{Catalogue, Entry, Event, Position, canonical};
+use crate::time::Timestamp;
 
 /// Which events are forwarded.
 pub type EventFilter = Arc<dyn Fn(&Event) -> bool + Send + Sync>;
@@ -20,6 +21,8 @@ pub(super) struct Batch {
     pub(super) first: Position,
     /// With this batch everything up to here has arrived.
     pub(super) upto: Position,
+    /// It is no events but a line of Watchfire's own: when that was made.
+    pub(super) line: Option<Timestamp>,
 }
 
 /// What a batch may hold.
@@ -64,7 +67,6 @@ pub(super) fn fill(
 pub(super) mod tests {
     use super::*;
     use crate::event::Format;
-    use crate::time::Timestamp;
 
     pub(in crate::forward) fn entry(position: Position) -> Entry {
         let raw = format!(r#"{{"id":{position},"author_id":7,"event_type":"user_created","entity_id":1}}"#);

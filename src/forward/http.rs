@@ -1,7 +1,7 @@
 //! `type: http`: a batch is one POST of NDJSON; it has arrived when the answer is 2xx.
 //!
 //! `Watchfire-Positions: FIRST-LAST` names what a request holds, so that a receiver can drop what it had already:
-//! a batch whose answer was lost is sent again.
+//! a batch whose answer was lost is sent again. A request with a checkpoint has `Watchfire-Checkpoint: TIME` instead.
 
 use reqwest::header::HeaderMap;
 
@@ -15,6 +15,7 @@ use super::batch::Batch;
 use super::config::HttpForward;
 
 const POSITIONS: &str = "watchfire-positions";
+const CHECKPOINT: &str = "watchfire-checkpoint";
 
 /// A receiver of batches.
 pub(super) struct HttpOutput {
@@ -49,7 +50,11 @@ impl HttpOutput {
     /// Sends a batch that has events. The status comes along with a refusal, for 413.
     pub(super) async fn send(&self, batch: &Batch, now: Timestamp) -> Result<(), (DeliveryError, u16)> {
         let mut headers = self.headers.clone();
-        if let Ok((name, value)) = header(POSITIONS, &format!("{}-{}", batch.first, batch.upto)) {
+        let about = match batch.line {
+            Some(at) => header(CHECKPOINT, &at.to_string()),
+            None => header(POSITIONS, &format!("{}-{}", batch.first, batch.upto)),
+        };
+        if let Ok((name, value)) = about {
             headers.insert(name, value);
         }
         let body = Some(batch.bytes.clone().into());

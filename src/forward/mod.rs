@@ -6,6 +6,7 @@
 mod config;
 mod batch;
 mod status;
+mod stream;
 mod http;
 mod file;
 mod run;
@@ -16,3 +17,4 @@ pub use batch::EventFilter;
 pub use config::{FileForward, ForwardConfig, ForwardError, HttpForward, Rotate};
 pub use run::{Forwarder, run};
 pub use status::ForwardStatus;
+pub use stream::StreamLine;

@@ -19,6 +19,7 @@ use super::config::{ForwardConfig, ForwardError};
 use super::file::{FileMark, FileOutput};
 use super::http::HttpOutput;
 use super::status::ForwardStatus;
+use super::stream::{Lines, StreamLine};
 
 /// Entries read from the log at once.
 const ENTRIES_MAX: usize = 1_000;
@@ -40,6 +41,7 @@ pub struct Forwarder {
     catalogue: Arc<Catalogue>,
     clock: Clock,
     status: Arc<ForwardStatus>,
+    lines: Lines,
 }
 
 enum Output {
@@ -90,7 +92,14 @@ impl Forwarder {
                 (Output::File(settings, None), FILE_BATCH)
             }
         };
-        Ok(Self { name, output, limits, filter, catalogue, clock, status: Arc::default() })
+        let (status, lines) = (Arc::default(), Lines::default());
+        Ok(Self { name, output, limits, filter, catalogue, clock, status, lines })
+    }
+
+    /// The same with lines of Watchfire's own between the events: checkpoints, each of them at least once.
+    #[must_use]
+    pub fn with_lines(self, lines: watch::Receiver<Option<StreamLine>>) -> Self {
+        Self { lines: Lines::of(lines), ..self }
     }
 
     /// Its name.
@@ -156,6 +165,7 @@ pub async fn run(
                 failures = 0;
                 tokio::select! {
                     changed = watch.changed() => if changed.is_err() { break },
+                    () = forwarder.lines.changed() => {}
                     () = shutdown.cancelled() => break,
                 }
                 continue;
@@ -189,6 +199,21 @@ async fn round(
         *place = Some(begin(forwarder, store)?);
     }
     let Some(place) = place.as_mut() else { return Ok(false) };
+    if let Some(line) = {
+        let Forwarder { name, lines, .. } = &mut *forwarder;
+        beside(|| lines.pending(name, store))?
+    } {
+        let batch = line.batch(place.position);
+        let bytes = send(forwarder, &batch, place.position, store).await?;
+        let kept = checkpoint(forwarder);
+        let Forwarder { name, lines, .. } = &mut *forwarder;
+        beside(|| {
+            store.set_checkpoint(&kept, &bytes)?;
+            lines.arrived(name, &line, store)
+        })?;
+        place.saved = place.position;
+        return Ok(true);
+    }
     let batch = beside(|| {
         let entries = reader.read_after(place.position, ENTRIES_MAX.min(forwarder.limits.events))?;
         Ok::<_, LogError>(fill(&entries, forwarder.filter.as_ref(), &forwarder.catalogue, forwarder.limits))

@@ -25,6 +25,7 @@ mod merge;
 mod postings;
 mod rare;
 mod tally;
+mod values;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -38,6 +39,7 @@ pub use field::{Field, Value};
 pub use gather::Finished;
 pub use merge::{Source, Take, merge};
 pub use tally::{VisitTally, has_dictionary, tally};
+pub use values::values;
 
 use roaring::RoaringBitmap;
 

@@ -7,17 +7,17 @@ use std::path::Path;
 use super::{LogError, deletion, durable, hot};
 
 /// Files that go along as they are, if they are there: they only ever grow, so what was read of them first is not
-/// ahead of what is read of the log afterwards.
-const ALONG: [&str; 3] = ["key", "key.pub", "log/checkpoints.ndjson"];
+/// ahead of what is read of the logs afterwards.
+const ALONG: [&str; 2] = ["key", "key.pub"];
+const CHECKPOINTS: &str = "log/checkpoints.ndjson";
 /// Sealed segments may be merged meanwhile, and then others have taken their place.
 const TRIES: usize = 10;
 
 /// Copies the log of a data folder into another one, where there is none yet: all that was durable when it began. The
 /// hot part is a snapshot of one moment; sealed segments do not change, and are linked where the file system can.
 pub fn copy(dir: &Path, target: &Path) -> Result<(), LogError> {
-    hot::make_folder(target)?;
-    for name in ALONG {
-        copy_if_there(&dir.join(name), &target.join(name))?;
+    if !target.join(CHECKPOINTS).exists() {
+        copy_checkpoints(dir, target)?;
     }
     if let Some(connection) = hot::open_to_read(dir)? {
         let path = hot::path(target);
@@ -41,6 +41,24 @@ pub fn copy(dir: &Path, target: &Path) -> Result<(), LogError> {
         }
     }
     Err(LogError::Database(format!("{}: segments change faster than they can be copied", from.display())))
+}
+
+/// Copies the checkpoints and the key. Before everything that they speak of: before [`copy`], and before the audit log.
+pub fn copy_checkpoints(dir: &Path, target: &Path) -> Result<(), LogError> {
+    hot::make_folder(target)?;
+    for name in ALONG {
+        copy_if_there(&dir.join(name), &target.join(name))?;
+    }
+    let (from, to) = (dir.join(CHECKPOINTS), target.join(CHECKPOINTS));
+    match fs::read(&from) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(LogError::file(&from)(error)),
+        Ok(mut bytes) => {
+            // One that is being written goes into the next copy.
+            bytes.truncate(memchr::memrchr(b'\n', &bytes).map_or(0, |end| end + 1));
+            durable::write(&to, &bytes)
+        }
+    }
 }
 
 /// False if a file went away meanwhile: its events are in another one now.

@@ -7,6 +7,7 @@ use std::sync::{Arc, mpsc};
 use tokio::sync::{oneshot, watch};
 
 use super::appender::{Appender, Work};
+use super::checkpoint::{self, AskAudit, AuditMark, Auditor};
 use super::pidfile::PidFile;
 use super::writer::{Pending, Request, Writer};
 use super::{AppendError, Checkpoint, LogError, Reader, hot, signing};
@@ -67,6 +68,7 @@ struct Shared {
     queue_bytes_max: usize,
     queued: Arc<AtomicUsize>,
     is_closed: AtomicBool,
+    auditor: Auditor,
     requests: mpsc::Sender<Request>,
     position: watch::Receiver<Position>,
     /// Its other end is dropped last when the thread ends.
@@ -99,7 +101,8 @@ impl Log {
         thread.spawn(|| writer.run()).map_err(LogError::file(dir))?;
         let is_closed = AtomicBool::new(false);
         let dir = dir.to_owned();
-        let shared = Shared { dir, queue_bytes_max, queued, is_closed, requests, position, done };
+        let auditor = Auditor::default();
+        let shared = Shared { dir, queue_bytes_max, queued, is_closed, auditor, requests, position, done };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -138,9 +141,26 @@ impl Log {
         Reader::open(&self.shared.dir)
     }
 
-    /// Where the chain stands now, signed with the folder's key.
+    /// From now on checkpoints also say where the audit log stands, as this answers it.
+    pub fn audited_by(&self, ask: Box<AskAudit>) {
+        self.shared.auditor.set(ask);
+    }
+
+    /// Where the audit log stands.
+    pub(super) fn audit(&self) -> Option<AuditMark> {
+        self.shared.auditor.mark()
+    }
+
+    /// Where the chains stand now, signed with the folder's key.
     pub fn checkpoint(&self, at: Timestamp) -> Result<Checkpoint, LogError> {
-        self.reader()?.checkpoint(at)
+        self.reader()?.checkpoint(at, self.audit())
+    }
+
+    /// The same, kept in the folder's own file of checkpoints.
+    pub fn keep_checkpoint(&self, at: Timestamp) -> Result<Checkpoint, LogError> {
+        let checkpoint = self.checkpoint(at)?;
+        checkpoint::append(self.dir(), &checkpoint)?;
+        Ok(checkpoint)
     }
 
     /// The data folder.

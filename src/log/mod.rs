@@ -33,8 +33,10 @@ mod sealer;
 mod verify;
 mod copy;
 
-pub use checkpoint::{Checkpoint, read_checkpoints};
-pub use copy::copy;
+pub use checkpoint::{
+    AskAudit, AuditMark, Checkpoint, find_checkpoints, newest_checkpoints, own_checkpoints, read_checkpoints,
+};
+pub use copy::{copy, copy_checkpoints};
 pub use deletion::{DeletedBy, Deletion, read_deletions};
 pub use error::{AppendError, LogError};
 pub use handle::{Log, LogOptions, NewEvent, Receipt};
@@ -46,7 +48,7 @@ pub use sealer::{
 };
 pub use segment::{Segment, SegmentInfo};
 pub use signing::PublicKey;
-pub use verify::{Verified, VerifyOptions};
+pub use verify::{Progress, Verified, VerifyOptions};
 
 #[cfg(test)]
 pub(crate) mod testing;

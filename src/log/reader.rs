@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{self, AuditMark, Checkpoint};
 use super::decoder::Decoder;
 use super::row::{GENESIS, Head};
 use super::sealed::Sealed;
@@ -289,14 +289,19 @@ impl Reader {
         self.sealed.last() + 1
     }
 
-    /// Where the chain stands now, signed with the folder's key.
-    pub fn checkpoint(&mut self, at: Timestamp) -> Result<Checkpoint, LogError> {
+    /// Where the chain stands now, and where the audit log does, signed with the folder's key.
+    pub fn checkpoint(&mut self, at: Timestamp, audit: Option<AuditMark>) -> Result<Checkpoint, LogError> {
         let key = SigningKey::load(&self.dir)?;
-        Ok(Checkpoint::sign(self.end()?, at, &key))
+        Ok(Checkpoint::sign(self.end()?, audit, at, &key))
+    }
+
+    /// The line of a checkpoint that the folder keeps; none if it has no such one.
+    pub fn kept_checkpoint(&self, position: Position, at: Timestamp) -> Result<Option<String>, LogError> {
+        checkpoint::line_of(&self.dir, position, at)
     }
 
     /// The last entry and the chain after it.
-    fn end(&mut self) -> Result<(Position, Head), LogError> {
+    pub fn end(&mut self) -> Result<(Position, Head), LogError> {
         let Some(connection) = connection(&mut self.connection, &self.dir)? else { return Ok((0, GENESIS)) };
         hot::end(connection).map_err(|error| LogError::database(&hot::path(&self.dir), &error))
     }

@@ -84,6 +84,12 @@ impl PublicKey {
         Hex::parse(text.strip_prefix(PREFIX)?).map(Self)
     }
 
+    /// Where it is in a data folder.
+    #[must_use]
+    pub fn path(dir: &Path) -> PathBuf {
+        public_path(dir)
+    }
+
     /// The public key in a file; its text must be exactly what was written.
     pub fn read(path: &Path) -> Result<Self, LogError> {
         let bytes = std::fs::read(path).map_err(LogError::file(path))?;

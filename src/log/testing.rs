@@ -26,8 +26,22 @@ pub(crate) struct SealedLog {
 impl SealedLog {
     /// An empty one; all that is appended arrives about `now`.
     pub(crate) fn new(now: Timestamp) -> Self {
+        Self::make(now, None)
+    }
+
+    /// One that is signed with the key of another data folder.
+    pub(crate) fn with_key(now: Timestamp, other: &Path) -> Self {
+        Self::make(now, Some(other))
+    }
+
+    fn make(now: Timestamp, other: Option<&Path>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         hot::make_folder(dir.path()).unwrap();
+        for name in ["key", "key.pub"] {
+            if let Some(other) = other {
+                std::fs::copy(other.join(name), dir.path().join(name)).unwrap();
+            }
+        }
         let appender = Appender::open(dir.path(), LogOptions::default(), Clock::fixed(now)).unwrap();
         let options = SealOptions { seal_entries: 1000, ..SealOptions::default() };
         let worker = Worker::open(dir.path(), options, Arc::new(Catalogue::built_in())).unwrap();
@@ -46,7 +60,13 @@ impl SealedLog {
             // Segments keep one half, the hot end both.
             NewEvent { event, dedupe: self.count << 64 | self.count }
         });
-        let receipts = self.appender.commit(&[Work::Batch(new.collect()), Work::Tick(self.now)]).unwrap();
+        let new = new.collect();
+        self.append_new(new);
+    }
+
+    /// The same with keys of one's own.
+    pub(crate) fn append_new(&mut self, new: Vec<NewEvent>) {
+        let receipts = self.appender.commit(&[Work::Batch(new), Work::Tick(self.now)]).unwrap();
         assert_eq!(receipts[0].duplicates, 0);
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::TargetId;
+use super::aim::type_fields;
 use super::expr::Expr;
 use super::gate::{Known, Sorter, arrange};
 use super::literal::literals;
@@ -167,8 +168,10 @@ impl Builder {
         let enrichment = self.catalogue.enrichment();
         let plan = Plan::enriched(self.format, &self.fields, has_keywords, enrichment);
         arrange(&mut gate, &mut open, &plan);
+        let type_fields = type_fields(self.format, &self.fields, enrichment);
         Ok(Matcher {
             format: self.format,
+            type_fields,
             catalogue: self.catalogue,
             cage: self.cage,
             plan,

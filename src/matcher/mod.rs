@@ -4,6 +4,7 @@
 //! when a test it cannot do without may pass; and the indexes stand on shelves, one for each value of the field that
 //! most rules fix (the event's type). Shelves and indexes propose, `ask` decides.
 
+mod aim;
 mod ask;
 mod builder;
 mod expr;
@@ -16,6 +17,7 @@ mod run;
 #[cfg(test)]
 mod tests;
 
+pub use aim::TypeFacts;
 pub use builder::{BuildError, Builder};
 pub use expr::Expr;
 pub use fold::fold;

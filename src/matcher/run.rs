@@ -5,6 +5,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::TargetId;
+use super::aim::TypeField;
 use super::ask::Ask;
 use super::expr::Expr;
 use super::fold::Folds;
@@ -21,6 +22,8 @@ pub struct Matcher {
     pub(super) catalogue: Arc<Catalogue>,
     pub(super) cage: Arc<Cage>,
     pub(super) plan: Plan,
+    /// The fields that the event's type alone decides.
+    pub(super) type_fields: Vec<(usize, TypeField)>,
     /// How many fields the plan has; the number behind the last one stands for all values, for keywords.
     pub(super) fields: usize,
     pub(super) gate: Option<Gate>,

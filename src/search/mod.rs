@@ -13,6 +13,7 @@ mod page;
 mod parts;
 mod per;
 mod searcher;
+mod seen;
 mod trace;
 #[cfg(test)]
 mod testing;
@@ -27,4 +28,5 @@ pub use page::{Found, Order, PAGE_MAX, Page};
 pub use parts::{Bounds, Damage, Parts, Sealed};
 pub use per::{Series, Unit};
 pub use searcher::Searcher;
+pub use seen::{Seen, SeenSource};
 pub use trace::{Strand, Trace, TraceOptions};

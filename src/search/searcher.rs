@@ -88,9 +88,11 @@ impl<P: Parts> Searcher<P> {
         &mut self,
         mut ask: impl FnMut(&mut Self) -> Result<T, SearchError>,
     ) -> Result<T, SearchError> {
+        let noted = self.damaged.len();
         for _ in 1..TRIES {
             match ask(self) {
-                Err(SearchError::Moved) => {}
+                // What was only missing because it moved is not damaged.
+                Err(SearchError::Moved) => self.damaged.truncate(noted),
                 asked => return asked,
             }
         }

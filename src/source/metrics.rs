@@ -9,6 +9,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use super::heard::Heard;
 use super::poll::Board;
 use crate::time::Timestamp;
 
@@ -65,6 +66,7 @@ pub struct SourceMetrics {
     refused: Family<RefusedLabel, Counter>,
     last: Family<SourceLabel, LastTime>,
     polls: Board,
+    heard: Heard,
 }
 
 impl SourceMetrics {
@@ -91,6 +93,12 @@ impl SourceMetrics {
         &self.polls
     }
 
+    /// When each source was heard.
+    #[must_use]
+    pub const fn heard(&self) -> &Heard {
+        &self.heard
+    }
+
     /// The counters of one source.
     #[must_use]
     pub fn of(&self, source: &str) -> SourceCounters {
@@ -102,6 +110,7 @@ impl SourceMetrics {
             last: self.last.get_or_create_owned(&label),
             rejected: self.rejected.clone(),
             refused: self.refused.clone(),
+            heard: self.heard.clone(),
             source: source.to_owned(),
         }))
     }
@@ -119,6 +128,7 @@ struct Counters {
     last: LastTime,
     rejected: Family<RejectedLabel, Counter>,
     refused: Family<RefusedLabel, Counter>,
+    heard: Heard,
     source: String,
 }
 
@@ -130,6 +140,9 @@ impl SourceCounters {
         self.0.stored.inc_by(stored);
         self.0.duplicate.inc_by(duplicates);
         self.0.last.set(now.0 as f64 / 1000.0);
+        if stored + duplicates > 0 {
+            self.0.heard.note(&self.0.source, now);
+        }
     }
 
     /// Events that were not stored.

@@ -6,9 +6,10 @@
 
 use std::borrow::Cow;
 
-use rusqlite::{Connection, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 
 use super::{Store, StoreError};
+use crate::log::AuditMark;
 use crate::time::Timestamp;
 
 /// Longer texts of a row are cut.
@@ -106,6 +107,25 @@ impl Store {
             let rows = statement.query_map(params![before, limit, query.author], columns)?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
+    }
+
+    /// The chain after so many rows, as it is stored; none where there are fewer. [`Store::audit_verify`] says whether
+    /// what is stored holds.
+    pub fn audit_at(&self, rows: u64) -> Result<Option<[u8; 32]>, StoreError> {
+        if rows == 0 {
+            return Ok(Some([0; 32]));
+        }
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached("SELECT hash FROM audit WHERE number = ?1")?;
+            let number = i64::try_from(rows).unwrap_or(i64::MAX);
+            Ok(statement.query_row([number], |row| row.get(0)).optional()?)
+        })
+    }
+
+    /// How many rows there are, and the chain after them.
+    pub fn audit_mark(&self) -> Result<AuditMark, StoreError> {
+        let (rows, head) = self.read(head)?;
+        Ok(AuditMark { rows, head })
     }
 
     /// Computes the chain anew. Rows that cannot be read are wrong, not an error.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
-use super::{Commit, StoreError, alerts, ledger, outbox, progress};
+use super::{Commit, OutboxRow, StoreError, alerts, ledger, outbox, progress};
 use crate::log::fault;
 
 /// The steps from one format to the next; the first makes the tables. Never changed, only added to.
@@ -19,6 +19,9 @@ const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/4.sql"),
     include_str!("migrations/5.sql"),
 ];
+
+const SET_CHECKPOINT: &str = "INSERT INTO checkpoint (name, bytes) VALUES (?1, ?2) \
+    ON CONFLICT (name) DO UPDATE SET bytes = excluded.bytes";
 
 /// How long to wait for a program that holds the database.
 const BUSY: Duration = Duration::from_secs(5);
@@ -97,10 +100,22 @@ impl Store {
     /// Keeps where a reader stands, in its own format, in place of what it kept before.
     pub fn set_checkpoint(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         self.write(|transaction| {
-            let sql = "INSERT INTO checkpoint (name, bytes) VALUES (?1, ?2) \
-                       ON CONFLICT (name) DO UPDATE SET bytes = excluded.bytes";
-            transaction.prepare_cached(sql)?.execute(params![name, bytes])?;
+            transaction.prepare_cached(SET_CHECKPOINT)?.execute(params![name, bytes])?;
             fault::point("store.checkpoint_written");
+            Ok(())
+        })
+    }
+
+    /// The same, and adds deliveries, in one transaction; one whose id is there already is left as it is.
+    pub fn note_with_deliveries(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        deliveries: &[OutboxRow],
+    ) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            outbox::insert(transaction, deliveries)?;
+            transaction.prepare_cached(SET_CHECKPOINT)?.execute(params![name, bytes])?;
             Ok(())
         })
     }

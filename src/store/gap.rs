@@ -1,16 +1,18 @@
 //! Gaps in the record: when a source could not be heard, and what became of that time.
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Row, Transaction, params};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::{Store, StoreError};
+use super::audit::record;
+use super::{Deed, Store, StoreError};
 use crate::time::Timestamp;
 
 /// More are not kept: the oldest that are settled go first, then the oldest.
 const KEPT: i64 = 10_000;
 
 /// What is known of a gap's time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GapState {
     /// To be filled.
@@ -61,7 +63,7 @@ pub struct NewGap {
 }
 
 /// A gap as kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Gap {
     /// Its number.
     pub id: i64,
@@ -69,9 +71,11 @@ pub struct Gap {
     pub source: String,
     /// Nothing was heard from here on …
     #[serde(serialize_with = "as_text")]
+    #[schema(value_type = String, format = DateTime)]
     pub from: Timestamp,
     /// … to here.
     #[serde(serialize_with = "as_text")]
+    #[schema(value_type = String, format = DateTime)]
     pub to: Timestamp,
     /// Whether somebody asked for this time.
     pub asked: bool,
@@ -83,6 +87,7 @@ pub struct Gap {
     pub why: Option<String>,
     /// When that was noted.
     #[serde(serialize_with = "as_text")]
+    #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,
 }
 
@@ -96,22 +101,27 @@ const COLUMNS: &str = "SELECT id, source, begins, ends, asked, state, filled, wh
 impl Store {
     /// Keeps a gap, and tells its number.
     pub fn gap_add(&self, gap: &NewGap, now: Timestamp) -> Result<i64, StoreError> {
+        self.write(|transaction| add(transaction, gap, now))
+    }
+
+    /// Keeps a gap that somebody asked for, with what the audit log says of that.
+    pub fn gap_ask(&self, gap: &NewGap, deed: &Deed) -> Result<Gap, StoreError> {
         self.write(|transaction| {
-            let sql = "INSERT INTO gap (source, begins, ends, asked, state, filled, why, updated_at) \
-                       VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7)";
-            let id = transaction.prepare_cached(sql)?.insert(params![
-                gap.source,
-                gap.from.0,
-                gap.to.0,
-                gap.asked,
-                gap.state as i64,
-                gap.why,
-                now.0
-            ])?;
-            let sql = "DELETE FROM gap WHERE id IN (SELECT id FROM gap ORDER BY state = 0, id \
-                       LIMIT max(0, (SELECT count(*) FROM gap) - ?1))";
-            transaction.prepare_cached(sql)?.execute([KEPT])?;
-            Ok(id)
+            let id = add(transaction, gap, deed.at)?;
+            record(transaction, deed, "done")?;
+            Ok(transaction.query_row(&format!("{COLUMNS} WHERE id = ?1"), [id], columns)?)
+        })
+    }
+
+    /// The newest `limit` gaps before one that began then and has that number, newest first.
+    pub fn gaps_before(&self, place: Option<(Timestamp, i64)>, limit: usize) -> Result<Vec<Gap>, StoreError> {
+        let (begins, id) = place.unwrap_or((Timestamp::MAX, i64::MAX));
+        self.read(|connection| {
+            let sql =
+                format!("{COLUMNS} WHERE (begins, id) < (?1, ?2) ORDER BY begins DESC, id DESC LIMIT ?3");
+            let mut statement = connection.prepare_cached(&sql)?;
+            let rows = statement.query_map(params![begins.0, id, limit.cast_signed() as i64], columns)?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
     }
 
@@ -166,6 +176,20 @@ impl Store {
             Ok(totals)
         })
     }
+}
+
+/// Adds a gap in a transaction; its number.
+fn add(transaction: &Transaction<'_>, gap: &NewGap, now: Timestamp) -> Result<i64, StoreError> {
+    let sql = "INSERT INTO gap (source, begins, ends, asked, state, filled, why, updated_at) \
+               VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7)";
+    let (state, values) = (gap.state as i64, (&gap.source, gap.from.0, gap.to.0, gap.asked));
+    let id = transaction
+        .prepare_cached(sql)?
+        .insert(params![values.0, values.1, values.2, values.3, state, gap.why, now.0])?;
+    let sql = "DELETE FROM gap WHERE id IN (SELECT id FROM gap ORDER BY state = 0, id \
+               LIMIT max(0, (SELECT count(*) FROM gap) - ?1))";
+    transaction.prepare_cached(sql)?.execute([KEPT])?;
+    Ok(id)
 }
 
 fn gaps(connection: &Connection, sql: &str, limit: i64) -> Result<Vec<Gap>, StoreError> {

@@ -26,6 +26,7 @@ pub use database::{Store, copy};
 pub use error::StoreError;
 pub use gap::{Gap, GapState, NewGap};
 pub use hold::{HOLDS_MAX, Hold, NewHold};
+pub use outbox::{checkpoint_name, checkpoint_named};
 pub use row::{
     AlertPlace, AlertQuery, Commit, DeliveryKind, NewRejected, OutboxCounts, OutboxPlace, OutboxQuery,
     OutboxRow, OutboxState, Outcome, Progress, Rejected, RuleAlerts, Settlement, Snapshot, StoredAlert,

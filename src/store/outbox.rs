@@ -7,6 +7,7 @@ use super::{
     DeliveryKind, OutboxCounts, OutboxPlace, OutboxQuery, OutboxRow, OutboxState, Store, StoreError,
 };
 use crate::alert::AlertId;
+use crate::event::Position;
 use crate::time::{Span, Timestamp};
 
 /// So long after its creation a notification waits for the alert's responses, then it goes without them.
@@ -157,6 +158,22 @@ impl Store {
         })
     }
 }
+
+/// What stands in place of an alert's id where a checkpoint is delivered.
+#[must_use]
+pub fn checkpoint_name(position: Position, at: Timestamp) -> String {
+    format!("{CHECKPOINT}{position}/{}", at.0)
+}
+
+/// The checkpoint that such a name stands for; none for an alert's id.
+#[must_use]
+pub fn checkpoint_named(name: &str) -> Option<(Position, Timestamp)> {
+    let (position, at) = name.strip_prefix(CHECKPOINT)?.split_once('/')?;
+    Some((position.parse().ok()?, Timestamp(at.parse().ok()?)))
+}
+
+/// No alert's id has a stroke: they are hexadecimal.
+const CHECKPOINT: &str = "checkpoint/";
 
 /// The actions that have something pending: one step through the index for each.
 fn pending_actions(connection: &Connection) -> Result<Vec<String>, StoreError> {

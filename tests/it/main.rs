@@ -25,6 +25,8 @@ mod samples;
 #[cfg(test)]
 mod main_job;
 #[cfg(test)]
+mod witness;
+#[cfg(test)]
 mod guards;
 #[cfg(test)]
 mod reload;

@@ -284,6 +284,7 @@ async fn events_are_counted_and_traced() {
     assert_eq!(by["values"], json!([{"value": "0", "events": 2}, {"value": "1", "events": 2}]), "{by}");
     assert_eq!((&by["total"], &by["other_values"], &by["other_events"]), (&json!(5), &json!(1), &json!(1)));
     let (_, per) = counts("?per=hour").await;
+    assert_eq!((&all["damaged"], &per["damaged"]), (&json!([]), &json!([])));
     assert_eq!(per["stretches"], json!([{"start": "2026-03-01T09:00:00.000Z", "events": 9}]));
     for (query, parameter) in [("?per=hour&by=x", "per"), ("?per=year", "per"), ("?by=", "by"), ("?q=(", "q")]
     {
@@ -299,6 +300,7 @@ async fn events_are_counted_and_traced() {
     assert_eq!((status, &trace["event"]["position"]), (200, &json!(2)), "{trace}");
     let alerts: Vec<&Value> = trace["alerts"].as_array().unwrap().iter().map(|alert| &alert["id"]).collect();
     assert_eq!(alerts, ["a5", "a4", "a3", "a2", "a1"]);
+    assert_eq!(trace["damaged"], json!([]));
     assert_eq!(trace["author"]["after"][0]["position"], 5, "the next one of author 2");
     let query = trace["author"]["query"].as_str().unwrap().to_owned();
     let encoded: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();

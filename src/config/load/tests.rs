@@ -101,6 +101,19 @@ fn an_unknown_key_in_a_section_with_a_type_is_found_too() {
 }
 
 #[test]
+fn who_keeps_checkpoints_must_be_able_to() {
+    let text = "actions:\n  mail: {type: email, smtp: {host: a}, from: a@b, to: [c@d]}\n  \
+        block: {type: gitlab, url: x, token: {env: T}, do: block}\nforward:\n  \
+        - {name: siem, type: http, url: 'https://x'}\ncheckpoints: {every: 30s, to: [mail, siem, block, mial]}\n";
+    let found = mistakes(text);
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert!(found.iter().any(|found| found.starts_with("6:22+3 limit: `checkpoints.every`")), "{found:?}");
+    assert!(found.iter().any(|found| found.contains("`block` that can keep checkpoints")), "{found:?}");
+    assert!(found.iter().any(|found| found.contains("did you mean `mail`?")), "{found:?}");
+    assert_eq!(parsed("{}\n").unwrap().checkpoints.every.0, Span::hours(1));
+}
+
+#[test]
 fn the_error_shows_the_line() {
     let error = parsed("listen: 127.0.0.1:1\nlateness: 5\n").unwrap_err().to_string();
     assert!(error.contains("error[invalid]: `5` is not a length of time"), "{error}");

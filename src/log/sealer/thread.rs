@@ -114,6 +114,7 @@ impl Running {
         let start = self.clock.now();
         let mut trouble = self.worker.ask(self.board.ask()).err();
         self.worker.remove_replaced(start)?;
+        self.worker.audit = log.audit();
         let sealed = self.worker.seal(start, &mut pace)?;
         let done = match sealed {
             Some(upto) => {

@@ -16,7 +16,7 @@ use super::schedule::next_merge;
 use super::{SealOptions, SealerMetrics};
 use crate::event::{Catalogue, Position};
 use crate::index;
-use crate::log::checkpoint::{self, Checkpoint};
+use crate::log::checkpoint::{self, AuditMark, Checkpoint};
 use crate::log::decoder::Decoder;
 use crate::log::hex::Hex;
 use crate::log::segment::{self, Listed, Manifest, Pace, Plan, Positions, Replaced, Segment, Shelf, folder};
@@ -33,6 +33,8 @@ pub(in crate::log) struct Worker {
     options: SealOptions,
     pub(super) catalogue: Arc<Catalogue>,
     pub(super) key: SigningKey,
+    /// Where the audit log stands, for checkpoints.
+    pub(super) audit: Option<AuditMark>,
     pub(super) shelf: Shelf,
     connection: Option<Connection>,
     /// Segments that could not be merged: not tried again before the next start.
@@ -79,6 +81,7 @@ impl Worker {
             options,
             catalogue,
             key,
+            audit: None,
             shelf: Shelf::new(dir),
             connection: None,
             aside: BTreeSet::new(),
@@ -161,7 +164,7 @@ impl Worker {
         if !self.publish(Publication { path, summary: &summary, file, links, dropped }, now)? {
             return Ok(None);
         }
-        let checkpoint = Checkpoint::sign((summary.last, summary.head_after), now, &self.key);
+        let checkpoint = Checkpoint::sign((summary.last, summary.head_after), self.audit, now, &self.key);
         checkpoint::append(&self.dir, &checkpoint)?;
         fault::point("seal.after_checkpoint");
         self.shelf.refresh(base)?;

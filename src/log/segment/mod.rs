@@ -31,7 +31,7 @@ pub(super) use name::{Name, Positions, folder};
 pub use open::Segment;
 pub(super) use open::{StoredBlock, bias};
 pub(super) use shelf::{Listed, Shelf};
-pub(super) use times::encode as encode_times;
+pub(super) use times::{decode as decode_times, encode as encode_times};
 pub(super) use write::{Input, Pace, Plan, Summary, Written, digest, write, write_after};
 
 #[cfg(test)]

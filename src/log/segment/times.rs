@@ -36,7 +36,7 @@ pub(in crate::log) fn encode(times: &[Option<Timestamp>]) -> Vec<u8> {
 }
 
 /// One time for each of `count` entries; none if the bytes are not what was written.
-pub(super) fn decode(bytes: &[u8], count: usize) -> Option<Vec<Option<Timestamp>>> {
+pub(in crate::log) fn decode(bytes: &[u8], count: usize) -> Option<Vec<Option<Timestamp>>> {
     let (body, sum) = bytes.split_last_chunk::<4>()?;
     if checksum(&[body]).to_le_bytes() != *sum {
         return None;

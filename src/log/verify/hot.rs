@@ -3,24 +3,28 @@
 use bytes::Bytes;
 use rusqlite::Row as TableRow;
 
-use super::Verified;
+use super::culprit::{HotTraces, damage, rows};
 use super::run::follow_to;
 use super::terms::dedupe_key;
+use super::{Verified, VerifyOptions};
 use crate::event::{Entry, Position};
 use crate::log::block::Block;
 use crate::log::decoder::Decoder;
-use crate::log::row::{Head, Row, Rows, link};
+use crate::log::row::{Head, Row, link};
 use crate::log::{LogError, Reader};
 use crate::time::Timestamp;
+
+/// A position, and the chain after it.
+type Place = (Position, Head);
 
 /// Checks every block after `base`; where they overlap with what is `sealed`, both must say the same.
 pub(super) fn check(
     reader: &mut Reader,
-    base: (Position, Head),
-    sealed: (Position, Head),
-    with_keys: bool,
+    (base, sealed): (Place, Place),
+    options: &VerifyOptions,
     verified: &mut Verified,
 ) -> Result<(), LogError> {
+    let with_keys = options.keys;
     let Some((connection, path)) = reader.database()? else { return Ok(()) };
     let failed = |error: rusqlite::Error| LogError::database(&path, &error);
     let mut end = base;
@@ -41,7 +45,8 @@ pub(super) fn check(
         let plain = Bytes::from(decoder.plain((block.first, block.last), &block.bytes)?);
         let found = Found::of(&block, end.1, &plain, &mut decoder, with_keys)?;
         if found.head != block.head || (block.last == sealed.0 && found.head != sealed.1) {
-            return Err(corrupt("the chain of hashes does not hold: it was changed after it was written"));
+            let reason = "the chain of hashes does not hold: it was changed after it was written";
+            return Err(damage((block.first, block.last), &plain, &HotTraces(&block.keys), reason));
         }
         if i64::from(block.sum()) != sum || !found.fits(&block) {
             return Err(corrupt("what the table says of these entries is not what was written"));
@@ -52,6 +57,7 @@ pub(super) fn check(
         verified.hot += block.last - block.first + 1;
         verified.bytes += block.bytes.len() as u64;
         end = (block.last, block.head);
+        options.progress.at(block.last)?;
     }
     if end.0 < sealed.0 {
         let reason = "the hot end stops before the last sealed segment".to_owned();
@@ -121,7 +127,7 @@ impl Found {
         with_keys: bool,
     ) -> Result<Self, LogError> {
         let mut own = Self::new(head);
-        for row in Rows::new(plain, (block.first, block.last)) {
+        for row in rows(plain, (block.first, block.last)) {
             let (position, row, encoded) = row?;
             own.add(&row, encoded);
             if with_keys && let Some(Entry::Event(event)) = decoder.entry(position, &row, plain) {

@@ -1,5 +1,8 @@
 //! What to check, and what came of it.
 
+use std::sync::Arc;
+
+use super::Progress;
 use crate::log::checkpoint::Checkpoint;
 use crate::log::signing::PublicKey;
 use crate::log::{LogError, Reader};
@@ -18,6 +21,8 @@ pub struct VerifyOptions {
     pub key: Option<PublicKey>,
     /// Checkpoints that were kept elsewhere.
     pub checkpoints: Vec<Checkpoint>,
+    /// Where to tell how far it is.
+    pub progress: Arc<Progress>,
 }
 
 /// A log that is what was written.
@@ -57,5 +62,12 @@ impl Reader {
     /// Checks the log as far as asked. [`LogError::Corrupt`] names positions, [`LogError::Broken`] a file.
     pub fn verify_with(&mut self, options: &VerifyOptions) -> Result<Verified, LogError> {
         super::run::verify(self, options)
+    }
+
+    /// Whether the log still agrees with a checkpoint that was kept elsewhere, signed by `key` or else by the key in
+    /// `DIR/key.pub`. It compares what the log says of itself: only together with a deep check does it prove anything
+    /// against who has the key. [`LogError::Corrupt`] where it does not agree.
+    pub fn agrees_with(&mut self, checkpoint: &Checkpoint, key: Option<PublicKey>) -> Result<(), LogError> {
+        super::run::compare(self, checkpoint, key)
     }
 }

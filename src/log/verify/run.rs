@@ -20,6 +20,7 @@ pub(super) fn verify(reader: &mut Reader, options: &VerifyOptions) -> Result<Ver
     let dir = reader.dir.clone();
     let key = expected_key(&dir, options)?;
     let base = reader.base()?;
+    options.progress.begin(reader.end()?.0);
     reader.sealed.refresh(base.0)?;
     let mut verified = Verified::default();
     let deletions = Deletions(deletion::verify(&dir, key)?);
@@ -30,7 +31,7 @@ pub(super) fn verify(reader: &mut Reader, options: &VerifyOptions) -> Result<Ver
         let reason = "the hot end does not go on where the last sealed segment ends".to_owned();
         return Err(LogError::Corrupt { first: base.0, last: base.0 + 1, reason });
     }
-    hot::check(reader, base, sealed, options.keys, &mut verified)?;
+    hot::check(reader, (base, sealed), options, &mut verified)?;
     let own = checkpoint::path(&dir);
     if own.try_exists().map_err(LogError::file(&own))? {
         check_end(&own)?;
@@ -106,7 +107,7 @@ fn check_segments(
         if let Some(reason) = &listed.info.damage {
             // What is wrong inside says more than a wrong length.
             let mut segment = Segment::open(&listed.path, manifest.info()).map_err(|_| corrupt(reason))?;
-            segment::check(&mut segment, manifest, false)?;
+            segment::check(&mut segment, manifest, (false, &options.progress))?;
             return Err(corrupt(reason));
         }
         if is_wanted {
@@ -118,6 +119,7 @@ fn check_segments(
         }
         verified.segments += 1;
         verified.entries = manifest.last;
+        options.progress.at(manifest.last)?;
         end = End::of(manifest);
         verified.head = end.head;
     }
@@ -142,7 +144,8 @@ fn check_file(
     let found = read().map_err(|error| corrupt(format!("{}: {error}", listed.path.display())))?;
     let is_whole = found == (manifest.bytes, manifest.digest.0);
     let is_enough = is_whole && !options.deep;
-    let is_compared = is_enough || segment::check(reader.sealed.with(first)?, manifest, options.keys)?;
+    let is_compared =
+        is_enough || segment::check(reader.sealed.with(first)?, manifest, (options.keys, &options.progress))?;
     if is_whole {
         return Ok(is_compared);
     }
@@ -159,28 +162,51 @@ fn check_checkpoints(
     verified: &mut Verified,
 ) -> Result<(), LogError> {
     for checkpoint in checkpoints {
-        let position = checkpoint.position;
-        let corrupt = |reason: &str| {
-            let at = Timestamp(checkpoint.at);
-            let reason = format!("the checkpoint of {at} {reason}");
-            LogError::Corrupt { first: position, last: position, reason }
-        };
-        if Some(PublicKey(checkpoint.public_key)) != key {
-            return Err(corrupt("is not signed by the expected key"));
-        }
-        if position > verified.entries {
-            return Err(corrupt("tells of entries that are gone"));
-        }
-        let head = match deletions.removed(position) {
-            Some(record) if record.last == position => record.head_after.0,
-            // The chain within is gone with the segment.
-            Some(_) => continue,
-            None => head_at(reader, position)?,
-        };
-        if head != checkpoint.head.0 {
-            return Err(corrupt("says something else: this entry or one before it was changed"));
-        }
+        agree(reader, checkpoint, (key, deletions), verified.entries)?;
         verified.checkpoints += 1;
+    }
+    Ok(())
+}
+
+/// One checkpoint without the rest of the check.
+pub(super) fn compare(
+    reader: &mut Reader,
+    checkpoint: &Checkpoint,
+    key: Option<PublicKey>,
+) -> Result<(), LogError> {
+    let dir = reader.dir.clone();
+    let key = expected_key(&dir, &VerifyOptions { key, ..VerifyOptions::default() })?;
+    let (base, (end, _)) = (reader.base()?.0, reader.end()?);
+    reader.sealed.refresh(base)?;
+    agree(reader, checkpoint, key, end)
+}
+
+fn agree(
+    reader: &mut Reader,
+    checkpoint: &Checkpoint,
+    (key, deletions): (Option<PublicKey>, &Deletions),
+    entries: u64,
+) -> Result<(), LogError> {
+    let position = checkpoint.position;
+    let corrupt = |reason: &str| {
+        let at = Timestamp(checkpoint.at);
+        let reason = format!("the checkpoint of {at} {reason}");
+        LogError::Corrupt { first: position, last: position, reason }
+    };
+    if Some(PublicKey(checkpoint.public_key)) != key {
+        return Err(corrupt("is not signed by the expected key"));
+    }
+    if position > entries {
+        return Err(corrupt("tells of entries that are gone"));
+    }
+    let head = match deletions.removed(position) {
+        Some(record) if record.last == position => record.head_after.0,
+        // The chain within is gone with the segment.
+        Some(_) => return Ok(()),
+        None => head_at(reader, position)?,
+    };
+    if head != checkpoint.head.0 {
+        return Err(corrupt("says something else: this entry or one before it was changed"));
     }
     Ok(())
 }

@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use super::Progress;
+use super::culprit::{SealedTraces, damage, rows};
 use super::hot::Found;
 use super::terms::{check_index, dedupe_key};
 use crate::event::{Catalogue, Entry};
@@ -9,8 +11,8 @@ use crate::index::{self, Dictionary, Field};
 use crate::log::LogError;
 use crate::log::decoder::Decoder;
 use crate::log::recent::cut;
-use crate::log::row::{Row, Rows};
-use crate::log::segment::{Manifest, Segment, StoredBlock, encode_times};
+use crate::log::row::Row;
+use crate::log::segment::{Manifest, Segment, StoredBlock, decode_times, encode_times};
 use crate::time::Timestamp;
 
 /// What is gathered on the way through the blocks.
@@ -26,7 +28,11 @@ struct Walk {
 
 /// Recomputes the chain, the columns, the keys and the index. [`LogError::Corrupt`] names the first block that is not
 /// what was written. False where the index is of another version, and could not be compared.
-pub(super) fn check(segment: &mut Segment, manifest: &Manifest, with_keys: bool) -> Result<bool, LogError> {
+pub(super) fn check(
+    segment: &mut Segment,
+    manifest: &Manifest,
+    (with_keys, progress): (bool, &Progress),
+) -> Result<bool, LogError> {
     let mut walk = Walk {
         manifest: manifest.clone(),
         decoder: Decoder::default(),
@@ -39,7 +45,8 @@ pub(super) fn check(segment: &mut Segment, manifest: &Manifest, with_keys: bool)
     while walk.next <= manifest.last {
         let block = segment.block_with(walk.next)?;
         let plain = segment.plain(&block)?;
-        walk.block(&block, plain.into())?;
+        walk.block(segment, &block, &plain.into())?;
+        progress.at(block.positions.1)?;
     }
     let (first, last) = (manifest.first, manifest.last);
     let corrupt = |reason: &str| LogError::Corrupt { first, last, reason: reason.to_owned() };
@@ -71,7 +78,7 @@ pub(super) fn check(segment: &mut Segment, manifest: &Manifest, with_keys: bool)
 }
 
 impl Walk {
-    fn block(&mut self, block: &StoredBlock, plain: Bytes) -> Result<(), LogError> {
+    fn block(&mut self, segment: &Segment, block: &StoredBlock, plain: &Bytes) -> Result<(), LogError> {
         let (first, last) = block.positions;
         let corrupt = |reason: &str| LogError::Corrupt { first, last, reason: reason.to_owned() };
         if first != self.next {
@@ -83,20 +90,25 @@ impl Walk {
         }
         let mut own = Found::new(self.found.head);
         let mut times = Vec::new();
-        for row in Rows::new(&plain, (first, last)) {
+        for row in rows(plain, (first, last)) {
             let (position, row, encoded) = row?;
             own.add(&row, encoded);
             times.push(match row {
                 Row::Event { time, .. } => Some(Timestamp(time)),
                 Row::Tick { .. } | Row::Deleted { .. } => None,
             });
-            self.event(position, &row, &plain);
+            self.event(position, &row, plain);
         }
         self.next = last + 1;
         self.found.head = own.head;
         self.found.events += own.events;
         if own.head != block.head {
-            return Err(corrupt("the chain of hashes does not hold: it was changed after it was written"));
+            let traces = SealedTraces {
+                times: decode_times(&block.event_times, times.len()),
+                has_key: &|key| segment.has_key(cut(key)).unwrap_or(true),
+            };
+            let reason = "the chain of hashes does not hold: it was changed after it was written";
+            return Err(damage((first, last), plain, &traces, reason));
         }
         let columns = (block.times, block.received_max, block.kinds);
         if (own.times, own.received_max, own.kinds) != columns || encode_times(&times) != block.event_times {

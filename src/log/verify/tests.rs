@@ -177,7 +177,7 @@ fn a_forged_segment_needs_the_key() {
 fn somebody_with_the_key_cannot_get_past_a_checkpoint_kept_elsewhere() {
     let dir = store();
     let key = PublicKey::read(&signing::public_path(dir.path())).unwrap();
-    let kept = Reader::open(dir.path()).unwrap().checkpoint(NOW).unwrap();
+    let kept = Reader::open(dir.path()).unwrap().checkpoint(NOW, None).unwrap();
     assert_eq!(kept.position, 633);
     let options = VerifyOptions { checkpoints: vec![kept], key: Some(key), ..VerifyOptions::default() };
     assert_eq!(verify(dir.path(), &options).unwrap().checkpoints, 3);
