@@ -9,7 +9,8 @@
 //! | `dictionary` | what blocks are compressed with, and how well that went where it was made |
 //! | `block` | about 256 entries each: positions, times, the chain after it, the entries, compressed with a dictionary |
 //! | `key` | the first 8 bytes of the keys of duplicates, sorted, in chunks |
-//! | `term` | the index: field, value, number of events, which events |
+//! | `term` | the index: field, value, number of events, which events; where that is long, its number in `list` |
+//! | `list` | long lists of events, each once |
 
 mod name;
 mod times;
