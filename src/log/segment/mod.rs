@@ -1,7 +1,7 @@
 //! Sealed segments: `log/segments/FIRST-LAST.db`, each with a signed manifest `FIRST-LAST.json` beside it.
 //!
-//! A segment is one SQLite file, made under another name and never written again. `write.rs` makes it of entries, `merge.rs`
-//! of other segments, `open.rs` reads it, `manifest.rs` is what is signed, `shelf.rs` finds out which segments there are.
+//! A segment is one SQLite file, made under another name and never written again. `write.rs` makes it of entries,
+//! `merge.rs` of other segments, `open.rs` reads it, `manifest.rs` is what is signed, `shelf.rs` finds out which there are.
 //!
 //! | table | what |
 //! |---|---|
