@@ -26,13 +26,13 @@ mod shelf;
 pub(super) use manifest::Manifest;
 pub(super) use manifest::Replaced;
 pub use manifest::SegmentInfo;
+pub(super) use merge::merge;
 pub(super) use name::{Positions, folder};
 pub use open::Segment;
 pub(super) use open::{StoredBlock, bias};
 pub(super) use shelf::{Listed, Shelf};
 pub(super) use times::encode as encode_times;
 pub(super) use write::{Input, Pace, Plan, Summary, Written, digest, write, write_after};
-pub(super) use merge::merge;
 
 #[cfg(test)]
 pub(super) use file::PAGES_MAX;
