@@ -284,6 +284,30 @@ mod tests {
         }
 
         #[test]
+        fn joined_lists_are_the_list_of_all(
+            sparse in prop::collection::btree_set(0..300_000_u32, 0..200),
+            dense in (0..200_000_u32, 0..60_000_u32),
+            step in 1..4_usize,
+            cuts in prop::collection::btree_set(1..300_000_u32, 0..4),
+        ) {
+            let mut numbers = sparse;
+            numbers.extend((dense.0..dense.0 + dense.1).step_by(step));
+            let mut joined = Joined::default();
+            let mut from = 0;
+            for end in cuts.into_iter().chain([u32::MAX]) {
+                let part: BTreeSet<u32> = numbers.range(from..end).map(|number| number - from).collect();
+                match part.len() {
+                    0 => {}
+                    1 => joined.one(from, *part.first().unwrap()).unwrap(),
+                    count => joined.list(from, &encode(count as u32, &gathered(&part))).unwrap(),
+                }
+                from = end;
+            }
+            let count = numbers.len() as u32;
+            prop_assert_eq!(joined.encode(), (count, encode(count, &gathered(&numbers))));
+        }
+
+        #[test]
         fn damage_is_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..40), tag in 0..2_u8) {
             let bytes = [&[tag], bytes.as_slice()].concat();
             prop_assert_eq!(decode(&bytes).ok(), {

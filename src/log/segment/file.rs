@@ -69,18 +69,21 @@ impl Loose {
         let path = packed.with_extension(format!("loose.{}", durable::TEMPORARY));
         durable::remove(packed)?;
         durable::remove(&path)?;
-        let failed = |error: rusqlite::Error| LogError::database(&path, &error);
-        let connection = open(&path).map_err(failed)?;
+        let connection = open(&path).map_err(|error| {
+            drop(durable::remove(&path));
+            LogError::database(&path, &error)
+        })?;
+        let own = Self { connection, path, lists: FxHashMap::default() };
         let put = |key: &str, value: &dyn ToSql| {
-            connection.execute("INSERT INTO meta VALUES (?1, ?2)", params![key, value]).map(drop)
+            own.connection.execute("INSERT INTO meta VALUES (?1, ?2)", params![key, value]).map(drop)
         };
         put("format", &FORMAT)
             .and_then(|()| put("first", &positions.0.cast_signed()))
             .and_then(|()| put("last", &positions.1.cast_signed()))
             .and_then(|()| put("head_before", head_before))
             .and_then(|()| put("index", &index::VERSION))
-            .map_err(failed)?;
-        Ok(Self { connection, path, lists: FxHashMap::default() })
+            .map_err(|error| own.failed(&error))?;
+        Ok(own)
     }
 
     fn failed(&self, error: &rusqlite::Error) -> LogError {

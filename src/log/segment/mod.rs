@@ -1,8 +1,8 @@
 //! Sealed segments: `log/segments/FIRST-LAST.db`, each with a signed manifest `FIRST-LAST.json` beside it; one that was
 //! written anew without what retention deleted has a third number.
 //!
-//! A segment is one SQLite file, made under another name and never written again. `write.rs` makes it of entries, `merge.rs`
-//! of other segments, `open.rs` reads it, `manifest.rs` is what is signed, `shelf.rs` finds out which segments there are.
+//! A segment is one SQLite file, made under another name and never written again. `write.rs` makes it of entries,
+//! `merge.rs` of other segments, `open.rs` reads it, `manifest.rs` is what is signed, `shelf.rs` finds out which there are.
 //!
 //! | table | what |
 //! |---|---|
@@ -10,7 +10,8 @@
 //! | `dictionary` | what blocks are compressed with, and how well that went where it was made |
 //! | `block` | about 256 entries each: positions, times, the chain after it, the entries, compressed with a dictionary |
 //! | `key` | the first 8 bytes of the keys of duplicates, sorted, in chunks |
-//! | `term` | the index: field, value, number of events, which events |
+//! | `term` | the index: field, value, number of events, which events; where that is long, its number in `list` |
+//! | `list` | long lists of events, each once |
 
 mod name;
 mod times;
