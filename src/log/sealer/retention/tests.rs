@@ -633,3 +633,22 @@ fn records_that_cannot_be_read_end_deleting_and_not_sealing() {
     store.check();
     assert_eq!(store.left(), [0; 0]);
 }
+
+#[test]
+fn the_index_tells_how_long_the_shortest_is_kept() {
+    for (types, expected) in [
+        (["user_created", "user_destroyed"], Some(Span::years(10))),
+        (["user_created", "repository_git_operation"], Some(TO_JUDGE)),
+        (["user_created", "unheard_of"], Some(Span::days(90))),
+        (["user_created", "Not_Of_GitLab"], None),
+    ] {
+        let mut store = Store::new(policy());
+        store.append(&types);
+        store.append(&types[..1].repeat(9));
+        store.seal();
+        let terms = store.retention.lock().unwrap().clone().unwrap();
+        let mut reader = store.reader();
+        let found = super::glance::shortest(reader.segment(1).unwrap(), &terms).unwrap();
+        assert_eq!(found, expected, "{types:?}");
+    }
+}
