@@ -129,6 +129,25 @@ impl Policy {
         rules.chain(self.is_partial().then_some(to_judge)).fold(self.default, Ord::min)
     }
 
+    /// The shortest time for which an event of this kind may be kept, from whichever source it is.
+    #[must_use]
+    pub fn shortest_for(&self, kind: &Kind<'_>, to_judge: Span) -> Span {
+        let span = |keep: Keep| match keep {
+            Keep::For(span) => span,
+            Keep::ToJudge => to_judge,
+        };
+        let mut shortest: Option<Span> = None;
+        for rule in self.rules.iter().filter(|rule| rule.fits(kind)) {
+            shortest = Some(shortest.map_or(span(rule.keep), |known| known.min(span(rule.keep))));
+            if rule.sources.is_empty() {
+                return shortest.unwrap_or(self.default);
+            }
+        }
+        let is_stored = self.coverage.level(kind.category).stores(kind.tier);
+        let last = if is_stored { self.default } else { to_judge };
+        shortest.map_or(last, |known| known.min(last))
+    }
+
     /// Whether any events are only judged.
     #[must_use]
     pub fn is_partial(&self) -> bool {
@@ -140,6 +159,12 @@ impl Policy {
 
 impl Rule {
     fn matches(&self, kind: &Kind<'_>) -> bool {
+        let is_source = self.sources.is_empty() || self.sources.iter().any(|name| name == kind.source);
+        is_source && self.fits(kind)
+    }
+
+    /// Whether it matches if the source is one of its.
+    fn fits(&self, kind: &Kind<'_>) -> bool {
         let fits = |pattern: &String, name: &str| {
             pattern.strip_suffix('*').map_or(pattern == name, |start| name.starts_with(start))
         };
@@ -149,8 +174,7 @@ impl Rule {
         let equal = |names: &[String], name: Option<&str>| {
             names.is_empty() || name.is_some_and(|name| names.iter().any(|known| known == name))
         };
-        equal(&self.sources, Some(kind.source))
-            && named(&self.types, kind.event_type)
+        named(&self.types, kind.event_type)
             && equal(&self.categories, kind.category)
             && (self.tiers.is_empty() || kind.tier.is_some_and(|tier| self.tiers.contains(&tier)))
     }
@@ -194,6 +218,10 @@ mod tests {
         assert_eq!(policy.verdict(&of(&catalogue, &routine.name)), Verdict { keep: short, by: "routine" });
         let other = Kind { source: "other", ..of(&catalogue, "project_destroyed") };
         assert_eq!(policy.verdict(&other), Verdict { keep: Keep::ToJudge, by: "other" });
+        let shortest = |name| policy.shortest_for(&of(&catalogue, name), Span::hours(1));
+        assert_eq!(shortest("user_created"), Span::years(10));
+        assert_eq!(shortest("project_destroyed"), Span::hours(1), "it may be from the other source");
+        assert_eq!(shortest(&routine.name), Span::days(90));
         assert_eq!(policy.shortest(Span::hours(1)), Span::hours(1));
         assert_eq!(policy.shortest(Span::days(900)), Span::days(90));
         assert_eq!(Policy::default().shortest(Span::hours(1)), Span::years(7));

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::glance;
 use super::schedule::Decision;
 use super::terms::after;
 use super::{Ask, Dropped, Dropping, Held, Judged, Publication, Retention, RetentionState, judge, kept_keys};
@@ -101,8 +102,14 @@ impl Worker {
             self.looks.set(listed.name(), due, 0);
             return Ok(());
         }
-        let segments = vec![Segment::open(&listed.path, listed.info.clone())?];
-        let mut input = SegmentsInput::of(segments, manifest.head_before.0);
+        let mut segment = Segment::open(&listed.path, listed.info.clone())?;
+        let shortest = glance::shortest(&mut segment, terms)?;
+        let oldest = listed.info.received.zip(shortest).map(|((min, _), shortest)| after(min, shortest));
+        if let Some(oldest) = oldest.filter(|oldest| *oldest > now) {
+            self.looks.set(listed.name(), oldest, 0);
+            return Ok(());
+        }
+        let mut input = SegmentsInput::of(vec![segment], manifest.head_before.0);
         let held = Held::of(terms, &mut input.segments)?;
         let judged = judge(&mut input, listed.positions(), (terms, &held), now, pace)?;
         match judged.schedule.decide(judged.events, judged.held > 0, now) {

@@ -16,6 +16,7 @@
 //! A crash between 2 and 3 is put right at the next start; so is one between the record of a removal and the removal.
 
 mod terms;
+mod glance;
 mod held;
 mod schedule;
 mod judge;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::engine::{Hits, Needs};
-use crate::event::{Catalogue, Event, Format, Position};
+use crate::event::{Catalogue, Event, Format, PAST, Position};
 use crate::query::Query;
 use crate::retention::{Keep, Kind, Policy};
 use crate::time::{Span, Timestamp};
@@ -104,7 +104,9 @@ impl Board {
 impl Retention {
     /// How long an event is kept from its arrival, and which part of the policy says so.
     pub(super) fn keep(&self, event: &Event, event_type: Option<&str>, hits: &mut Hits) -> (Span, Said<'_>) {
-        let kind = Kind::of(&self.catalogue, event.format, &event.source, event_type);
+        // What is imported is of the source that it was imported for.
+        let source = event.source.strip_prefix(PAST).unwrap_or(&event.source);
+        let kind = Kind::of(&self.catalogue, event.format, source, event_type);
         let verdict = self.policy.verdict(&kind);
         let span = match verdict.keep {
             Keep::For(span) => span,

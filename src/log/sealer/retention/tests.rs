@@ -473,7 +473,7 @@ fn any_policy() -> impl Strategy<Value = Policy> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn whatever_happens_what_shall_be_there_is_there(
@@ -632,4 +632,39 @@ fn records_that_cannot_be_read_end_deleting_and_not_sealing() {
     store.retain();
     store.check();
     assert_eq!(store.left(), [0; 0]);
+}
+
+#[test]
+fn the_index_tells_how_long_the_shortest_is_kept() {
+    for (types, expected) in [
+        (["user_created", "user_destroyed"], Some(Span::years(10))),
+        (["user_created", "repository_git_operation"], Some(TO_JUDGE)),
+        (["user_created", "unheard_of"], Some(Span::days(90))),
+        (["user_created", "Not_Of_GitLab"], None),
+    ] {
+        let mut store = Store::new(policy());
+        store.append(&types);
+        store.append(&types[..1].repeat(9));
+        store.seal();
+        let terms = store.retention.lock().unwrap().clone().unwrap();
+        let mut reader = store.reader();
+        let found = super::glance::shortest(reader.segment(1).unwrap(), &terms).unwrap();
+        assert_eq!(found, expected, "{types:?}");
+    }
+}
+
+#[test]
+fn what_was_imported_is_of_its_source() {
+    let of_gitlab = Rule { sources: vec!["gitlab".into()], ..rule(&[], Keep::For(Span::hours(5))) };
+    let terms = retention(Policy { rules: vec![of_gitlab], ..policy() });
+    let event = |source: &str| {
+        let raw = r#"{"id":1,"author_id":7,"event_type":"user_created"}"#;
+        decode(Format::Gitlab, &source.into(), raw.into(), None, NOW).unwrap().event
+    };
+    for (source, expected) in
+        [("gitlab", Span::hours(5)), ("past/gitlab", Span::hours(5)), ("x", Span::days(90))]
+    {
+        let (keep, _) = terms.keep(&event(source), None, &mut crate::engine::Hits::default());
+        assert_eq!(keep, expected, "{source}");
+    }
 }
