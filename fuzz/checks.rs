@@ -226,9 +226,18 @@ fn plain(scalar: Scalar<'_>) -> String {
     match scalar {
         Scalar::Null => "null".to_owned(),
         Scalar::Bool(value) => value.to_string(),
-        Scalar::Number(text) => format!("number {text}"),
+        Scalar::Number(text) => number(text),
         Scalar::Text(text) => format!("text {text}"),
         Scalar::Composite => "composite".to_owned(),
+    }
+}
+
+/// Whole numbers beyond 64 bits keep their digits in an event, and are rounded by the parser.
+fn number(text: &str) -> String {
+    let is_beyond = text.parse::<i64>().is_err() && text.parse::<u64>().is_err();
+    match text.parse::<f64>() {
+        Ok(rounded) if is_beyond => format!("number {rounded:e}"),
+        _ => format!("number {text}"),
     }
 }
 
@@ -284,7 +293,7 @@ impl Tree {
             Self::Leaf(Value::Null) => "null".to_owned(),
             Self::Leaf(Value::Number(number)) => {
                 let text = number.to_string();
-                format!("number {}", text.strip_suffix(".0").unwrap_or(&text))
+                self::number(text.strip_suffix(".0").unwrap_or(&text))
             }
             Self::Leaf(Value::String(text)) => format!("text {text}"),
             Self::Leaf(value) => value.to_string(),

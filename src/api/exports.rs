@@ -12,7 +12,7 @@ use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Frame;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use utoipa::ToSchema;
 
@@ -50,7 +50,19 @@ pub(super) struct ExportsAsked {
     format: Lines,
     /// Go on behind this log position: the `position` of the last whole line that came.
     #[param(value_type = u64, required = false, minimum = 0)]
-    after: Option<Position>,
+    after: Option<Behind>,
+}
+
+/// A position that a log can have: they are numbered from 1 on, in 63 bits.
+#[derive(Debug, Clone, Copy)]
+struct Behind(Position);
+
+impl<'de> Deserialize<'de> for Behind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let position = Position::deserialize(deserializer)?;
+        let is_one = position <= Position::MAX >> 1;
+        is_one.then_some(Self(position)).ok_or_else(|| de::Error::custom("no log has this position"))
+    }
 }
 
 /// How events are written.
@@ -96,7 +108,7 @@ pub(super) async fn list(
     let turn = Arc::clone(&control.guard.exports).try_acquire_owned();
     let turn = turn.map_err(|_| Problem::unavailable("four exports are running already"))?;
     let until = newest(&control).await?;
-    let start = after.unwrap_or(0).min(Position::MAX >> 1);
+    let start = after.map_or(0, |behind| behind.0);
     let mut export =
         Export { control, query, format, behind: start, until, is_first: after.is_none(), _turn: turn };
     // What is wrong with the first page can still be said properly.

@@ -62,6 +62,9 @@ enum DueError {
     Encode(#[from] serde_json::Error),
 }
 
+/// What is made up for, oldest first, and what is older, newest first.
+type Due = (Vec<Period>, Vec<Period>);
+
 impl Reporter {
     /// Makes what is due until it is to stop.
     pub(super) async fn run(mut self) {
@@ -170,12 +173,7 @@ impl Reporter {
 
     /// The periods that are due, oldest first, and the older ones that are not made up for, newest first. A schedule that
     /// is seen for the first time begins with the period that is due next.
-    fn due(
-        &self,
-        schedule: &Schedule,
-        note: &str,
-        now: Timestamp,
-    ) -> Result<Option<(Vec<Period>, Vec<Period>)>, DueError> {
+    fn due(&self, schedule: &Schedule, note: &str, now: Timestamp) -> Result<Option<Due>, DueError> {
         let newest = schedule.newest_due(now).key();
         let done = self.store.checkpoint(note)?.and_then(|bytes| String::from_utf8(bytes).ok());
         match done {

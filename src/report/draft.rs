@@ -208,10 +208,7 @@ impl Draft {
 
     /// Takes an alert; it counts where it began.
     pub fn alert(&mut self, alert: &AlertFact) {
-        let when = match self.when(alert.started_at) {
-            Some(when @ (When::Now | When::Before)) => when,
-            _ => return,
-        };
+        let Some(when @ (When::Now | When::Before)) = self.when(alert.started_at) else { return };
         let key = (std::cmp::Reverse(alert.level), alert.rule.clone());
         if !self.alerts.contains_key(&key) && self.alerts.len() >= RULES_MAX {
             return;

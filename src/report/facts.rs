@@ -62,7 +62,8 @@ fn change(event: &Map<String, Value>) -> String {
     let given = detail(event, "permission");
     let old = detail(event, "old_permission");
     match () {
-        () if !from.is_empty() || !to.is_empty() => format!("{} to {}", or_none(&from), or_none(&to)),
+        () if !from.is_empty() => format!("{from} to {}", or_none(&to)),
+        () if !to.is_empty() => format!("to {to}"),
         () if !role.is_empty() => format!("as {role}"),
         () if !given.is_empty() && !old.is_empty() => format!("{old} to {given}"),
         () if !given.is_empty() => format!("as {given}"),
@@ -160,6 +161,7 @@ mod tests {
             (json!({"from": "Maintainer", "to": ""}), Kind::AccessLost, "Maintainer to none"),
             (json!({"from": "Knight", "to": "King"}), Kind::AccessGained, "Knight to King"),
             (json!({"old_permission": "admin", "permission": "read"}), Kind::AccessLost, "admin to read"),
+            (json!({"to": "Developer"}), Kind::AccessGained, "to Developer"),
             (json!({"as": "Developer"}), Kind::AccessGained, "as Developer"),
             (json!({"custom_message": "Changed"}), Kind::AccessGained, "Changed"),
             (json!({"custom_message": {"action": "Changed it"}}), Kind::AccessGained, "Changed it"),

@@ -23,7 +23,7 @@ enum Kind<W: Write + Send> {
         is_first: bool,
     },
     #[cfg(feature = "parquet")]
-    Parquet(super::parquet::ParquetFile<W>),
+    Parquet(Box<super::parquet::ParquetFile<W>>),
 }
 
 impl<W: Write + Send> EventFile<W> {
@@ -36,7 +36,7 @@ impl<W: Write + Send> EventFile<W> {
         let kind = match format {
             ExportFormat::Csv | ExportFormat::Ndjson => Kind::Lines { out, format, is_first: true },
             #[cfg(feature = "parquet")]
-            ExportFormat::Parquet => Kind::Parquet(super::parquet::ParquetFile::new(out)?),
+            ExportFormat::Parquet => Kind::Parquet(Box::new(super::parquet::ParquetFile::new(out)?)),
         };
         Ok(Self { path: path.to_owned(), kind })
     }
@@ -68,7 +68,7 @@ impl<W: Write + Send> EventFile<W> {
         match self.kind {
             Kind::Lines { out, .. } => Ok(out),
             #[cfg(feature = "parquet")]
-            Kind::Parquet(file) => file.finish(),
+            Kind::Parquet(file) => (*file).finish(),
         }
     }
 }
