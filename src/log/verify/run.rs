@@ -178,7 +178,8 @@ pub(super) fn compare(
     let key = expected_key(&dir, &VerifyOptions { key, ..VerifyOptions::default() })?;
     let (base, (end, _)) = (reader.base()?.0, reader.end()?);
     reader.sealed.refresh(base)?;
-    agree(reader, checkpoint, key, end)
+    let deletions = Deletions(deletion::verify(&dir, key)?);
+    agree(reader, checkpoint, (key, &deletions), end)
 }
 
 fn agree(
