@@ -114,7 +114,6 @@ impl App {
         let is_held = listener.is_some();
         let (listener, address) = listen(listener, config.listen).await?;
         let mut base = Foundation::open(&config, clock)?;
-        base.note_gap(&config, is_held);
         let build = BuildContext { env: &*env, base: &config.base };
         let actions = Arc::new(ActionSet::build(&config.actions, &build)?);
         let mut rulebook = Rulebook::new(rulebook_config(&config), Arc::clone(&base.catalogue));
@@ -141,6 +140,8 @@ impl App {
             metrics: base.metrics.clone(),
             wanted,
         };
+        // Nobody was heard until here: to recover may take minutes.
+        base.note_gap(&config, is_held);
         let mut intake = start_intake(&base, &config, (listener, routers_in), &detection);
         let stop = intake.stop.clone();
         intake.spawn(reloader.run(watcher, stop));
@@ -210,11 +211,13 @@ impl App {
     /// Stops in the order in which events flow: takes no more, judges what was accepted, delivers what is
     /// under way. What is not delivered by then stays in the outbox for the next start.
     pub async fn stop(mut self) -> Result<(), DetectionError> {
+        // What is refused from here on belongs to the gap.
+        let stopped_at = self.clock.now();
         self.intake.stop().await;
         let sealer = self.sealer;
         // It has told of a panic itself.
         drop(tokio::task::spawn_blocking(move || sealer.stop()).await);
-        gaps::note_stop(&self.store, self.clock.now()).await;
+        gaps::note_stop(&self.store, stopped_at).await;
         self.log.close().await;
         drop(self.detection.send(Input::Stop));
         let thread = self.detection_thread.take();
