@@ -5,6 +5,7 @@
 
 mod app;
 mod detection;
+mod files;
 mod forwarding;
 mod foundation;
 mod gaps;
