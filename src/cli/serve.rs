@@ -5,6 +5,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
@@ -15,6 +16,9 @@ use crate::clock::Clock;
 use crate::config;
 use crate::daemon::{App, Options};
 use crate::telemetry;
+
+/// How long what was begun aside may take to end after everything else has.
+const LAST_WORK: Duration = Duration::from_secs(1);
 
 /// Options of `watchfire serve`.
 #[derive(Debug, Args)]
@@ -51,14 +55,14 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let options =
         Options { config_path: args.config.clone(), clock: Clock::system(), env: Arc::new(env), listener };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hangup = signal(SignalKind::hangup())?;
         let app = App::start(config, options).await?;
         tell_systemd(&[NotifyState::Ready]);
         let watchdog = sd_notify::watchdog_enabled().map(|period| period / 2);
-        let mut pulse = tokio::time::interval(watchdog.unwrap_or(std::time::Duration::from_secs(3600)));
+        let mut pulse = tokio::time::interval(watchdog.unwrap_or(Duration::from_secs(3600)));
         loop {
             tokio::select! {
                 _ = terminate.recv() => break,
@@ -70,7 +74,10 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         tell_systemd(&[NotifyState::Stopping]);
         app.stop().await?;
         Ok(ExitCode::SUCCESS)
-    })
+    });
+    // All that must be kept is kept by now. A thread that waits for standard input would be waited for.
+    runtime.shutdown_timeout(LAST_WORK);
+    ended
 }
 
 async fn reload(app: &App) {

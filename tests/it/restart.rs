@@ -5,6 +5,7 @@ use watchfire::store::OutboxState;
 use watchfire::time::Span;
 
 use crate::harness::{START, Setup, at, clone, deed, is_done, until};
+use crate::process::Place;
 use crate::receiver::Receiver;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -107,4 +108,14 @@ async fn what_does_not_happen_is_noticed_by_the_clock_alone() {
     daemon.post_all(&[deed("user_created", 9, START.plus(Span::days(1)))]).await;
     assert_eq!(daemon.only_alert(), alert);
     daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pipe_that_stays_open_does_not_hold_up_the_end() {
+    let place = Place::new("sources:\n  - {name: pipe, type: stdin, format: gitlab}\n", &[]);
+    let mut command = place.command();
+    command.stdin(std::process::Stdio::piped());
+    let program = place.spawn(command);
+    assert!(program.ready().await, "{}", program.log());
+    program.stop().await;
 }
