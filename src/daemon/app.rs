@@ -3,16 +3,16 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
-use super::detection::{Context as DetectionContext, Detection, DetectionError, Input};
+use super::detection::{Context as DetectionContext, Detection, DetectionError};
 use super::forwarding::ConditionError;
 use super::foundation::{Foundation, Shared};
 use super::gaps;
+use super::inbox::{Inbox, Teller};
 use super::plan::Plan;
 use super::reload::{Reloader, status, tell, watch_files};
 use super::rulebook::{Rulebook, RulebookConfig};
@@ -96,7 +96,7 @@ pub struct App {
     stage: watch::Receiver<Stage>,
     intake: Group,
     output: Group,
-    detection: SyncSender<Input>,
+    detection: Teller,
     detection_thread: Option<JoinHandle<Result<(), DetectionError>>>,
     reload: mpsc::Sender<()>,
     routers: watch::Sender<axum::Router>,
@@ -120,8 +120,10 @@ impl App {
         let reading = rulebook.read(base.clock.now());
         tell(&reading, &base.metrics);
         let plan = Plan::new(config.routes.clone(), Arc::clone(&actions), &reading.rules);
-        let (context, stage) = base.detection_context(plan, config.limits.detection(config.lateness))?;
-        let (detection, detection_thread) = start_detection(context, Arc::clone(&reading.rules)).await?;
+        let (detection, inbox) = Inbox::new();
+        let limits = config.limits.detection(config.lateness);
+        let (context, stage) = base.detection_context((plan, inbox), limits)?;
+        let detection_thread = start_detection(context, Arc::clone(&reading.rules)).await?;
         let (told, told_in) = watch::channel(Arc::new(status(&reading, base.clock.now())));
         let (rules, rules_in) = watch::channel(reading.rules);
         let (actions, actions_in) = watch::channel(actions);
@@ -191,6 +193,12 @@ impl App {
         self.stage.clone()
     }
 
+    /// Waits until detection ends, which it only does by itself when it has failed; why. Events are still taken then,
+    /// but nobody judges them.
+    pub async fn detection_ended(&self) -> String {
+        ended(self.stage.clone()).await
+    }
+
     /// Reads the configuration and the rules anew. A broken configuration changes nothing and is told; sources
     /// that are read rather than posted to, and forwarders, stay as they are until a restart.
     pub async fn reload(&self) -> Result<(), ReloadError> {
@@ -199,8 +207,7 @@ impl App {
         let actions = Arc::new(ActionSet::build(&config.actions, &build)?);
         let plan = Plan::new(config.routes.clone(), Arc::clone(&actions), &self.rules.borrow());
         self.actions.send_replace(actions);
-        // A detection that has ended has said so itself.
-        drop(self.detection.send(Input::Plan(Box::new(plan))));
+        self.detection.plan(plan);
         drop(self.routers.send_replace(self.shared.router(&config)));
         // A full queue has a request waiting already.
         self.reload.try_send(()).ok();
@@ -219,7 +226,7 @@ impl App {
         drop(tokio::task::spawn_blocking(move || sealer.stop()).await);
         gaps::note_stop(&self.store, stopped_at).await;
         self.log.close().await;
-        drop(self.detection.send(Input::Stop));
+        self.detection.stop();
         let thread = self.detection_thread.take();
         let ended = match thread {
             Some(thread) => tokio::task::spawn_blocking(move || thread.join()).await,
@@ -236,6 +243,13 @@ impl App {
                 Ok(())
             }
         }
+    }
+}
+
+async fn ended(mut stage: watch::Receiver<Stage>) -> String {
+    match stage.wait_for(|stage| matches!(stage, Stage::Stopped { .. })).await.as_deref() {
+        Ok(Stage::Stopped { reason }) => reason.clone(),
+        Ok(_) | Err(_) => "its thread is gone".to_owned(),
     }
 }
 
@@ -269,8 +283,7 @@ fn rulebook_config(config: &Config) -> RulebookConfig {
 async fn start_detection(
     context: DetectionContext,
     rules: Arc<RuleSet>,
-) -> Result<(SyncSender<Input>, JoinHandle<Result<(), DetectionError>>), StartError> {
-    let (sender, inputs) = sync_channel(64);
+) -> Result<JoinHandle<Result<(), DetectionError>>, StartError> {
     let (recovered_out, recovered) = tokio::sync::oneshot::channel();
     let run = move || {
         let detection = match Detection::recover(context, rules) {
@@ -281,7 +294,7 @@ async fn start_detection(
             }
         };
         drop(recovered_out.send(Ok(())));
-        detection.run(&inputs).inspect_err(|error| tracing::error!(%error, "detection has ended"))
+        detection.run().inspect_err(|error| tracing::error!(%error, "detection has ended"))
     };
     let thread = std::thread::Builder::new()
         .name("detection".to_owned())
@@ -291,5 +304,22 @@ async fn start_detection(
         Ok(result) => result?,
         Err(_) => tracing::error!("detection ended while it recovered"),
     }
-    Ok((sender, thread))
+    Ok(thread)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_end_of_detection_is_heard_of() {
+        let (told, stage) = watch::channel(Stage::Running { position: 1 });
+        let waiting = tokio::spawn(ended(stage.clone()));
+        told.send_replace(Stage::CatchingUp { position: 1 });
+        told.send_replace(Stage::Stopped { reason: "detection failed".to_owned() });
+        assert_eq!(waiting.await.unwrap(), "detection failed");
+        let (told, stage) = watch::channel(Stage::Starting);
+        drop(told);
+        assert!(ended(stage).await.contains("gone"), "a panic while it recovers says nothing itself");
+    }
 }

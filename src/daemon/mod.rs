@@ -10,6 +10,7 @@ mod forwarding;
 mod foundation;
 mod gaps;
 mod geo_files;
+mod inbox;
 mod matching;
 mod metrics;
 mod outbox_metrics;

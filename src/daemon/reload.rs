@@ -7,7 +7,7 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::detection::Input;
+use super::inbox::Teller;
 use super::metrics::DetectionMetrics;
 use super::rulebook::{Reading, Rulebook};
 use crate::api::RulesStatus;
@@ -22,7 +22,7 @@ const QUIET: Span = Span::millis(150);
 pub(super) struct Reloader {
     pub(super) rulebook: Rulebook,
     pub(super) clock: Clock,
-    pub(super) detection: std::sync::mpsc::SyncSender<Input>,
+    pub(super) detection: Teller,
     pub(super) rules: watch::Sender<Arc<RuleSet>>,
     /// What the API shows of the files.
     pub(super) told: watch::Sender<Arc<RulesStatus>>,
@@ -63,9 +63,7 @@ impl Reloader {
         self.metrics.reloads.inc();
         self.told.send_replace(Arc::new(status(&reading, self.clock.now())));
         self.rules.send_replace(Arc::clone(&reading.rules));
-        if self.detection.send(Input::Rules(reading.rules)).is_err() {
-            tracing::warn!("detection has ended; the rules were read for nothing");
-        }
+        self.detection.rules(reading.rules);
         self
     }
 }
