@@ -14,9 +14,10 @@ use super::foundation::{Foundation, Shared};
 use super::gaps;
 use super::inbox::{Inbox, Teller};
 use super::plan::Plan;
-use super::reload::{Reloader, status, tell, watch_files};
+use super::reload::{Reloader, status, tell};
 use super::rulebook::{Rulebook, RulebookConfig};
 use super::tasks::{Group, start_intake, start_output};
+use super::watching::Watching;
 use crate::action::{ActionError, ActionSet};
 use crate::api::Detection as Stage;
 use crate::clock::Clock;
@@ -117,6 +118,9 @@ impl App {
         let build = BuildContext { env: &*env, base: &config.base };
         let actions = Arc::new(ActionSet::build(&config.actions, &build)?);
         let mut rulebook = Rulebook::new(rulebook_config(&config), Arc::clone(&base.catalogue));
+        let (reload, wanted) = mpsc::channel(1);
+        let mut watching = Watching::new(reload.clone());
+        watching.renew(rulebook.paths());
         let reading = rulebook.read(base.clock.now());
         tell(&reading, &base.metrics);
         let plan = Plan::new(config.routes.clone(), Arc::clone(&actions), &reading.rules);
@@ -131,8 +135,6 @@ impl App {
         let output = start_output(&mut base, &config, &build, (actions_in, rules_in))?;
         let shared = base.share(&config.data_dir, stage.clone(), told_in);
         let (routers, routers_in) = watch::channel(shared.router(&config));
-        let (reload, wanted) = mpsc::channel(1);
-        let watcher = watch_files(rulebook.paths(), reload.clone());
         let reloader = Reloader {
             rulebook,
             clock: base.clock.clone(),
@@ -141,12 +143,13 @@ impl App {
             told,
             metrics: base.metrics.clone(),
             wanted,
+            watching,
         };
         // Nobody was heard until here: to recover may take minutes.
         base.note_gap(&config, is_held);
         let mut intake = start_intake(&base, &config, (listener, routers_in), &detection);
         let stop = intake.stop.clone();
-        intake.spawn(reloader.run(watcher, stop));
+        intake.spawn(reloader.run(stop));
         tracing::info!(%address, data = %config.data_dir.display(), "watchfire accepts events");
         Ok(Self {
             address,

@@ -18,6 +18,7 @@ mod plan;
 mod reload;
 mod rulebook;
 mod tasks;
+mod watching;
 
 pub use app::{App, Options, ReloadError, StartError};
 pub use plan::actions_of;
