@@ -28,8 +28,8 @@ async fn a_folder_that_is_never_quiet_is_read_and_stops_nobody() {
     let running = tokio::spawn(reloader.run(shutdown.clone()));
     let read = told_in.wait_for(|told| told.read_at == Timestamp(1));
     assert!(tokio::time::timeout(PATIENCE, read).await.is_ok(), "it is read");
-    assert!(inbox.look().rules.is_some());
     shutdown.cancel();
     assert!(tokio::time::timeout(PATIENCE, running).await.is_ok(), "it ends");
+    assert!(inbox.look().rules.is_some(), "detection is told");
     restless.await.unwrap();
 }
