@@ -58,17 +58,17 @@ fn watch(places: Places, wanted: mpsc::Sender<()>) -> notify::Result<Recommended
         wanted.try_send(()).ok();
     };
     let mut watcher = notify::recommended_watcher(on_change)?;
-    let folders = folders.iter().map(|folder| (folder, RecursiveMode::Recursive));
-    let above = above.iter().map(|folder| (folder, RecursiveMode::NonRecursive));
+    // A folder above may be closed to us, and gone is told by the one above it.
+    for folder in above {
+        if let Err(error) = watcher.watch(&folder, RecursiveMode::NonRecursive) {
+            let folder = folder.display();
+            tracing::debug!(%folder, %error, "not watched: a rules folder replaced there may go unnoticed");
+        }
+    }
     // The wider watch last: on one folder it takes over.
-    for (folder, mode) in above.chain(folders) {
-        match watcher.watch(folder, mode) {
-            // Gone since: the folder above tells when it comes back.
-            Ok(()) => {}
-            Err(error) if matches!(error.kind, notify::ErrorKind::PathNotFound) || !folder.exists() => {}
-            Err(error) => {
-                tracing::warn!(folder = %folder.display(), %error, "cannot be watched; send SIGHUP after a change");
-            }
+    for folder in folders {
+        if let Err(error) = watcher.watch(&folder, RecursiveMode::Recursive) {
+            tracing::warn!(folder = %folder.display(), %error, "cannot be watched; send SIGHUP after a change");
         }
     }
     Ok(watcher)
