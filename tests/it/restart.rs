@@ -115,7 +115,8 @@ async fn what_does_not_happen_is_noticed_by_the_clock_alone() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pipe_that_stays_open_does_not_hold_up_the_end() {
-    let place = Place::new("sources:\n  - {name: pipe, type: stdin, format: gitlab}\n", &[]);
+    let config = "logging: {format: json}\nsources: [{name: pipe, type: stdin, format: gitlab}]\n";
+    let place = Place::new(config, &[]);
     let mut command = place.command();
     command.stdin(std::process::Stdio::piped());
     let program = place.spawn(command);
