@@ -5,6 +5,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
@@ -12,9 +13,12 @@ use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::clock::Clock;
-use crate::config;
+use crate::config::{self, Config};
 use crate::daemon::{App, Options};
 use crate::telemetry;
+
+/// How long what was begun aside may take to end after everything else has.
+const LAST_WORK: Duration = Duration::from_secs(1);
 
 /// Options of `watchfire serve`.
 #[derive(Debug, Args)]
@@ -51,26 +55,36 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let options =
         Options { config_path: args.config.clone(), clock: Clock::system(), env: Arc::new(env), listener };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut hangup = signal(SignalKind::hangup())?;
-        let app = App::start(config, options).await?;
-        tell_systemd(&[NotifyState::Ready]);
-        let watchdog = sd_notify::watchdog_enabled().map(|period| period / 2);
-        let mut pulse = tokio::time::interval(watchdog.unwrap_or(std::time::Duration::from_secs(3600)));
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-                _ = hangup.recv() => reload(&app).await,
-                _ = pulse.tick() => if watchdog.is_some() { tell_systemd(&[NotifyState::Watchdog]) },
-            }
+    let ended = runtime.block_on(serve(config, options));
+    // All that must be kept is kept by now. A thread that waits for standard input would be waited for.
+    runtime.shutdown_timeout(LAST_WORK);
+    ended
+}
+
+async fn serve(config: Config, options: Options) -> anyhow::Result<ExitCode> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let app = App::start(config, options).await?;
+    tell_systemd(&[NotifyState::Ready]);
+    let watchdog = sd_notify::watchdog_enabled().map(|period| period / 2);
+    let mut pulse = tokio::time::interval(watchdog.unwrap_or(Duration::from_secs(3600)));
+    let failed = loop {
+        tokio::select! {
+            _ = terminate.recv() => break None,
+            _ = interrupt.recv() => break None,
+            reason = app.detection_ended() => break Some(reason),
+            _ = hangup.recv() => reload(&app).await,
+            _ = pulse.tick() => if watchdog.is_some() { tell_systemd(&[NotifyState::Watchdog]) },
         }
-        tell_systemd(&[NotifyState::Stopping]);
-        app.stop().await?;
-        Ok(ExitCode::SUCCESS)
-    })
+    };
+    tell_systemd(&[NotifyState::Stopping]);
+    app.stop().await?;
+    match failed {
+        None => Ok(ExitCode::SUCCESS),
+        // Whoever started it starts it again; then detection goes on from its last commit.
+        Some(reason) => anyhow::bail!("detection has ended: {reason}"),
+    }
 }
 
 async fn reload(app: &App) {

@@ -3,21 +3,22 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
-use super::detection::{Context as DetectionContext, Detection, DetectionError, Input};
+use super::detection::{Context as DetectionContext, Detection, DetectionError};
 use super::forwarding::ConditionError;
 use super::foundation::{Foundation, Shared};
 use super::gaps;
+use super::inbox::{Inbox, Teller};
 use super::plan::Plan;
-use super::reload::{Reloader, status, tell, watch_files};
+use super::reload::{Reloader, status, tell};
 use super::retention::Keeper;
 use super::rulebook::{Rulebook, RulebookConfig};
 use super::tasks::{Group, start_intake, start_output};
+use super::watching::Watching;
 use crate::action::{ActionError, ActionSet};
 use crate::api::Detection as Stage;
 use crate::clock::Clock;
@@ -99,7 +100,7 @@ pub struct App {
     stage: watch::Receiver<Stage>,
     intake: Group,
     output: Group,
-    detection: SyncSender<Input>,
+    detection: Teller,
     detection_thread: Option<JoinHandle<Result<(), DetectionError>>>,
     reload: mpsc::Sender<()>,
     routers: watch::Sender<axum::Router>,
@@ -119,16 +120,20 @@ impl App {
         let is_held = listener.is_some();
         let (listener, address) = listen(listener, config.listen).await?;
         let mut base = Foundation::open(&config, clock)?;
-        base.note_gap(&config, is_held);
         base.remember_sources(&config);
         let build = BuildContext { env: &*env, base: &config.base };
         let actions = Arc::new(ActionSet::build(&config.actions, &build)?);
         let mut rulebook = Rulebook::new(rulebook_config(&config), Arc::clone(&base.catalogue));
+        let (reload, wanted) = mpsc::channel(1);
+        let mut watching = Watching::new(reload.clone());
+        watching.renew(rulebook.paths());
         let reading = rulebook.read(base.clock.now());
         tell(&reading, &base.metrics);
         let plan = Plan::new(config.routes.clone(), Arc::clone(&actions), &reading.rules);
-        let (context, stage) = base.detection_context(plan, config.limits.detection(config.lateness))?;
-        let (detection, detection_thread) = start_detection(context, Arc::clone(&reading.rules)).await?;
+        let (detection, inbox) = Inbox::new();
+        let limits = config.limits.detection(config.lateness);
+        let (context, stage) = base.detection_context((plan, inbox), limits)?;
+        let detection_thread = start_detection(context, Arc::clone(&reading.rules)).await?;
         let (told, told_in) = watch::channel(Arc::new(status(&reading, base.clock.now())));
         let (rules, rules_in) = watch::channel(reading.rules);
         let (actions, actions_in) = watch::channel(actions);
@@ -141,8 +146,6 @@ impl App {
         base.sealer.board().answer_with(keeper.ask());
         let shared = base.share(&config.data_dir, stage.clone(), told_in, policy_in);
         let (routers, routers_in) = watch::channel(shared.router(&config));
-        let (reload, wanted) = mpsc::channel(1);
-        let watcher = watch_files(rulebook.paths(), reload.clone());
         let reloader = Reloader {
             rulebook,
             clock: base.clock.clone(),
@@ -151,10 +154,13 @@ impl App {
             told,
             metrics: base.metrics.clone(),
             wanted,
+            watching,
         };
+        // Nobody was heard until here: to recover may take minutes.
+        base.note_gap(&config, is_held);
         let mut intake = start_intake(&base, &config, (listener, routers_in), &detection);
         let stop = intake.stop.clone();
-        intake.spawn(reloader.run(watcher, stop));
+        intake.spawn(reloader.run(stop));
         tracing::info!(%address, data = %config.data_dir.display(), "watchfire accepts events");
         Ok(Self {
             address,
@@ -203,6 +209,12 @@ impl App {
         self.stage.clone()
     }
 
+    /// Waits until detection ends, which it only does by itself when it has failed; why. Events are still taken then,
+    /// but nobody judges them.
+    pub async fn detection_ended(&self) -> String {
+        ended(self.stage.clone()).await
+    }
+
     /// Reads the configuration and the rules anew. A broken configuration changes nothing and is told; sources
     /// that are read rather than posted to, and forwarders, stay as they are until a restart.
     pub async fn reload(&self) -> Result<(), ReloadError> {
@@ -212,8 +224,7 @@ impl App {
         let plan = Plan::new(config.routes.clone(), Arc::clone(&actions), &self.rules.borrow());
         self.actions.send_replace(actions);
         self.schedules.send_replace(Arc::new(config.schedules.clone()));
-        // A detection that has ended has said so itself.
-        drop(self.detection.send(Input::Plan(Box::new(plan))));
+        self.detection.plan(plan);
         self.policy.send_replace(Arc::new(config.retention.clone()));
         drop(self.routers.send_replace(self.shared.router(&config)));
         // A full queue has a request waiting already.
@@ -225,13 +236,15 @@ impl App {
     /// Stops in the order in which events flow: takes no more, judges what was accepted, delivers what is
     /// under way. What is not delivered by then stays in the outbox for the next start.
     pub async fn stop(mut self) -> Result<(), DetectionError> {
+        // What is refused from here on belongs to the gap.
+        let stopped_at = self.clock.now();
         self.intake.stop().await;
         let sealer = self.sealer;
         // It has told of a panic itself.
         drop(tokio::task::spawn_blocking(move || sealer.stop()).await);
-        gaps::note_stop(&self.store, self.clock.now()).await;
+        gaps::note_stop(&self.store, stopped_at).await;
         self.log.close().await;
-        drop(self.detection.send(Input::Stop));
+        self.detection.stop();
         let thread = self.detection_thread.take();
         let ended = match thread {
             Some(thread) => tokio::task::spawn_blocking(move || thread.join()).await,
@@ -248,6 +261,13 @@ impl App {
                 Ok(())
             }
         }
+    }
+}
+
+async fn ended(mut stage: watch::Receiver<Stage>) -> String {
+    match stage.wait_for(|stage| matches!(stage, Stage::Stopped { .. })).await.as_deref() {
+        Ok(Stage::Stopped { reason }) => reason.clone(),
+        Ok(_) | Err(_) => "its thread is gone".to_owned(),
     }
 }
 
@@ -281,8 +301,7 @@ fn rulebook_config(config: &Config) -> RulebookConfig {
 async fn start_detection(
     context: DetectionContext,
     rules: Arc<RuleSet>,
-) -> Result<(SyncSender<Input>, JoinHandle<Result<(), DetectionError>>), StartError> {
-    let (sender, inputs) = sync_channel(64);
+) -> Result<JoinHandle<Result<(), DetectionError>>, StartError> {
     let (recovered_out, recovered) = tokio::sync::oneshot::channel();
     let run = move || {
         let detection = match Detection::recover(context, rules) {
@@ -293,7 +312,7 @@ async fn start_detection(
             }
         };
         drop(recovered_out.send(Ok(())));
-        detection.run(&inputs).inspect_err(|error| tracing::error!(%error, "detection has ended"))
+        detection.run().inspect_err(|error| tracing::error!(%error, "detection has ended"))
     };
     let thread = std::thread::Builder::new()
         .name("detection".to_owned())
@@ -303,5 +322,22 @@ async fn start_detection(
         Ok(result) => result?,
         Err(_) => tracing::error!("detection ended while it recovered"),
     }
-    Ok((sender, thread))
+    Ok(thread)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_end_of_detection_is_heard_of() {
+        let (told, stage) = watch::channel(Stage::Running { position: 1 });
+        let waiting = tokio::spawn(ended(stage.clone()));
+        told.send_replace(Stage::CatchingUp { position: 1 });
+        told.send_replace(Stage::Stopped { reason: "detection failed".to_owned() });
+        assert_eq!(waiting.await.unwrap(), "detection failed");
+        let (told, stage) = watch::channel(Stage::Starting);
+        drop(told);
+        assert!(ended(stage).await.contains("gone"), "a panic while it recovers says nothing itself");
+    }
 }

@@ -3,12 +3,14 @@
 //! The position itself is not committed with every batch: judging a stretch that concluded nothing again
 //! concludes nothing again. Whatever was concluded is committed together with the position it was concluded at.
 
-use std::collections::VecDeque;
+mod learning;
+
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
+use super::inbox::{Inbox, Told};
 use super::matching::Matching;
 use super::metrics::{DetectionMetrics, LevelLabel, ReasonLabel};
 use super::plan::Plan;
@@ -16,26 +18,12 @@ use crate::alert::{Alert, LedgerReason};
 use crate::api::Detection as Stage;
 use crate::clock::{Clock, Steps};
 use crate::engine::{Effects, Engine, Limits, RuleSet, SnapshotError};
-use crate::event::Position;
+use crate::event::{Entry, Position};
 use crate::log::{LogError, Reader, fault};
 use crate::pipeline::PipelineError;
 use crate::source::Sink;
 use crate::store::{Commit, OutboxRow, Progress, Store, StoreError};
 use crate::time::{Span, Timestamp};
-
-/// What the thread is told.
-pub(super) enum Input {
-    /// The log has grown.
-    Appended,
-    /// A second has passed.
-    Tick,
-    /// Run these rules from here on.
-    Rules(Arc<RuleSet>),
-    /// Send alerts these ways from here on.
-    Plan(Box<Plan>),
-    /// Judge what is in the log, write a snapshot, end.
-    Stop,
-}
 
 /// All that the thread needs.
 pub(super) struct Context {
@@ -45,6 +33,7 @@ pub(super) struct Context {
     pub(super) clock: Clock,
     pub(super) limits: Limits,
     pub(super) plan: Plan,
+    pub(super) inbox: Arc<Inbox>,
     pub(super) metrics: DetectionMetrics,
     pub(super) stage: watch::Sender<Stage>,
     pub(super) wake_deliveries: Arc<Notify>,
@@ -66,6 +55,9 @@ pub enum DetectionError {
     /// The threads that match.
     #[error("matching failed: {0}")]
     Matching(#[from] PipelineError),
+    /// Told to stop before new rules had learnt. They learn after the next start.
+    #[error("told to stop while new rules learnt")]
+    Interrupted,
 }
 
 /// Entries judged between two commits at most.
@@ -74,8 +66,13 @@ const BATCH: usize = 4096;
 const SNAPSHOT_ENTRIES: u64 = 500_000;
 /// … or so much time, if there was an entry at all.
 const SNAPSHOT_PAUSE: Span = Span::seconds(60);
-/// How long to wait before a failed commit is tried again.
-const RETRY_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
+/// How long to wait before a failed commit is tried again, or a failed reading for the first time …
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// … and a reading that goes on failing at most.
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// Once it has come to the end of the log: farther behind than this it is catching up again. A burst is less, judged
+/// in a second or so.
+const BEHIND: u64 = 50_000;
 
 /// Detection on its thread.
 pub(super) struct Detection {
@@ -89,8 +86,8 @@ pub(super) struct Detection {
     /// When it started, or was last cut off from what its sources sent.
     settling_since: Span,
     clock_steps: Steps,
-    /// What was asked for while a commit was being tried again.
-    postponed: VecDeque<Input>,
+    /// Whether it has come to the end of the log once.
+    has_caught_up: bool,
 }
 
 impl Detection {
@@ -104,7 +101,13 @@ impl Detection {
         };
         let snapshot_position = engine.position();
         let (mut effects, mut matching) = (Effects::default(), Matching::default());
-        replay((&mut context.reader, &mut matching), &mut engine, position, &mut effects)?;
+        while engine.position() < position {
+            let entries = context.reader.read_after(engine.position(), BATCH)?;
+            if !matching.judge_until(position, entries, &mut engine, &mut effects)? {
+                break;
+            }
+            effects.clear();
+        }
         let now = context.clock.uptime();
         let clock_steps = Steps::new(context.clock.clone());
         let mut own = Self {
@@ -116,7 +119,7 @@ impl Detection {
             snapshot_at: now,
             settling_since: now,
             clock_steps,
-            postponed: VecDeque::new(),
+            has_caught_up: false,
         };
         if own.warm_up()? {
             own.keep_warmth()?;
@@ -126,44 +129,96 @@ impl Detection {
     }
 
     /// Runs until told to stop. However it ends, readiness hears of it.
-    pub(super) fn run(mut self, inputs: &Receiver<Input>) -> Result<(), DetectionError> {
+    pub(super) fn run(mut self) -> Result<(), DetectionError> {
         let mut farewell =
             Farewell { stage: self.context.stage.clone(), reason: "detection ended in a panic" };
-        let ended = self.work(inputs);
+        let ended = match self.work() {
+            Err(DetectionError::Interrupted) => Ok(()),
+            ended => ended,
+        };
         farewell.reason =
             if ended.is_ok() { "the daemon is stopping" } else { "detection failed; see the log" };
         ended
     }
 
-    fn work(&mut self, inputs: &Receiver<Input>) -> Result<(), DetectionError> {
-        self.catch_up(inputs)?;
-        while let Some(input) = self.postponed.pop_front().or_else(|| inputs.recv().ok()) {
-            match input {
-                Input::Appended => self.catch_up(inputs)?,
-                Input::Tick => self.tick(inputs)?,
-                Input::Rules(rules) => self.replace_rules(rules, inputs)?,
-                Input::Plan(plan) => self.context.plan = *plan,
-                Input::Stop => break,
+    fn work(&mut self) -> Result<(), DetectionError> {
+        self.catch_up()?;
+        let inbox = Arc::clone(&self.context.inbox);
+        loop {
+            let told = inbox.wait();
+            let (tick, stop) = (told.tick, told.stop);
+            self.obey(told)?;
+            if stop {
+                break;
             }
+            if tick {
+                self.tick()?;
+            }
+            self.catch_up()?;
         }
-        self.catch_up(inputs)?;
-        self.commit(true, inputs)
+        self.catch_up()?;
+        self.commit(true)
     }
 
-    /// Judges to the end of the log.
-    fn catch_up(&mut self, inputs: &Receiver<Input>) -> Result<(), DetectionError> {
+    /// Takes over what is told of rules and plan.
+    fn obey(&mut self, told: Told) -> Result<(), DetectionError> {
+        if let Some(plan) = told.plan {
+            self.context.plan = *plan;
+        }
+        match told.rules {
+            Some(rules) => self.replace_rules(rules),
+            None => Ok(()),
+        }
+    }
+
+    /// Judges to the end of the log. Between two batches it does what it is told.
+    fn catch_up(&mut self) -> Result<(), DetectionError> {
         loop {
-            let entries = self.context.reader.read_after(self.engine.position(), BATCH)?;
+            self.show();
+            let entries = self.read(self.engine.position())?;
             if entries.is_empty() {
-                let position = self.engine.position();
-                self.context.stage.send_replace(Stage::Running { position });
+                self.has_caught_up = true;
+                self.show();
                 return Ok(());
             }
             self.matching.judge(entries, &mut self.engine, &mut self.effects)?;
             let is_due = self.is_snapshot_due();
-            self.commit(is_due, inputs)?;
+            self.commit(is_due)?;
             self.report();
+            let told = self.context.inbox.look();
+            if told.tick {
+                self.notice_gaps();
+            }
+            self.obey(told)?;
         }
+    }
+
+    /// Reads what follows on this position. A log that cannot be read is tried again until it can be or the daemon
+    /// stops: the disk may be busy, or too many files open.
+    fn read(&mut self, after: Position) -> Result<Vec<Entry>, DetectionError> {
+        let mut pause = RETRY_PAUSE;
+        loop {
+            let error = match self.context.reader.read_after(after, BATCH) {
+                Ok(entries) => return Ok(entries),
+                Err(error) => error,
+            };
+            self.context.metrics.read_failures.inc();
+            tracing::error!(%error, "the log cannot be read, and nothing is judged; it will be tried again");
+            self.context.stage.send_replace(Stage::CatchingUp { position: self.engine.position() });
+            if self.context.inbox.is_stopped_within(pause) {
+                return Err(error.into());
+            }
+            pause = pause.saturating_mul(2).min(RETRY_PAUSE_MAX);
+        }
+    }
+
+    /// Says how far it is.
+    fn show(&self) {
+        let position = self.engine.position();
+        let behind = self.context.sink.position().saturating_sub(position);
+        let is_behind = if self.has_caught_up { behind > BEHIND } else { behind > 0 };
+        let stage = if is_behind { Stage::CatchingUp { position } } else { Stage::Running { position } };
+        self.context.stage.send_replace(stage);
     }
 
     fn is_snapshot_due(&self) -> bool {
@@ -174,7 +229,7 @@ impl Detection {
 
     /// A second has passed: if a timer would come due, the clock goes into the log, so that a replay sees it.
     /// Not in the first minutes: sources still read what they missed, and being down is not being idle.
-    fn tick(&mut self, inputs: &Receiver<Input>) -> Result<(), DetectionError> {
+    fn tick(&mut self) -> Result<(), DetectionError> {
         // Read first: a step after this is noticed the next time, and makes nothing late now.
         let (now, uptime) = (self.context.clock.now(), self.context.clock.uptime());
         self.notice_gaps();
@@ -185,9 +240,9 @@ impl Detection {
         {
             tracing::warn!(%error, "the clock could not be written to the log; it will be tried again");
         }
-        self.catch_up(inputs)?;
+        self.catch_up()?;
         if self.is_snapshot_due() {
-            self.commit(true, inputs)?;
+            self.commit(true)?;
         }
         Ok(())
     }
@@ -209,51 +264,9 @@ impl Detection {
         }
     }
 
-    /// Other rules: those that mean the same keep their state, new ones learn from the stored log. The snapshot
-    /// that is written at once makes a restart come to the same point with the same rules.
-    fn replace_rules(&mut self, rules: Arc<RuleSet>, inputs: &Receiver<Input>) -> Result<(), DetectionError> {
-        self.engine.replace_rules(rules)?;
-        self.warm_up()?;
-        self.commit(true, inputs)?;
-        self.report();
-        Ok(())
-    }
-
-    /// Lets rules without a past judge the stored log without effects, and takes over what they learnt.
-    /// Answers whether there were any.
-    fn warm_up(&mut self) -> Result<bool, DetectionError> {
-        let newcomers = self.engine.newcomers().to_vec();
-        let position = self.engine.position();
-        if newcomers.is_empty() || position == 0 {
-            self.engine.settle_newcomers();
-            return Ok(false);
-        }
-        tracing::info!(rules = newcomers.len(), entries = position, "new rules learn from the stored log");
-        let rules = Arc::clone(self.engine.rules());
-        let catalogue = Arc::clone(rules.catalogue());
-        let mut learner = Engine::new(rules, catalogue, self.context.limits);
-        let mut ignored = Effects::default();
-        let source = (&mut self.context.reader, &mut self.matching);
-        replay(source, &mut learner, position, &mut ignored)?;
-        self.engine.adopt(learner, &newcomers);
-        Ok(true)
-    }
-
-    /// Writes a snapshot of what newcomers learnt: without it they would be newcomers again after a crash, and
-    /// forget which alerts they opened since.
-    fn keep_warmth(&mut self) -> Result<(), DetectionError> {
-        let snapshot = self.engine.snapshot()?;
-        let (position, at) = (self.engine.position(), self.context.clock.now());
-        let commit =
-            Commit { position, at, alerts: &[], outbox: &[], ledger: &[], snapshot: Some(&snapshot) };
-        self.context.store.commit(&commit)?;
-        self.snapshot_position = position;
-        Ok(())
-    }
-
     /// Commits what was concluded, if anything was or a snapshot is due. A store that fails is tried again
     /// until it works or the daemon stops: nothing that was concluded is let go.
-    fn commit(&mut self, with_snapshot: bool, inputs: &Receiver<Input>) -> Result<(), DetectionError> {
+    fn commit(&mut self, with_snapshot: bool) -> Result<(), DetectionError> {
         if self.effects.alerts.is_empty() && self.effects.ledger.is_empty() && !with_snapshot {
             self.count();
             return Ok(());
@@ -274,10 +287,8 @@ impl Detection {
         while let Err(error) = self.context.store.commit(&commit) {
             self.context.metrics.commit_failures.inc();
             tracing::error!(%error, "what was detected cannot be stored; it will be tried again");
-            match inputs.recv_timeout(RETRY_PAUSE) {
-                Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => return Err(error.into()),
-                Ok(Input::Appended | Input::Tick) | Err(RecvTimeoutError::Timeout) => {}
-                Ok(later) => self.postponed.push_back(later),
+            if self.context.inbox.is_stopped_within(RETRY_PAUSE) {
+                return Err(error.into());
             }
         }
         if with_snapshot {
@@ -349,29 +360,6 @@ fn restore(context: &Context, rules: &Arc<RuleSet>, bytes: &[u8]) -> Engine {
     }
 }
 
-/// Judges up to a position; what it concludes is known already and let go.
-fn replay(
-    (reader, matching): (&mut Reader, &mut Matching),
-    engine: &mut Engine,
-    until: Position,
-    effects: &mut Effects,
-) -> Result<(), DetectionError> {
-    while engine.position() < until {
-        let mut entries = reader.read_after(engine.position(), BATCH)?;
-        if entries.is_empty() {
-            break;
-        }
-        entries.retain(|entry| entry.position() <= until);
-        if entries.is_empty() {
-            // What was left was deleted.
-            break;
-        }
-        matching.judge(entries, engine, effects)?;
-        effects.clear();
-    }
-    Ok(())
-}
-
 const fn reason(reason: LedgerReason) -> &'static str {
     match reason {
         LedgerReason::TooLate => "too_late",
@@ -383,3 +371,6 @@ const fn reason(reason: LedgerReason) -> &'static str {
         LedgerReason::OutOfRange => "out_of_range",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ use tokio::sync::{Notify, watch};
 use super::app::StartError;
 use super::detection::Context as DetectionContext;
 use super::gaps;
+use super::inbox::Inbox;
 use super::metrics::DetectionMetrics;
 use super::plan::Plan;
 use crate::api::{
@@ -95,7 +96,7 @@ impl Foundation {
     /// What the detection thread needs, and where it will tell how far it is.
     pub(super) fn detection_context(
         &self,
-        plan: Plan,
+        (plan, inbox): (Plan, Arc<Inbox>),
         limits: Limits,
     ) -> Result<(DetectionContext, watch::Receiver<Stage>), StartError> {
         let (stage, stage_in) = watch::channel(Stage::Starting);
@@ -106,6 +107,7 @@ impl Foundation {
             clock: self.clock.clone(),
             limits,
             plan,
+            inbox,
             metrics: self.metrics.clone(),
             stage,
             wake_deliveries: Arc::clone(&self.wake),

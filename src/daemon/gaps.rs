@@ -25,6 +25,9 @@ const SHORTEST: Span = Span::seconds(1);
 /// With a socket that stays open meanwhile, senders wait: GitLab for 20 s (`gitlab-http`: `read_timeout`).
 const SHORTEST_HELD: Span = Span::seconds(15);
 
+/// After a clock was set back, a gap is taken to be as long as that step, and no longer than this.
+const LONGEST_UNKNOWN: Span = Span::days(1);
+
 /// That the daemon was there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Alive {
@@ -33,7 +36,8 @@ struct Alive {
     stopped: bool,
 }
 
-/// Keeps the gap since the daemon was last there, for every source that could not be heard meanwhile.
+/// Keeps the gap since the daemon was last there, for every source that could not be heard meanwhile. `now` is when
+/// they are heard again.
 pub(super) fn note_gap(
     (store, log): (&Store, &Log),
     sources: &[Source],
@@ -47,18 +51,23 @@ pub(super) fn note_gap(
     };
     let from = if alive.stopped { alive.at } else { alive.at.max(last_arrival(log)?.unwrap_or(alive.at)) };
     let shortest = if is_held { SHORTEST_HELD } else { SHORTEST };
-    if now.since(from) < shortest {
+    let passed = now.since(from);
+    // The other way round is more than drift: the clock was set back, and the length of the stop is lost.
+    let is_unknown = passed <= Span(-SHORTEST.0);
+    if passed < shortest && !is_unknown {
         return Ok(());
     }
+    let from = if is_unknown { now.minus(Span(-passed.0).min(LONGEST_UNKNOWN)) } else { from };
     for source in sources {
         let Some((state, why)) = prospect(source, sources) else { continue };
+        let why = if is_unknown { format!("{why}; {SET_BACK}") } else { why.to_owned() };
         let gap = NewGap {
             source: source.name.to_string(),
             from,
             to: now,
             asked: false,
             state,
-            why: Some(why.to_owned()),
+            why: Some(why.clone()),
         };
         store.gap_add(&gap, now)?;
         tracing::warn!(source = %source.name, %from, to = %now, state = state.name(), "events of this time were missed: {why}");
@@ -94,6 +103,9 @@ fn last_arrival(log: &Log) -> Result<Option<Timestamp>, LogError> {
         Entry::Tick { at, .. } => Some(at),
     }))
 }
+
+const SET_BACK: &str =
+    "the clock was set back meanwhile, so its length is not known, and taken to be that of the step";
 
 const NOBODY: &str = "nobody can be asked: no source of type gitlab_api has it among `fills`";
 
@@ -256,5 +268,26 @@ mod tests {
         assert_eq!(store.gaps_open().unwrap().len(), 1);
         note_gap((&store, &log), &sources(&[]), NOW.plus(Span::minutes(1)), false).unwrap();
         assert_eq!(store.gaps_open().unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_was_set_back_leaves_a_gap_of_unknown_length() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = Log::open(dir.path(), LogOptions::default(), Clock::fixed(NOW)).unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        note_stop(&store, NOW).await;
+        let note_gap = |now| note_gap((&store, &log), &sources(&["gitlab"]), now, false).unwrap();
+        note_gap(NOW.minus(Span::millis(999)));
+        assert_eq!(store.gaps(0).unwrap(), [], "clocks are trimmed all the time");
+        let now = NOW.minus(Span::hours(2));
+        note_gap(now);
+        let mut gaps = store.gaps(0).unwrap();
+        gaps.sort_by_key(|gap| gap.id);
+        assert_eq!(gaps.len(), 3);
+        assert_eq!(
+            (gaps[0].from, gaps[0].to, gaps[0].state),
+            (now.minus(Span::hours(2)), now, GapState::Open)
+        );
+        assert!(gaps[0].why.as_deref().unwrap().contains("set back"), "{:?}", gaps[0].why);
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::rulebook::unreadable;
+use super::files::unreadable;
 use crate::enrich::{Database, Geo};
 use crate::rule::Diagnostic;
 

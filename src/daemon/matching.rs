@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::engine::{Effects, Engine, Hits, Meaning, RuleSet};
-use crate::event::Entry;
+use crate::event::{Entry, Position};
 use crate::pipeline::{Pipeline, PipelineError};
 
 /// With fewer entries than this nobody else is asked: an event that comes alone shall not wait for threads.
@@ -14,10 +14,16 @@ const CHUNK: usize = 512;
 const THREADS_MAX: usize = 16;
 
 /// The threads that match. They are started when they are needed first.
-#[derive(Default)]
 pub(super) struct Matching {
     pipeline: Option<Pipeline<Job, Matched>>,
     hits: Hits,
+    start: fn() -> Result<Pipeline<Job, Matched>, PipelineError>,
+}
+
+impl Default for Matching {
+    fn default() -> Self {
+        Self { pipeline: None, hits: Hits::default(), start: || Pipeline::new(threads(), worker) }
+    }
 }
 
 struct Job {
@@ -31,7 +37,21 @@ struct Matched {
 }
 
 impl Matching {
-    /// Judges these entries, in order.
+    /// Judges those of these entries that are not behind `until`, in order; false if there are none at all.
+    pub(super) fn judge_until(
+        &mut self,
+        until: Position,
+        mut entries: Vec<Entry>,
+        engine: &mut Engine,
+        effects: &mut Effects,
+    ) -> Result<bool, PipelineError> {
+        entries.retain(|entry| entry.position() <= until);
+        let are_some = !entries.is_empty();
+        self.judge(entries, engine, effects)?;
+        Ok(are_some)
+    }
+
+    /// Judges these entries, in order. Where the system gives no threads, the caller's does it all.
     pub(super) fn judge(
         &mut self,
         entries: Vec<Entry>,
@@ -45,7 +65,15 @@ impl Matching {
         let rules = Arc::clone(engine.rules());
         let pipeline = match &mut self.pipeline {
             Some(pipeline) => pipeline,
-            none => none.insert(Pipeline::new(threads(), worker)?),
+            none => match (self.start)() {
+                Ok(started) => none.insert(started),
+                Err(PipelineError::Spawn(error)) => {
+                    tracing::warn!(%error, "no threads to match with; one does it all, slower");
+                    entries.iter().for_each(|entry| engine.handle(entry, effects));
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            },
         };
         let mut entries = entries.into_iter();
         loop {
@@ -158,12 +186,26 @@ detection: {sel: {note|contains: strange}, condition: sel}
         for threads in [1, 2, 5] {
             let (mut many, mut effects) = (engine(), Effects::default());
             let pipeline = Pipeline::new(threads, worker).unwrap();
-            let mut matching = Matching { pipeline: Some(pipeline), hits: Hits::default() };
+            let mut matching = Matching { pipeline: Some(pipeline), ..Matching::default() };
             for part in entries.chunks(2 * FEW + 1) {
                 matching.judge(part.to_vec(), &mut many, &mut effects).unwrap();
             }
             assert_eq!(format!("{:?}", effects.findings), format!("{:?}", expected.findings));
             assert_eq!(many.snapshot().unwrap(), one.snapshot().unwrap());
         }
+    }
+
+    #[test]
+    fn without_threads_one_does_it_all() {
+        let judge = |matching: &mut Matching| {
+            let (mut engine, mut effects) = (engine(), Effects::default());
+            matching.judge(entries(3_000), &mut engine, &mut effects).unwrap();
+            let findings: Vec<String> =
+                effects.findings.iter().map(|finding| format!("{finding:?}")).collect();
+            (findings, engine.snapshot().unwrap())
+        };
+        let refused = || Err(PipelineError::Spawn(std::io::ErrorKind::WouldBlock.into()));
+        let mut alone = Matching { start: refused, ..Matching::default() };
+        assert_eq!(judge(&mut alone), judge(&mut Matching::default()));
     }
 }

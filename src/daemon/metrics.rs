@@ -18,6 +18,7 @@ pub(super) struct DetectionMetrics {
     pub(super) state_bytes: Gauge<u64, AtomicU64>,
     pub(super) keys: Gauge<u64, AtomicU64>,
     pub(super) commit_failures: Counter,
+    pub(super) read_failures: Counter,
     pub(super) rules: Gauge<u64, AtomicU64>,
     pub(super) broken_files: Gauge<u64, AtomicU64>,
     pub(super) reloads: Counter,
@@ -45,6 +46,11 @@ impl DetectionMetrics {
         registry.register("state_bytes", "Memory of the detection state", own.state_bytes.clone());
         registry.register("state_keys", "Keys that are remembered", own.keys.clone());
         registry.register("commit_failures", "Commits of detection that failed", own.commit_failures.clone());
+        registry.register(
+            "log_read_failures",
+            "Readings of the log by detection that failed",
+            own.read_failures.clone(),
+        );
         registry.register("rules", "Rules that run", own.rules.clone());
         registry.register("rule_files_broken", "Rule files with errors", own.broken_files.clone());
         registry.register("rule_reloads", "Times the rules were read anew", own.reloads.clone());

@@ -5,10 +5,12 @@
 
 mod app;
 mod detection;
+mod files;
 mod forwarding;
 mod foundation;
 mod gaps;
 mod geo_files;
+mod inbox;
 mod listening;
 mod matching;
 mod metrics;
@@ -19,6 +21,7 @@ mod reload;
 mod retention;
 mod rulebook;
 mod tasks;
+mod watching;
 mod witness;
 
 pub use app::{App, Options, ReloadError, StartError};

@@ -1,50 +1,50 @@
 //! Reload: a change in a rules or lists folder, or SIGHUP. All that can fail is done first; then it is swapped.
 
-use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::detection::Input;
+use super::inbox::Teller;
 use super::metrics::DetectionMetrics;
 use super::rulebook::{Reading, Rulebook};
+use super::watching::Watching;
 use crate::api::RulesStatus;
 use crate::clock::Clock;
 use crate::engine::RuleSet;
-use crate::time::{Span, Timestamp};
+use crate::time::Timestamp;
 
 /// How long a folder must be quiet before it is read: editors write a file in several steps.
-const QUIET: Span = Span::millis(150);
+const QUIET: Duration = Duration::from_millis(150);
+/// A folder that is never quiet is read all the same after this time.
+const QUIET_MAX: Duration = Duration::from_secs(2);
 
 /// Reads rules anew when their files change.
 pub(super) struct Reloader {
     pub(super) rulebook: Rulebook,
     pub(super) clock: Clock,
-    pub(super) detection: std::sync::mpsc::SyncSender<Input>,
+    pub(super) detection: Teller,
     pub(super) rules: watch::Sender<Arc<RuleSet>>,
     /// What the API shows of the files.
     pub(super) told: watch::Sender<Arc<RulesStatus>>,
     pub(super) metrics: DetectionMetrics,
     /// Asks for a reading: something changed, or somebody wants it.
     pub(super) wanted: mpsc::Receiver<()>,
+    pub(super) watching: Watching,
 }
 
 impl Reloader {
     /// Runs until told to stop. The watcher lives as long.
-    pub(super) async fn run(mut self, watcher: Option<RecommendedWatcher>, shutdown: CancellationToken) {
+    pub(super) async fn run(mut self, shutdown: CancellationToken) {
         loop {
             tokio::select! {
                 wanted = self.wanted.recv() => if wanted.is_none() { break },
                 () = shutdown.cancelled() => break,
             }
-            loop {
-                // A change on the change: the folder is not quiet yet.
-                tokio::select! {
-                    Some(()) = self.wanted.recv() => {}
-                    () = tokio::time::sleep(QUIET.to_std()) => break,
-                }
+            tokio::select! {
+                () = quiet(&mut self.wanted) => {}
+                () = shutdown.cancelled() => break,
             }
             self = match tokio::task::spawn_blocking(move || self.reload()).await {
                 Ok(own) => own,
@@ -54,20 +54,26 @@ impl Reloader {
                 }
             };
         }
-        drop(watcher);
     }
 
     fn reload(mut self) -> Self {
+        // Watched first: what changes while it is read is read again.
+        self.watching.renew(self.rulebook.paths());
         let reading = self.rulebook.read(self.clock.now());
         tell(&reading, &self.metrics);
         self.metrics.reloads.inc();
         self.told.send_replace(Arc::new(status(&reading, self.clock.now())));
         self.rules.send_replace(Arc::clone(&reading.rules));
-        if self.detection.send(Input::Rules(reading.rules)).is_err() {
-            tracing::warn!("detection has ended; the rules were read for nothing");
-        }
+        self.detection.rules(reading.rules);
         self
     }
+}
+
+/// Waits until nothing has changed for a moment, but not for ever.
+async fn quiet(wanted: &mut mpsc::Receiver<()>) {
+    // A change on the change: the folder is not quiet yet.
+    let calm = async { while let Ok(Some(())) = tokio::time::timeout(QUIET, wanted.recv()).await {} };
+    drop(tokio::time::timeout(QUIET_MAX, calm).await);
 }
 
 /// What the API shows of a reading.
@@ -98,35 +104,5 @@ pub(super) fn tell(reading: &Reading, metrics: &DetectionMetrics) {
     tracing::info!(rules = reading.rules.units().len(), "rules are ready");
 }
 
-/// Watches files and folders; each change asks for a reading. Without a watcher (no more inotify handles),
-/// SIGHUP still works, and the operator is told.
-pub(super) fn watch_files<'a>(
-    paths: impl Iterator<Item = &'a Path>,
-    wanted: mpsc::Sender<()>,
-) -> Option<RecommendedWatcher> {
-    let on_change = move |change: notify::Result<notify::Event>| {
-        let is_change = change.is_ok_and(|event| !event.kind.is_access());
-        if is_change {
-            // A full queue has a request waiting already.
-            wanted.try_send(()).ok();
-        }
-    };
-    let started = notify::recommended_watcher(on_change).and_then(|mut watcher| {
-        for path in paths {
-            // An editor puts a new file in place of the old one; a watch on the file itself would miss that, and
-            // one that is missing may come.
-            match path.parent().filter(|_| !path.is_dir()) {
-                Some(folder) => watcher.watch(folder, RecursiveMode::NonRecursive)?,
-                None => watcher.watch(path, RecursiveMode::Recursive)?,
-            }
-        }
-        Ok(watcher)
-    });
-    match started {
-        Ok(watcher) => Some(watcher),
-        Err(error) => {
-            tracing::warn!(%error, "rule files cannot be watched; send SIGHUP after a change");
-            None
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,12 @@
 //! Rule files, lists and GeoIP databases: reads them, compiles them, and keeps the last good version of a broken one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::files::{FILES_MAX, Texts, files_below, read_text, unreadable};
 use super::geo_files::GeoFiles;
 use crate::engine::{Environment, RuleSet, compile};
 use crate::enrich::{Enrichment, Own};
@@ -45,7 +44,7 @@ pub struct Reading {
     pub diagnostics: Vec<Diagnostic>,
     /// The texts, for showing the lines.
     pub texts: BTreeMap<Arc<str>, String>,
-    /// Files that are broken and run in their last good version.
+    /// Files that are broken, or cannot be read, and go on in their last good version.
     pub kept: Vec<Arc<str>>,
 }
 
@@ -68,8 +67,8 @@ impl Reading {
 pub struct Rulebook {
     config: RulebookConfig,
     catalogue: Arc<Catalogue>,
-    last_good: BTreeMap<Arc<str>, String>,
-    last_good_lists: BTreeMap<PathBuf, String>,
+    last_good: Texts,
+    last_good_lists: Texts,
     geo: GeoFiles,
 }
 
@@ -77,8 +76,8 @@ pub struct Rulebook {
 const FILE_BYTES_MAX: u64 = 1 << 20;
 /// A larger list is refused.
 const LIST_BYTES_MAX: u64 = 64 << 20;
-/// How many files are read at most, over all folders.
-const FILES_MAX: usize = 100_000;
+/// How often files go back to their last good version because others did. What is broken then is left out.
+const ROUNDS_MAX: usize = 8;
 
 impl Rulebook {
     /// Nothing is read yet.
@@ -87,8 +86,8 @@ impl Rulebook {
         Self {
             config,
             catalogue,
-            last_good: BTreeMap::new(),
-            last_good_lists: BTreeMap::new(),
+            last_good: Texts::new(),
+            last_good_lists: Texts::new(),
             geo: GeoFiles::default(),
         }
     }
@@ -99,47 +98,129 @@ impl Rulebook {
         files.map(PathBuf::as_path)
     }
 
-    /// Reads everything. A file with errors runs in its last good version, if it ever had one; `today` decides
-    /// which exceptions have expired.
+    /// Reads everything. A file with errors, or that cannot be read, runs in its last good version, if it ever had
+    /// one; `today` decides which exceptions have expired.
     pub fn read(&mut self, today: Timestamp) -> Reading {
-        let mut diagnostics = Vec::new();
-        let lists = self.read_lists(&mut diagnostics);
-        let geo = self.geo.read(&self.config.geo, &mut diagnostics);
+        let mut notes = Notes::default();
+        let (lists, deleted) = self.read_lists(&mut notes);
+        let geo = self.geo.read(&self.config.geo, &mut notes.diagnostics);
         let enrichment = Enrichment::new(geo, self.config.own.clone(), Vec::new());
-        let mut files = Vec::new();
-        for path in rule_files(&self.config.rules, &mut diagnostics) {
-            match read_text(&path, FILE_BYTES_MAX) {
-                Ok(text) => files.push(RuleFile { path: path.to_string_lossy().into(), text }),
-                Err(reason) => diagnostics.push(unreadable(&path, reason)),
-            }
-        }
-        self.add_imports(&mut files, &mut diagnostics);
+        let mut files = self.read_rules(&mut notes);
+        self.add_imports(&mut files, &mut notes);
         let texts: BTreeMap<Arc<str>, String> =
             files.iter().map(|file| (Arc::clone(&file.path), file.text.clone())).collect();
-        let base = self.environment(&lists, enrichment, today);
-        let (mut rules, mut filters, mut environment, found) = build(&files, &lists, &base);
-        diagnostics.extend(found);
-        let broken: Vec<Arc<str>> = broken_files(&diagnostics);
-        let kept: Vec<Arc<str>> =
-            broken.iter().filter(|path| self.last_good.contains_key(*path)).cloned().collect();
-        if !kept.is_empty() {
-            for file in &mut files {
-                if let Some(good) = self.last_good.get(&file.path).filter(|_| kept.contains(&file.path)) {
-                    file.text.clone_from(good);
-                }
-            }
-            (rules, filters, environment, _) = build(&files, &lists, &base);
+        let (built, lacks_lists) = self.settle(&mut files, (lists, &deleted), &mut notes, |lists| {
+            self.environment(lists, enrichment.clone(), today)
+        });
+        if !lacks_lists {
+            self.last_good_lists.retain(|path, _| !deleted.contains(path));
         }
         self.last_good.retain(|path, _| texts.contains_key(path));
-        for file in files.iter().filter(|file| !broken.contains(&file.path)) {
-            self.last_good.insert(Arc::clone(&file.path), file.text.clone());
+        for file in files.into_iter().filter(|file| !notes.broken.contains(&file.path)) {
+            if !notes.kept.contains(&file.path) {
+                self.last_good.insert(file.path, file.text);
+            }
         }
-        Reading { rules: Arc::new(rules), filters, environment, diagnostics, texts, kept }
+        Reading {
+            rules: Arc::new(built.rules),
+            filters: built.filters,
+            environment: built.environment,
+            diagnostics: notes.diagnostics,
+            texts,
+            kept: notes.kept.into_iter().collect(),
+        }
+    }
+
+    /// Compiles until every broken file has gone back to its last good version, or has none. Also whether any lacked
+    /// a list.
+    fn settle(
+        &self,
+        files: &mut [RuleFile],
+        (mut lists, deleted): (Lists, &BTreeSet<Arc<str>>),
+        notes: &mut Notes,
+        environment: impl Fn(&Lists) -> Environment,
+    ) -> (Built, bool) {
+        let order: FxHashMap<Arc<str>, usize> =
+            files.iter().enumerate().map(|(number, file)| (Arc::clone(&file.path), number)).collect();
+        let (mut rounds, mut lacks_lists) = (0, false);
+        loop {
+            // Of two files with one id the one that ran before goes on.
+            files.sort_by_key(|file| (!self.is_as_it_ran(file), order.get(&file.path).copied()));
+            let built = build(files, &order, &lists, &environment(&lists));
+            let errors = broken_files(&built.diagnostics);
+            notes.tell(&built.diagnostics, rounds == 0);
+            rounds += 1;
+            let lacked_lists = lacks_lists;
+            lacks_lists |= built.diagnostics.iter().any(|found| found.code == "unknown-list");
+            let brings_lists = lacks_lists && !lacked_lists && self.bring_back(deleted, &mut lists);
+            let goes_back = self.go_back(files, &errors);
+            if rounds < ROUNDS_MAX && (goes_back || brings_lists) {
+                continue;
+            }
+            notes.kept.retain(|path| !errors.contains(path));
+            notes.kept.extend(notes.broken.difference(&errors).filter(|path| self.ran(path)).cloned());
+            return (built, lacks_lists);
+        }
+    }
+
+    fn ran(&self, path: &str) -> bool {
+        self.last_good.contains_key(path)
+    }
+
+    fn is_as_it_ran(&self, file: &RuleFile) -> bool {
+        self.last_good.get(&file.path) == Some(&file.text)
+    }
+
+    /// Takes the last good version of these files; whether any of them differed.
+    fn go_back(&self, files: &mut [RuleFile], broken: &BTreeSet<Arc<str>>) -> bool {
+        let mut differed = false;
+        for file in files.iter_mut().filter(|file| broken.contains(&file.path)) {
+            if let Some(good) = self.last_good.get(&file.path).filter(|good| **good != file.text) {
+                file.text.clone_from(good);
+                differed = true;
+            }
+        }
+        differed
+    }
+
+    /// Adds lists that were deleted though rules name them; whether there were any.
+    fn bring_back(&self, deleted: &BTreeSet<Arc<str>>, lists: &mut Lists) -> bool {
+        let texts = deleted.iter().filter_map(|path| Some((path, self.last_good_lists.get(path)?)));
+        // Its name may have been taken by another file since, which is then the one that is meant.
+        let added = texts.filter_map(|(path, text)| lists.add_file(path, text).ok());
+        added.count() > 0
+    }
+
+    fn read_rules(&self, notes: &mut Notes) -> Vec<RuleFile> {
+        let (mut files, mut seen) = (Vec::new(), FxHashSet::default());
+        for path in &self.config.rules {
+            let endings = ["yml", "yaml", "rhai"];
+            let found = files_below(path, &endings, &self.last_good, &mut notes.diagnostics);
+            for path in found.files.iter().filter(|path| seen.insert((*path).clone())) {
+                let is_held = found.held.contains(path);
+                files.extend(self.read_rule(path, is_held, notes));
+            }
+        }
+        files
+    }
+
+    /// A file as it is, or as it was where nobody can look.
+    fn read_rule(&self, path: &Path, is_held: bool, notes: &mut Notes) -> Option<RuleFile> {
+        let name: Arc<str> = path.to_string_lossy().into();
+        if !is_held {
+            match read_text(path, FILE_BYTES_MAX) {
+                Ok(text) => return Some(RuleFile { path: name, text }),
+                Err(reason) => notes.unreadable(path, reason),
+            }
+        }
+        let text = self.last_good.get(&name)?.clone();
+        notes.kept.insert(Arc::clone(&name));
+        Some(RuleFile { path: name, text })
     }
 
     /// Adds what rules import and nobody named: a rule that is looked at alone needs it too. Only what lies in the
-    /// folders of the rules is read.
-    fn add_imports(&self, files: &mut Vec<RuleFile>, diagnostics: &mut Vec<Diagnostic>) {
+    /// folders of the rules is read. What was deleted though it is imported is told, and stays as it was.
+    fn add_imports(&self, files: &mut Vec<RuleFile>, notes: &mut Notes) {
         let whole = |path: &Path| path.canonicalize().ok();
         let folder = |path: &PathBuf| {
             if path.is_dir() { whole(path) } else { whole(path.parent()?.join(".").as_path()) }
@@ -154,17 +235,20 @@ impl Rulebook {
             let meant: Vec<PathBuf> =
                 meant.filter_map(|import| imported_path(&file.path, &import)).map(PathBuf::from).collect();
             for path in meant {
-                let Some(found) = whole(&path).filter(|path| path.is_file()) else { continue };
+                let Some(found) = whole(&path).filter(|path| path.is_file()) else {
+                    let is_read = files.iter().any(|file| Path::new(&*file.path) == path);
+                    if !is_read && self.ran(&path.to_string_lossy()) {
+                        notes.unreadable(&path, "it is gone, but rules import it".to_owned());
+                        files.extend(self.read_rule(&path, true, notes));
+                    }
+                    continue;
+                };
                 let is_ours = folders.iter().any(|folder| found.starts_with(folder));
                 let seen = seen.get_or_insert_with(|| {
                     files.iter().filter_map(|file| whole(Path::new(&*file.path))).collect()
                 });
-                if !is_ours || files.len() >= FILES_MAX || !seen.insert(found) {
-                    continue;
-                }
-                match read_text(&path, FILE_BYTES_MAX) {
-                    Ok(text) => files.push(RuleFile { path: path.to_string_lossy().into(), text }),
-                    Err(reason) => diagnostics.push(unreadable(&path, reason)),
+                if is_ours && files.len() < FILES_MAX && seen.insert(found) {
+                    files.extend(self.read_rule(&path, false, notes));
                 }
             }
         }
@@ -179,128 +263,94 @@ impl Rulebook {
         }
     }
 
-    /// Reads the lists; a broken one keeps its last good version.
-    fn read_lists(&mut self, diagnostics: &mut Vec<Diagnostic>) -> Lists {
+    /// Reads the lists; one that is broken, or cannot be read, keeps its last good version. Also those that were
+    /// deleted.
+    fn read_lists(&mut self, notes: &mut Notes) -> (Lists, BTreeSet<Arc<str>>) {
         let mut lists = Lists::default();
-        let Some(folder) = &self.config.lists else { return lists };
-        for path in files_below(folder, &["txt", "csv", "yaml", "yml"], diagnostics) {
-            let name = path.to_string_lossy().into_owned();
-            let read = read_text(&path, LIST_BYTES_MAX);
-            let added = read.and_then(|text| {
-                lists.add_file(&name, &text).map_err(|error| error.to_string()).map(|()| text)
-            });
-            match added {
-                Ok(text) => {
-                    self.last_good_lists.insert(path, text);
-                }
-                Err(reason) => {
-                    diagnostics.push(unreadable(&path, reason));
-                    if let Some(good) = self.last_good_lists.get(&path) {
-                        // It was accepted before, so it is accepted again, unless its name is now taken twice.
-                        drop(lists.add_file(&name, good));
+        let Some(folder) = &self.config.lists else { return (lists, BTreeSet::new()) };
+        let endings = ["txt", "csv", "yaml", "yml"];
+        let mut found = files_below(folder, &endings, &self.last_good_lists, &mut notes.diagnostics);
+        let name = |path: &Path| -> Arc<str> { path.to_string_lossy().into() };
+        let mut deleted: BTreeSet<Arc<str>> = self.last_good_lists.keys().cloned().collect();
+        // Of two files with one name the one that was read before goes on.
+        found.files.sort_by_cached_key(|path| !self.last_good_lists.contains_key(&name(path)));
+        for path in found.files {
+            let file = name(&path);
+            deleted.remove(&file);
+            if !found.held.contains(&path) {
+                let added = read_text(&path, LIST_BYTES_MAX).and_then(|text| {
+                    lists.add_file(&file, &text).map_err(|error| error.to_string()).map(|()| text)
+                });
+                match added {
+                    Ok(text) => {
+                        self.last_good_lists.insert(file, text);
+                        continue;
                     }
+                    Err(reason) => notes.unreadable(&path, reason),
                 }
             }
+            let good = self.last_good_lists.get(&file);
+            // It was accepted before, so it is accepted again, unless its name is now taken twice.
+            if good.is_some_and(|good| lists.add_file(&file, good).is_ok()) {
+                notes.kept.insert(file);
+            }
         }
-        lists
+        (lists, deleted)
     }
 }
 
-/// What the files say, compiled, and the environment with their lookups.
-fn build(
-    files: &[RuleFile],
-    lists: &Lists,
-    base: &Environment,
-) -> (RuleSet, Vec<Filter>, Environment, Vec<Diagnostic>) {
-    let loaded = load(files, lists);
+/// What is to be told of a reading.
+#[derive(Default)]
+struct Notes {
+    diagnostics: Vec<Diagnostic>,
+    /// The rule files with errors, in whichever version.
+    broken: BTreeSet<Arc<str>>,
+    /// What goes on in its last good version.
+    kept: BTreeSet<Arc<str>>,
+}
+
+impl Notes {
+    fn unreadable(&mut self, path: &Path, reason: String) {
+        self.diagnostics.push(unreadable(path, reason));
+    }
+
+    /// Of files as they are, everything; after some have gone back, only what is broken because of that.
+    fn tell(&mut self, found: &[Diagnostic], is_first: bool) {
+        let new = |found: &&Diagnostic| {
+            is_first || found.severity == Severity::Error && !self.broken.contains(&found.path)
+        };
+        let told: Vec<Diagnostic> = found.iter().filter(new).cloned().collect();
+        self.diagnostics.extend(told);
+        self.broken.extend(broken_files(found));
+    }
+}
+
+/// What was made of the files.
+struct Built {
+    rules: RuleSet,
+    filters: Vec<Filter>,
+    environment: Environment,
+    diagnostics: Vec<Diagnostic>,
+}
+
+/// What the files say, compiled, and the environment with their lookups. Rules stand in the `order` of their files,
+/// whichever came first.
+fn build(files: &[RuleFile], order: &FxHashMap<Arc<str>, usize>, lists: &Lists, base: &Environment) -> Built {
+    let mut loaded = load(files, lists);
+    loaded.rules.sort_by_key(|rule| order.get(&rule.origin.path));
+    loaded.filters.sort_by_key(|filter| order.get(&filter.origin.path));
     let mut diagnostics = loaded.diagnostics;
     let enrichment = base.catalogue.enrichment().with_tables(loaded.lookups);
     let catalogue = Arc::new(base.catalogue.with(enrichment));
     let environment = Environment { catalogue, ..base.clone() };
     let compiled = compile(loaded.rules, &loaded.filters, &environment);
     diagnostics.extend(compiled.diagnostics);
-    (compiled.rules, loaded.filters, environment, diagnostics)
+    Built { rules: compiled.rules, filters: loaded.filters, environment, diagnostics }
 }
 
-fn broken_files(diagnostics: &[Diagnostic]) -> Vec<Arc<str>> {
+fn broken_files(diagnostics: &[Diagnostic]) -> BTreeSet<Arc<str>> {
     let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
-    let mut broken: Vec<Arc<str>> = errors.map(|error| Arc::clone(&error.path)).collect();
-    broken.sort_unstable();
-    broken.dedup();
-    broken
-}
-
-/// The rule files below these paths, each once, in a stable order.
-fn rule_files(paths: &[PathBuf], diagnostics: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for path in paths {
-        files.extend(files_below(path, &["yml", "yaml", "rhai"], diagnostics));
-    }
-    if paths.len() > 1 {
-        let mut seen = FxHashSet::default();
-        files.retain(|file| seen.insert(file.clone()));
-    }
-    files
-}
-
-/// The files with these endings below a folder, by name; a file that is named itself is taken as it is. Hidden
-/// files, such as an editor's, are passed over.
-fn files_below(path: &Path, endings: &[&str], diagnostics: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    let mut open = vec![path.to_path_buf()];
-    while let Some(path_here) = open.pop() {
-        if !path_here.is_dir() {
-            let has_ending =
-                path_here.extension().is_some_and(|found| endings.iter().any(|ending| found == *ending));
-            if has_ending || path_here == path {
-                files.push(path_here);
-            }
-            continue;
-        }
-        let entries = match std::fs::read_dir(&path_here) {
-            Ok(entries) => entries,
-            Err(error) => {
-                diagnostics.push(unreadable(&path_here, error.to_string()));
-                continue;
-            }
-        };
-        let visible = entries.flatten().filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'));
-        open.extend(visible.map(|entry| entry.path()));
-        if files.len() + open.len() > FILES_MAX {
-            diagnostics.push(unreadable(path, format!("more than {FILES_MAX} files")));
-            break;
-        }
-    }
-    // By folder, then by name; comparing paths part by part would take longer than reading the files.
-    let order = |path: &PathBuf| -> Vec<u8> {
-        let bytes = path.as_os_str().as_encoded_bytes().iter();
-        bytes.map(|byte| if std::path::is_separator(char::from(*byte)) { 0 } else { *byte }).collect()
-    };
-    files.sort_by_cached_key(order);
-    files
-}
-
-fn read_text(path: &Path, bytes_max: u64) -> Result<String, String> {
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(|error| error.to_string())?;
-    file.take(bytes_max + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > bytes_max {
-        return Err(format!("it has more than {bytes_max} bytes, which is the limit"));
-    }
-    String::from_utf8(bytes).map_err(|error| format!("it is not UTF-8: {}", error.utf8_error()))
-}
-
-pub(super) fn unreadable(path: &Path, reason: String) -> Diagnostic {
-    Diagnostic {
-        severity: Severity::Error,
-        code: "unreadable",
-        message: format!("cannot be read: {reason}"),
-        help: None,
-        path: path.to_string_lossy().into(),
-        line: 0,
-        column: 1,
-        width: 1,
-    }
+    errors.map(|error| Arc::clone(&error.path)).collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! The tasks, in the two groups in which they are stopped: what takes events in, and what passes things on.
 
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -9,10 +8,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::app::StartError;
-use super::detection::Input;
 use super::forwarding::{ForwardMetrics, filter};
 use super::foundation::Foundation;
 use super::gaps::{self, GapMetrics};
+use super::inbox::Teller;
 use super::listening::{SilenceMetrics, listen};
 use super::outbox_metrics::OutboxMetrics;
 use super::reports::Reporter;
@@ -120,7 +119,7 @@ pub(super) fn start_intake(
     base: &Foundation,
     config: &Config,
     (listener, routers): (TcpListener, watch::Receiver<axum::Router>),
-    detection: &SyncSender<Input>,
+    detection: &Teller,
 ) -> Group {
     let mut intake = Group::default();
     let (limits, metrics) = (config.limits.server(), base.server_metrics.clone());
@@ -177,25 +176,21 @@ fn rule_text(rules: &RuleSet, id: &str) -> RuleText {
     }
 }
 
-/// Wakes detection whenever the log has grown. A full queue wakes it anyway.
-async fn tell_of_growth(
-    mut growth: watch::Receiver<u64>,
-    detection: SyncSender<Input>,
-    stop: CancellationToken,
-) {
+/// Wakes detection whenever the log has grown.
+async fn tell_of_growth(mut growth: watch::Receiver<u64>, detection: Teller, stop: CancellationToken) {
     loop {
         tokio::select! {
             changed = growth.changed() => if changed.is_err() { return },
             () = stop.cancelled() => return,
         }
-        drop(detection.try_send(Input::Appended));
+        detection.grown();
     }
 }
 
-async fn tick(clock: Clock, detection: SyncSender<Input>, stop: CancellationToken) {
+async fn tick(clock: Clock, detection: Teller, stop: CancellationToken) {
     loop {
         tokio::select! {
-            () = clock.sleep(Span::seconds(1)) => drop(detection.try_send(Input::Tick)),
+            () = clock.sleep(Span::seconds(1)) => detection.tick(),
             () = stop.cancelled() => return,
         }
     }

@@ -43,6 +43,8 @@ pub(super) struct FileOutput {
     rotate: Rotate,
     file: File,
     length: u64,
+    /// Whether the disk may not yet know of a rotation.
+    is_unsettled: bool,
 }
 
 impl FileOutput {
@@ -59,7 +61,7 @@ impl FileOutput {
             file.sync_all()?;
             length = mark.length;
         }
-        Ok(Self { path: path.to_owned(), rotate, file, length })
+        Ok(Self { path: path.to_owned(), rotate, file, length, is_unsettled: true })
     }
 
     /// Whether the next batch belongs into a new file.
@@ -68,7 +70,7 @@ impl FileOutput {
     }
 
     /// Puts the file aside as `.1`, the older ones one further, and begins an empty one. The caller records the
-    /// length 0 before anything is appended.
+    /// length 0 before anything is appended. After an error it goes on where it was.
     pub(super) fn rotate(&mut self) -> io::Result<()> {
         if self.rotate.keep == 0 {
             self.file.set_len(0)?;
@@ -76,21 +78,35 @@ impl FileOutput {
             self.length = 0;
             return Ok(());
         }
-        for number in (1..self.rotate.keep).rev() {
-            rename_if_there(&self.numbered(number), &self.numbered(number + 1))?;
+        // Without it all were renamed before, and only the new file is missing: renaming again would push the
+        // oldest out, each time that it is tried.
+        if is_there(&self.path)? {
+            for number in (1..self.rotate.keep).rev() {
+                rename_if_there(&self.numbered(number), &self.numbered(number + 1))?;
+            }
+            fault::point("forward.older_files_renamed");
+            rename_if_there(&self.path, &self.numbered(1))?;
         }
-        fault::point("forward.older_files_renamed");
-        rename_if_there(&self.path, &self.numbered(1))?;
+        self.is_unsettled = true;
         self.file = create(&self.path)?;
         self.length = 0;
+        self.settle()
+    }
+
+    /// Lets the disk know of the new names, before anything relies on them.
+    fn settle(&mut self) -> io::Result<()> {
         if let Some(folder) = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             File::open(folder)?.sync_all()?;
         }
+        self.is_unsettled = false;
         Ok(())
     }
 
     /// Appends and syncs; the new length. What a failed append left behind is cut off again.
     pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<u64> {
+        if self.is_unsettled {
+            self.settle()?;
+        }
         let written = self.file.write_all(bytes).and_then(|()| {
             fault::point("forward.file_written");
             self.file.sync_data()
@@ -129,6 +145,13 @@ fn create(path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o640);
     options.open(path)
+}
+
+fn is_there(path: &Path) -> io::Result<bool> {
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        looked => looked.map(|_| true),
+    }
 }
 
 fn rename_if_there(from: &Path, to: &Path) -> io::Result<()> {
@@ -196,5 +219,30 @@ mod tests {
         assert_eq!(output.length(), 0);
         output.append(b"three\n").unwrap();
         assert_eq!((read(&path), read(&dir.path().join("a.1"))), ("three\n".into(), "one\ntwo\n".into()));
+    }
+
+    #[test]
+    fn a_rotation_that_stopped_half_way_goes_on_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        let numbered = |n: u32| dir.path().join(format!("a.{n}"));
+        let rotate = Rotate { size: ByteSize(4), keep: 2 };
+        let mut output = FileOutput::open(&path, rotate, FileMark::default()).unwrap();
+        output.append(b"1111\n").unwrap();
+        output.rotate().unwrap();
+        output.append(b"2222\n").unwrap();
+        // All is renamed, but no new file could be made; that is tried again and again.
+        std::fs::rename(numbered(1), numbered(2)).unwrap();
+        std::fs::rename(&path, numbered(1)).unwrap();
+        for _ in 0..2 {
+            output.rotate().unwrap();
+            std::fs::remove_file(&path).unwrap();
+        }
+        output.rotate().unwrap();
+        output.append(b"3\n").unwrap();
+        assert_eq!(
+            (read(&path), read(&numbered(1)), read(&numbered(2))),
+            ("3\n".into(), "2222\n".into(), "1111\n".into())
+        );
     }
 }

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use notify::Watcher;
 use serde::{Deserialize, Serialize};
@@ -159,18 +160,27 @@ impl FileSource {
         let Some(oldest) = found.iter().filter(|s| known(s)).map(|s| s.modified).min() else {
             return Vec::new();
         };
-        let mut left = Vec::new();
-        for sibling in found {
-            let unseen = !known(sibling) && sibling.path != self.path && sibling.modified >= oldest;
-            if unseen && sibling.compressed {
-                let file = sibling.path.display();
-                tracing::warn!(%source, %file, "this rotated file is compressed and was not read; \
-                    unpack it and post it by hand");
-            } else if unseen || known(sibling) {
-                left.push(sibling.clone());
-            }
+        let unseen = self.unseen(found, oldest, known);
+        found.iter().filter(|sibling| known(sibling) || unseen.contains(sibling)).cloned().collect()
+    }
+
+    /// The rotated files that nobody has read, not older than `oldest`, oldest first. Compressed ones are reported.
+    fn unseen(
+        &self,
+        found: &[Sibling],
+        oldest: SystemTime,
+        known: impl Fn(&Sibling) -> bool,
+    ) -> Vec<Sibling> {
+        let is_new =
+            |sibling: &&Sibling| !known(sibling) && sibling.path != self.path && sibling.modified >= oldest;
+        let (lost, unseen): (Vec<&Sibling>, Vec<&Sibling>) =
+            found.iter().filter(is_new).partition(|sibling| sibling.compressed);
+        for sibling in lost {
+            let (source, file) = (&self.intake.name, sibling.path.display());
+            tracing::warn!(%source, %file, "this rotated file is compressed and was not read; \
+                unpack it and post it by hand");
         }
-        left
+        unseen.into_iter().cloned().collect()
     }
 
     /// Takes everything that is complete by now.
@@ -209,11 +219,43 @@ impl FileSource {
         // A renamed file may come back under its old name; then it is read on, not again.
         let returned = self.retired.iter().position(|(followed, _)| followed.place.inode == new.place.inode);
         let new = returned.and_then(|index| self.retired.remove(index)).map_or(new, |(followed, _)| followed);
-        if let Some(old) = self.current.replace(new) {
+        if let Some(old) = self.current.take() {
             tracing::info!(source = %self.intake.name, file = %self.path.display(), "the file was rotated");
-            self.retired.push_back((old, self.intake.clock.now()));
+            let between = self.rotated_since(&old, new.place.inode).await;
+            let now = self.intake.clock.now();
+            self.retired.push_back((old, now));
+            self.retired.extend(between.into_iter().map(|followed| (followed, now)));
         }
+        self.current = Some(new);
         Ok(())
+    }
+
+    /// Files that had the name after `old` and lost it again before anybody looked: nobody looks while the log takes
+    /// nothing. What cannot be opened is reported.
+    async fn rotated_since(&self, old: &Followed, newest: u64) -> Vec<Followed> {
+        let (path, file) = (self.path.clone(), Arc::clone(&old.file));
+        let found = self.blocking(move || Ok((siblings(&path)?, file.metadata()?.modified()?))).await;
+        let (source, file) = (&self.intake.name, self.path.display());
+        let (found, since) = match found {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(%source, %file, %error, "whether it was rotated more than once is not known");
+                return Vec::new();
+            }
+        };
+        let retired = self.retired.iter().map(|(followed, _)| followed.place.inode);
+        let known: Vec<u64> = retired.chain([old.place.inode, newest]).collect();
+        let mut between = Vec::new();
+        for sibling in self.unseen(&found, since, |sibling| known.contains(&sibling.inode)) {
+            let shown = sibling.path.display().to_string();
+            match self.blocking(move || Followed::open(&sibling.path)).await {
+                Ok(followed) => between.push(followed),
+                Err(error) => {
+                    tracing::warn!(%source, file = shown, %error, "a rotated file was not read; post it by hand");
+                }
+            }
+        }
+        between
     }
 
     /// Reads one file to its last complete line; whether anything came.

@@ -145,3 +145,26 @@ async fn a_new_configuration_changes_tokens_and_routes_and_a_broken_one_nothing(
     assert_eq!((receiver.at("/before").len(), receiver.at("/after").len()), (1, 1));
     daemon.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_that_is_replaced_loses_nothing_and_is_watched_again() {
+    let setup = Setup::new(Clock::system(), "");
+    setup.shipped_rule("mass-clone.yml");
+    let daemon = setup.start().await;
+    let events: Vec<_> = (0..20).map(|number| clone(7, 100 + number, at(number * 20))).collect();
+    daemon.post_all(&events[..10]).await;
+    // Away for longer than a folder must be quiet, as when it is deleted and copied.
+    std::fs::rename(setup.path("rules"), setup.path("aside")).unwrap();
+    daemon.metric_becomes("watchfire_rule_files_broken", 1.0).await;
+    assert_eq!(daemon.metric("watchfire_rules").await, Some(1.0), "the last good version goes on");
+    std::fs::create_dir(setup.path("next")).unwrap();
+    std::fs::copy(setup.path("aside/mass-clone.yml"), setup.path("next/mass-clone.yml")).unwrap();
+    std::fs::rename(setup.path("next"), setup.path("rules")).unwrap();
+    daemon.metric_becomes("watchfire_rule_files_broken", 0.0).await;
+    setup.rule("one.yml", &single("one", "user_created"));
+    daemon.metric_becomes("watchfire_rules", 2.0).await;
+    daemon.post_all(&events[10..]).await;
+    let alert = daemon.only_alert();
+    assert_eq!((&*alert.rule, alert.value), ("gitlab-mass-clone", 20.0));
+    daemon.stop().await;
+}

@@ -1,10 +1,14 @@
 //! Stopped and started again: what was known is known, what was owed is delivered, nothing twice.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use watchfire::clock::Clock;
 use watchfire::store::OutboxState;
 use watchfire::time::Span;
 
-use crate::harness::{START, Setup, at, clone, deed, is_done, until};
+use crate::harness::{START, Setup, TOKEN, at, clone, deed, is_done, until};
+use crate::process::Place;
 use crate::receiver::Receiver;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -106,5 +110,44 @@ async fn what_does_not_happen_is_noticed_by_the_clock_alone() {
     clock.set(START.plus(Span::days(1)));
     daemon.post_all(&[deed("user_created", 9, START.plus(Span::days(1)))]).await;
     assert_eq!(daemon.only_alert(), alert);
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pipe_that_stays_open_does_not_hold_up_the_end() {
+    let config = "logging: {format: json}\nsources: [{name: pipe, type: stdin, format: gitlab}]\n";
+    let place = Place::new(config, &[]);
+    let mut command = place.command();
+    command.stdin(std::process::Stdio::piped());
+    let program = place.spawn(command);
+    assert!(program.ready().await, "{}", program.log());
+    program.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_refused_while_it_stops_belongs_to_the_gap() {
+    let clock = Clock::fixed(START);
+    let setup = Setup::new(clock.clone(), "");
+    let daemon = setup.start().await;
+    let address = daemon.app.address();
+    let mut slow = TcpStream::connect(address).unwrap();
+    write!(
+        slow,
+        "POST /ingest/gitlab HTTP/1.1\r\nHost: h\r\nX-Gitlab-Event-Streaming-Token: {TOKEN}\r\n\
+         Expect: 100-continue\r\nContent-Length: 10\r\n\r\n"
+    )
+    .unwrap();
+    let mut begun = [0; 12];
+    slow.read_exact(&mut begun).unwrap();
+    assert_eq!(&begun, b"HTTP/1.1 100");
+    let stopping = tokio::spawn(daemon.stop());
+    until(|| TcpStream::connect(address).is_err(), || "it still listens".into()).await;
+    clock.set(at(60));
+    drop(slow);
+    stopping.await.unwrap();
+    let daemon = setup.start().await;
+    let gaps = daemon.app.store().gaps(0).unwrap();
+    assert_eq!(gaps.len(), 2, "one for each source");
+    assert!(gaps.iter().all(|gap| (gap.from, gap.to) == (START, at(60))), "{gaps:?}");
     daemon.stop().await;
 }

@@ -17,6 +17,24 @@ impl Folder {
         own
     }
 
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, path: &str, text: impl AsRef<[u8]>) {
+        fs::write(self.path(path), text).unwrap();
+    }
+
+    /// For reading it more than once.
+    fn book(&self) -> Rulebook {
+        let config = RulebookConfig {
+            rules: vec![self.path("rules")],
+            lists: Some(self.path("lists")).filter(|lists| lists.exists()),
+            ..RulebookConfig::default()
+        };
+        Rulebook::new(config, Arc::new(Catalogue::built_in()))
+    }
+
     fn read(&self, rules: &str) -> Reading {
         let config = RulebookConfig {
             rules: vec![self.0.path().join(rules)],
@@ -148,4 +166,162 @@ fn a_change_of_a_script_is_one_of_the_rules_that_name_it() {
     let alone = folder.read("rules/a.yml");
     assert_eq!(alone.texts.len(), 2);
     assert!(told.contains("lowr") && alone.has_errors());
+}
+
+/// A rule of its own file, over events with `x: VALUE`.
+fn single(id: &str, value: &str) -> String {
+    format!("title: {id}\nid: {id}\nlogsource: {{}}\ndetection: {{a: {{x: {value}}}, condition: a}}\n")
+}
+
+/// The ids of the rules that run, each with the file it stands in.
+fn running(reading: &Reading) -> Vec<String> {
+    let shown = |path: &str| Path::new(path).file_name().unwrap().to_string_lossy().into_owned();
+    let unit = |unit: &crate::engine::Unit| format!("{} {}", unit.rule.id, shown(&unit.rule.origin.path));
+    let mut running: Vec<String> = reading.rules.units().iter().map(unit).collect();
+    running.sort();
+    running
+}
+
+fn kept(reading: &Reading) -> Vec<&str> {
+    reading.kept.iter().map(|path| path.rsplit('/').next().unwrap()).collect()
+}
+
+#[test]
+fn what_cannot_be_read_goes_on_as_it_was() {
+    let folder = Folder::new(&[("rules/a.yml", &single("a", "1")), ("rules/b.yml", &single("b", "1"))]);
+    let mut book = folder.book();
+    let before = running(&book.read(Timestamp(0)));
+    assert_eq!(before, ["a a.yml", "b b.yml"]);
+    let big = "#".repeat(FILE_BYTES_MAX as usize + 1);
+    for unreadable in [b"\xff\xfe".as_slice(), big.as_bytes(), b"\xff"] {
+        folder.write("rules/a.yml", unreadable);
+        let reading = book.read(Timestamp(0));
+        assert_eq!((running(&reading), kept(&reading)), (before.clone(), vec!["a.yml"]));
+        assert!(
+            reading.has_errors() && told(&reading)[0].starts_with("cannot be read"),
+            "{:?}",
+            told(&reading)
+        );
+    }
+    fs::remove_file(folder.path("rules/a.yml")).unwrap();
+    let reading = book.read(Timestamp(0));
+    assert_eq!(
+        (running(&reading), told(&reading)),
+        (vec!["b b.yml".to_owned()], Vec::new()),
+        "deleted is deleted"
+    );
+}
+
+#[test]
+fn a_folder_that_is_gone_goes_on_as_it_was() {
+    let folder = Folder::new(&[
+        ("lists/vip.txt", "1\n"),
+        ("rules/a.yml", &single("a", "1")),
+        ("rules/sub/b.yml", &single("b", "'%vip%'").replace("{x:", "{x|expand:")),
+    ]);
+    let mut book = folder.book();
+    let before = running(&book.read(Timestamp(0)));
+    assert_eq!(before, ["a a.yml", "b b.yml"]);
+    for gone in ["rules", "lists"] {
+        fs::rename(folder.path(gone), folder.path("aside")).unwrap();
+        for _ in 0..2 {
+            let reading = book.read(Timestamp(0));
+            assert_eq!(running(&reading), before, "{gone}");
+            assert_eq!((reading.has_errors(), told(&reading).len()), (true, 1), "{:?}", told(&reading));
+            assert!(told(&reading)[0].contains("last good"), "{:?}", told(&reading));
+            assert_eq!(
+                kept(&reading),
+                if gone == "rules" { vec!["a.yml", "b.yml"] } else { vec!["vip.txt"] }
+            );
+        }
+        fs::rename(folder.path("aside"), folder.path(gone)).unwrap();
+        assert!(!book.read(Timestamp(0)).has_errors());
+    }
+    fs::remove_dir_all(folder.path("rules/sub")).unwrap();
+    assert_eq!(running(&book.read(Timestamp(0))), ["a a.yml"], "a folder below is deleted like a file");
+}
+
+#[test]
+fn a_copied_id_does_not_knock_out_the_rule_that_runs() {
+    let folder = Folder::new(&[("lists/vip.txt", "1\n"), ("rules/b.yml", &single("b", "1"))]);
+    let mut book = folder.book();
+    let fingerprint = |reading: &Reading| reading.rules.unit("b").map(|unit| unit.fingerprint);
+    let before = fingerprint(&book.read(Timestamp(0)));
+    folder.write("rules/a.yml", single("b", "2"));
+    for _ in 0..2 {
+        let reading = book.read(Timestamp(0));
+        assert_eq!((running(&reading), fingerprint(&reading)), (vec!["b b.yml".to_owned()], before));
+        let broken: Vec<&str> =
+            reading.diagnostics.iter().map(|told| told.path.rsplit('/').next().unwrap()).collect();
+        assert_eq!((broken, kept(&reading)), (vec!["a.yml"], Vec::new()), "the new file is at fault");
+    }
+    // A file that ran with another id before goes on with that one.
+    folder.write("rules/a.yml", single("a", "2"));
+    assert!(!book.read(Timestamp(0)).has_errors());
+    folder.write("rules/a.yml", single("b", "2"));
+    let reading = book.read(Timestamp(0));
+    assert_eq!(
+        (running(&reading), kept(&reading)),
+        (vec!["a a.yml".to_owned(), "b b.yml".into()], vec!["a.yml"])
+    );
+    assert_eq!(fingerprint(&reading), before);
+    // The same with a list's name, which is its file's without the ending.
+    folder.write("lists/vip.csv", "name\n9\n");
+    let reading = book.read(Timestamp(0));
+    assert!(told(&reading).iter().any(|told| told.contains("two lists")), "{:?}", told(&reading));
+    assert!(reading.diagnostics.iter().any(|told| told.path.ends_with("vip.csv")));
+}
+
+#[test]
+fn a_deleted_list_goes_on_while_a_rule_names_it() {
+    let rule = single("b", "'%vip%'").replace("{x:", "{x|expand:");
+    let folder = Folder::new(&[("lists/vip.txt", "1\n"), ("lists/other.txt", "1\n"), ("rules/b.yml", &rule)]);
+    let mut book = folder.book();
+    let before = book.read(Timestamp(0)).rules.units()[0].fingerprint;
+    fs::remove_file(folder.path("lists/vip.txt")).unwrap();
+    for _ in 0..2 {
+        let reading = book.read(Timestamp(0));
+        assert!(reading.has_errors());
+        assert_eq!(reading.rules.units().iter().map(|unit| unit.fingerprint).collect::<Vec<_>>(), [before]);
+        assert_eq!(kept(&reading), ["b.yml"]);
+    }
+    folder.write("rules/b.yml", single("b", "1"));
+    assert!(!book.read(Timestamp(0)).has_errors());
+    folder.write("rules/b.yml", rule);
+    let reading = book.read(Timestamp(0));
+    assert_eq!((running(&reading), kept(&reading)), (vec!["b b.yml".to_owned()], vec!["b.yml"]));
+}
+
+#[test]
+fn a_deleted_import_goes_on_while_a_rule_imports_it() {
+    let rule =
+        "title: T\nid: t\nimport: vars.yaml\nlogsource: {}\ndetection: {a: {x: '${t}'}, condition: a}\n";
+    let folder = Folder::new(&[("rules/t.yml", rule), ("rules/vars.yaml", "vars: {t: 1}\n")]);
+    let mut book = folder.book();
+    let before = book.read(Timestamp(0)).rules.units()[0].fingerprint;
+    fs::remove_file(folder.path("rules/vars.yaml")).unwrap();
+    for _ in 0..2 {
+        let reading = book.read(Timestamp(0));
+        assert!(reading.has_errors(), "{:?}", told(&reading));
+        assert_eq!(reading.rules.units().iter().map(|unit| unit.fingerprint).collect::<Vec<_>>(), [before]);
+        assert_eq!(kept(&reading), ["vars.yaml"]);
+    }
+    fs::remove_file(folder.path("rules/t.yml")).unwrap();
+    let reading = book.read(Timestamp(0));
+    assert_eq!((told(&reading), reading.texts.len()), (Vec::new(), 0), "nobody needs it any more");
+}
+
+#[test]
+fn what_cannot_go_on_is_not_said_to() {
+    let rule = single("b", "'%people.team%'").replace("{x:", "{x|expand:");
+    let folder = Folder::new(&[("lists/people.csv", "name,team\nann,red\n"), ("rules/b.yml", &rule)]);
+    let mut book = folder.book();
+    assert_eq!(running(&book.read(Timestamp(0))), ["b b.yml"]);
+    folder.write("lists/people.csv", "name,boss\nann,cy\n");
+    let reading = book.read(Timestamp(0));
+    assert!(reading.has_errors());
+    assert_eq!((running(&reading), kept(&reading)), (Vec::new(), Vec::new()));
+    folder.write("lists/people.csv", "name,team\nann,red\n");
+    let reading = book.read(Timestamp(0));
+    assert_eq!((running(&reading), told(&reading)), (vec!["b b.yml".to_owned()], Vec::new()));
 }

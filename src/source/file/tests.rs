@@ -224,3 +224,30 @@ async fn it_runs_until_it_is_told_to_stop() {
     let (result, ()) = tokio::join!(running, check);
     result.unwrap();
 }
+
+#[tokio::test]
+async fn a_file_that_came_and_went_while_the_log_was_waited_for_is_read() {
+    let setup = Setup::new();
+    let mut source = setup.source();
+    setup.write(&line(1));
+    poll(&mut source).await;
+    setup.write(&line(2));
+    for id in 3..6 {
+        // The log takes nothing meanwhile, so nobody looks.
+        for number in (1..id - 2).rev() {
+            let numbered = |number: u32| setup.folder.path().join(format!("audit.log.{number}"));
+            std::fs::rename(numbered(number), numbered(number + 1)).unwrap();
+        }
+        setup.rename("audit.log.1");
+        setup.write(&line(id));
+    }
+    std::fs::write(setup.folder.path().join("audit.log.old.gz"), "packed").unwrap();
+    poll(&mut source).await;
+    assert_eq!(setup.ids(), "1 2 3 4 5");
+    // They are read on like any renamed file, once.
+    append(&setup.folder.path().join("audit.log.1"), &line(6));
+    poll(&mut source).await;
+    poll(&mut setup.resumed().await).await;
+    assert_eq!(setup.ids(), "1 2 3 4 5 6");
+    assert_eq!(setup.fixture.intake().counters.totals(), (6, 6, 0), "nothing was read twice");
+}
