@@ -8,7 +8,7 @@ use crate::store::DeliveryKind;
 
 use super::gitlab_user::{Change, Own, User, Verdict, judge, limited, user_id};
 use super::http::HttpConfig;
-use super::target::{author_names, target};
+use super::target::{author_names, foreign, target};
 use super::{ActionConfig, AtMost, GitlabConfig, GuardInput, Name};
 
 /// What an action would do.
@@ -35,14 +35,24 @@ pub enum Foreseen {
     Limited,
     /// It is held back: the alert does not say whom it is about, or somebody that is no account.
     Nobody,
+    /// It is held back: an event of the alert happened in another system than the action is for.
+    Elsewhere,
     /// It is held back: an earlier alert brought the account into a state that this cannot follow.
     Impossible,
 }
 
 impl Foreseen {
     /// All of them, in the order in which people want to read them.
-    pub const ALL: [Self; 7] =
-        [Self::Tells, Self::Acts, Self::Already, Self::Never, Self::Limited, Self::Nobody, Self::Impossible];
+    pub const ALL: [Self; 8] = [
+        Self::Tells,
+        Self::Acts,
+        Self::Already,
+        Self::Never,
+        Self::Limited,
+        Self::Nobody,
+        Self::Elsewhere,
+        Self::Impossible,
+    ];
 
     /// Its name in JSON.
     #[must_use]
@@ -54,6 +64,7 @@ impl Foreseen {
             Self::Never => "held_by_never",
             Self::Limited => "held_by_limit",
             Self::Nobody => "held_without_account",
+            Self::Elsewhere => "held_by_forge",
             Self::Impossible => "held_by_state",
         }
     }
@@ -165,6 +176,9 @@ fn gitlab(
 ) -> Foresight {
     let found = target(told, &config.user);
     let subject = found.as_ref().ok().cloned();
+    if foreign(told, &config.forge).is_some() {
+        return Foresight { subject, verdict: Foreseen::Elsewhere };
+    }
     let Ok(id) = found.and_then(|text| user_id(&text)) else {
         return Foresight { subject, verdict: Foreseen::Nobody };
     };
@@ -248,6 +262,9 @@ mod tests {
         let mut key = notification();
         key.alert.key.0[0].1 = "-3".into();
         assert_eq!(foresee(&gitlab(""), &key, 0, None), Foreseen::Nobody, "a deploy key is no account");
+        let mut two = notification();
+        two.places.insert(crate::encode::Place { forge: "ci".into(), format: crate::event::Format::Gitlab });
+        assert_eq!(foresee(&gitlab(""), &two, 0, None), Foreseen::Elsewhere);
         let ban = gitlab("").replace("block", "ban");
         assert_eq!(foresee(&ban, &told, 0, Some(Change::Block)), Foreseen::Impossible);
         assert_eq!(foresee(&gitlab("").replace("block", "unblock"), &told, 0, None), Foreseen::Acts);

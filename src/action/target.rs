@@ -1,6 +1,7 @@
 //! Whom an alert is about.
 
 use crate::encode::Notification;
+use crate::event::Format;
 
 /// The one value of `field` in the alert: from its key, or else from its events if all of them are at hand and
 /// agree. Never a guess: where they differ, or some are missing, the answer is why there is none. Events of nobody
@@ -25,6 +26,32 @@ pub(super) fn target(notification: &Notification, field: &str) -> Result<String,
         [_] => Err(format!("neither the alert's key nor its events have `{field}`")),
         _ => Err(format!("the alert's events have {} different values of `{field}`", values.len())),
     }
+}
+
+/// Why an alert is not known to be about accounts of this GitLab, if so. The number of an account means somebody else in
+/// another system, and whoever may send events of one system can write any number into them.
+pub(super) fn elsewhere(notification: &Notification, forge: &str) -> Option<String> {
+    let missing = notification.alert.evidence.len().saturating_sub(notification.events.len());
+    if missing > 0 || notification.places.is_empty() {
+        return Some(format!(
+            "{missing} of the alert's events are not at hand, so it is not known where they happened"
+        ));
+    }
+    foreign(notification, forge)
+}
+
+/// Likewise, of the events that are at hand.
+pub(super) fn foreign(notification: &Notification, forge: &str) -> Option<String> {
+    if let Some(other) = notification.alert.key.get("forge").filter(|other| *other != forge) {
+        return Some(format!("the alert is about the forge {other}, and this action is for {forge}"));
+    }
+    let other =
+        notification.places.iter().find(|place| *place.forge != *forge || place.format != Format::Gitlab)?;
+    let (name, format) = (&other.forge, other.format.name());
+    Some(format!(
+        "the alert has an event of the forge {name} in the format {format}, and this action is for GitLab's events of \
+         {forge}; if they are the same system, set `forge` of the source or of the action"
+    ))
 }
 
 /// Whether it is a number that is no account's. GitLab gives -1 to whoever is not signed in, as at a failed sign-in,

@@ -153,6 +153,16 @@ fn fills(document: &Document, sources: &Node, findings: &mut Findings<'_>) {
         let message = format!("there is no source `{name}` that is posted to");
         findings.add("unknown-source", Some(node.place), message, Some(help));
     }
+    let all = &document.sources;
+    for (source, node) in all.iter().zip(sources.items()) {
+        let own = source.forge(all);
+        let filled = all.iter().filter(|other| other.kind.is_http() && source.fills.contains(&other.name));
+        if let Some(other) = filled.map(|other| other.forge(all)).find(|other| *other != own) {
+            let message = format!("it brings events of the forge {own} and fills gaps of the forge {other}");
+            let help = "what it brings would be stored a second time: give them the same `forge`".to_owned();
+            findings.add("source", Some(node.get("fills").unwrap_or(node).place), message, Some(help));
+        }
+    }
 }
 
 fn one_stdin(sources: &Node, findings: &mut Findings<'_>) {

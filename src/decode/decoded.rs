@@ -44,10 +44,16 @@ static TABLES: LazyLock<Tables> = LazyLock::new(|| {
     }
 });
 
-/// Reads one event. `type_hint` is the type from a request header, used where the body has none.
-///
-/// An event without a time of its own gets the arrival time; one whose time does not parse is refused, since
-/// a window can do nothing with it and a person must see it.
+/// Where an event comes from.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// The name of the source it came through.
+    pub source: &'a Arc<str>,
+    /// The system it happened in.
+    pub forge: &'a Arc<str>,
+}
+
+/// As [`decode_from`], for a source that stands for a system of its own name.
 pub fn decode(
     format: Format,
     source: &Arc<str>,
@@ -55,10 +61,25 @@ pub fn decode(
     type_hint: Option<&str>,
     received_at: Timestamp,
 ) -> Result<Decoded, DecodeError> {
+    decode_from(format, Origin { source, forge: source }, raw, type_hint, received_at)
+}
+
+/// Reads one event. `type_hint` is the type from a request header, used where the body has none.
+///
+/// An event without a time of its own gets the arrival time; one whose time does not parse is refused, since
+/// a window can do nothing with it and a person must see it.
+pub fn decode_from(
+    format: Format,
+    origin: Origin<'_>,
+    raw: Bytes,
+    type_hint: Option<&str>,
+    received_at: Timestamp,
+) -> Result<Decoded, DecodeError> {
     let tables = &*TABLES;
     let text = utf8(&raw)?;
     let type_hint = type_hint.filter(|hint| !hint.is_empty()).map(Into::into);
-    let mut event = Event { type_hint, ..blank(format, source, received_at) };
+    let forge = Arc::clone(origin.forge);
+    let mut event = Event { type_hint, forge, ..blank(format, origin.source, received_at) };
     let mut extracted = Extracted::default();
     let Some((_, plan)) = tables.plans.iter().find(|(planned, _)| *planned == format) else {
         return Err(DecodeError::unknown_format(format.name()));
@@ -70,7 +91,7 @@ pub fn decode(
     Ok(Decoded { event, dedupe })
 }
 
-/// An event without bytes, of which only the arrival is known.
+/// An event without bytes, of which only the arrival is known; its forge is called as its source.
 #[must_use]
 pub fn blank(format: Format, source: &Arc<str>, received_at: Timestamp) -> Event {
     Event {
@@ -78,6 +99,7 @@ pub fn blank(format: Format, source: &Arc<str>, received_at: Timestamp) -> Event
         received_at,
         time: received_at,
         source: Arc::clone(source),
+        forge: Arc::clone(source),
         format,
         type_hint: None,
         raw: Bytes::new(),

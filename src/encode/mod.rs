@@ -12,6 +12,6 @@ pub use json::{ALERT_JSON_VERSION, alert_json, notification_json, row_json};
 pub use mail::{Mail, mail, subject};
 #[cfg(test)]
 pub(crate) use notification::tests_support;
-pub use notification::{Notification, Response, ResponseState, RuleText};
+pub use notification::{Notification, Place, Response, ResponseState, RuleText};
 pub use search::search_command;
 pub use template::{Escape, Template, TemplateError};

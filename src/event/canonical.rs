@@ -36,6 +36,7 @@ pub fn canonical(event: &Event, catalogue: &Catalogue) -> Map<String, Value> {
     object.insert("created_at".to_owned(), event.time.to_string().into());
     object.insert("received_at".to_owned(), event.received_at.to_string().into());
     object.insert("source".to_owned(), event.source.as_ref().into());
+    object.insert("forge".to_owned(), event.forge.as_ref().into());
     if event.position > 0 {
         object.insert("position".to_owned(), event.position.into());
     }

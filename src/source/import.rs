@@ -1,5 +1,7 @@
 //! Importing the past through a running daemon: a body of events is posted to it, and it says what became of each.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::http::HeaderMap;
 use tokio_util::sync::CancellationToken;
@@ -7,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::SourceError;
 use super::answer::Refusal;
 use super::body;
+use super::config::is_name;
 use super::intake::{Context, Intake};
 use super::metrics::Reason;
 use super::past::{Added, Past};
@@ -22,6 +25,8 @@ const NAME_MAX: usize = 100;
 pub struct Import {
     /// The name under which they are stored; [`check_import_name`] has looked at it.
     pub source: String,
+    /// The system they happened in; none: the one that is called as their format is.
+    pub forge: Option<Arc<str>>,
     /// Their format; each is recognised by itself without it.
     pub format: Option<Format>,
     /// Whether rules raise alerts for them.
@@ -52,7 +57,7 @@ impl Import {
         let limits = &context.limits;
         let body = body::read(headers, body, limits, &context.in_flight).await?;
         let (max, long) = (limits.events, body.is_long());
-        let intake = Intake::named(self.stored_name().into(), self.format, context);
+        let intake = Intake::named(self.stored_name().into(), self.forge.clone(), self.format, context);
         let decoder = intake.clone();
         let work = move || {
             let pieces = split(&body.bytes, max).map_err(|error| match error {
@@ -74,8 +79,7 @@ impl Import {
 /// Says what is wrong with a name that events are to be imported under. It has no `/`: what is before one is not for
 /// callers to say.
 pub fn check_import_name(name: &str) -> Result<(), &'static str> {
-    let is_ok = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
-    if name.is_empty() || name.len() > NAME_MAX || !name.chars().all(is_ok) {
+    if name.len() > NAME_MAX || !is_name(name) {
         return Err("it must be 1 to 100 lower-case letters, digits, `-` and `_`");
     }
     Ok(())

@@ -12,7 +12,7 @@ use super::metrics::{Reason, SourceCounters, SourceMetrics};
 use super::sink::Sink;
 use super::split::{Bad, Piece};
 use crate::clock::Clock;
-use crate::decode::{DecodeError, decode};
+use crate::decode::{DecodeError, Origin, decode_from};
 use crate::event::Format;
 use crate::log::{AppendError, NewEvent, Receipt, fault};
 use crate::store::NewRejected;
@@ -45,6 +45,8 @@ pub struct Intake {
     /// Tells when they arrived.
     pub clock: Clock,
     format: Option<Format>,
+    /// None: each event's format gives it its name.
+    forge: Option<Arc<str>>,
 }
 
 /// What became of the pieces of a body.
@@ -58,25 +60,36 @@ impl Intake {
     /// The way in for `source`.
     #[must_use]
     pub fn new(source: &Source, context: &Context) -> Self {
-        Self::named(Arc::clone(&source.name), source.format, context)
+        let forge = Some(Arc::clone(&source.forge));
+        Self::named(Arc::clone(&source.name), forge, source.format, context)
     }
 
-    /// The way in for events that come under this name, in this format or each in its own.
+    /// The way in for events that come under this name, of this forge or of the one that is called as their format is,
+    /// in this format or each in its own.
     #[must_use]
-    pub fn named(name: Arc<str>, format: Option<Format>, context: &Context) -> Self {
+    pub fn named(name: Arc<str>, forge: Option<Arc<str>>, format: Option<Format>, context: &Context) -> Self {
         Self {
             counters: context.metrics.of(&name),
             sink: context.sink.clone(),
             clock: context.clock.clone(),
             format,
+            forge,
             name,
         }
+    }
+
+    /// The system its events happened in; none: the one that is called as their format is.
+    #[must_use]
+    pub const fn forge(&self) -> Option<&Arc<str>> {
+        self.forge.as_ref()
     }
 
     /// Reads one event's bytes.
     pub fn decode(&self, raw: Bytes, hint: Option<&str>, now: Timestamp) -> Result<NewEvent, DecodeError> {
         let format = self.format.unwrap_or_else(|| Format::recognise(&raw));
-        let decoded = decode(format, &self.name, raw, hint, now)?;
+        let named = self.forge.is_none().then(|| Arc::from(format.name()));
+        let forge = self.forge.as_ref().or(named.as_ref()).unwrap_or(&self.name);
+        let decoded = decode_from(format, Origin { source: &self.name, forge }, raw, hint, now)?;
         Ok(NewEvent { event: decoded.event, dedupe: decoded.dedupe })
     }
 
