@@ -56,6 +56,20 @@ pub(super) struct Decoded {
     pub bad: Vec<Bad>,
 }
 
+/// Lets go of a body of so many bytes that is much larger than its events: they are slices of it, and would keep all of
+/// it in memory while they wait, of which only their own bytes are counted.
+pub(super) fn detached(events: Vec<NewEvent>, body: usize) -> Vec<NewEvent> {
+    let held: usize = events.iter().map(|new| new.event.raw.len()).sum();
+    if held > body / 2 {
+        return events;
+    }
+    let copied = |mut new: NewEvent| {
+        new.event.raw = Bytes::copy_from_slice(&new.event.raw);
+        new
+    };
+    events.into_iter().map(copied).collect()
+}
+
 impl Intake {
     /// The way in for `source`.
     #[must_use]
