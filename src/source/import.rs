@@ -16,7 +16,10 @@ use super::past::{Added, Past};
 use super::split::{Bad, SplitError, split};
 use crate::event::{Format, PAST};
 use crate::log::AppendError;
+use crate::time::Span;
 
+/// How long the log may take nothing before the caller is told.
+const PATIENCE: Span = Span::seconds(10);
 /// Bytes of a name under which events are imported.
 const NAME_MAX: usize = 100;
 
@@ -66,12 +69,14 @@ impl Import {
                     Refusal::undecodable(&bad, "send a JSON array, one object, or one object per line")
                 }
             })?;
-            Ok(decoder.decode_all(pieces, false, decoder.clock.now()))
+            // With the body: until the end its memory is taken, also what is reserved of it for all.
+            Ok((decoder.decode_all(pieces, false, decoder.clock.now()), body))
         };
-        let decoded = body::off_runtime(long, work).await?;
+        let (decoded, body) = body::off_runtime(long, work).await?;
         intake.counters.rejected(Reason::Undecodable, decoded.bad.len() as u64);
-        let past = Past::over(intake);
+        let past = Past::over(intake).within(PATIENCE);
         let added = past.add(decoded.events, &CancellationToken::new()).await.map_err(|e| not_added(&e))?;
+        drop(body);
         Ok(Imported { added, bad: decoded.bad })
     }
 }
@@ -93,10 +98,38 @@ pub fn stored_name(source: &str, judge: bool) -> String {
 
 fn not_added(error: &SourceError) -> Refusal {
     match error {
+        SourceError::Busy => Refusal::import_broken_off(),
         SourceError::Closed | SourceError::Stopped => Refusal::not_appended(&AppendError::Closed),
         other => {
             tracing::error!(error = %other, "the past cannot be imported");
             Refusal::not_appended(&AppendError::Unavailable(other.to_string()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::testing::Fixture;
+
+    #[tokio::test]
+    async fn an_import_is_answered_although_the_log_takes_nothing() {
+        let fixture = Fixture::new();
+        fixture.memory.fail(&vec![AppendError::Overloaded; 1_000]);
+        let wish = Import { source: "old".into(), forge: None, format: Some(Format::Gitlab), judge: false };
+        let headers = HeaderMap::new();
+        let run = wish.run(&fixture.context, &headers, Body::from(r#"{"id":1,"event_type":"user_created"}"#));
+        let clock = fixture.context.clock.clone();
+        let passing = async {
+            for _ in 0..1_000 {
+                clock.set(clock.now().plus(Span::seconds(1)));
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            answer = run => assert_eq!(answer.unwrap_err().status, 503),
+            () = passing => panic!("it waits for ever"),
         }
     }
 }

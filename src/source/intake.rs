@@ -157,6 +157,17 @@ impl Intake {
         events: &[NewEvent],
         shutdown: &CancellationToken,
     ) -> Result<Receipt, SourceError> {
+        self.append_within(None, events, shutdown).await
+    }
+
+    /// As [`append_waiting`](Self::append_waiting), for who can wait so long and no longer while the log takes nothing.
+    pub(super) async fn append_within(
+        &self,
+        patience: Option<Span>,
+        events: &[NewEvent],
+        shutdown: &CancellationToken,
+    ) -> Result<Receipt, SourceError> {
+        let mut waited = Span(0);
         if events.is_empty() {
             return Ok(Receipt { stored: 0, duplicates: 0, last: self.sink.position() });
         }
@@ -170,7 +181,11 @@ impl Intake {
                 Err(AppendError::Unavailable(_)) => Span::seconds(5),
                 Err(AppendError::Closed) => return Err(SourceError::Closed),
             };
+            if patience.is_some_and(|patience| waited >= patience) {
+                return Err(SourceError::Busy);
+            }
             self.pause(pause, shutdown).await?;
+            waited = Span(waited.0.saturating_add(pause.0));
         }
     }
 

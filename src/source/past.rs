@@ -25,6 +25,8 @@ const BATCH: usize = 4096;
 #[derive(Debug, Clone)]
 pub struct Past {
     intake: Intake,
+    /// How long it waits while the log takes nothing; none: for ever.
+    patience: Option<Span>,
 }
 
 /// What became of events.
@@ -54,7 +56,13 @@ impl Past {
     /// The same over a source's own way in.
     #[must_use]
     pub const fn over(intake: Intake) -> Self {
-        Self { intake }
+        Self { intake, patience: None }
+    }
+
+    /// The same for a caller who waits for an answer.
+    #[must_use]
+    pub fn within(self, patience: Span) -> Self {
+        Self { patience: Some(patience), ..self }
     }
 
     /// The way in without the comparison.
@@ -80,7 +88,7 @@ impl Past {
         let mut added = Added { stored: 0, duplicates: (before - events.len()) as u64 };
         self.intake.counters.appended(0, added.duplicates, self.intake.clock.now());
         for batch in events.chunks(BATCH) {
-            let receipt = self.intake.append_waiting(batch, shutdown).await?;
+            let receipt = self.intake.append_within(self.patience, batch, shutdown).await?;
             added += Added { stored: receipt.stored, duplicates: receipt.duplicates };
         }
         Ok(added)
