@@ -16,7 +16,7 @@ use crate::clock::{Clock, Steps};
 use crate::encode::{Notification, Place, RuleText};
 use crate::event::{Catalogue, Position, canonical};
 use crate::log::{LogError, Reader, fault};
-use crate::store::{OutboxRow, Settlement, Store, StoreError};
+use crate::store::{DeliveryKind, OutboxRow, Settlement, Store, StoreError};
 use crate::time::{Span, Timestamp};
 
 use super::compose::compose;
@@ -193,6 +193,10 @@ async fn attempt(
     let Some((notification, guard)) = prepared else {
         return Ok(Err(DeliveryError::permanent("its alert is not in the store")));
     };
+    if row.kind == DeliveryKind::Respond {
+        let id = row.id.clone();
+        in_store(worker, move |store| store.outbox_begin(&id, now)).await?;
+    }
     fault::point("deliver.before_action");
     let result = action.run(&notification, &guard).await;
     fault::point("deliver.after_action");
