@@ -2,7 +2,7 @@
 //! finding has its place.
 
 use super::document::Document;
-use super::error::{Findings, Place, SECRET_KEYS};
+use super::error::{Findings, PLAIN_SECRET, Place, SECRET_KEYS};
 use super::suggest;
 use super::tree::{Key, Node, Value};
 
@@ -14,7 +14,7 @@ pub(super) fn plain_secrets(tree: &Node, findings: &mut Findings<'_>) {
             let name = key.map_or("secret", |key| key.name.as_str());
             let message = format!("`{name}` is written into the configuration");
             let help = "secrets come from the environment or a file only: `{env: NAME}` or `{file: PATH}`";
-            findings.add("plain-secret", Some(node.place), message, Some(help.to_owned()));
+            findings.add(PLAIN_SECRET, Some(node.place), message, Some(help.to_owned()));
         }
     });
 }
