@@ -10,6 +10,8 @@ mod problem;
 mod rate;
 mod key;
 mod guard;
+mod places;
+mod stall;
 mod control;
 mod page;
 mod ask;
