@@ -34,6 +34,7 @@ mod tokens;
 mod audit;
 mod document;
 mod routes;
+mod figures;
 mod router;
 mod server;
 #[cfg(test)]
