@@ -2,6 +2,7 @@
 //! the life of the daemon, so that a reload forgets nothing.
 
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 
 use dashmap::DashMap;
 use tokio::sync::Semaphore;
@@ -22,6 +23,8 @@ const LOOKED_FOR_MS: i64 = 1_000;
 const CHECKS_MAX: usize = 2;
 /// Searches at once: each may keep a processor busy for seconds.
 const SEARCHES_MAX: usize = 2;
+/// Searches that wait for one of them to end; further ones are refused.
+const WAITING_MAX: usize = 16;
 /// Wrong tokens from one address: ten at once, then one each six seconds.
 pub(super) const WRONG: Pace = Pace { cost_ms: 6_000, burst: 10 };
 
@@ -33,7 +36,9 @@ pub struct Guard {
     /// Wrong tokens, by address.
     pub(super) wrong: Accounts<IpAddr>,
     pub(super) checks: Semaphore,
-    pub(super) searches: Semaphore,
+    pub(super) searches: Arc<Semaphore>,
+    /// Places in the queue for a search.
+    pub(super) waiting: Semaphore,
     /// By BLAKE3 of the token's text.
     verified: DashMap<[u8; 32], Verified>,
 }
@@ -62,7 +67,8 @@ impl Default for Guard {
             calls: Accounts::new(ACCOUNTS_MAX),
             wrong: Accounts::new(ACCOUNTS_MAX),
             checks: Semaphore::new(CHECKS_MAX),
-            searches: Semaphore::new(SEARCHES_MAX),
+            searches: Arc::new(Semaphore::new(SEARCHES_MAX)),
+            waiting: Semaphore::new(WAITING_MAX),
             verified: DashMap::new(),
         }
     }
