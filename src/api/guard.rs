@@ -9,6 +9,7 @@ use dashmap::DashMap;
 use tokio::sync::Semaphore;
 
 use super::rate::{Accounts, Pace};
+use super::repeats::Repeats;
 use crate::store::TokenRow;
 use crate::time::Timestamp;
 
@@ -41,6 +42,8 @@ pub struct Guard {
     pub(super) searches: Arc<Semaphore>,
     /// Places in the queue for a search.
     pub(super) waiting: Semaphore,
+    /// Refusals that were written down already.
+    pub(super) repeats: Repeats,
     /// By BLAKE3 of the token's text.
     verified: DashMap<[u8; 32], Verified>,
     /// How many tokens were revoked.
@@ -73,6 +76,7 @@ impl Default for Guard {
             checks: Semaphore::new(CHECKS_MAX),
             searches: Arc::new(Semaphore::new(SEARCHES_MAX)),
             waiting: Semaphore::new(WAITING_MAX),
+            repeats: Repeats::default(),
             verified: DashMap::new(),
             revoked: AtomicU64::new(0),
         }

@@ -8,6 +8,7 @@
 mod config;
 mod problem;
 mod rate;
+mod repeats;
 mod key;
 mod guard;
 mod places;
