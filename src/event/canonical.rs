@@ -56,3 +56,25 @@ pub(super) fn lookup<'a>(object: &'a Map<String, Value>, path: &str) -> Option<&
         })
         .filter(|value| !value.is_null())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::decode::blank;
+    use crate::event::{Event, Extracted, Format, Plan};
+
+    use super::*;
+
+    #[test]
+    fn the_forge_is_the_one_of_the_source_whatever_the_event_says() {
+        let catalogue = Catalogue::built_in();
+        let raw = r#"{"forge":"gitlab","actor_id":4711,"action":"repo.destroy"}"#;
+        let blank = blank(Format::Github, &"ci".into(), crate::time::Timestamp(0));
+        let event = Event { forge: "github-a".into(), raw: raw.into(), ..blank };
+        assert_eq!(canonical(&event, &catalogue)["forge"], "github-a");
+        let plan = Plan::new(Format::Github, &["forge".to_owned(), "author_id".to_owned()], false);
+        let mut extracted = Extracted::default();
+        plan.extract(&event, raw, &catalogue, &mut extracted).unwrap();
+        assert_eq!(extracted.text(0, raw), Some("github-a"));
+        assert_eq!(extracted.text(1, raw), Some("4711"));
+    }
+}

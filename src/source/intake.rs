@@ -220,3 +220,24 @@ impl Intake {
         self.sink.reject(rejected).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::testing::Fixture;
+
+    #[test]
+    fn a_small_event_does_not_keep_a_large_body() {
+        let intake = Fixture::new().intake();
+        let event = |body: &Bytes, length: usize| {
+            intake.decode(body.slice(..length), None, intake.clock.now()).unwrap()
+        };
+        let large = Bytes::from(format!("{:<100000}", "{\"id\":1}").into_bytes());
+        let kept = detached(vec![event(&large, 8)], large.len());
+        assert!(large.is_unique() && kept[0].event.raw == "{\"id\":1}");
+        let tight = Bytes::from(b"{\"id\":1} ".to_vec());
+        let kept = detached(vec![event(&tight, 8)], tight.len());
+        assert!(!tight.is_unique(), "nothing is copied where little is won");
+        drop(kept);
+    }
+}
