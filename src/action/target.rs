@@ -34,10 +34,14 @@ pub(super) fn target(notification: &Notification, field: &str) -> Result<String,
 /// another system, and whoever may send events of one system can write any number into them.
 pub(super) fn elsewhere(notification: &Notification, forge: &str) -> Option<String> {
     let missing = notification.alert.evidence.len().saturating_sub(notification.events.len());
-    if missing > 0 || notification.places.is_empty() {
-        return Some(format!(
-            "{missing} of the alert's events are not at hand, so it is not known where they happened"
-        ));
+    if notification.places.is_empty() {
+        return Some(
+            "none of the alert's events is at hand, so it is not known where they happened".to_owned(),
+        );
+    }
+    if missing > 0 {
+        let why = "so it is not known where they happened";
+        return Some(format!("{missing} of the alert's events are not at hand, {why}"));
     }
     foreign(notification, forge)
 }

@@ -279,7 +279,7 @@ pub fn is_loopback_host(host: &str) -> bool {
 
 /// What a receiver said, as it may be shown: on one line, without secrets, and cut only then, so that no beginning of a
 /// secret is left at the end. A secret that is broken over lines there is one too.
-fn quoted(text: &str, secrets: &[Secret]) -> String {
+pub fn quoted(text: &str, secrets: &[Secret]) -> String {
     let covered = redact(text, secrets);
     one_line(&redact(&one_line(&covered, usize::MAX), secrets), QUOTE_CHARS_MAX)
 }
@@ -289,7 +289,8 @@ pub fn causes(error: &dyn std::error::Error) -> String {
     one_line(&chain(error), QUOTE_CHARS_MAX)
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+/// The same, however long.
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
