@@ -232,7 +232,7 @@ mod tests {
         let event = |body: &Bytes, length: usize| {
             intake.decode(body.slice(..length), None, intake.clock.now()).unwrap()
         };
-        let large = Bytes::from(format!("{:<100000}", "{\"id\":1}").into_bytes());
+        let large = Bytes::from(format!("{:<60000}", "{\"id\":1}").into_bytes());
         let kept = detached(vec![event(&large, 8)], large.len());
         assert!(large.is_unique() && kept[0].event.raw == "{\"id\":1}");
         let tight = Bytes::from(b"{\"id\":1} ".to_vec());
