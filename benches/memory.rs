@@ -94,6 +94,7 @@ impl Feed {
             received_at: at,
             time: at,
             source: "gitlab".into(),
+            forge: "gitlab".into(),
             format: Format::Gitlab,
             type_hint: None,
             raw: Default::default(),

@@ -198,6 +198,7 @@ fn extraction(raw: &str) {
         received_at: NOW,
         time: NOW,
         source: "fuzz".into(),
+        forge: "fuzz".into(),
         format: Format::Generic,
         type_hint: None,
         raw: Bytes::new(),

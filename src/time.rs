@@ -34,6 +34,12 @@ impl Timestamp {
     /// Before every event.
     pub const MIN: Self = Self(i64::MIN / 4);
 
+    /// Whether it lies in the years -9999 to 9999, which can be written and searched for.
+    #[must_use]
+    pub fn is_in_calendar(self) -> bool {
+        jiff::Timestamp::from_millisecond(self.0).is_ok()
+    }
+
     /// Parses RFC 3339 with any offset (`2026-01-31T09:00:00.123Z`), a space for the `T`, a missing
     /// offset (read as UTC), or a plain date (midnight UTC). Digits beyond the millisecond are cut off.
     pub fn parse(text: &str) -> Result<Self, TimeError> {

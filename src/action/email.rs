@@ -11,8 +11,8 @@ use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 use serde::Deserialize;
 
 use crate::deliver::{
-    BuildContext, ConfigError, DeliveryError, Secret, SecretRef, TIMEOUT, causes, is_loopback_host, one_line,
-    redact, span,
+    BuildContext, ConfigError, DeliveryError, Secret, SecretRef, TIMEOUT, causes, chain, is_loopback_host,
+    one_line, quoted, redact, span,
 };
 use crate::encode::{CheckpointNote, Notification, mail};
 use crate::report::render::ReportMail;
@@ -163,7 +163,11 @@ impl Email {
             ))
         })?;
         let answer = sent.map_err(|error| self.failure(&error))?;
-        let said = answer.message().next().map(|line| one_line(line, 100)).unwrap_or_default();
+        let said = answer
+            .message()
+            .next()
+            .map(|line| one_line(&redact(line, &self.secrets), 100))
+            .unwrap_or_default();
         let count = self.to.len();
         let people = if count == 1 { "person" } else { "people" };
         let summary =
@@ -214,7 +218,7 @@ impl Email {
 
     /// 5xx stays; everything else may pass.
     fn failure(&self, error: &lettre::transport::smtp::Error) -> DeliveryError {
-        let reason = redact(&format!("{}: {}", self.server, causes(error)), &self.secrets);
+        let reason = quoted(&format!("{}: {}", self.server, chain(error)), &self.secrets);
         if error.is_permanent() { DeliveryError::permanent(reason) } else { DeliveryError::retryable(reason) }
     }
 }

@@ -8,8 +8,8 @@ use crate::store::DeliveryKind;
 
 use super::gitlab_user::{Change, Own, User, Verdict, judge, limited, user_id};
 use super::http::HttpConfig;
-use super::target::{author_names, target};
-use super::{ActionConfig, AtMost, GitlabConfig, GuardInput, Name};
+use super::target::{Found, foreign, on_never, target};
+use super::{ActionConfig, AtMost, GitlabConfig, GuardInput};
 
 /// What an action would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,14 +35,24 @@ pub enum Foreseen {
     Limited,
     /// It is held back: the alert does not say whom it is about, or somebody that is no account.
     Nobody,
+    /// It is held back: an event of the alert happened in another system than the action is for.
+    Elsewhere,
     /// It is held back: an earlier alert brought the account into a state that this cannot follow.
     Impossible,
 }
 
 impl Foreseen {
     /// All of them, in the order in which people want to read them.
-    pub const ALL: [Self; 7] =
-        [Self::Tells, Self::Acts, Self::Already, Self::Never, Self::Limited, Self::Nobody, Self::Impossible];
+    pub const ALL: [Self; 8] = [
+        Self::Tells,
+        Self::Acts,
+        Self::Already,
+        Self::Never,
+        Self::Limited,
+        Self::Nobody,
+        Self::Elsewhere,
+        Self::Impossible,
+    ];
 
     /// Its name in JSON.
     #[must_use]
@@ -54,6 +64,7 @@ impl Foreseen {
             Self::Never => "held_by_never",
             Self::Limited => "held_by_limit",
             Self::Nobody => "held_without_account",
+            Self::Elsewhere => "held_by_forge",
             Self::Impossible => "held_by_state",
         }
     }
@@ -138,8 +149,7 @@ impl ActionConfig {
     #[must_use]
     pub fn asks(&self) -> Option<String> {
         let Self::Gitlab(config) = self else { return None };
-        let names =
-            config.never.iter().map(|name| name.0.as_str()).filter(|name| name.parse::<i64>().is_err());
+        let names = config.never.iter().filter(|name| name.id().is_none()).map(|name| name.0.as_str());
         let names: Vec<&str> = names.collect();
         let never = match names.as_slice() {
             [] => String::new(),
@@ -153,10 +163,6 @@ impl ActionConfig {
     }
 }
 
-fn is_on(never: &[Name], text: &str) -> bool {
-    never.iter().any(|entry| entry.is(text))
-}
-
 fn gitlab(
     config: &GitlabConfig,
     told: &Notification,
@@ -165,11 +171,14 @@ fn gitlab(
 ) -> Foresight {
     let found = target(told, &config.user);
     let subject = found.as_ref().ok().cloned();
+    if foreign(told, &config.forge).is_some() {
+        return Foresight { subject, verdict: Foreseen::Elsewhere };
+    }
     let Ok(id) = found.and_then(|text| user_id(&text)) else {
         return Foresight { subject, verdict: Foreseen::Nobody };
     };
     let subject = Some(id.to_string());
-    if is_on(&config.never, &id.to_string()) {
+    if config.never.iter().any(|entry| i64::try_from(id).is_ok_and(|id| entry.is_id(id))) {
         return Foresight { subject, verdict: Foreseen::Never };
     }
     // An account that nobody has touched yet is in the state that the change is for.
@@ -194,14 +203,12 @@ fn gitlab(
 }
 
 fn http(config: &HttpConfig, told: &Notification, guard: &GuardInput) -> Foresight {
-    let found = target(told, &config.user);
-    let subject = found.as_ref().ok().cloned();
+    let subject = target(told, &config.user).ok();
     let foresight = |verdict| Foresight { subject: subject.clone(), verdict };
-    if !config.never.is_empty() {
-        let Ok(id) = &found else { return foresight(Foreseen::Nobody) };
-        if author_names(told).chain([id.clone()]).any(|name| is_on(&config.never, &name)) {
-            return foresight(Foreseen::Never);
-        }
+    match on_never(&config.never, told, &config.user) {
+        Found::Off => {}
+        Found::On(_) => return foresight(Foreseen::Never),
+        Found::Unknown(_) => return foresight(Foreseen::Nobody),
     }
     let is_response = config.kind == DeliveryKind::Respond;
     let limit = config.at_most.or_else(|| is_response.then(AtMost::default));
@@ -248,6 +255,9 @@ mod tests {
         let mut key = notification();
         key.alert.key.0[0].1 = "-3".into();
         assert_eq!(foresee(&gitlab(""), &key, 0, None), Foreseen::Nobody, "a deploy key is no account");
+        let mut two = notification();
+        two.places.insert(crate::encode::Place { forge: "ci".into(), format: crate::event::Format::Gitlab });
+        assert_eq!(foresee(&gitlab(""), &two, 0, None), Foreseen::Elsewhere);
         let ban = gitlab("").replace("block", "ban");
         assert_eq!(foresee(&ban, &told, 0, Some(Change::Block)), Foreseen::Impossible);
         assert_eq!(foresee(&gitlab("").replace("block", "unblock"), &told, 0, None), Foreseen::Acts);
@@ -266,8 +276,8 @@ mod tests {
         assert_eq!(foresee(&http(", kind: respond"), &told, 3, None), Foreseen::Limited);
         assert_eq!(foresee(&http(", never: [7]"), &told, 0, None), Foreseen::Never);
         assert_eq!(foresee(&http(", never: [1], user: nobody"), &told, 0, None), Foreseen::Nobody);
-        let name = told.events[0]["author_name"].as_str().unwrap().to_uppercase();
-        assert_eq!(foresee(&http(&format!(", never: ['{name}']")), &told, 0, None), Foreseen::Never);
+        assert_eq!(foresee(&http(", never: [1]"), &told, 0, None), Foreseen::Tells);
+        assert_eq!(foresee(&http(", never: [root]"), &told, 0, None), Foreseen::Nobody);
         assert!(config(&http(", kind: respond")).is_dry_run() && !config(&http("")).is_dry_run());
     }
 }

@@ -24,7 +24,7 @@ use crate::time::{Span, Timestamp};
 use super::config::{Problem, yes};
 use super::gitlab_user::{Change, Own, User, Verdict, judge, limited, user_id};
 use super::guard::refused;
-use super::target::target;
+use super::target::{elsewhere, target};
 use super::{AtMost, GuardInput, Name};
 
 /// The settings of a gitlab action.
@@ -33,6 +33,9 @@ use super::{AtMost, GuardInput, Name};
 pub struct GitlabConfig {
     /// Where GitLab is, without `/api/v4`.
     pub url: String,
+    /// Which system that is: the `forge` of the sources of its events. Alerts about others are refused.
+    #[serde(default = "gitlab")]
+    pub forge: String,
     /// An administrator's token with the `api` scope.
     pub token: SecretRef,
     /// What to do with the account.
@@ -58,6 +61,10 @@ pub struct GitlabConfig {
     pub timeout: Span,
 }
 
+fn gitlab() -> String {
+    "gitlab".to_owned()
+}
+
 fn author_id() -> String {
     "author_id".to_owned()
 }
@@ -72,6 +79,7 @@ pub(super) struct Gitlab {
     /// Ends without a slash.
     base: String,
     headers: HeaderMap,
+    forge: String,
     change: Change,
     dry_run: bool,
     never: Vec<Name>,
@@ -100,6 +108,7 @@ impl Gitlab {
             http: deliver::Http::new(&options, vec![token])?,
             base: url.as_str().trim_end_matches('/').to_owned(),
             headers,
+            forge: config.forge.clone(),
             change: config.change,
             dry_run: config.dry_run,
             never: config.never.clone(),
@@ -119,6 +128,9 @@ impl Gitlab {
         guard: &GuardInput,
     ) -> Result<Outcome, DeliveryError> {
         let verb = self.change.verb();
+        if let Some(reason) = elsewhere(notification, &self.forge) {
+            return Ok(refused(&format!("{verb} anybody"), &reason, self.dry_run));
+        }
         let found = target(notification, &self.field).and_then(|text| user_id(&text));
         let id = match found {
             Ok(id) => id,
@@ -189,7 +201,17 @@ impl Gitlab {
         let answer = self.call(Method::GET, &format!("users/{id}"), now).await?;
         match answer.status {
             404 => Ok(None),
-            _ if answer.is_success() => parsed(&answer).map(Some),
+            _ if answer.is_success() => {
+                let user: User = parsed(&answer)?;
+                if user.id != id {
+                    let reason = format!(
+                        "GitLab was asked for user {id} and answered with user {}: a person must look",
+                        user.id
+                    );
+                    return Err(DeliveryError::permanent(reason));
+                }
+                Ok(Some(user))
+            }
             _ => Err(answer.failure()),
         }
     }
@@ -231,7 +253,9 @@ mod tests {
 
     use super::super::stand_in::{SECRET, Say, StandIn, action, try_action};
     use super::*;
+    use crate::encode::Place;
     use crate::encode::tests_support::notification;
+    use crate::event::Format;
 
     const NOW: Timestamp = Timestamp(1_769_850_000_000);
     const CALM: GuardInput = GuardInput { recent: 0, now: NOW };
@@ -302,7 +326,6 @@ mod tests {
         for (settings, answer, guard, part) in [
             ("dry_run: false", with("is_admin", json!(true)), CALM, "is an administrator"),
             ("dry_run: false", Say::json(200, hidden), CALM, "does not say"),
-            ("dry_run: false", with("id", json!(99)), CALM, "Watchfire itself"),
             ("dry_run: false", with("bot", json!(true)), CALM, "is a bot"),
             ("dry_run: false, never: [root, Alice]", with("id", json!(7)), CALM, "on `never`"),
             ("dry_run: false, never: [7]", with("id", json!(7)), CALM, "on `never`"),
@@ -329,6 +352,57 @@ mod tests {
             assert_eq!(says_where, part != "no such user", "{summary}");
             assert!(server.calls().iter().all(|call| call.starts_with("GET")), "{part}");
         }
+    }
+
+    /// GitHub's account 4711 is not GitLab's user 4711, nor is the other GitLab's.
+    #[tokio::test]
+    async fn events_of_another_forge_block_nobody() {
+        let place = |forge: &str, format| Place { forge: forge.into(), format };
+        let server = StandIn::start(vec![own()]).await;
+        let yaml = |more: &str| {
+            format!(
+                "{{type: gitlab, url: '{}', token: {{env: SECRET}}, do: block, dry_run: false{more}}}",
+                server.url()
+            )
+        };
+        for (more, other) in [
+            ("", place("github", Format::Github)),
+            ("", place("gitlab", Format::Github)),
+            ("", place("gitlab-b", Format::Gitlab)),
+            (", forge: gitlab-b", place("gitlab-b", Format::Gitlab)),
+        ] {
+            let mut told = notification();
+            told.places.insert(other);
+            let outcome = action(&yaml(more)).run(&told, &CALM).await.unwrap();
+            assert!(outcome.needs_human && !outcome.changed, "{}", outcome.summary);
+            assert!(outcome.summary.contains("an event of the forge"), "{}", outcome.summary);
+        }
+        let mut told = notification();
+        told.alert.key.0.push(("forge".into(), "gitlab-b".into()));
+        let outcome = action(&yaml("")).run(&told, &CALM).await.unwrap();
+        assert!(
+            outcome.needs_human && outcome.summary.contains("about the forge gitlab-b"),
+            "{}",
+            outcome.summary
+        );
+        let mut told = notification();
+        told.events.pop();
+        let outcome = action(&yaml("")).run(&told, &CALM).await.unwrap();
+        assert!(
+            outcome.needs_human && outcome.summary.contains("1 of the alert's events"),
+            "{}",
+            outcome.summary
+        );
+        assert!(server.asked().is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_answer_about_somebody_else_changes_nobody() {
+        let mut other = user("active");
+        other["id"] = json!(8);
+        let (outcome, server) = run("dry_run: false", vec![Say::json(200, other)], CALM).await;
+        assert!(outcome.unwrap_err().to_string().contains("answered with user 8"));
+        assert!(server.calls().iter().all(|call| call.starts_with("GET")));
     }
 
     #[tokio::test]

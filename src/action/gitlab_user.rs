@@ -121,7 +121,8 @@ pub(super) fn judge(change: Change, user: &User, own: Own, never: &[Name]) -> Ve
     if user.bot == Some(true) {
         return refuse(format!("user {id} ({name}) is a bot"));
     }
-    if never.iter().any(|entry| entry.is(&id) || entry.is(name)) {
+    if never.iter().any(|entry| i64::try_from(user.id).is_ok_and(|id| entry.is_id(id)) || entry.is_name(name))
+    {
         return refuse(format!("user {id} ({name}) is on `never`"));
     }
     let state = user.state.as_str();
@@ -170,6 +171,8 @@ mod tests {
         assert!(refused(user("active"), &[Name("ALICE".into())]).contains("never"));
         assert!(refused(user("active"), &[Name("7".into())]).contains("never"));
         assert_eq!(judge(Change::Block, &user("active"), OWN, &[Name("77".into())]), Verdict::Change);
+        let renamed = User { username: "1".into(), ..user("active") };
+        assert_eq!(judge(Change::Block, &renamed, OWN, &[Name("1".into())]), Verdict::Change);
     }
 
     #[test]

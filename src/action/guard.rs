@@ -44,15 +44,28 @@ impl AtMost {
     }
 }
 
-/// Somebody on `never`: an id or a name, written as number or text.
+/// Somebody on `never`: an id or a name, written as number or text. What is a number is an id and nothing else: whoever
+/// calls himself `1` is not the user 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name(pub String);
 
 impl Name {
-    /// Whether `text` is that id or name; names compare without regard to case.
+    /// The number, if it is one.
     #[must_use]
-    pub fn is(&self, text: &str) -> bool {
-        self.0.to_lowercase() == text.to_lowercase()
+    pub fn id(&self) -> Option<i64> {
+        self.0.parse().ok()
+    }
+
+    /// Whether it is this account's number.
+    #[must_use]
+    pub fn is_id(&self, id: i64) -> bool {
+        self.id() == Some(id)
+    }
+
+    /// Whether it is this name, which its bearer cannot give himself; names compare without regard to case.
+    #[must_use]
+    pub fn is_name(&self, name: &str) -> bool {
+        self.id().is_none() && self.0.to_lowercase() == name.to_lowercase()
     }
 }
 
@@ -104,8 +117,11 @@ mod tests {
     #[test]
     fn names_are_ids_or_texts() {
         let names: Vec<Name> = serde_yaml::from_str("[root, 1, '@Alice', -3]").unwrap();
-        assert!(names[0].is("ROOT") && names[1].is("1") && names[2].is("alice") && names[3].is("-3"));
-        assert!(!names[0].is("rooter"));
+        assert!(
+            names[0].is_name("ROOT") && names[1].is_id(1) && names[2].is_name("alice") && names[3].is_id(-3)
+        );
+        assert!(!names[0].is_name("rooter") && !names[1].is_id(11));
+        assert!(!names[1].is_name("1"), "an account that is called 1 is not the account 1");
         assert!(serde_yaml::from_str::<Vec<Name>>("['']").is_err());
     }
 }

@@ -1,6 +1,9 @@
 //! Whom an alert is about.
 
 use crate::encode::Notification;
+use crate::event::Format;
+
+use super::Name;
 
 /// The one value of `field` in the alert: from its key, or else from its events if all of them are at hand and
 /// agree. Never a guess: where they differ, or some are missing, the answer is why there is none. Events of nobody
@@ -27,14 +30,95 @@ pub(super) fn target(notification: &Notification, field: &str) -> Result<String,
     }
 }
 
+/// Why an alert is not known to be about accounts of this GitLab, if so. The number of an account means somebody else in
+/// another system, and whoever may send events of one system can write any number into them.
+pub(super) fn elsewhere(notification: &Notification, forge: &str) -> Option<String> {
+    let missing = notification.alert.evidence.len().saturating_sub(notification.events.len());
+    if notification.places.is_empty() {
+        return Some(
+            "none of the alert's events is at hand, so it is not known where they happened".to_owned(),
+        );
+    }
+    if missing > 0 {
+        let why = "so it is not known where they happened";
+        return Some(format!("{missing} of the alert's events are not at hand, {why}"));
+    }
+    foreign(notification, forge)
+}
+
+/// Likewise, of the events that are at hand.
+pub(super) fn foreign(notification: &Notification, forge: &str) -> Option<String> {
+    if let Some(other) = notification.alert.key.get("forge").filter(|other| *other != forge) {
+        return Some(format!("the alert is about the forge {other}, and this action is for {forge}"));
+    }
+    let other =
+        notification.places.iter().find(|place| *place.forge != *forge || place.format != Format::Gitlab)?;
+    let (name, format) = (&other.forge, other.format.name());
+    Some(format!(
+        "the alert has an event of the forge {name} in the format {format}, and this action is for GitLab's events of \
+         {forge}; if they are the same system, set `forge` of the source or of the action"
+    ))
+}
+
 /// Whether it is a number that is no account's. GitLab gives -1 to whoever is not signed in, as at a failed sign-in,
 /// and further numbers below zero to deploy tokens and keys.
 fn is_nobody(value: &str) -> bool {
     value.parse::<i64>().is_ok_and(|number| number <= 0)
 }
 
+/// What comes of comparing an alert with `never`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// It is about this one, who is on it.
+    On(String),
+    Off,
+    /// It cannot be told, for this reason.
+    Unknown(String),
+}
+
+/// Whether an alert is about somebody on `never`, by the alert's `field` and, in GitHub's events, the author's name. What
+/// other forges' events call their authors is a name that everybody gives himself.
+pub(super) fn on_never(never: &[Name], notification: &Notification, field: &str) -> Found {
+    if never.is_empty() {
+        return Found::Off;
+    }
+    let who = match target(notification, field) {
+        Ok(who) => who,
+        Err(reason) => return Found::Unknown(reason),
+    };
+    let id: Option<i64> = who.trim().parse().ok();
+    if never.iter().any(|entry| id.map_or_else(|| entry.is_name(&who), |id| entry.is_id(id))) {
+        return Found::On(who);
+    }
+    let places = &notification.places;
+    let has_usernames = !places.is_empty() && places.iter().all(|place| place.format == Format::Github);
+    if has_usernames {
+        let mut names = author_names(notification);
+        if let Some(name) = names.find(|name| never.iter().any(|entry| entry.is_name(name))) {
+            return Found::On(name);
+        }
+    }
+    // Who cannot be compared with what is written there might be the one who is meant.
+    let odd = never.iter().find(|entry| entry.id().is_some() != id.is_some());
+    match odd {
+        Some(name) if id.is_some() && !has_usernames => {
+            let name = &name.0;
+            Found::Unknown(format!(
+                "`{field}` is a number, and whose name `{name}` is these events do not tell: write its id"
+            ))
+        }
+        Some(number) if id.is_none() => {
+            let number = &number.0;
+            Found::Unknown(format!(
+                "`{field}` is no number, and who has the id {number} it does not tell: write the name"
+            ))
+        }
+        _ => Found::Off,
+    }
+}
+
 /// What the events call their authors.
-pub(super) fn author_names(notification: &Notification) -> impl Iterator<Item = String> {
+fn author_names(notification: &Notification) -> impl Iterator<Item = String> {
     notification.events.iter().map(|event| text(event.get("author_name"))).filter(|name| !name.is_empty())
 }
 
@@ -69,6 +153,29 @@ mod tests {
         given.events.clear();
         given.alert.evidence_count = 0;
         assert!(target(&given, "author_id").is_err());
+    }
+
+    #[test]
+    fn numbers_are_ids_and_display_names_are_nobodys() {
+        let never = |yaml: &str| serde_yaml::from_str::<Vec<Name>>(yaml).unwrap();
+        let mut given = notification();
+        for event in &mut given.events {
+            event.insert("author_name".into(), "root".into());
+        }
+        let found = |given: &Notification, yaml: &str| on_never(&never(yaml), given, "author_id");
+        assert_eq!(found(&given, "[7]"), Found::On("7".into()));
+        assert_eq!(found(&given, "[1]"), Found::Off);
+        assert_eq!(found(&given, "[7, root]"), Found::On("7".into()));
+        // Anybody may call himself root: that must not save him, nor may the real one be taken for anybody.
+        assert!(matches!(found(&given, "[root]"), Found::Unknown(reason) if reason.contains("write its id")));
+        given.places = [crate::encode::Place { forge: "github".into(), format: Format::Github }].into();
+        assert_eq!(found(&given, "[root]"), Found::On("root".into()), "GitHub tells the login");
+        assert_eq!(found(&given, "[bob]"), Found::Off);
+        given.alert.key.0[0].1 = "1".into();
+        given.events.iter_mut().for_each(|event| {
+            event.insert("author_name".into(), "7".into());
+        });
+        assert_eq!(found(&given, "[7]"), Found::Off, "a login 7 is not the id 7");
     }
 
     /// Failed sign-ins have the author -1, whoever tried; the sign-in after them has the account.

@@ -16,7 +16,10 @@ use super::key;
 use super::problem::Problem;
 use crate::source::bearer;
 use crate::store::{Role, TokenRow};
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
+
+/// When a token was used last is known to this.
+const USED_EVERY: Span = Span::minutes(1);
 
 /// Where a request came from; put there by the server.
 #[derive(Debug, Clone, Copy)]
@@ -114,55 +117,79 @@ impl Control {
                 let found = self.ask(move |store| store.token(&id)).await?;
                 if let Some(found) = found.filter(|found| found.hash == row.hash && found.is_valid(now)) {
                     self.guard.refresh(&digest, found.clone(), now);
+                    if found.last_used_at.is_none_or(|at| now.since(at) >= USED_EVERY) {
+                        self.note_use(&found, now).await;
+                    }
                     return Ok(Caller::of(found));
                 }
             }
             Known::Fresh(_) | Known::No => {}
         }
-        self.guard
-            .wrong
-            .ask(&peer, now, WRONG)
-            .map_err(|wait| Problem::too_many("too many wrong tokens came from this address", wait))?;
-        let checked = self.check(given, now).await?;
-        match checked {
-            Ok(row) => {
-                self.guard.remember(digest, row.clone(), now);
+        self.not_too_wrong(peer, now)?;
+        match self.check(given, peer, now).await? {
+            Ok((row, revoked)) => {
+                self.guard.remember(digest, row.clone(), now, revoked);
+                self.note_use(&row, now).await;
                 Ok(Caller::of(row))
             }
-            Err(why) => {
-                // How long is told when the next one comes.
-                self.guard.wrong.take(&peer, now, WRONG).ok();
-                Err(Problem::unauthorized(&why, "Bearer error=\"invalid_token\""))
-            }
+            Err(why) => Err(Problem::unauthorized(&why, "Bearer error=\"invalid_token\"")),
         }
     }
 
-    /// The token with this text, or why it opens nothing.
-    async fn check(&self, given: &[u8], now: Timestamp) -> Result<Result<TokenRow, String>, Problem> {
-        let wrong = || Ok(Err("the token is wrong".to_owned()));
+    fn not_too_wrong(&self, peer: IpAddr, now: Timestamp) -> Result<(), Problem> {
+        let asked = self.guard.wrong.ask(&peer, now, WRONG);
+        asked.map_err(|wait| Problem::too_many("too many wrong tokens came from this address", wait))
+    }
+
+    /// The token with this text, and how many had been revoked when it was looked up; or why it opens nothing, which is
+    /// charged to the address.
+    async fn check(
+        &self,
+        given: &[u8],
+        peer: IpAddr,
+        now: Timestamp,
+    ) -> Result<Result<(TokenRow, u64), String>, Problem> {
+        let refused = |why: String| {
+            // How long is told when the next one comes.
+            self.guard.wrong.take(&peer, now, WRONG).ok();
+            Ok(Err(why))
+        };
+        let wrong = || refused("the token is wrong".to_owned());
         let Some((id, secret)) = key::parts(given) else { return wrong() };
-        let wanted = id.to_owned();
-        let Some(row) = self.ask(move |store| store.token(&wanted)).await? else { return wrong() };
+        let id = id.to_owned();
+        let look = || {
+            let id = id.clone();
+            self.ask(move |store| store.token(&id))
+        };
+        let Some(row) = look().await? else { return wrong() };
         let hash = row.hash.clone();
         let turn = self.guard.checks.acquire().await.map_err(|_| Problem::internal())?;
+        // Others from there may have turned out wrong while this one waited.
+        self.not_too_wrong(peer, now)?;
         let is_right = tokio::task::spawn_blocking(move || key::is_secret_of(&secret, &hash)).await;
-        drop(turn);
         if !is_right.map_err(|error| lost(&error))? {
             return wrong();
         }
+        drop(turn);
+        // The hash took its time: what counts is how the token stands now.
+        let revoked = self.guard.revoked();
+        let Some(row) = look().await?.filter(|found| found.hash == row.hash) else { return wrong() };
         // Only who knows the secret is told what became of the token.
         if let Some(at) = row.revoked_at {
-            return Ok(Err(format!("the token was revoked at {at}")));
+            return refused(format!("the token was revoked at {at}"));
         }
         if let Some(at) = row.expires_at.filter(|at| *at <= now) {
-            return Ok(Err(format!("the token expired at {at}")));
+            return refused(format!("the token expired at {at}"));
         }
+        Ok(Ok((row, revoked)))
+    }
+
+    async fn note_use(&self, row: &TokenRow, now: Timestamp) {
         let id = row.id.clone();
         if let Err(problem) = self.ask(move |store| store.token_used(&id, now)).await {
             // A full disk is no reason to lock people out.
             tracing::debug!(?problem, "when the token was used last could not be written");
         }
-        Ok(Ok(row))
     }
 }
 

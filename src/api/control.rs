@@ -118,16 +118,25 @@ impl Control {
     }
 
     /// Asks for events, on a thread that may wait for the disk, and look at many of them; so many questions are
-    /// answered at once, the others wait.
+    /// answered at once, so many others wait, and further ones are refused. Who goes away no longer waits, but what has
+    /// begun keeps its turn until it has ended.
     pub(super) async fn find<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Events) -> Result<T, SearchError> + Send + 'static,
     ) -> Result<T, Problem> {
-        let turn = self.guard.searches.acquire().await.map_err(|_| Problem::internal())?;
+        let place = self.guard.waiting.try_acquire();
+        let Ok(place) = place else {
+            return Err(Problem::unavailable("too many searches wait already; ask again in a moment"));
+        };
+        let turn = Arc::clone(&self.guard.searches).acquire_owned().await.map_err(|_| Problem::internal())?;
+        drop(place);
         let events = Arc::clone(&self.events);
-        let asked = tokio::task::spawn_blocking(move || question(&events)).await;
-        drop(turn);
-        Ok(asked.map_err(|error| lost(&error))??)
+        let asked = tokio::task::spawn_blocking(move || {
+            let answer = question(&events);
+            drop(turn);
+            answer
+        });
+        Ok(asked.await.map_err(|error| lost(&error))??)
     }
 }
 

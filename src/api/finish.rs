@@ -1,13 +1,14 @@
 //! The outermost layer: what every answer of the API has, whatever happened inside.
 
 use axum::extract::Request;
-use axum::http::HeaderValue;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
 };
+use axum::http::{HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tokio::task::AbortHandle;
 
 use super::problem::{Code, Problem};
 
@@ -24,15 +25,27 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (REFERRER_POLICY, "no-referrer"),
 ];
 
+/// Ends a task when dropped.
+struct Until(AbortHandle);
+
+impl Drop for Until {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// Gives the call an id, runs it on a task of its own (a panic is answered, and a change that has begun is finished
-/// even if the caller goes away), and completes the answer.
+/// even if the caller goes away; what changes nothing then ends), and completes the answer.
 pub(super) async fn finish(request: Request, next: Next) -> Response {
     if !is_api(request.uri().path()) {
         return next.run(request).await;
     }
     let id = format!("{:016x}", rand::random::<u64>());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let response = match tokio::spawn(next.run(request)).await {
+    let call = tokio::spawn(next.run(request));
+    let changes_nothing = matches!(method, Method::GET | Method::HEAD);
+    let _until_gone = changes_nothing.then(|| Until(call.abort_handle()));
+    let response = match call.await {
         Ok(response) => response,
         Err(error) => {
             tracing::error!(%error, %method, %path, request = %id, "a call of the API ended in a panic");

@@ -27,6 +27,10 @@ pub(super) struct ImportAsked {
     #[param(value_type = String, required = false, min_length = 1, max_length = 100, pattern = "^[a-z0-9_-]+$",
         default = "import")]
     source: Name,
+    /// The system they happened in. Without it that of the configured source of this name, if there is one, else each
+    /// event's format gives the name (`gitlab` for GitLab's).
+    #[param(value_type = String, required = false, min_length = 1, max_length = 100, pattern = "^[a-z0-9_-]+$")]
+    forge: Option<Name>,
     /// Their format; each is recognised by itself without it.
     #[param(value_type = Form, required = false)]
     format: Option<Form>,
@@ -133,11 +137,13 @@ impl From<Bad> for NotImported {
 pub(super) async fn import(
     State(control): State<Arc<Control>>,
     ticket: Ticket,
-    Asked(ImportAsked { source, format, judge }): Asked<ImportAsked>,
+    Asked(ImportAsked { source, forge, format, judge }): Asked<ImportAsked>,
     request: Request,
 ) -> Result<Recorded<Json<Imported>>, Problem> {
     let format = format.map(Form::format);
-    let wish = source::Import { source: source.0, format, judge };
+    let configured = || control.intakes.get(&source.0).and_then(|intake| intake.forge().cloned());
+    let forge = forge.map(|forge| forge.0.into()).or_else(configured);
+    let wish = source::Import { source: source.0, forge, format, judge };
     let written = format.map_or("each event's own", Format::name);
     let deed = ticket.asking(format!("source {}, format {written}", wish.stored_name()));
     let (parts, body) = request.into_parts();

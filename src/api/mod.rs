@@ -8,10 +8,13 @@
 mod config;
 mod problem;
 mod rate;
+mod repeats;
 mod key;
 mod guard;
 mod holds;
 mod retention;
+mod places;
+mod stall;
 mod control;
 mod page;
 mod ask;
@@ -40,6 +43,7 @@ mod tokens;
 mod audit;
 mod document;
 mod routes;
+mod figures;
 mod router;
 mod server;
 #[cfg(test)]

@@ -11,7 +11,11 @@ use axum::response::{IntoResponse, Response};
 use super::admit::{Caller, Peer};
 use super::control::Control;
 use super::problem::{Code, Problem};
+use super::repeats::{TOGETHER, Turn};
 use crate::store::Deed;
+
+/// Bytes that are kept of the path and the wishes of a call that was refused: anybody with a token can send them.
+const REFUSED_MAX: usize = 200;
 
 /// The call as it will stand in the audit log.
 #[derive(Debug, Clone)]
@@ -54,7 +58,7 @@ impl<T: IntoResponse> IntoResponse for Recorded<T> {
 }
 
 /// Records each call that would change something: what was changed is recorded with the change, in its transaction;
-/// what was refused or failed is recorded here. Paths and methods that are not there are none.
+/// what was refused or failed is recorded here, the first of many alike by itself and the others in one row. Paths and methods that are not there are none.
 pub(super) async fn record(
     State(control): State<Arc<Control>>,
     mut request: Request,
@@ -78,11 +82,35 @@ pub(super) async fn record(
         Some(Code(code)) => format!("refused: {} {code}", status.as_u16()),
         None => format!("done: {}", status.as_u16()),
     };
-    let deed = ticket.deed();
+    let mut deed = ticket.deed();
+    if !response.status().is_success() {
+        deed.what.truncate(deed.what.floor_char_boundary(REFUSED_MAX));
+        deed.request.truncate(deed.request.floor_char_boundary(REFUSED_MAX));
+        match control.guard.repeats.note(&deed, &outcome) {
+            Turn::Write => {}
+            Turn::Counted => return response,
+            Turn::Later => {
+                tokio::spawn(write_repeats(control, deed.author, outcome));
+                return response;
+            }
+        }
+    }
+    write(&control, deed, outcome).await;
+    response
+}
+
+/// Writes down how many refusals there were, when they have been counted for long enough.
+async fn write_repeats(control: Arc<Control>, author: String, outcome: String) {
+    control.clock.sleep(TOGETHER).await;
+    if let Some((deed, outcome)) = control.guard.repeats.take(&author, &outcome) {
+        write(&control, deed, outcome).await;
+    }
+}
+
+async fn write(control: &Control, deed: Deed, outcome: String) {
     if let Err(problem) = control.ask(move |store| store.record(&deed, &outcome)).await {
         tracing::error!(?problem, "a call could not be recorded in the audit log");
     }
-    response
 }
 
 #[cfg(test)]

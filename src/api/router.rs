@@ -3,14 +3,11 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
-use axum::http::HeaderValue;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 use prometheus_client::registry::Registry;
 
 use super::Control;
+use super::figures::{Figures, metrics};
 use super::health::{Health, healthz, readyz};
 use super::routes::{api, nowhere};
 use crate::source::{Endpoint, Refusal};
@@ -33,7 +30,7 @@ pub fn router(parts: Api) -> Router {
     let mut router = Router::new()
         .route("/healthz", only_get(get(healthz)))
         .route("/readyz", only_get(get(readyz)).with_state(Arc::new(parts.health)))
-        .route("/metrics", only_get(get(metrics)).with_state(parts.registry));
+        .route("/metrics", only_get(get(metrics)).with_state(Arc::new(Figures::new(parts.registry))));
     for (path, endpoint) in parts.endpoints.into_iter().map(Endpoint::route) {
         router = router.route(&path, endpoint);
     }
@@ -42,19 +39,6 @@ pub fn router(parts: Api) -> Router {
 
 fn only_get<S: Clone + Send + Sync + 'static>(route: MethodRouter<S>) -> MethodRouter<S> {
     route.fallback(async || Refusal::method("GET"))
-}
-
-// github.com/prometheus/OpenMetrics, "Overall Structure": the media type, and `# EOF` at the end.
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-async fn metrics(State(registry): State<Arc<Registry>>) -> Response {
-    let mut text = String::new();
-    if let Err(error) = prometheus_client::encoding::text::encode(&mut text, &registry) {
-        tracing::error!(%error, "the metrics cannot be written");
-        let status = axum::http::StatusCode::INTERNAL_SERVER_ERROR;
-        return Refusal::new(status, "metrics_failed", "the metrics cannot be written").into_response();
-    }
-    ([(CONTENT_TYPE, HeaderValue::from_static(OPEN_METRICS))], text).into_response()
 }
 
 #[cfg(test)]

@@ -20,16 +20,24 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::admit::Peer;
+use super::places::{Place, Places};
+use super::stall::Hurried;
 use crate::time::Span;
 
 /// How long a connection without a request is waited for when stopping.
 const FIRST_REQUEST_MAX: Span = Span::millis(500);
+
+/// How long an answer may lie there without any of it being taken.
+const STALLED_MAX: Span = Span::seconds(30);
 
 /// What connections may cost. A request has at most 100 header lines, hyper's own limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerLimits {
     /// Connections at once; the next one waits in the kernel's queue until one ends.
     pub connections: usize,
+    /// Connections at once from one address (of IPv6 a network of 64 bits) that is not this machine's; the next one is
+    /// closed.
+    pub connections_per_address: usize,
     /// Bytes of a request's header.
     pub header: usize,
     /// How long a header may take, and how long a connection may be idle between two requests.
@@ -44,6 +52,7 @@ pub struct ServerMetrics {
     open: Gauge,
     accepted: Counter,
     failed: Counter,
+    crowded: Counter,
 }
 
 impl ServerMetrics {
@@ -56,6 +65,8 @@ impl ServerMetrics {
         registry.register("connections_accepted", "Connections so far", metrics.accepted.clone());
         let help = "Connections that ended in an error, such as a header that took too long";
         registry.register("connections_failed", help, metrics.failed.clone());
+        let help = "Connections that were closed because their address has too many";
+        registry.register("connections_crowded", help, metrics.crowded.clone());
         metrics
     }
 }
@@ -79,7 +90,7 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let slots = Arc::new(Semaphore::new(limits.connections.clamp(1, Semaphore::MAX_PERMITS)));
     let connection = Connection { builder: builder(&limits), routers, metrics, shutdown: shutdown.clone() };
-    let mut open = JoinSet::new();
+    let (mut open, places) = (JoinSet::new(), Places::default());
     loop {
         let accepted = tokio::select! {
             biased;
@@ -88,8 +99,13 @@ pub async fn serve(
             // Finished ones are taken out as we go, or the set would grow without end.
             Some(_) = open.join_next() => continue,
         };
-        if let Some((stream, slot)) = accepted {
-            open.spawn(connection.clone().run(stream, slot));
+        let Some((accepted, slot)) = accepted else { continue };
+        match places.take(accepted.1.0, limits.connections_per_address) {
+            Some(place) => drop(open.spawn(connection.clone().run(accepted, (slot, place)))),
+            None => {
+                connection.metrics.crowded.inc();
+                tracing::debug!(address = %accepted.1.0, "closed a connection: its address has too many");
+            }
         }
     }
     drop(listener);
@@ -132,7 +148,7 @@ struct Connection {
 }
 
 impl Connection {
-    async fn run(self, (stream, peer): Accepted, slot: OwnedSemaphorePermit) {
+    async fn run(self, (stream, peer): Accepted, places: (OwnedSemaphorePermit, Place)) {
         self.metrics.open.inc();
         self.metrics.accepted.inc();
         // Answers are small and complete: waiting to fill a packet only delays them.
@@ -149,6 +165,7 @@ impl Connection {
             let answer = TowerToHyperService::new(router).call(request);
             async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
         });
+        let stream = Hurried::new(stream, STALLED_MAX.to_std());
         let connection = self.builder.serve_connection(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(connection);
         let ended = tokio::select! {
@@ -166,7 +183,7 @@ impl Connection {
             self.metrics.failed.inc();
         }
         self.metrics.open.dec();
-        drop(slot);
+        drop(places);
     }
 }
 

@@ -42,6 +42,7 @@ pub struct Setup {
     pub detection: watch::Sender<Detection>,
     pub rules: watch::Sender<Arc<RulesStatus>>,
     pub wake: Arc<Notify>,
+    pub guard: Arc<Guard>,
 }
 
 pub fn tokens(value: &str) -> Tokens {
@@ -105,12 +106,13 @@ impl Setup {
         let (detection, detection_in) = watch::channel(Detection::Starting);
         let (rules, rules_in) = watch::channel(Arc::new(status(&[])));
         let wake = Arc::new(Notify::new());
+        let guard = Arc::new(Guard::default());
         let parts = ControlParts {
             store: store.clone(),
             events: Arc::new(Events::new(dir.path(), rules_in.clone())),
             rules: rules_in,
             wake: Arc::clone(&wake),
-            guard: Arc::new(Guard::default()),
+            guard: Arc::clone(&guard),
             keeping: Keeping {
                 dir: dir.path().to_owned(),
                 policy: watch::channel(Arc::default()).1,
@@ -124,7 +126,7 @@ impl Setup {
         let access = (configured.then(|| tokens(CONFIGURED)), rate);
         let control = Control::new(&parts, health.clone(), access, (&sources, &fixture.context));
         let router = Self::route(&sources, &mut fixture, health, control);
-        Self { dir, fixture, memory_sink, store, log, clock, router, detection, rules, wake }
+        Self { dir, fixture, memory_sink, store, log, clock, router, detection, rules, wake, guard }
     }
 
     fn route(sources: &[Source], fixture: &mut Fixture, health: Health, control: Control) -> Router {

@@ -17,6 +17,7 @@ fn event(number: u128) -> NewEvent {
         received_at: AT,
         time: AT,
         source: "test".into(),
+        forge: "test".into(),
         format: Format::Generic,
         type_hint: None,
         raw: raw.into(),

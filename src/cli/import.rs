@@ -14,7 +14,7 @@ use clap::Args;
 use self::deliver::{Door, Way};
 use self::read::{Events, Found};
 use crate::clock::Clock;
-use crate::decode::decode;
+use crate::decode::{Origin, decode_from};
 use crate::event::Format;
 use crate::log::NewEvent;
 use crate::source::{self, Added, check_import_name};
@@ -47,6 +47,10 @@ pub struct ImportArgs {
     /// The name under which they are stored, behind `past/`
     #[arg(long, value_name = "NAME", default_value = "import", value_parser = source_name)]
     source: String,
+    /// The system they happened in, as `forge` of its sources says; without it that of the daemon's source named by
+    /// --source, if there is one, else each event's format gives the name
+    #[arg(long, value_name = "NAME", value_parser = source_name)]
+    forge: Option<String>,
     /// Let rules raise alerts for them, as if they came now
     #[arg(long)]
     judge: bool,
@@ -164,9 +168,10 @@ impl Import {
             read::open(path).and_then(|input| Events::new(input, args.format == Some(Form::GitlabCsv)));
         let mut events = opened.with_context(|| shown.clone())?;
         let source: Arc<str> = stored_name(args).into();
+        let forge: Option<Arc<str>> = args.forge.as_deref().map(Into::into);
         let now = Clock::system().now();
         while let Some(found) = events.next().with_context(|| shown.clone())? {
-            self.take(file, found, (args.format.map(Form::format), &source, now));
+            self.take(file, found, (args.format.map(Form::format), &source, forge.as_ref(), now));
             if self.bytes >= RUN_BYTES {
                 self.flush().await?;
             }
@@ -178,13 +183,15 @@ impl Import {
         &mut self,
         file: usize,
         found: Found,
-        (format, source, now): (Option<Format>, &Arc<str>, Timestamp),
+        (format, source, forge, now): (Option<Format>, &Arc<str>, Option<&Arc<str>>, Timestamp),
     ) {
         self.tally.read += 1;
         let line = found.line;
         let decoded = found.bytes.and_then(|raw| {
             let format = format.unwrap_or_else(|| Format::recognise(&raw));
-            decode(format, source, raw, None, now).map_err(|error| error.to_string())
+            let forge = forge.cloned().unwrap_or_else(|| format.name().into());
+            decode_from(format, Origin { source, forge: &forge }, raw, None, now)
+                .map_err(|error| error.to_string())
         });
         match decoded {
             Ok(decoded) => {
@@ -264,9 +271,9 @@ impl Way {
         }
         if let Some(url) = &args.url {
             let door = Door { url, token_file: args.token_file.as_deref(), ca: args.ca.as_deref() };
-            return Self::through(&door, &args.source, args.judge);
+            return Self::through(&door, (&args.source, args.forge.as_deref()), args.judge);
         }
-        Self::into_folder(&args.data_dir, &stored_name(args))
+        Self::into_folder(&args.data_dir, &stored_name(args), args.forge.as_deref())
     }
 }
 

@@ -136,7 +136,7 @@ fn hint<P: Parts>(text: &str, query: &Query, searcher: &mut Searcher<P>) -> anyh
 
 /// Names before a colon that are no field but nearly one.
 fn slips(text: &str) -> Vec<(String, &'static str)> {
-    let own = ["category", "tier", "source", "received_at", "position", "details", "geo"];
+    let own = ["category", "tier", "source", "forge", "received_at", "position", "details", "geo"];
     let short = ["author", "type", "entity", "target", "ip", "created", "country"];
     let known: Vec<&'static str> =
         Format::Gitlab.mappings().iter().map(|mapping| mapping.field).chain(own).chain(short).collect();

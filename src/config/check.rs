@@ -2,7 +2,7 @@
 //! finding has its place.
 
 use super::document::Document;
-use super::error::{Findings, Place, SECRET_KEYS};
+use super::error::{Findings, PLAIN_SECRET, Place, SECRET_KEYS};
 use super::tree::{Key, Node, Value};
 use super::{retention, schedules, suggest};
 use crate::action::ActionConfig;
@@ -16,7 +16,7 @@ pub(super) fn plain_secrets(tree: &Node, findings: &mut Findings<'_>) {
             let name = key.map_or("secret", |key| key.name.as_str());
             let message = format!("`{name}` is written into the configuration");
             let help = "secrets come from the environment or a file only: `{env: NAME}` or `{file: PATH}`";
-            findings.add("plain-secret", Some(node.place), message, Some(help.to_owned()));
+            findings.add(PLAIN_SECRET, Some(node.place), message, Some(help.to_owned()));
         }
     });
 }
@@ -166,6 +166,16 @@ fn fills(document: &Document, sources: &Node, findings: &mut Findings<'_>) {
         let help = suggest::help(name, "sources that are posted to", &known);
         let message = format!("there is no source `{name}` that is posted to");
         findings.add("unknown-source", Some(node.place), message, Some(help));
+    }
+    let all = &document.sources;
+    for (source, node) in all.iter().zip(sources.items()) {
+        let own = source.forge(all);
+        let filled = all.iter().filter(|other| other.kind.is_http() && source.fills.contains(&other.name));
+        if let Some(other) = filled.map(|other| other.forge(all)).find(|other| *other != own) {
+            let message = format!("it brings events of the forge {own} and fills gaps of the forge {other}");
+            let help = "what it brings would be stored a second time: give them the same `forge`".to_owned();
+            findings.add("source", Some(node.get("fills").unwrap_or(node).place), message, Some(help));
+        }
     }
 }
 

@@ -121,17 +121,93 @@ impl<'a> Findings<'a> {
     fn take_error(&mut self) -> ConfigError {
         let mut diagnostics = std::mem::take(&mut self.diagnostics);
         diagnostics.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
-        ConfigError::Invalid(Invalid { diagnostics, text: redact(self.text) })
+        let text = redact(self.text, &diagnostics);
+        ConfigError::Invalid(Invalid { diagnostics, text })
     }
 }
+
+/// The code of a secret that is written out.
+pub(super) const PLAIN_SECRET: &str = "plain-secret";
 
 /// Keys whose values are secrets, and may therefore only be references.
 pub(super) const SECRET_KEYS: [&str; 4] = ["token", "tokens", "secret", "password"];
 
-/// Covers what looks like a secret written out in a text that is about to be shown. Works on lines, not on YAML,
-/// because a file with a mistake may not be YAML. Keeps every character's place.
-fn redact(text: &str) -> String {
-    text.split_inclusive('\n').map(redact_line).collect()
+/// Covers what looks like a secret written out in a text that is about to be shown: on the lines of a key of secrets and
+/// those below that belong to its value, because a file with a mistake may not be YAML; and, where it is, all that was
+/// found to be one. Keeps every character's place.
+fn redact(text: &str, diagnostics: &[Diagnostic]) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut below: Option<Below> = None;
+    for line in text.split_inclusive('\n') {
+        match below.filter(|below| below.has(line)) {
+            Some(below) => shown.push_str(&below.cover(line)),
+            None => {
+                below = Below::after(line);
+                shown.push_str(&redact_line(line));
+            }
+        }
+    }
+    let secrets = diagnostics.iter().filter(|diagnostic| diagnostic.code == PLAIN_SECRET);
+    secrets.fold(shown, |shown, diagnostic| cover_span(&shown, diagnostic))
+}
+
+/// What stands below a key of secrets.
+#[derive(Clone, Copy)]
+struct Below {
+    /// The key's column, in bytes.
+    column: usize,
+    /// Whether it may be a reference, `env: NAME`: nothing stands behind the key itself.
+    is_open: bool,
+}
+
+impl Below {
+    /// What belongs to the value of the last key of secrets on this line.
+    fn after(line: &str) -> Option<Self> {
+        let found = SECRET_KEYS.iter().filter_map(|key| {
+            let at = line.rfind(key)?;
+            let value = line.get(at + key.len()..)?.trim_start_matches(['"', '\'']).trim_start();
+            let value = value.strip_prefix(':')?.trim();
+            let quoted = usize::from(line.get(..at).is_some_and(|before| before.ends_with(['"', '\''])));
+            let is_open = value.is_empty() || value.starts_with('#');
+            (!value.starts_with('{')).then_some(Self { column: at - quoted, is_open })
+        });
+        found.max_by_key(|below| below.column)
+    }
+
+    fn has(self, line: &str) -> bool {
+        let text = line.trim_start();
+        let column = line.len() - text.len();
+        let is_item = text.starts_with('-');
+        text.is_empty() || column > self.column || (column == self.column && is_item)
+    }
+
+    fn cover(self, line: &str) -> String {
+        let value = line.trim_start().trim_start_matches('-').trim_start();
+        let is_reference = ["env:", "file:", "{", "#"].iter().any(|start| value.starts_with(start));
+        if self.is_open && is_reference {
+            return line.to_owned();
+        }
+        let start = line.len() - value.len();
+        let (before, value) = line.split_at(start);
+        before.chars().chain(value.chars().map(covered)).collect()
+    }
+}
+
+const fn covered(c: char) -> char {
+    if c == '\n' || c == '\r' { c } else { '*' }
+}
+
+/// Covers the place of a finding, over as many lines as it has.
+fn cover_span(text: &str, diagnostic: &Diagnostic) -> String {
+    let (mut line, mut column, mut left) = (1, 1, diagnostic.width);
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        let is_within = (line, column) >= (diagnostic.line, diagnostic.column) && left > 0;
+        left -= u32::from(is_within);
+        shown.push(if is_within { covered(c) } else { c });
+        (line, column) = if c == '\n' { (line + 1, 1) } else { (line, column + 1) };
+    }
+    shown
 }
 
 fn redact_line(line: &str) -> String {
@@ -148,8 +224,7 @@ fn redact_line(line: &str) -> String {
                 continue;
             }
             let start = shown.len() - value.len();
-            let covered: String =
-                value.chars().map(|c| if c == '\n' || c == '\r' { c } else { '*' }).collect();
+            let covered: String = value.chars().map(covered).collect();
             shown.replace_range(start.., &covered);
         }
     }
@@ -218,6 +293,44 @@ mod tests {
         3 |   - {name: a, typ: stdin} # é
           |               ^^^ did you mean `type`?
         ");
+    }
+
+    #[test]
+    fn a_secret_below_its_key_is_covered() {
+        for text in [
+            "token: |\n  s3cret\n  s3cret\nname: a\n",
+            "- token: >-\n    s3cret\n\n    s3cret\n  name: a\n",
+            "token:\n  s3cret\nname: a\n",
+            "tokens:\n- s3cret\n- {env: X}\nname: a\n",
+            "tokens:\n  - s3cret\n  - s3cret\nname: a\n",
+            "\"token\": \"begun\n  s3cret\"\nname: a\n",
+            "token: # the old one\n  s3cret\nname: a\n",
+            "tokens: [begun,\n  s3cret]\nname: a\n",
+            "token: |\n  s3cret\n broken: [",
+        ] {
+            let shown = redact(text, &[]);
+            assert!(!shown.contains("s3cret"), "{shown}");
+            assert_eq!(shown.chars().count(), text.chars().count());
+            assert_eq!(shown.contains("name: a"), text.contains("name: a"), "{shown}");
+        }
+        for text in [
+            "token:\n  env: NAME\n",
+            "token:\n  {file: PATH}\n",
+            "tokens:\n  - env: A\n  # b\n  - {env: B}\nname: a\n",
+        ] {
+            assert_eq!(redact(text, &[]), text);
+        }
+    }
+
+    #[test]
+    fn what_was_found_to_be_a_secret_is_covered_wherever_it_stands() {
+        let text = "a: {token:\ns3cret,\n  b: 1}\n";
+        let mut findings = Findings::new(std::path::Path::new("c.yaml"), text);
+        let place = Place { line: 2, column: 1, width: 6 };
+        findings.add(PLAIN_SECRET, Some(place), "a secret".to_owned(), None);
+        findings.add("other", Some(Place { line: 2, column: 2, width: 1 }), "another".to_owned(), None);
+        let shown = findings.into_error().to_string();
+        assert!(shown.contains("******,") && !shown.contains("s3cret"), "{shown}");
     }
 
     #[test]

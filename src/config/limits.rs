@@ -22,6 +22,8 @@ pub struct Limits {
     pub in_flight: Size,
     /// Connections at once.
     pub connections: usize,
+    /// Connections at once from one address that is not this machine's.
+    pub connections_per_address: usize,
     /// Bytes of one request's header.
     pub header: Size,
     /// How long a header may take, and how long a connection may be idle.
@@ -48,6 +50,7 @@ impl Default for Limits {
             events: 100_000,
             in_flight: Size::mib(512),
             connections: 1024,
+            connections_per_address: 256,
             header: Size(32 << 10),
             header_time: Length(Span::seconds(30)),
             body_time: Length(Span::seconds(30)),
@@ -68,6 +71,7 @@ impl Limits {
             ("decompressed", self.decompressed.0, 1 << 10),
             ("events", self.events as u64, 1),
             ("connections", self.connections as u64, 1),
+            ("connections_per_address", self.connections_per_address as u64, 1),
             ("header", self.header.0, 1 << 10),
             ("state", self.state.0, 1 << 20),
             ("state_per_rule", self.state_per_rule.0, 1 << 20),
@@ -82,7 +86,7 @@ impl Limits {
                 let text = "it must hold at least one body: not less than `limits.body` and `limits.decompressed`";
                 (key, format!("{text} together, which are {least}B"))
             }
-            "events" | "connections" => (key, format!("it must be at least {least}")),
+            "events" | "connections" | "connections_per_address" => (key, format!("it must be at least {least}")),
             _ => (key, format!("it must be at least {least}B")),
         });
         let too_short = times.into_iter().filter(|(_, time)| time.0 < Span::seconds(1));
@@ -111,6 +115,7 @@ impl Limits {
     pub fn server(&self) -> ServerLimits {
         ServerLimits {
             connections: self.connections,
+            connections_per_address: self.connections_per_address,
             header: self.header.in_memory(),
             header_time: self.header_time.0,
             stop_time: self.stop_time.0,

@@ -156,7 +156,7 @@ impl Secrets<'_, '_> {
                 .zip(places)
                 .filter_map(|(reference, place)| self.fetch(reference, place))
                 .collect();
-            sources.push(config.build(self.base, &secrets));
+            sources.push(config.build(self.base, &secrets, &document.sources));
         }
         let place = tree.get("api").and_then(|api| api.get("token")).map(|node| node.place);
         let reference = document.api.token.as_ref().zip(place);

@@ -210,7 +210,12 @@ mod tests {
             ca: None,
             timeout: Span::seconds(1),
         };
-        let source = |name: &str, input| Source { name: name.into(), format: Some(Format::Gitlab), input };
+        let source = |name: &str, input| Source {
+            name: name.into(),
+            forge: "gitlab".into(),
+            format: Some(Format::Gitlab),
+            input,
+        };
         vec![
             source("gitlab", endpoint()),
             source("other", endpoint()),

@@ -165,6 +165,7 @@ detection: {sel: {note|contains: strange}, condition: sel}
                 received_at: time,
                 time,
                 source: "test".into(),
+                forge: "test".into(),
                 format: Format::Generic,
                 type_hint: None,
                 raw: Bytes::from(raw),

@@ -44,10 +44,16 @@ static TABLES: LazyLock<Tables> = LazyLock::new(|| {
     }
 });
 
-/// Reads one event. `type_hint` is the type from a request header, used where the body has none.
-///
-/// An event without a time of its own gets the arrival time; one whose time does not parse is refused, since
-/// a window can do nothing with it and a person must see it.
+/// Where an event comes from.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// The name of the source it came through.
+    pub source: &'a Arc<str>,
+    /// The system it happened in.
+    pub forge: &'a Arc<str>,
+}
+
+/// As [`decode_from`], for a source that stands for a system of its own name.
 pub fn decode(
     format: Format,
     source: &Arc<str>,
@@ -55,10 +61,25 @@ pub fn decode(
     type_hint: Option<&str>,
     received_at: Timestamp,
 ) -> Result<Decoded, DecodeError> {
+    decode_from(format, Origin { source, forge: source }, raw, type_hint, received_at)
+}
+
+/// Reads one event. `type_hint` is the type from a request header, used where the body has none.
+///
+/// An event without a time of its own gets the arrival time; one whose time does not parse is refused, since
+/// a window can do nothing with it and a person must see it.
+pub fn decode_from(
+    format: Format,
+    origin: Origin<'_>,
+    raw: Bytes,
+    type_hint: Option<&str>,
+    received_at: Timestamp,
+) -> Result<Decoded, DecodeError> {
     let tables = &*TABLES;
     let text = utf8(&raw)?;
     let type_hint = type_hint.filter(|hint| !hint.is_empty()).map(Into::into);
-    let mut event = Event { type_hint, ..blank(format, source, received_at) };
+    let forge = Arc::clone(origin.forge);
+    let mut event = Event { type_hint, forge, ..blank(format, origin.source, received_at) };
     let mut extracted = Extracted::default();
     let Some((_, plan)) = tables.plans.iter().find(|(planned, _)| *planned == format) else {
         return Err(DecodeError::unknown_format(format.name()));
@@ -70,7 +91,7 @@ pub fn decode(
     Ok(Decoded { event, dedupe })
 }
 
-/// An event without bytes, of which only the arrival is known.
+/// An event without bytes, of which only the arrival is known; its forge is called as its source.
 #[must_use]
 pub fn blank(format: Format, source: &Arc<str>, received_at: Timestamp) -> Event {
     Event {
@@ -78,6 +99,7 @@ pub fn blank(format: Format, source: &Arc<str>, received_at: Timestamp) -> Event
         received_at,
         time: received_at,
         source: Arc::clone(source),
+        forge: Arc::clone(source),
         format,
         type_hint: None,
         raw: Bytes::new(),
@@ -110,16 +132,18 @@ pub fn id<'a>(extracted: &'a Extracted, raw: &'a str) -> Option<&'a str> {
 /// The event's own time: text, epoch seconds or milliseconds, or Bitbucket's `{epochSecond, nano}`.
 fn event_time(format: Format, extracted: &Extracted, raw: &str) -> Result<Option<Timestamp>, DecodeError> {
     if let Some(text) = extracted.text(field::CREATED_AT, raw) {
-        return parse_time(text).map(Some).ok_or_else(|| DecodeError::time(text));
+        let found = parse_time(text).filter(|time| time.is_in_calendar());
+        return found.map(Some).ok_or_else(|| DecodeError::time(text));
     }
     if format == Format::Bitbucket {
-        return Ok(bitbucket_time(raw));
+        return bitbucket_time(raw);
     }
     Ok(None)
 }
 
-/// A time as events carry it: what [`Timestamp::parse`] reads, or seconds or milliseconds since 1970. Numbers below
-/// 10^11 are seconds (until the year 5138), larger ones milliseconds.
+/// A time as events carry it: what [`Timestamp::parse`] reads, or seconds, milliseconds, microseconds or nanoseconds
+/// since 1970, told apart by their size. Numbers below 10^11 are seconds (until the year 5138); of the larger ones those
+/// that are no time before the year 2200 in their unit are none at all.
 #[must_use]
 pub fn parse_time(text: &str) -> Option<Timestamp> {
     // What looks like a date is no number.
@@ -128,20 +152,34 @@ pub fn parse_time(text: &str) -> Option<Timestamp> {
         return Some(time);
     }
     if let Ok(number) = text.parse::<i64>() {
-        return Some(Timestamp(if number.unsigned_abs() < 100_000_000_000 {
-            number.checked_mul(1000)?
-        } else {
-            number
-        }));
+        return epoch(number);
     }
-    if let Ok(seconds) = text.parse::<f64>() {
-        return seconds.is_finite().then_some(Timestamp((seconds * 1000.0) as i64));
+    if let Ok(number) = text.parse::<f64>() {
+        let is_seconds = number.abs() < SECONDS_END as f64;
+        return if is_seconds { Some(Timestamp((number * 1000.0) as i64)) } else { epoch(number as i64) };
     }
     Timestamp::parse(text).ok()
 }
 
+/// Smaller numbers are seconds, then every thousandfold another unit.
+const SECONDS_END: i64 = 100_000_000_000;
+/// The year 2200, in milliseconds: later than anybody's clock.
+const PLAUSIBLE_END: i64 = 7_258_118_400_000;
+
+/// Whatever unit it is in.
+fn epoch(number: i64) -> Option<Timestamp> {
+    if number.saturating_abs() < SECONDS_END {
+        return Some(Timestamp(number * 1000));
+    }
+    // Milliseconds, microseconds, nanoseconds.
+    let fits = |divisor: &u64| number.unsigned_abs() / divisor < SECONDS_END.unsigned_abs() * 1000;
+    let divisor = [1, 1_000, 1_000_000].into_iter().find(fits)?;
+    let millis = number / divisor.cast_signed();
+    (millis.saturating_abs() < PLAUSIBLE_END).then_some(Timestamp(millis))
+}
+
 /// `timestamp: {"epochSecond": …, "nano": …}`, the log file's form of Bitbucket Data Center.
-fn bitbucket_time(raw: &str) -> Option<Timestamp> {
+fn bitbucket_time(raw: &str) -> Result<Option<Timestamp>, DecodeError> {
     #[derive(serde::Deserialize)]
     struct Stamped {
         timestamp: Epoch,
@@ -153,7 +191,12 @@ fn bitbucket_time(raw: &str) -> Option<Timestamp> {
         #[serde(default)]
         nano: i64,
     }
-    let stamped: Stamped = serde_json::from_str(raw).ok()?;
-    let seconds = stamped.timestamp.epoch_second.checked_mul(1000)?;
-    Some(Timestamp(seconds.checked_add(stamped.timestamp.nano / 1_000_000)?))
+    let Ok(stamped) = serde_json::from_str::<Stamped>(raw) else { return Ok(None) };
+    let Epoch { epoch_second, nano } = stamped.timestamp;
+    let seconds = Some(epoch_second).filter(|seconds| seconds.saturating_abs() < SECONDS_END);
+    let time = seconds.and_then(|seconds| (seconds * 1000).checked_add(nano / 1_000_000));
+    match time.map(Timestamp).filter(|time| time.is_in_calendar()) {
+        Some(time) => Ok(Some(time)),
+        None => Err(DecodeError::time(&epoch_second.to_string())),
+    }
 }

@@ -4,6 +4,9 @@
 //! documentation reuses the id 1), so more goes in: of what every form of the event has, in which it is streamed,
 //! fetched, logged or exported. Events that GitLab only streams get a fresh random id on every delivery; for those
 //! the content without the id decides.
+//!
+//! The forge goes in always: whoever may send events of one system cannot write what passes for an event of another,
+//! and so keep it out.
 
 use std::hash::Hasher;
 use std::ops::Range;
@@ -93,6 +96,7 @@ pub(super) fn key(
 ) -> u128 {
     let mut digest = Digest::new(strength);
     digest.add(event.format.name());
+    digest.add(&event.forge);
     let id = extracted.text(field::ID, raw);
     let event_type = extracted.text(field::EVENT_TYPE, raw).unwrap_or_default();
     match id {

@@ -6,6 +6,6 @@ mod error;
 #[cfg(test)]
 mod tests;
 
-pub use decoded::{Decoded, FIELDS, blank, decode, finish, id, parse_time, utf8};
+pub use decoded::{Decoded, FIELDS, Origin, blank, decode, decode_from, finish, id, parse_time, utf8};
 pub use dedupe::Strength;
 pub use error::DecodeError;

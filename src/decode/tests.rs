@@ -49,6 +49,35 @@ fn times_are_found_where_each_format_has_them() {
 }
 
 #[test]
+fn numbers_are_read_in_the_unit_that_fits_and_refused_beyond_the_calendar() {
+    let time = |number: &str| {
+        let raw = Bytes::from(format!(r#"{{"created_at":{number}}}"#));
+        decode(Format::Gitlab, &Arc::from("s"), raw, None, NOW).map(|decoded| decoded.event.time.to_string())
+    };
+    for number in
+        ["1605719148", "1605719148000", "1605719148000000", "1605719148000000000", "1605719148000.0"]
+    {
+        assert_eq!(time(number).unwrap(), "2020-11-18T17:05:48.000Z", "{number}");
+    }
+    assert_eq!(time("1605719148.5").unwrap(), "2020-11-18T17:05:48.500Z");
+    for number in [
+        "9223372036854775807",
+        "-9223372036854775808",
+        "99999999999999",
+        "8000000000000000",
+        "1e300",
+        "-1e19",
+    ] {
+        let error = time(number).unwrap_err().to_string();
+        assert!(error.contains("is no time") && error.contains("epoch milliseconds"), "{number}: {error}");
+    }
+    let far = r#"{"timestamp":{"epochSecond":9223372036854775,"nano":0}}"#;
+    let raw = Bytes::copy_from_slice(far.as_bytes());
+    let error = decode(Format::Bitbucket, &Arc::from("s"), raw, None, NOW).unwrap_err();
+    assert!(error.to_string().contains("`9223372036854775` is no time"), "{error}");
+}
+
+#[test]
 fn what_is_no_event_is_refused_with_place_and_reason() {
     for (body, said) in [
         ("", "empty"),

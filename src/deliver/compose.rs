@@ -1,19 +1,21 @@
 //! Putting together what an action is told.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use crate::alert::Alert;
-use crate::encode::{Notification, Response, ResponseState, RuleText};
+use crate::encode::{Notification, Place, Response, ResponseState, RuleText};
 use crate::store::{DeliveryKind, OutboxRow, OutboxState};
 
 /// The notification for `row`. `siblings` are all deliveries of the same alert; `events` its canonical evidence
-/// in any order.
+/// in any order, with where it happened.
 #[must_use]
 pub fn compose(
     alert: Alert,
     row: &OutboxRow,
     siblings: &[OutboxRow],
-    events: Vec<Map<String, Value>>,
+    (events, places): (Vec<Map<String, Value>>, BTreeSet<Place>),
     rule: RuleText,
 ) -> Notification {
     let mut events = events;
@@ -25,7 +27,7 @@ pub fn compose(
         .map(response)
         .collect();
     let attempt = row.attempts.saturating_add(1);
-    Notification { alert, rule, events, responses, idempotency_key: row.id.clone(), attempt }
+    Notification { alert, rule, events, places, responses, idempotency_key: row.id.clone(), attempt }
 }
 
 /// A delivery as notifications, the API and the console tell it.
@@ -92,7 +94,7 @@ mod tests {
             row("hook", DeliveryKind::Notify, OutboxState::Done),
         ];
         let events = vec![event(5), event(2), event(9)];
-        let found = compose(alert(), &mail, &siblings, events, RuleText::default());
+        let found = compose(alert(), &mail, &siblings, (events, BTreeSet::new()), RuleText::default());
         assert_eq!((found.idempotency_key.as_str(), found.attempt), ("mail", 3));
         assert_eq!(
             found.events.iter().map(|event| event["id"].as_u64().unwrap()).collect::<Vec<_>>(),

@@ -128,14 +128,14 @@ impl Http {
         }
         let response = builder.send().await.map_err(|error| {
             let is_ours = error.is_builder();
-            let reason = redact(&format!("{place}: {}", causes(&error.without_url())), &secrets);
+            let reason = quoted(&format!("{place}: {}", chain(&error.without_url())), &secrets);
             if is_ours { DeliveryError::permanent(reason) } else { DeliveryError::retryable(reason) }
         })?;
         let status = response.status().as_u16();
         let after = asked_to_wait(response.headers(), now);
         let (remaining, next) = (remaining(response.headers()), next_page(response.headers()));
         let (body, is_whole) = read_bounded(response).await;
-        let quote = redact(&one_line(&String::from_utf8_lossy(&body), QUOTE_CHARS_MAX), &secrets);
+        let quote = quoted(&String::from_utf8_lossy(&body), &secrets);
         Ok(Answer { status, body, is_whole, after, remaining, next, place, quote })
     }
 
@@ -277,8 +277,20 @@ pub fn is_loopback_host(host: &str) -> bool {
         || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
+/// What a receiver said, as it may be shown: on one line, without secrets, and cut only then, so that no beginning of a
+/// secret is left at the end. A secret that is broken over lines there is one too.
+pub fn quoted(text: &str, secrets: &[Secret]) -> String {
+    let covered = redact(text, secrets);
+    one_line(&redact(&one_line(&covered, usize::MAX), secrets), QUOTE_CHARS_MAX)
+}
+
 /// An error and what caused it, on one line.
 pub fn causes(error: &dyn std::error::Error) -> String {
+    one_line(&chain(error), QUOTE_CHARS_MAX)
+}
+
+/// The same, however long.
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -289,7 +301,7 @@ pub fn causes(error: &dyn std::error::Error) -> String {
         }
         source = cause.source();
     }
-    one_line(&text, QUOTE_CHARS_MAX)
+    text
 }
 
 /// `Retry-After` in seconds or as a date (RFC 9110, 10.2.3), else GitLab's `RateLimit-Reset` (epoch seconds).
@@ -384,6 +396,16 @@ mod tests {
         assert_eq!(origin(&url), "https://hooks.example.com:8443");
         for text in ["ftp://x/", "nonsense", "file:///etc/passwd", "data:x"] {
             assert!(parse_url(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_secret_at_the_end_of_a_quote_is_covered_before_it_is_cut() {
+        let secrets = [Secret::new("glpat-0123456789abcdef")];
+        for padding in [QUOTE_CHARS_MAX - 23, QUOTE_CHARS_MAX - 10, QUOTE_CHARS_MAX - 1] {
+            let said = format!("{} glpat-0123456789abcdef and more", "x".repeat(padding));
+            let shown = quoted(&said, &secrets);
+            assert!(!shown.contains('g') && shown.chars().count() <= QUOTE_CHARS_MAX + 1, "{shown}");
         }
     }
 

@@ -19,8 +19,8 @@ mod worker_tests;
 pub use compose::{compose, response};
 pub use error::{ConfigError, DeliveryError};
 pub use http::{
-    Answer, Http, HttpOptions, Method, Request, TIMEOUT, Url, causes, header, header_secrets,
-    is_loopback_host, one_line, origin, parse_url, set_content_type,
+    Answer, Http, HttpOptions, Method, Request, TIMEOUT, Url, causes, chain, header, header_secrets,
+    is_loopback_host, one_line, origin, parse_url, quoted, set_content_type,
 };
 pub use retry::{ATTEMPTS_MAX, delay, delay_forever, with_wish};
 pub use secret::{Secret, SecretError, SecretRef, TextOrSecret, redact};

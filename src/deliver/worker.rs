@@ -3,7 +3,7 @@
 //! A row is recorded after its effect, so a crash in between runs it again. That does no harm: the idempotency key
 //! goes along to receivers, and accounts are looked at before they are changed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::action::{Action, ActionSet, GuardInput};
 use crate::clock::{Clock, Steps};
-use crate::encode::{CheckpointNote, Notification, RuleText};
+use crate::encode::{CheckpointNote, Notification, Place, RuleText};
 use crate::event::{Catalogue, Position, canonical};
 use crate::log::{LogError, Reader, fault};
 use crate::report::render::ReportMail;
@@ -200,6 +200,10 @@ async fn attempt(
     let Some((notification, guard)) = prepared else {
         return Ok(Err(DeliveryError::permanent("its alert is not in the store")));
     };
+    if row.kind == DeliveryKind::Respond {
+        let id = row.id.clone();
+        in_store(worker, move |store| store.outbox_begin(&id, now)).await?;
+    }
     fault::point("deliver.before_action");
     let result = action.run(&notification, &guard).await;
     fault::point("deliver.after_action");
@@ -262,20 +266,25 @@ fn prepare(
     Ok(Some((compose(stored.alert, row, &siblings, events, rule), GuardInput { recent, now })))
 }
 
-/// The evidence as canonical events. Without the log the alert is told all the same.
-fn evidence(worker: &Worker, positions: &[Position]) -> Vec<Map<String, Value>> {
-    let read = || -> Result<Vec<_>, LogError> {
+/// Canonical events, and where they happened.
+type Evidence = (Vec<Map<String, Value>>, BTreeSet<Place>);
+
+/// The evidence of an alert. Without the log the alert is told all the same.
+fn evidence(worker: &Worker, positions: &[Position]) -> Evidence {
+    let read = || -> Result<Evidence, LogError> {
         let mut log = (worker.open_log)()?;
         let catalogue = (worker.catalogue)();
-        let mut events = Vec::new();
+        let (mut events, mut places) = Evidence::default();
         for position in positions.iter().take(EVIDENCE_MAX) {
-            events.extend(log.get(*position)?.map(|event| canonical(&event, &catalogue)));
+            let Some(event) = log.get(*position)? else { continue };
+            places.insert(Place::from(&event));
+            events.push(canonical(&event, &catalogue));
         }
-        Ok(events)
+        Ok((events, places))
     };
     read().unwrap_or_else(|error| {
         tracing::warn!(%error, "an alert is told without its evidence: the log cannot be read");
-        Vec::new()
+        Evidence::default()
     })
 }
 

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::action::stand_in::{action, never_answer};
 use crate::action::{Action, ActionSet, Memory};
 use crate::clock::Clock;
 use crate::encode::ResponseState;
@@ -43,6 +44,7 @@ impl Bench {
                 received_at: NOW,
                 time: NOW.plus(Span::seconds(n.into())),
                 source: "gitlab".into(),
+                forge: "gitlab".into(),
                 format: Format::Gitlab,
                 type_hint: None,
                 raw: Bytes::from(format!(r#"{{"id":{n},"author_id":7,"event_type":"user_created"}}"#)),
@@ -114,6 +116,35 @@ impl Bench {
         };
         tokio::time::timeout(Duration::from_secs(60), wait).await.expect("it comes about");
     }
+}
+
+/// As after `kill -9` between a block and the record of it.
+#[tokio::test]
+async fn a_response_whose_end_nobody_heard_of_was_tried() {
+    let bench = Bench::new().await;
+    bench.add("b", "block", DeliveryKind::Respond);
+    bench.store.outbox_begin("b", NOW).unwrap();
+    assert_eq!((bench.row("b").attempts, bench.row("b").state), (1, OutboxState::Pending));
+    let worker = bench.start();
+    bench.until(|| bench.row("b").state == OutboxState::Done).await;
+    assert_eq!(bench.block.seen().remove(0).attempt, 2);
+    assert_eq!(bench.row("b").attempts, 2, "counted before it began, and not again at its end");
+    assert!(bench.store.outbox_begin("b", NOW).is_err(), "it is done");
+    bench.shutdown.cancel();
+    worker.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_response_is_counted_before_it_begins() {
+    let bench = Bench::new().await;
+    let url = format!("http://{}", never_answer().await);
+    let hook = action(&format!("{{type: http, url: '{url}', kind: respond, dry_run: false}}"));
+    bench.actions.send_replace(Arc::new([hook].into_iter().collect()));
+    bench.add("b", "it", DeliveryKind::Respond);
+    let worker = bench.start();
+    bench.until(|| bench.row("b").attempts == 1).await;
+    assert_eq!((bench.row("b").state, bench.row("b").last_error), (OutboxState::Pending, None), "under way");
+    worker.abort();
 }
 
 #[tokio::test]

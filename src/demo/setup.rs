@@ -82,7 +82,11 @@ data_dir: data
 listen: 127.0.0.1:0
 sources:
   - {{name: gitlab, type: gitlab, path: {INGEST_PATH}, token: {{env: WATCHFIRE_GITLAB_TOKEN}}}}
-  - {{name: generic, type: http, path: /ingest/generic, token: {{env: WATCHFIRE_INGEST_TOKEN}}}}
+  - name: generic
+    type: http
+    path: /ingest/generic
+    forge: gitlab
+    token: {{env: WATCHFIRE_INGEST_TOKEN}}
 rules: [rules/gitlab]
 actions:
   {MAIL_ACTION}:

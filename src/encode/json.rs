@@ -24,7 +24,7 @@ pub const ALERT_JSON_VERSION: u32 = 1;
 /// A notification as the JSON above.
 #[must_use]
 pub fn notification_json(notification: &Notification) -> Value {
-    let Notification { alert, rule, events, responses, idempotency_key, attempt } = notification;
+    let Notification { alert, rule, events, places: _, responses, idempotency_key, attempt } = notification;
     json!({
         "version": ALERT_JSON_VERSION,
         "id": idempotency_key,

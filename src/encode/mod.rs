@@ -15,7 +15,7 @@ pub(crate) use mail::clean;
 pub use mail::{Mail, mail, subject};
 #[cfg(test)]
 pub(crate) use notification::tests_support;
-pub use notification::{Notification, Response, ResponseState, RuleText};
+pub use notification::{Notification, Place, Response, ResponseState, RuleText};
 pub use search::search_command;
 pub(crate) use template::value_of;
 pub use template::{Escape, Template, TemplateError};

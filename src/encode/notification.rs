@@ -1,9 +1,13 @@
 //! All that an action is told about an alert.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::alert::Alert;
+use crate::event::{Event, Format};
 
 /// What a rule's file says to the people who get its alerts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,6 +20,21 @@ pub struct RuleText {
     pub falsepositives: Vec<String>,
 }
 
+/// Where an event happened, and how it is written.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The system.
+    pub forge: Arc<str>,
+    /// The form.
+    pub format: Format,
+}
+
+impl From<&Event> for Place {
+    fn from(event: &Event) -> Self {
+        Self { forge: Arc::clone(&event.forge), format: event.format }
+    }
+}
+
 /// One alert on its way to one action.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Notification {
@@ -25,6 +44,8 @@ pub struct Notification {
     pub rule: RuleText,
     /// The alert's evidence as canonical events, oldest first; those that retention has removed are missing.
     pub events: Vec<Map<String, Value>>,
+    /// Where these events happened. Not read from their fields: those an event's sender can write too.
+    pub places: BTreeSet<Place>,
     /// What the alert's responses did so far.
     pub responses: Vec<Response>,
     /// The same for every try of this delivery, different for every other one.
@@ -127,6 +148,7 @@ pub(crate) mod tests_support {
                 falsepositives: vec!["A new colleague setting up a workstation".into()],
             },
             events: (0..22).map(event).collect(),
+            places: BTreeSet::from([Place { forge: "gitlab".into(), format: Format::Gitlab }]),
             responses: vec![
                 blocked,
                 response("ticket", ResponseState::Failed, "POST https://tickets answered 500"),

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use crate::alert::LedgerReason;
-use crate::decode::{DecodeError, Strength, decode, finish, id, utf8};
+use crate::decode::{DecodeError, Origin, Strength, decode_from, finish, id, utf8};
 use crate::detect::{Detector, Hit};
 use crate::event::{Catalogue, Entry, Event, Format, Position, millionths, number};
 use crate::matcher::{Matcher, Scratch};
@@ -196,7 +196,8 @@ impl RuleSet {
         let bytes = event.raw.clone();
         let text = utf8(&bytes)?;
         let Some((lane, scratch)) = self.lane(event.format, &mut out.scratch) else {
-            let decoded = decode(event.format, &event.source, bytes, None, event.received_at)?;
+            let origin = Origin { source: &event.source, forge: &event.forge };
+            let decoded = decode_from(event.format, origin, bytes, None, event.received_at)?;
             (event.time, event.received_at) = (decoded.event.time, decoded.event.time);
             return Ok(decoded.dedupe);
         };

@@ -81,6 +81,7 @@ impl Feed {
             received_at: time,
             time,
             source: "gitlab".into(),
+            forge: "gitlab".into(),
             format: Format::Gitlab,
             type_hint: None,
             raw: bytes::Bytes::new(),

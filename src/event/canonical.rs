@@ -36,6 +36,7 @@ pub fn canonical(event: &Event, catalogue: &Catalogue) -> Map<String, Value> {
     object.insert("created_at".to_owned(), event.time.to_string().into());
     object.insert("received_at".to_owned(), event.received_at.to_string().into());
     object.insert("source".to_owned(), event.source.as_ref().into());
+    object.insert("forge".to_owned(), event.forge.as_ref().into());
     if event.position > 0 {
         object.insert("position".to_owned(), event.position.into());
     }
@@ -54,4 +55,26 @@ pub(super) fn lookup<'a>(object: &'a Map<String, Value>, path: &str) -> Option<&
             _ => None,
         })
         .filter(|value| !value.is_null())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::decode::blank;
+    use crate::event::{Event, Extracted, Format, Plan};
+
+    use super::*;
+
+    #[test]
+    fn the_forge_is_the_one_of_the_source_whatever_the_event_says() {
+        let catalogue = Catalogue::built_in();
+        let raw = r#"{"forge":"gitlab","actor_id":4711,"action":"repo.destroy"}"#;
+        let blank = blank(Format::Github, &"ci".into(), crate::time::Timestamp(0));
+        let event = Event { forge: "github-a".into(), raw: raw.into(), ..blank };
+        assert_eq!(canonical(&event, &catalogue)["forge"], "github-a");
+        let plan = Plan::new(Format::Github, &["forge".to_owned(), "author_id".to_owned()], false);
+        let mut extracted = Extracted::default();
+        plan.extract(&event, raw, &catalogue, &mut extracted).unwrap();
+        assert_eq!(extracted.text(0, raw), Some("github-a"));
+        assert_eq!(extracted.text(1, raw), Some("4711"));
+    }
 }

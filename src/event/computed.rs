@@ -388,6 +388,7 @@ mod tests {
             received_at: Timestamp(0),
             time: Timestamp(0),
             source: "s".into(),
+            forge: "s".into(),
             format,
             type_hint: None,
             raw: body.to_string().into(),

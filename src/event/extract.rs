@@ -184,6 +184,7 @@ impl Extracted {
                 Own::Category(slot) => known.map(|known| &*known.category).ok_or(self.first(&[*slot])),
                 Own::Tier(slot) => known.map(|known| known.tier.name()).ok_or(self.first(&[*slot])),
                 Own::ReceivedFrom => Ok(&*event.source),
+                Own::Forge => Ok(&*event.forge),
                 Own::ReceivedAt => {
                     let (start, end) = self.keep(&event.received_at.to_string());
                     Err(Piece::only(Held::Scratch(start, end)))

@@ -46,6 +46,8 @@ pub struct Event {
     pub time: Timestamp,
     /// The name of the configured source.
     pub source: Arc<str>,
+    /// The system it happened in: which ids are of one account, and which deliveries of one event.
+    pub forge: Arc<str>,
     /// How the bytes are to be read; also the Sigma `product` they belong to.
     pub format: Format,
     /// The type that stood in the request's header, where the body has none.

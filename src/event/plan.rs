@@ -68,6 +68,7 @@ pub(super) enum Own {
     /// Likewise.
     Tier(u16),
     ReceivedFrom,
+    Forge,
     ReceivedAt,
     /// Filled in by a step.
     Computed,
@@ -149,6 +150,7 @@ impl Plan {
             "category" => Own::Category(self.slot(field)),
             "tier" => Own::Tier(self.slot(field)),
             "source" => Own::ReceivedFrom,
+            "forge" => Own::Forge,
             "received_at" => Own::ReceivedAt,
             _ => return Field::Slots(self.slots_of(format, field)),
         };

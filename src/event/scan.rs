@@ -306,6 +306,7 @@ mod tests {
             received_at: Timestamp(0),
             time: Timestamp(0),
             source: "test".into(),
+            forge: "test".into(),
             format: Format::Gitlab,
             type_hint: None,
             raw: bytes::Bytes::new(),

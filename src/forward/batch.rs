@@ -75,6 +75,7 @@ pub(super) mod tests {
             received_at: Timestamp(1_769_850_000_000),
             time: Timestamp(1_769_850_000_000),
             source: "gitlab".into(),
+            forge: "gitlab".into(),
             format: Format::Gitlab,
             type_hint: None,
             raw: raw.into(),

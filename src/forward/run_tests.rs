@@ -43,6 +43,7 @@ impl Bench {
             received_at: self.clock.now(),
             time: self.clock.now(),
             source: "gitlab".into(),
+            forge: "gitlab".into(),
             format: Format::Gitlab,
             type_hint: None,
             raw: Bytes::from(format!(r#"{{"id":{n},"author_id":7,"event_type":"user_created"}}"#)),

@@ -66,6 +66,7 @@ impl Builder {
             return;
         }
         self.sink.value(Field::Source, &event.source, number);
+        self.sink.value(Field::Forge, &event.forge, number);
         let known = self.glances.iter().position(|(format, _)| *format == event.format);
         let index = known.unwrap_or_else(|| {
             self.glances.push((event.format, Glance::new(event.format)));

@@ -45,6 +45,8 @@ pub enum Field {
     SentCountry = 16,
     /// The words of all texts and numbers.
     Word = 17,
+    /// `forge`; every event has one.
+    Forge = 18,
 }
 
 /// The fields of an event that have a dictionary of their own, and where it is; `event_type` and `ip_address` are

@@ -30,7 +30,7 @@ pub(super) struct Glance {
 const CREATED_AT: usize = CANONICAL.len();
 const CREATED_AT_KEY: &str = "\"created_at\"";
 /// Canonical names that Watchfire always fills itself, besides `created_at`.
-const HIDING: [&str; 7] = ["category", "tier", "received_at", "source", "position", "self", "geo"];
+const HIDING: [&str; 8] = ["category", "tier", "received_at", "source", "forge", "position", "self", "geo"];
 
 impl Glance {
     pub(super) fn new(format: Format) -> Self {

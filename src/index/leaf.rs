@@ -43,6 +43,7 @@ impl<S: Timed + ?Sized> Evaluation<'_, S> {
             "event_type" => self.event_type(test),
             "ip_address" => self.address(test),
             "source" => self.values(Field::Source, test),
+            "forge" => self.values(Field::Forge, test),
             "category" => self.listed((Field::SentCategory, |known| &known.category), test),
             "tier" => self.listed((Field::SentTier, |known| known.tier.name()), test),
             "geo.country" => self.values(Field::SentCountry, test),

@@ -96,6 +96,7 @@ fn way<'a>(catalogue: &'a Catalogue, field: &str) -> Option<Way<'a>> {
         },
         "ip_address" => plain(&[Field::Address, Field::AddressText]),
         "source" => plain(&[Field::Source]),
+        "forge" => plain(&[Field::Forge]),
         "geo.country" => plain(&[Field::SentCountry]),
         _ => {
             let (_, indexed) = CANONICAL.iter().find(|(name, _)| *name == field)?;

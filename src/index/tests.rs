@@ -310,6 +310,7 @@ fn any_event() -> impl Strategy<Value = Event> {
                 received_at: now(),
                 time: Timestamp::parse(time).unwrap(),
                 source: "ab".into(),
+                forge: "ab".into(),
                 format,
                 type_hint: hint.map(Into::into),
                 raw: Value::from(body).to_string().into(),

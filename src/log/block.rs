@@ -98,6 +98,7 @@ impl<'a> Builder<'a> {
             received_at: event.received_at.0,
             time: event.time.0,
             source: &event.source,
+            forge: (event.forge != event.source).then_some(&*event.forge),
             format,
             type_hint: event.type_hint.as_deref(),
             raw: &event.raw,

@@ -10,7 +10,7 @@ use super::row::{Row, Rows, code};
 use crate::event::{Entry, Event, Format, Position};
 use crate::time::Timestamp;
 
-/// How many source names are shared at most; a configuration has a handful.
+/// How many names of sources and forges are shared at most; a configuration has a handful.
 const SOURCES_MAX: usize = 64;
 
 /// Turns stored bytes back into entries. One per reader and segment: it keeps the names of sources shared.
@@ -61,11 +61,12 @@ impl Decoder {
     /// The entry of a row that lies in `plain`; none for a deleted one and for a format that nobody knows.
     pub(super) fn entry(&mut self, position: Position, row: &Row<'_>, plain: &Bytes) -> Option<Entry> {
         Some(match row {
-            Row::Event { received_at, time, source, format, type_hint, raw } => Entry::Event(Event {
+            Row::Event { received_at, time, source, forge, format, type_hint, raw } => Entry::Event(Event {
                 position,
                 received_at: Timestamp(*received_at),
                 time: Timestamp(*time),
                 source: self.source(source),
+                forge: self.source(forge.unwrap_or(source)),
                 format: Format::ALL.into_iter().find(|known| code(*known) == *format)?,
                 type_hint: type_hint.map(Box::from),
                 raw: plain.slice_ref(raw),

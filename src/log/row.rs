@@ -21,6 +21,9 @@ pub(super) enum Row<'a> {
         received_at: i64,
         time: i64,
         source: &'a str,
+        /// None where it is called as the source is.
+        #[serde(borrow)]
+        forge: Option<&'a str>,
         format: u8,
         #[serde(borrow)]
         type_hint: Option<&'a str>,
@@ -127,8 +130,15 @@ mod tests {
 
     #[test]
     fn a_deleted_entry_leaves_the_chain_as_it_was() {
-        let event =
-            |raw| Row::Event { received_at: 1, time: 2, source: "s", format: 0, type_hint: None, raw };
+        let event = |raw| Row::Event {
+            received_at: 1,
+            time: 2,
+            source: "s",
+            forge: None,
+            format: 0,
+            type_hint: None,
+            raw,
+        };
         let rows = [event(b"{}"), Row::Tick { at: 3 }, event(b"{\"id\":1}")];
         let encoded: Vec<Vec<u8>> = rows.iter().map(|row| postcard::to_stdvec(row).unwrap()).collect();
         let digest = rows[0].digest(&encoded[0]);

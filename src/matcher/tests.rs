@@ -268,6 +268,7 @@ fn matched(matcher: &Matcher, raw: &str, scratch: &mut Scratch) -> Vec<TargetId>
         received_at: Timestamp(0),
         time: Timestamp(0),
         source: "test".into(),
+        forge: "test".into(),
         format: Format::Generic,
         type_hint: None,
         raw: bytes::Bytes::copy_from_slice(raw.as_bytes()),

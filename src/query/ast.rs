@@ -97,8 +97,18 @@ pub(super) const ALIASES: [(&str, &[&str]); 7] = [
 
 /// Fields that Watchfire works out, with all that is inside them; their text need not occur in what the sender
 /// wrote.
-pub(super) const DERIVED: [&str; 9] =
-    ["event_type", "category", "tier", "created_at", "received_at", "source", "position", "self", "geo"];
+pub(super) const DERIVED: [&str; 10] = [
+    "event_type",
+    "category",
+    "tier",
+    "created_at",
+    "received_at",
+    "source",
+    "forge",
+    "position",
+    "self",
+    "geo",
+];
 
 /// The fields that a written name stands for.
 pub(crate) fn fields(name: &str) -> impl Iterator<Item = &str> {
@@ -182,8 +192,8 @@ fn hint(name: &str) -> Option<String> {
 }
 
 /// Fields that free text is not looked for in, with all that is inside them: Watchfire works them out.
-pub(crate) const NOT_FREE_TEXT: [&str; 8] =
-    ["category", "tier", "created_at", "received_at", "source", "position", "self", "geo"];
+pub(crate) const NOT_FREE_TEXT: [&str; 9] =
+    ["category", "tier", "created_at", "received_at", "source", "forge", "position", "self", "geo"];
 
 /// Lower case for comparison. Two letters outside ASCII whose lower case is ASCII stay as they are, so that
 /// ASCII text equals only text that is ASCII in the sender's bytes too.

@@ -68,7 +68,7 @@ fn word_in(line: &str, word: &str) -> Option<usize> {
 const GITLAB_FIELDS: [&str; 7] =
     ["details", "message", "meta", "severity", "time", "event_name", "created_by"];
 /// Fields that every event has beside those its format maps.
-const OWN_FIELDS: [&str; 5] = ["category", "tier", "source", "received_at", "position"];
+const OWN_FIELDS: [&str; 6] = ["category", "tier", "source", "forge", "received_at", "position"];
 
 struct Linter<'a> {
     origin: &'a Origin,

@@ -14,7 +14,8 @@ pub(super) const KEYS: [&str; 6] = ["lookup", "match", "as", "columns", "title",
 /// Most fields that are looked up together.
 const INPUTS_MAX: usize = 4;
 /// Names that stand for something else in every event.
-const TAKEN: [&str; 8] = ["geo", "self", "details", "source", "category", "tier", "received_at", "position"];
+const TAKEN: [&str; 9] =
+    ["geo", "self", "details", "source", "forge", "category", "tier", "received_at", "position"];
 
 /// A field and the column it is looked up in, with its place.
 type Input<'l> = (String, &'l Cells, Place);

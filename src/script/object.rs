@@ -197,6 +197,7 @@ impl Object {
             "created_at" => return Some(Found::Text(event.time.to_string().into())),
             "received_at" => return Some(Found::Text(event.received_at.to_string().into())),
             "source" => return Some(Found::Text(Cow::Borrowed(&event.source))),
+            "forge" => return Some(Found::Text(Cow::Borrowed(&event.forge))),
             "position" if event.position > 0 => {
                 return Some(Found::Whole(i64::try_from(event.position).unwrap_or(i64::MAX)));
             }
@@ -377,7 +378,7 @@ mod tests {
     use crate::event::Format;
     use crate::time::Timestamp;
 
-    const NAMES: [&str; 24] = [
+    const NAMES: [&str; 25] = [
         "id",
         "author_id",
         "author_name",
@@ -388,6 +389,7 @@ mod tests {
         "created_at",
         "time",
         "source",
+        "forge",
         "position",
         "received_at",
         "details",
@@ -447,6 +449,7 @@ mod tests {
             received_at: Timestamp(0),
             time: Timestamp(0),
             source: "s".into(),
+            forge: "s".into(),
             format: Format::Generic,
             type_hint: None,
             raw: json.into(),
@@ -479,6 +482,7 @@ mod tests {
                 received_at: Timestamp(5_000),
                 time: Timestamp(1_000),
                 source: "s".into(),
+                forge: "s".into(),
                 format,
                 type_hint: hint.map(Into::into),
                 raw: raw.unwrap().into(),

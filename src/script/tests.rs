@@ -23,6 +23,7 @@ fn event_at(value: &Value, time: Timestamp, position: u64) -> EventValue {
         received_at: time,
         time,
         source: "test".into(),
+        forge: "test".into(),
         format: Format::Generic,
         type_hint: None,
         raw: value.to_string().into(),

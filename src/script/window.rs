@@ -52,6 +52,7 @@ struct Whole {
     received_at: Timestamp,
     time: Timestamp,
     source: Arc<str>,
+    forge: Arc<str>,
     format: Format,
     type_hint: Option<Box<str>>,
     #[serde(serialize_with = "write_bytes", deserialize_with = "read_bytes")]
@@ -156,6 +157,7 @@ impl Kept {
                     received_at: event.received_at,
                     time: event.time,
                     source: Arc::clone(&event.source),
+                    forge: Arc::clone(&event.forge),
                     format: event.format,
                     type_hint: event.type_hint.clone(),
                     // A copy: the event's own bytes may be part of a much larger block.
@@ -227,6 +229,7 @@ impl Lent {
             received_at: whole.received_at,
             time: whole.time,
             source: Arc::clone(&whole.source),
+            forge: Arc::clone(&whole.forge),
             format: whole.format,
             type_hint: whole.type_hint.clone(),
             raw: whole.raw.clone(),

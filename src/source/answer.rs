@@ -131,6 +131,15 @@ impl Refusal {
             .header(RETRY_AFTER, "5")
     }
 
+    /// 503 for an import that the log does not take; some of it may be there.
+    pub(super) fn import_broken_off() -> Self {
+        let message =
+            "events cannot be written at present; what of this import is stored already will be passed over";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+            .help("send it again after the time in `Retry-After`")
+            .header(RETRY_AFTER, "5")
+    }
+
     /// 503 for what can neither be read nor be kept for people to look at.
     pub(super) fn not_kept() -> Self {
         let message = "the body cannot be decoded, and cannot be kept among the rejected ones at present";

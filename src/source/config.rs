@@ -31,6 +31,9 @@ pub struct SourceConfig {
     pub file: Option<PathBuf>,
     /// How the events are written; `gitlab` for `type: gitlab`, otherwise recognised event by event when absent.
     pub format: Option<Format>,
+    /// The system its events happened in: `gitlab` for `gitlab` and `gitlab_api` (or that of what it fills), otherwise
+    /// called as the source.
+    pub forge: Option<String>,
     /// `gitlab_api`: where GitLab is, without `/api/v4`.
     pub url: Option<String>,
     /// `gitlab_api`: the groups whose events are fetched, and those of all that is in them.
@@ -83,6 +86,8 @@ pub enum SourceKind {
 pub struct Source {
     /// Its name.
     pub name: Arc<str>,
+    /// The system its events happened in.
+    pub forge: Arc<str>,
     /// How its events are written; none: recognised event by event.
     pub format: Option<Format>,
     /// Where they come from.
@@ -153,10 +158,12 @@ impl SourceConfig {
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
-        let name_ok = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
-        if self.name.is_empty() || !self.name.chars().all(name_ok) {
-            let message = format!("`{}` cannot name a source", self.name);
-            problems.push(Problem::at("name", message, "use lower-case letters, digits, `-` and `_`"));
+        let help = "use lower-case letters, digits, `-` and `_`";
+        if !is_name(&self.name) {
+            problems.push(Problem::at("name", format!("`{}` cannot name a source", self.name), help));
+        }
+        if let Some(forge) = self.forge.as_ref().filter(|forge| !is_name(forge)) {
+            problems.push(Problem::at("forge", format!("`{forge}` cannot name a forge"), help));
         }
         match self.kind {
             SourceKind::Gitlab | SourceKind::Http => self.check_endpoint(&mut problems),
@@ -217,10 +224,26 @@ impl SourceConfig {
         self.token.iter().chain(&self.tokens)
     }
 
-    /// The checked source; relative files are looked for in `base`. An entry with [`SourceConfig::problems`] gives
+    /// The system its events happened in, by what is written here.
+    fn own_forge(&self) -> &str {
+        let is_gitlab = matches!(self.kind, SourceKind::Gitlab | SourceKind::GitlabApi);
+        self.forge.as_deref().unwrap_or(if is_gitlab { "gitlab" } else { &self.name })
+    }
+
+    /// The system its events happened in; where it does not say and fills gaps of others, that of the first of them.
+    #[must_use]
+    pub fn forge<'a>(&'a self, all: &'a [Self]) -> &'a str {
+        let is_filled = |other: &&Self| self.fills.contains(&other.name) && other.kind.is_http();
+        match (&self.forge, all.iter().find(is_filled)) {
+            (None, Some(filled)) => filled.own_forge(),
+            _ => self.own_forge(),
+        }
+    }
+
+    /// The checked source; relative files are looked for in `base`, `all` are the entries of the section. An entry with [`SourceConfig::problems`] gives
     /// a source that is never reached or never finds its file.
     #[must_use]
-    pub fn build(&self, base: &Path, secrets: &[Secret]) -> Source {
+    pub fn build(&self, base: &Path, secrets: &[Secret], all: &[Self]) -> Source {
         let path = || self.path.clone().unwrap_or_default();
         let input = match self.kind {
             SourceKind::Gitlab => Input::Gitlab { path: path(), tokens: Tokens::new(secrets) },
@@ -231,8 +254,14 @@ impl SourceConfig {
         };
         let is_gitlab = matches!(self.kind, SourceKind::Gitlab | SourceKind::GitlabApi);
         let format = if is_gitlab { Some(Format::Gitlab) } else { self.format };
-        Source { name: self.name.as_str().into(), format, input }
+        Source { name: self.name.as_str().into(), forge: self.forge(all).into(), format, input }
     }
+}
+
+/// Whether it can name a source or a forge.
+pub(super) fn is_name(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
+    !name.is_empty() && name.chars().all(fits)
 }
 
 /// A path is literal: letters, digits and `/-_.~`, so that it means the same to every proxy in between.
@@ -301,6 +330,25 @@ mod tests {
             problems(serde_json::json!({"name": "F g", "type": "stdin"})),
             ["`F g` cannot name a source"]
         );
+    }
+
+    #[test]
+    fn a_forge_is_what_is_written_or_what_it_fills_or_gitlab_or_the_source_itself() {
+        let read = |json: serde_json::Value| serde_json::from_value::<SourceConfig>(json).unwrap();
+        let all = [
+            read(serde_json::json!({"name": "a", "type": "gitlab"})),
+            read(serde_json::json!({"name": "b", "type": "gitlab", "forge": "gitlab-b"})),
+            read(serde_json::json!({"name": "ci", "type": "http", "format": "gitlab"})),
+            read(serde_json::json!({"name": "rails", "type": "file", "forge": "gitlab"})),
+            read(serde_json::json!({"name": "in", "type": "stdin"})),
+            read(serde_json::json!({"name": "api", "type": "gitlab_api"})),
+            read(serde_json::json!({"name": "api-b", "type": "gitlab_api", "fills": ["b"]})),
+            read(serde_json::json!({"name": "api-c", "type": "gitlab_api", "fills": ["b"], "forge": "c"})),
+        ];
+        let forges: Vec<&str> = all.iter().map(|source| source.forge(&all)).collect();
+        assert_eq!(forges, ["gitlab", "gitlab-b", "ci", "gitlab", "in", "gitlab", "gitlab-b", "c"]);
+        let odd = problems(serde_json::json!({"name": "in", "type": "stdin", "forge": "My GitLab"}));
+        assert_eq!(odd, ["`My GitLab` cannot name a forge"]);
     }
 
     #[test]

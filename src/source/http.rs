@@ -11,7 +11,7 @@ use axum::routing::{MethodRouter, post};
 use super::answer::{self, Refusal};
 use super::body::{self, BodyLimits, InFlight, ReadBody};
 use super::config::{Input, Source};
-use super::intake::{Context, Decoded, Intake};
+use super::intake::{Context, Decoded, Intake, detached};
 use super::metrics::Reason;
 use super::split::{Bad, SplitError, split};
 use super::tokens::{Tokens, bearer};
@@ -123,7 +123,9 @@ impl Endpoint {
                 return Err(Refusal::undecodable(&bad, "the body is kept among the rejected ones"));
             }
         };
-        let receipt = self.intake.append(vec![event]).await.map_err(|e| Refusal::not_appended(&e))?;
+        let events = detached(vec![event], body.bytes.len());
+        drop(body);
+        let receipt = self.intake.append(events).await.map_err(|e| Refusal::not_appended(&e))?;
         Ok(answer::stored(receipt))
     }
 
@@ -164,7 +166,7 @@ fn read_batch(intake: &Intake, body: &ReadBody, max: usize, partial: bool) -> Re
             counters.rejected(Reason::Batch, count - 1);
             Err(Refusal::undecodable(bad, HELP))
         }
-        _ => Ok(decoded),
+        _ => Ok(Decoded { events: detached(decoded.events, body.bytes.len()), bad: decoded.bad }),
     }
 }
 

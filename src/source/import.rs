@@ -1,5 +1,7 @@
 //! Importing the past through a running daemon: a body of events is posted to it, and it says what became of each.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::http::HeaderMap;
 use tokio_util::sync::CancellationToken;
@@ -7,13 +9,17 @@ use tokio_util::sync::CancellationToken;
 use super::SourceError;
 use super::answer::Refusal;
 use super::body;
+use super::config::is_name;
 use super::intake::{Context, Intake};
 use super::metrics::Reason;
 use super::past::{Added, Past};
 use super::split::{Bad, SplitError, split};
 use crate::event::{Format, PAST};
 use crate::log::AppendError;
+use crate::time::Span;
 
+/// How long the log may take nothing before the caller is told.
+const PATIENCE: Span = Span::seconds(10);
 /// Bytes of a name under which events are imported.
 const NAME_MAX: usize = 100;
 
@@ -22,6 +28,8 @@ const NAME_MAX: usize = 100;
 pub struct Import {
     /// The name under which they are stored; [`check_import_name`] has looked at it.
     pub source: String,
+    /// The system they happened in; none: the one that is called as their format is.
+    pub forge: Option<Arc<str>>,
     /// Their format; each is recognised by itself without it.
     pub format: Option<Format>,
     /// Whether rules raise alerts for them.
@@ -52,7 +60,7 @@ impl Import {
         let limits = &context.limits;
         let body = body::read(headers, body, limits, &context.in_flight).await?;
         let (max, long) = (limits.events, body.is_long());
-        let intake = Intake::named(self.stored_name().into(), self.format, context);
+        let intake = Intake::named(self.stored_name().into(), self.forge.clone(), self.format, context);
         let decoder = intake.clone();
         let work = move || {
             let pieces = split(&body.bytes, max).map_err(|error| match error {
@@ -61,12 +69,14 @@ impl Import {
                     Refusal::undecodable(&bad, "send a JSON array, one object, or one object per line")
                 }
             })?;
-            Ok(decoder.decode_all(pieces, false, decoder.clock.now()))
+            // With the body: until the end its memory is taken, also what is reserved of it for all.
+            Ok((decoder.decode_all(pieces, false, decoder.clock.now()), body))
         };
-        let decoded = body::off_runtime(long, work).await?;
+        let (decoded, body) = body::off_runtime(long, work).await?;
         intake.counters.rejected(Reason::Undecodable, decoded.bad.len() as u64);
-        let past = Past::over(intake);
+        let past = Past::over(intake).within(PATIENCE);
         let added = past.add(decoded.events, &CancellationToken::new()).await.map_err(|e| not_added(&e))?;
+        drop(body);
         Ok(Imported { added, bad: decoded.bad })
     }
 }
@@ -74,8 +84,7 @@ impl Import {
 /// Says what is wrong with a name that events are to be imported under. It has no `/`: what is before one is not for
 /// callers to say.
 pub fn check_import_name(name: &str) -> Result<(), &'static str> {
-    let is_ok = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
-    if name.is_empty() || name.len() > NAME_MAX || !name.chars().all(is_ok) {
+    if name.len() > NAME_MAX || !is_name(name) {
         return Err("it must be 1 to 100 lower-case letters, digits, `-` and `_`");
     }
     Ok(())
@@ -89,10 +98,38 @@ pub fn stored_name(source: &str, judge: bool) -> String {
 
 fn not_added(error: &SourceError) -> Refusal {
     match error {
+        SourceError::Busy => Refusal::import_broken_off(),
         SourceError::Closed | SourceError::Stopped => Refusal::not_appended(&AppendError::Closed),
         other => {
             tracing::error!(error = %other, "the past cannot be imported");
             Refusal::not_appended(&AppendError::Unavailable(other.to_string()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::testing::Fixture;
+
+    #[tokio::test]
+    async fn an_import_is_answered_although_the_log_takes_nothing() {
+        let fixture = Fixture::new();
+        fixture.memory.fail(&vec![AppendError::Overloaded; 1_000]);
+        let wish = Import { source: "old".into(), forge: None, format: Some(Format::Gitlab), judge: false };
+        let headers = HeaderMap::new();
+        let run = wish.run(&fixture.context, &headers, Body::from(r#"{"id":1,"event_type":"user_created"}"#));
+        let clock = fixture.context.clock.clone();
+        let passing = async {
+            for _ in 0..1_000 {
+                clock.set(clock.now().plus(Span::seconds(1)));
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            answer = run => assert_eq!(answer.unwrap_err().status, 503),
+            () = passing => panic!("it waits for ever"),
         }
     }
 }

@@ -12,7 +12,7 @@ use super::metrics::{Reason, SourceCounters, SourceMetrics};
 use super::sink::Sink;
 use super::split::{Bad, Piece};
 use crate::clock::Clock;
-use crate::decode::{DecodeError, decode};
+use crate::decode::{DecodeError, Origin, decode_from};
 use crate::event::Format;
 use crate::log::{AppendError, NewEvent, Receipt, fault};
 use crate::store::NewRejected;
@@ -45,6 +45,8 @@ pub struct Intake {
     /// Tells when they arrived.
     pub clock: Clock,
     format: Option<Format>,
+    /// None: each event's format gives it its name.
+    forge: Option<Arc<str>>,
 }
 
 /// What became of the pieces of a body.
@@ -54,29 +56,54 @@ pub(super) struct Decoded {
     pub bad: Vec<Bad>,
 }
 
+/// Lets go of a body of so many bytes that is much larger than its events: they are slices of it, and would keep all of
+/// it in memory while they wait, of which only their own bytes are counted.
+pub(super) fn detached(events: Vec<NewEvent>, body: usize) -> Vec<NewEvent> {
+    let held: usize = events.iter().map(|new| new.event.raw.len()).sum();
+    if held > body / 2 {
+        return events;
+    }
+    let copied = |mut new: NewEvent| {
+        new.event.raw = Bytes::copy_from_slice(&new.event.raw);
+        new
+    };
+    events.into_iter().map(copied).collect()
+}
+
 impl Intake {
     /// The way in for `source`.
     #[must_use]
     pub fn new(source: &Source, context: &Context) -> Self {
-        Self::named(Arc::clone(&source.name), source.format, context)
+        let forge = Some(Arc::clone(&source.forge));
+        Self::named(Arc::clone(&source.name), forge, source.format, context)
     }
 
-    /// The way in for events that come under this name, in this format or each in its own.
+    /// The way in for events that come under this name, of this forge or of the one that is called as their format is,
+    /// in this format or each in its own.
     #[must_use]
-    pub fn named(name: Arc<str>, format: Option<Format>, context: &Context) -> Self {
+    pub fn named(name: Arc<str>, forge: Option<Arc<str>>, format: Option<Format>, context: &Context) -> Self {
         Self {
             counters: context.metrics.of(&name),
             sink: context.sink.clone(),
             clock: context.clock.clone(),
             format,
+            forge,
             name,
         }
+    }
+
+    /// The system its events happened in; none: the one that is called as their format is.
+    #[must_use]
+    pub const fn forge(&self) -> Option<&Arc<str>> {
+        self.forge.as_ref()
     }
 
     /// Reads one event's bytes.
     pub fn decode(&self, raw: Bytes, hint: Option<&str>, now: Timestamp) -> Result<NewEvent, DecodeError> {
         let format = self.format.unwrap_or_else(|| Format::recognise(&raw));
-        let decoded = decode(format, &self.name, raw, hint, now)?;
+        let named = self.forge.is_none().then(|| Arc::from(format.name()));
+        let forge = self.forge.as_ref().or(named.as_ref()).unwrap_or(&self.name);
+        let decoded = decode_from(format, Origin { source: &self.name, forge }, raw, hint, now)?;
         Ok(NewEvent { event: decoded.event, dedupe: decoded.dedupe })
     }
 
@@ -130,6 +157,17 @@ impl Intake {
         events: &[NewEvent],
         shutdown: &CancellationToken,
     ) -> Result<Receipt, SourceError> {
+        self.append_within(None, events, shutdown).await
+    }
+
+    /// As [`append_waiting`](Self::append_waiting), for who can wait so long and no longer while the log takes nothing.
+    pub(super) async fn append_within(
+        &self,
+        patience: Option<Span>,
+        events: &[NewEvent],
+        shutdown: &CancellationToken,
+    ) -> Result<Receipt, SourceError> {
+        let mut waited = Span(0);
         if events.is_empty() {
             return Ok(Receipt { stored: 0, duplicates: 0, last: self.sink.position() });
         }
@@ -143,7 +181,11 @@ impl Intake {
                 Err(AppendError::Unavailable(_)) => Span::seconds(5),
                 Err(AppendError::Closed) => return Err(SourceError::Closed),
             };
+            if patience.is_some_and(|patience| waited >= patience) {
+                return Err(SourceError::Busy);
+            }
             self.pause(pause, shutdown).await?;
+            waited = Span(waited.0.saturating_add(pause.0));
         }
     }
 
@@ -176,5 +218,26 @@ impl Intake {
             body: raw.to_vec(),
         };
         self.sink.reject(rejected).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::testing::Fixture;
+
+    #[test]
+    fn a_small_event_does_not_keep_a_large_body() {
+        let intake = Fixture::new().intake();
+        let event = |body: &Bytes, length: usize| {
+            intake.decode(body.slice(..length), None, intake.clock.now()).unwrap()
+        };
+        let large = Bytes::from(format!("{:<60000}", "{\"id\":1}").into_bytes());
+        let kept = detached(vec![event(&large, 8)], large.len());
+        assert!(large.is_unique() && kept[0].event.raw == "{\"id\":1}");
+        let tight = Bytes::from(b"{\"id\":1} ".to_vec());
+        let kept = detached(vec![event(&tight, 8)], tight.len());
+        assert!(!tight.is_unique(), "nothing is copied where little is won");
+        drop(kept);
     }
 }

@@ -61,6 +61,9 @@ pub enum SourceError {
     /// It was told to stop while it waited; nothing unread was skipped.
     #[error("stopped while waiting for the event log")]
     Stopped,
+    /// The log takes nothing at present, and who asked can wait no longer.
+    #[error("the event log takes nothing at present")]
+    Busy,
     /// The file or its folder cannot be read.
     #[error("{path} cannot be read: {error}", path = .path.display())]
     Read {

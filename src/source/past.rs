@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::SourceError;
 use super::intake::{Context, Intake};
-use crate::decode::decode;
+use crate::decode::{Origin, decode_from};
 use crate::event::{Event, Format};
 use crate::log::{LogError, NewEvent, Reader, TimeRange};
 use crate::time::{Span, Timestamp};
@@ -25,6 +25,8 @@ const BATCH: usize = 4096;
 #[derive(Debug, Clone)]
 pub struct Past {
     intake: Intake,
+    /// How long it waits while the log takes nothing; none: for ever.
+    patience: Option<Span>,
 }
 
 /// What became of events.
@@ -44,16 +46,23 @@ impl std::ops::AddAssign for Added {
 }
 
 impl Past {
-    /// The way in for events under this name, in this format or each in its own.
+    /// The way in for events under this name, of this forge or of the one that is called as their format is, in this
+    /// format or each in its own.
     #[must_use]
-    pub fn new(name: Arc<str>, format: Option<Format>, context: &Context) -> Self {
-        Self::over(Intake::named(name, format, context))
+    pub fn new(name: Arc<str>, forge: Option<Arc<str>>, format: Option<Format>, context: &Context) -> Self {
+        Self::over(Intake::named(name, forge, format, context))
     }
 
     /// The same over a source's own way in.
     #[must_use]
     pub const fn over(intake: Intake) -> Self {
-        Self { intake }
+        Self { intake, patience: None }
+    }
+
+    /// The same for a caller who waits for an answer.
+    #[must_use]
+    pub fn within(self, patience: Span) -> Self {
+        Self { patience: Some(patience), ..self }
     }
 
     /// The way in without the comparison.
@@ -79,7 +88,7 @@ impl Past {
         let mut added = Added { stored: 0, duplicates: (before - events.len()) as u64 };
         self.intake.counters.appended(0, added.duplicates, self.intake.clock.now());
         for batch in events.chunks(BATCH) {
-            let receipt = self.intake.append_waiting(batch, shutdown).await?;
+            let receipt = self.intake.append_within(self.patience, batch, shutdown).await?;
             added += Added { stored: receipt.stored, duplicates: receipt.duplicates };
         }
         Ok(added)
@@ -122,8 +131,9 @@ fn stored(
 
 /// The key of a stored event. Not asked of the log: it forgets keys, and may have made them by other rules.
 fn key(event: Event) -> Option<u128> {
-    let Event { format, source, raw, type_hint, received_at, .. } = event;
-    decode(format, &source, raw, type_hint.as_deref(), received_at).ok().map(|decoded| decoded.dedupe)
+    let Event { format, source, forge, raw, type_hint, received_at, .. } = event;
+    let origin = Origin { source: &source, forge: &forge };
+    decode_from(format, origin, raw, type_hint.as_deref(), received_at).ok().map(|decoded| decoded.dedupe)
 }
 
 #[cfg(test)]
@@ -162,7 +172,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let clock = Clock::fixed(Timestamp::parse(NOW).unwrap());
         let (log, context) = durable(dir.path(), &clock);
-        let live = Intake::named("gitlab".into(), Some(Format::Gitlab), &context);
+        let live = Intake::named("gitlab".into(), None, Some(Format::Gitlab), &context);
         live.append(events(&live, &[1, 2, 3])).await.unwrap();
         clock.set(clock.now().plus(Span::days(40)));
         live.append(events(&live, &[50])).await.unwrap();
@@ -170,7 +180,7 @@ mod tests {
         drop((log, live, context));
 
         let (log, context) = durable(dir.path(), &clock);
-        let past = Past::new("past/import".into(), Some(Format::Gitlab), &context);
+        let past = Past::new("past/import".into(), None, Some(Format::Gitlab), &context);
         let stop = CancellationToken::new();
         let batch = events(past.intake(), &[4, 3, 2, 9, 4]);
         assert_eq!(past.add(batch, &stop).await.unwrap(), Added { stored: 2, duplicates: 3 });
@@ -195,9 +205,55 @@ mod tests {
         assert_eq!(order, expected.map(|(source, day)| (source.to_owned(), day.to_owned())));
     }
 
+    /// Whoever holds the token of another source knows what ids come next, and sends them first.
+    #[tokio::test]
+    async fn decoys_of_another_forge_neither_keep_an_event_out_nor_are_kept_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Clock::fixed(Timestamp::parse(NOW).unwrap());
+        let (log, context) = durable(dir.path(), &clock);
+        let named = |source: &str, forge: &str| {
+            Intake::named(source.into(), Some(forge.into()), Some(Format::Gitlab), &context)
+        };
+        let (decoys, gitlab, rails) =
+            (named("ci", "ci"), named("gitlab", "gitlab"), named("rails", "gitlab"));
+        assert_eq!(decoys.append(events(&decoys, &[60, 61])).await.unwrap().stored, 2);
+        assert_eq!(gitlab.append(events(&gitlab, &[60, 61])).await.unwrap().stored, 2);
+        assert_eq!(
+            rails.append(events(&rails, &[60, 61])).await.unwrap().duplicates,
+            2,
+            "one forge, two forms"
+        );
+        assert_eq!(decoys.append(events(&decoys, &[60])).await.unwrap().duplicates, 1);
+
+        let stop = CancellationToken::new();
+        let past = |source: &str, forge: &str| {
+            Past::new(source.into(), Some(forge.into()), Some(Format::Gitlab), &context)
+        };
+        let decoys = past("past/ci", "ci");
+        assert_eq!(decoys.add(events(decoys.intake(), &[1, 60]), &stop).await.unwrap().stored, 1);
+        let import = past("past/import", "gitlab");
+        let added = import.add(events(import.intake(), &[1, 60]), &stop).await.unwrap();
+        assert_eq!(added, Added { stored: 1, duplicates: 1 });
+
+        let forges: Vec<(String, String)> = (log.reader().unwrap().read_after(0, 100).unwrap().into_iter())
+            .filter_map(|entry| match entry {
+                crate::event::Entry::Event(event) => {
+                    Some((event.source.to_string(), event.forge.to_string()))
+                }
+                crate::event::Entry::Tick { .. } => None,
+            })
+            .collect();
+        assert_eq!(forges.len(), 6);
+        assert!(
+            forges
+                .iter()
+                .all(|(source, forge)| forge == if source.ends_with("ci") { "ci" } else { "gitlab" })
+        );
+    }
+
     #[tokio::test]
     async fn nothing_is_nothing() {
-        let past = Past::new("past/import".into(), None, &Fixture::new().context);
+        let past = Past::new("past/import".into(), None, None, &Fixture::new().context);
         assert_eq!(past.add(Vec::new(), &CancellationToken::new()).await.unwrap(), Added::default());
     }
 }

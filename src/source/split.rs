@@ -1,6 +1,9 @@
 //! One body, many events: NDJSON, a JSON array, or one object over one line or several.
 
+use std::fmt;
+
 use bytes::Bytes;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// One event's bytes within a body, without the white space around them.
@@ -39,7 +42,7 @@ pub enum SplitError {
 pub fn split(body: &Bytes, max: usize) -> Result<Vec<Piece>, SplitError> {
     let text = body.trim_ascii_start();
     let pieces = match text.first() {
-        Some(b'[') => elements(body)?,
+        Some(b'[') => elements(body, max)?,
         Some(b'{') if is_spread_over_lines(text) => vec![whole(body)],
         _ => lines(body, max),
     };
@@ -87,19 +90,58 @@ fn is_spread_over_lines(text: &[u8]) -> bool {
     !complete(text.get(..end).unwrap_or_default()) && complete(text)
 }
 
-fn elements(body: &Bytes) -> Result<Vec<Piece>, SplitError> {
-    let raw: Vec<&RawValue> = serde_json::from_slice(body).map_err(|error| {
-        let reason = format!("the body is no JSON array: {error}");
-        SplitError::Bad(Bad { line: error.line().max(1), column: error.column().max(1), reason })
-    })?;
-    let mut places = Places::new(body);
-    let base = body.as_ptr() as usize;
-    let pieces = raw.into_iter().map(|element| {
-        let bytes = element.get().as_bytes();
-        let (line, column) = places.at(bytes.as_ptr() as usize - base);
-        Piece { line, column, bytes: body.slice_ref(bytes) }
-    });
-    Ok(pieces.collect())
+/// The elements of an array; reading ends with the one that is too many, so that no more than `max` are ever held.
+fn elements(body: &Bytes, max: usize) -> Result<Vec<Piece>, SplitError> {
+    let mut elements =
+        Elements { body, places: Places::new(body), max, pieces: Vec::new(), is_too_many: false };
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let read = elements.deserialize(&mut json).and_then(|()| json.end());
+    match read {
+        Ok(()) => Ok(elements.pieces),
+        Err(_) if elements.is_too_many => Err(SplitError::TooMany),
+        Err(error) => {
+            let reason = format!("the body is no JSON array: {error}");
+            Err(SplitError::Bad(Bad { line: error.line().max(1), column: error.column().max(1), reason }))
+        }
+    }
+}
+
+struct Elements<'a> {
+    body: &'a Bytes,
+    places: Places<'a>,
+    max: usize,
+    pieces: Vec<Piece>,
+    is_too_many: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for &mut Elements<'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for &mut Elements<'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a sequence")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<(), A::Error> {
+        let base = self.body.as_ptr() as usize;
+        while let Some(element) = sequence.next_element::<&RawValue>()? {
+            if self.pieces.len() >= self.max {
+                self.is_too_many = true;
+                return Err(A::Error::custom("too many"));
+            }
+            let bytes = element.get().as_bytes();
+            let (line, column) = self.places.at(bytes.as_ptr() as usize - base);
+            self.pieces.push(Piece { line, column, bytes: self.body.slice_ref(bytes) });
+        }
+        Ok(())
+    }
 }
 
 /// Lines and columns of ascending offsets; reads the body once.
@@ -175,6 +217,9 @@ mod tests {
         assert_eq!(split(&body, 10), Err(SplitError::TooMany));
         assert_eq!(split(&body, 11).map(|p| p.len()), Ok(11));
         assert_eq!(split(&Bytes::from_static(b"[{},{},{}]"), 2), Err(SplitError::TooMany));
+        assert_eq!(split(&Bytes::from_static(b"[{},{}]"), 2).map(|p| p.len()), Ok(2));
+        // Reading ends there: what comes after it was not even looked at.
+        assert_eq!(split(&Bytes::from_static(b"[0,0,0,oops"), 2), Err(SplitError::TooMany));
     }
 
     fn object() -> impl Strategy<Value = serde_json::Value> {

@@ -40,5 +40,5 @@ impl Fixture {
 
 pub fn source(name: &str, input: Input) -> Source {
     let format = if matches!(input, Input::Gitlab { .. }) { Format::Gitlab } else { Format::Generic };
-    Source { name: name.into(), format: Some(format), input }
+    Source { name: name.into(), forge: name.into(), format: Some(format), input }
 }

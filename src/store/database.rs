@@ -3,6 +3,7 @@
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ const MIGRATIONS: [&str; 5] = [
 const SET_CHECKPOINT: &str = "INSERT INTO checkpoint (name, bytes) VALUES (?1, ?2) \
     ON CONFLICT (name) DO UPDATE SET bytes = excluded.bytes";
 
+/// Connections that read at once.
+const READERS: usize = 4;
 /// How long to wait for a program that holds the database.
 const BUSY: Duration = Duration::from_secs(5);
 /// After a large snapshot the write-ahead log is cut back to this many bytes.
@@ -38,7 +41,7 @@ pub struct Store {
 struct Connections {
     /// None when the store was opened to read only.
     write: Option<Mutex<Connection>>,
-    read: Mutex<Connection>,
+    read: Readers,
 }
 
 impl Store {
@@ -55,7 +58,11 @@ impl Store {
         let mut write = open_to_write(&path).map_err(StoreError::opening(&path))?;
         migrate(&mut write, &path)?;
         let read = open_to_read(&path).map_err(StoreError::opening(&path))?;
-        let connections = Connections { write: Some(Mutex::new(write)), read: Mutex::new(read) };
+        let mut readers = Readers::new(read);
+        for _ in 1..READERS {
+            readers.0.push(Mutex::new(open_to_read(&path).map_err(StoreError::opening(&path))?));
+        }
+        let connections = Connections { write: Some(Mutex::new(write)), read: readers };
         Ok(Self { connections: Arc::new(connections) })
     }
 
@@ -64,7 +71,7 @@ impl Store {
     pub fn open_read_only(dir: &Path) -> Result<Self, StoreError> {
         let path = path(dir);
         let read = if path.exists() { existing(&path)? } else { empty()? };
-        Ok(Self { connections: Arc::new(Connections { write: None, read: Mutex::new(read) }) })
+        Ok(Self { connections: Arc::new(Connections { write: None, read: Readers::new(read) }) })
     }
 
     /// Writes all that one step of detection changed, in one transaction that is synced before this returns.
@@ -125,9 +132,7 @@ impl Store {
         &self,
         query: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        // A panic while it was held leaves no half-done work: SQLite rolls an open transaction back.
-        let connection = self.connections.read.lock().unwrap_or_else(PoisonError::into_inner);
-        query(&connection)
+        self.connections.read.ask(query)
     }
 
     /// Runs changes in a transaction, which is synced when this returns and undone when they fail.
@@ -144,6 +149,29 @@ impl Store {
         let result = change(&transaction)?;
         transaction.commit()?;
         Ok(result)
+    }
+}
+
+/// Connections that only read: a long list does not keep a token from being looked up.
+#[derive(Debug)]
+struct Readers(Vec<Mutex<Connection>>, AtomicUsize);
+
+impl Readers {
+    fn new(first: Connection) -> Self {
+        Self(vec![Mutex::new(first)], AtomicUsize::new(0))
+    }
+
+    /// By the first that is free, or else by the next in turn.
+    fn ask<T>(&self, query: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Some(free) = self.0.iter().find_map(|reader| reader.try_lock().ok()) {
+            return query(&free);
+        }
+        let turn = self.1.fetch_add(1, Ordering::Relaxed) % self.0.len().max(1);
+        let Some(reader) = self.0.get(turn) else {
+            return Err(StoreError::Database("there is no connection to read by".to_owned()));
+        };
+        // A panic while it was held leaves no half-done work: SQLite rolls an open transaction back.
+        query(&reader.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

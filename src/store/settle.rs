@@ -28,6 +28,19 @@ impl Store {
         })
     }
 
+    /// A try begins that may change something: it is counted before, so that one whose end nobody hears of (a crash,
+    /// a power cut) is not taken for none. Its settlement then does not count it again.
+    pub fn outbox_begin(&self, id: &str, now: Timestamp) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            let sql =
+                "UPDATE outbox SET attempts = attempts + 1, settled_at = ?2 WHERE id = ?1 AND state = 0";
+            if transaction.prepare_cached(sql)?.execute(params![id, now.0])? == 0 {
+                return Err(StoreError::Unknown { what: format!("pending delivery {id}") });
+            }
+            Ok(())
+        })
+    }
+
     /// Minds a clock that was set back by `by`: pending deliveries are due as much earlier. None is due later than
     /// `longest` from now, whatever the clock showed when it was put off.
     pub fn outbox_set_back(&self, by: Span, now: Timestamp, longest: Span) -> Result<(), StoreError> {
@@ -64,19 +77,20 @@ fn done(
 ) -> Result<usize, StoreError> {
     let text = serde_json::to_string(outcome)
         .map_err(|error| StoreError::Database(format!("delivery {id}: {error}")))?;
-    let sql = "UPDATE outbox SET state = 1, attempts = attempts + 1, last_error = NULL, outcome = ?2, \
+    let sql = "UPDATE outbox SET state = 1, attempts = attempts + (settled_at IS NULL), last_error = NULL, outcome = ?2, \
                changed = ?3, settled_at = ?4 WHERE id = ?1 AND state = 0";
     Ok(transaction.prepare_cached(sql)?.execute(params![id, text, outcome.changed, now.0])?)
 }
 
 fn retry(transaction: &Transaction<'_>, id: &str, at: Timestamp, error: &str) -> Result<usize, StoreError> {
-    let sql = "UPDATE outbox SET attempts = attempts + 1, due_at = ?2, last_error = ?3 \
+    let sql = "UPDATE outbox SET attempts = attempts + (settled_at IS NULL), settled_at = NULL, due_at = ?2, \
+               last_error = ?3 \
                WHERE id = ?1 AND state = 0";
     Ok(transaction.prepare_cached(sql)?.execute(params![id, at.0, error])?)
 }
 
 fn dead(transaction: &Transaction<'_>, id: &str, error: &str, now: Timestamp) -> Result<usize, StoreError> {
-    let sql = "UPDATE outbox SET state = 2, attempts = attempts + 1, last_error = ?2, settled_at = ?3 \
+    let sql = "UPDATE outbox SET state = 2, attempts = attempts + (settled_at IS NULL), last_error = ?2, settled_at = ?3 \
                WHERE id = ?1 AND state = 0";
     Ok(transaction.prepare_cached(sql)?.execute(params![id, error, now.0])?)
 }

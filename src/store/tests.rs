@@ -93,6 +93,13 @@ fn rejected(body: &[u8]) -> NewRejected {
 }
 
 #[test]
+fn a_long_question_keeps_no_other_from_its_answer() {
+    let (_dir, store) = open();
+    let inner = store.read(|_| store.read(|_| Ok(store.outbox_counts()?.pending)));
+    assert_eq!(inner.unwrap(), 0);
+}
+
+#[test]
 fn a_commit_is_read_back_by_the_next_daemon() {
     let (dir, store) = open();
     assert_eq!(store.progress().unwrap(), Progress::default());

@@ -36,7 +36,7 @@ data_dir: data
 listen: 127.0.0.1:0
 sources:
   - {name: gitlab, type: gitlab, path: /ingest/gitlab, token: {env: TOKEN}}
-  - {name: generic, type: http, path: /ingest/generic, format: gitlab, token: {env: TOKEN}}
+  - {name: generic, type: http, path: /ingest/generic, format: gitlab, forge: gitlab, token: {env: TOKEN}}
 rules: [rules]
 api: {token: {env: ADMIN_TOKEN}}
 "#;

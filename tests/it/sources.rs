@@ -102,7 +102,7 @@ async fn duplicates_count_once() {
 }
 
 const FILE: &str = "data_dir: data\nlisten: 127.0.0.1:0\nrules: [rules]\n\
-                    sources: [{name: rails, type: file, file: audit_json.log, format: gitlab}]\n";
+                    sources: [{name: rails, type: file, file: audit_json.log, format: gitlab, forge: gitlab}]\n";
 
 fn append(setup: &Setup, events: &[Value]) {
     let mut file =

@@ -17,7 +17,7 @@ use crate::world::World;
 const CONFIG: &str = "
 sources:
   - {name: gitlab, type: gitlab, path: /ingest/gitlab, token: {env: TOKEN}}
-  - {name: generic, type: http, path: /ingest/generic, format: gitlab, token: {env: TOKEN}}
+  - {name: generic, type: http, path: /ingest/generic, format: gitlab, forge: gitlab, token: {env: TOKEN}}
 rules: [rules]
 forward: [{name: archive, type: file, path: archive.ndjson}]
 logging: {format: json}

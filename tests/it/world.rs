@@ -37,7 +37,7 @@ impl World {
             r#"
 sources:
   - {{name: gitlab, type: gitlab, path: /ingest/gitlab, token: {{env: TOKEN}}}}
-  - {{name: generic, type: http, path: /ingest/generic, format: gitlab, token: {{env: TOKEN}}}}
+  - {{name: generic, type: http, path: /ingest/generic, format: gitlab, forge: gitlab, token: {{env: TOKEN}}}}
 rules: [rules]
 actions:
   block:

@@ -137,3 +137,77 @@ async fn an_address_may_be_wrong_only_so_often() {
     setup.wait(Span::seconds(6));
     assert_eq!(setup.json(from("192.0.2.1", of("GET", ME, Some("guess")))).await.0, 401);
 }
+
+/// Behind a proxy everybody has one address, and there are tokens that nobody renews: a wrong one every few seconds must
+/// not lock the right ones out.
+#[tokio::test]
+async fn a_token_in_use_gets_in_although_wrong_ones_keep_coming() {
+    let setup = Setup::new(false);
+    let good = setup.token("good", Role::Viewer);
+    assert_eq!(setup.json(from("192.0.2.1", of("GET", ME, Some(&good)))).await.0, 200);
+    for _ in 0..11 {
+        setup.json(from("192.0.2.1", of("GET", ME, Some("guess")))).await;
+    }
+    for second in (0..180).step_by(6) {
+        setup.wait(Span::seconds(6));
+        assert_eq!(setup.json(from("192.0.2.1", of("GET", ME, Some("guess")))).await.0, 401);
+        let (status, body) = setup.json(from("192.0.2.1", of("GET", ME, Some(&good)))).await;
+        assert_eq!(status, 200, "after {second} seconds: {body}");
+    }
+}
+
+/// All of them ask before the first one is known to be wrong.
+#[tokio::test]
+async fn wrong_tokens_at_the_same_time_are_no_way_around_the_limit() {
+    let setup = Setup::new(false);
+    let good = setup.token("good", Role::Viewer);
+    let (id, _) = key::parts(good.as_bytes()).unwrap();
+    let wrong = format!("wf_{id}_{}", "0".repeat(64));
+    let calls = (0..30).map(|_| setup.json(from("192.0.2.1", of("GET", ME, Some(&wrong)))));
+    let answers = futures_all(calls).await;
+    let checked = answers.iter().filter(|(status, _)| *status == 401).count();
+    assert!((10..=11).contains(&checked), "{checked} of them were checked");
+}
+
+/// All of these at once, on one task.
+async fn futures_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut open: Vec<_> = futures.map(|future| (Box::pin(future), None)).collect();
+    std::future::poll_fn(|context| {
+        for (future, output) in &mut open {
+            if output.is_none()
+                && let std::task::Poll::Ready(found) = future.as_mut().poll(context)
+            {
+                *output = Some(found);
+            }
+        }
+        let is_done = open.iter().all(|(_, output)| output.is_some());
+        if is_done { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+    open.into_iter().map(|(_, output)| output.unwrap()).collect()
+}
+
+/// What waits for a search is bounded, and what nobody waits for any more makes room.
+#[tokio::test]
+async fn searches_beyond_the_queue_are_refused() {
+    let setup = Setup::new(true);
+    let guard = Arc::clone(&setup.guard);
+    let all = guard.searches.available_permits();
+    let turns = Arc::clone(&guard.searches).acquire_many_owned(u32::try_from(all).unwrap()).await;
+    let ask = || setup.json(of("GET", "/api/v1/events", Some(CONFIGURED)));
+    let mut waiting: Vec<_> = (0..guard.waiting.available_permits()).map(|_| Box::pin(ask())).collect();
+    while guard.waiting.available_permits() > 0 {
+        for call in &mut waiting {
+            tokio::select! { biased; _ = call => panic!("answered"), () = tokio::task::yield_now() => {} }
+        }
+    }
+    let (status, headers, body) = setup.send(of("GET", "/api/v1/events", Some(CONFIGURED))).await;
+    assert_eq!(status, 503, "{body}");
+    assert!(headers.contains_key(RETRY_AFTER), "{headers:?}");
+    drop(waiting);
+    while guard.waiting.available_permits() == 0 {
+        tokio::task::yield_now().await;
+    }
+    drop(turns);
+    assert_eq!(ask().await.0, 200);
+}

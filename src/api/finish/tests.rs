@@ -60,3 +60,45 @@ async fn headers_keep_answers_out_of_caches_and_frames() {
         "what is not the API's is left alone"
     );
 }
+
+/// Tells when it is dropped.
+struct Told(tokio::sync::mpsc::UnboundedSender<&'static str>, &'static str);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.0.send(self.1).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_question_ends_with_its_caller_and_a_change_does_not() {
+    let (sender, mut said) = tokio::sync::mpsc::unbounded_channel();
+    let go = std::sync::Arc::new(tokio::sync::Notify::new());
+    let handler = |ended: &'static str, done: &'static str| {
+        let (sender, go) = (sender.clone(), std::sync::Arc::clone(&go));
+        move || async move {
+            let _ended = Told(sender.clone(), ended);
+            sender.send("begun").unwrap();
+            go.notified().await;
+            sender.send(done).unwrap();
+        }
+    };
+    let router = Router::new()
+        .route(
+            "/api/v1/x",
+            get(handler("question ended", "answered")).post(handler("change ended", "changed")),
+        )
+        .layer(from_fn(finish));
+    for (method, then) in [("GET", ["question ended"].as_slice()), ("POST", &["changed", "change ended"])] {
+        let call = tokio::spawn(router.clone().oneshot(of(method, "/api/v1/x", None)));
+        assert_eq!(said.recv().await, Some("begun"));
+        call.abort();
+        assert!(call.await.is_err());
+        if method == "POST" {
+            go.notify_one();
+        }
+        for expected in then {
+            assert_eq!(said.recv().await, Some(*expected));
+        }
+    }
+}

@@ -61,6 +61,8 @@ async fn administrators_import_and_it_is_recorded_who_did() {
     assert_eq!((status, &said["stored"]), (200, &json!(1)), "{said}");
     assert_eq!(sources(&setup), ["gitlab", "past/import", "old"]);
     assert_eq!(last_deed(&setup).await["request"], "source old, format each event's own");
+    let (status, said) = setup.json(posting("?forge=gitlab-b&format=gitlab", CONFIGURED, event(1))).await;
+    assert_eq!((status, &said["stored"]), (200, &json!(1)), "another GitLab has events of its own: {said}");
 }
 
 #[tokio::test]
@@ -120,6 +122,7 @@ async fn a_wrong_wish_is_told_where_it_is_wrong() {
         ("source=", "source"),
         ("format=xml", "format"),
         ("judge=maybe", "judge"),
+        ("forge=A", "forge"),
         ("jugde=true", "jugde"),
     ] {
         let (status, body) = setup.json(posting(&format!("?{query}"), CONFIGURED, event(1))).await;

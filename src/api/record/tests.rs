@@ -70,3 +70,27 @@ async fn a_wrong_row_is_named() {
     let (status, body) = setup.get("/api/v1/audit/verify", CONFIGURED).await;
     assert_eq!((status, &body["intact"], &body["first_wrong"]), (200, &json!(false), &json!(2)), "{body}");
 }
+
+#[tokio::test]
+async fn refusals_without_end_are_two_rows_a_minute() {
+    let setup = Setup::new(true);
+    let viewer = setup.token("soc", Role::Viewer);
+    let path = format!("/api/v1/outbox/{}/redrive", "x".repeat(3_000));
+    for _ in 0..40 {
+        assert_eq!(setup.post(&path, &viewer, json!({})).await.0, 403);
+        setup.wait(crate::time::Span::millis(100));
+    }
+    let before = rows(&setup).await;
+    assert_eq!(before.len(), 2, "the token, and the first refusal");
+    assert!(before[0]["what"].as_str().unwrap().len() <= 200, "{}", before[0]);
+    let mut now = before;
+    while now.len() < 3 {
+        setup.wait(crate::time::Span::minutes(1));
+        tokio::task::yield_now().await;
+        now = rows(&setup).await;
+    }
+    let outcome = now[0]["outcome"].as_str().unwrap();
+    assert!(outcome.starts_with("refused: 403 forbidden; 39 in all like this one since "), "{outcome}");
+    let (_, verified) = setup.get("/api/v1/audit/verify", CONFIGURED).await;
+    assert_eq!((&verified["intact"], &verified["rows"]), (&json!(true), &json!(3)));
+}

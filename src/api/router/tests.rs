@@ -1,9 +1,10 @@
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, Request};
 use serde_json::json;
 
-use super::*;
 use crate::api::Detection;
+use crate::api::figures::OPEN_METRICS;
 use crate::api::testing::{CONFIGURED, Setup, of};
 use crate::log::AppendError;
 use crate::source::Sink;

@@ -6,6 +6,7 @@ use super::*;
 
 const LIMITS: ServerLimits = ServerLimits {
     connections: 8,
+    connections_per_address: 8,
     header: 4096,
     header_time: Span::seconds(60),
     stop_time: Span::seconds(60),

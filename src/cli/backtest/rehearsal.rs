@@ -15,7 +15,7 @@ use crate::alert::Alert;
 use crate::cli::terminal::{clean, wrap};
 use crate::config::{Config, Route};
 use crate::daemon::actions_of;
-use crate::encode::{Notification, RuleText};
+use crate::encode::{Notification, Place, RuleText};
 use crate::engine::{Effects, RuleSet};
 use crate::event::{Catalogue, Event, Position, canonical};
 use crate::time::{Span, Timestamp};
@@ -37,9 +37,11 @@ pub(in crate::cli) struct Rehearsal {
     actions: BTreeMap<String, Rehearsed>,
     /// The last change to each account, by the forge's address.
     accounts: BTreeMap<(String, u64), Change>,
+    /// Whether a guard asks where events happened.
+    asks_where: bool,
     /// The fields of events that guards look at.
     fields: BTreeSet<String>,
-    events: BTreeMap<Position, Map<String, Value>>,
+    events: BTreeMap<Position, (Place, Map<String, Value>)>,
 }
 
 /// One action.
@@ -77,18 +79,22 @@ impl Rehearsal {
             actions: configured.map(|(name, action)| (name.clone(), rehearsed(action))).collect(),
             accounts: BTreeMap::new(),
             fields: looked_at(config, rules),
+            asks_where: config.actions.values().any(|action| action.change().is_some()),
             events: BTreeMap::new(),
         }
     }
 
     /// An event that an alert may cite.
     pub(super) fn note(&mut self, event: &Event, catalogue: &Catalogue) {
-        if self.fields.is_empty() {
+        if self.fields.is_empty() && !self.asks_where {
             return;
         }
-        let mut all = canonical(event, catalogue);
-        all.retain(|field, _| self.fields.contains(field));
-        self.events.insert(event.position, all);
+        let mut kept = Map::new();
+        if !self.fields.is_empty() {
+            kept = canonical(event, catalogue);
+            kept.retain(|field, _| self.fields.contains(field));
+        }
+        self.events.insert(event.position, (Place::from(event), kept));
         if self.events.len() > EVENTS_MAX {
             self.events.pop_first();
         }
@@ -119,11 +125,13 @@ impl Rehearsal {
         if named.is_empty() {
             return;
         }
-        let events = alert.evidence.iter().filter_map(|position| self.events.get(position).cloned());
+        let found = alert.evidence.iter().filter_map(|position| self.events.get(position).cloned());
+        let (places, events): (Vec<Place>, Vec<_>) = found.unzip();
         let told = Notification {
             alert: alert.clone(),
             rule: RuleText::default(),
-            events: events.collect(),
+            events,
+            places: places.into_iter().collect(),
             responses: Vec::new(),
             idempotency_key: String::new(),
             attempt: 1,
@@ -286,6 +294,9 @@ impl Rehearsed {
                 }
                 Foreseen::Nobody => {
                     line(format!("held back {count}, as the alert is about no one account: {names}"));
+                }
+                Foreseen::Elsewhere => {
+                    line(format!("held back {count}, with an event of another forge: {names}"));
                 }
                 Foreseen::Impossible => {
                     line(format!("held back {count}, as an earlier action had changed the account: {names}"));

@@ -43,7 +43,8 @@ const CHOSEN_MAX: usize = 5;
 const PREFIX_MIN: usize = 4;
 
 /// Fields that say who, where, when or on what, alone or in `details`; a rule is about what was done.
-const IDENTITY: [&str; 15] = [
+const IDENTITY: [&str; 16] = [
+    "forge",
     "id",
     "created_at",
     "received_at",

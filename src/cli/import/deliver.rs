@@ -70,7 +70,7 @@ struct Rejected {
 
 impl Way {
     /// Takes the folder for itself.
-    pub(super) fn into_folder(dir: &Path, name: &str) -> anyhow::Result<Self> {
+    pub(super) fn into_folder(dir: &Path, name: &str, forge: Option<&str>) -> anyhow::Result<Self> {
         let clock = Clock::system();
         let log = Log::open(dir, LogOptions::default(), clock.clone()).map_err(|error| match error {
             LogError::Locked { pid, .. } => anyhow::anyhow!(
@@ -88,12 +88,16 @@ impl Way {
             limits: limits.bodies(),
             in_flight: limits.in_flight(),
         };
-        let past = Past::new(name.into(), None, &context);
+        let past = Past::new(name.into(), forge.map(Into::into), None, &context);
         Ok(Self::Folder(Box::new((log, past))))
     }
 
     /// Goes through the daemon.
-    pub(super) fn through(door: &Door<'_>, source: &str, judge: bool) -> anyhow::Result<Self> {
+    pub(super) fn through(
+        door: &Door<'_>,
+        (source, forge): (&str, Option<&str>),
+        judge: bool,
+    ) -> anyhow::Result<Self> {
         let Some(path) = door.token_file else {
             bail!(
                 "the daemon wants to see a token with the role admin (`watchfire token add` makes one): give it with --token-file"
@@ -108,7 +112,8 @@ impl Way {
         let url = parse_url(&format!("{base}{IMPORT_PATH}"))?;
         let options = HttpOptions { url: door.url, timeout: TIMEOUT, ca: door.ca };
         let http = Http::new(&options, vec![Secret::new(token)])?;
-        let wish = vec![("source", source.to_owned()), ("judge", judge.to_string())];
+        let mut wish = vec![("source", source.to_owned()), ("judge", judge.to_string())];
+        wish.extend(forge.map(|forge| ("forge", forge.to_owned())));
         Ok(Self::Daemon(Box::new(Daemon { http, url, headers, wish })))
     }
 

@@ -50,6 +50,7 @@ fn the_full_example_says_the_defaults() {
         "events",
         "in_flight",
         "connections",
+        "connections_per_address",
         "header",
         "queue",
         "dedupe_horizon",

@@ -55,6 +55,7 @@ fn keys(reading: &Reading, body: &str) -> Vec<String> {
         received_at: Timestamp(0),
         time: Timestamp(0),
         source: "s".into(),
+        forge: "s".into(),
         format: Format::Gitlab,
         type_hint: None,
         raw: bytes::Bytes::copy_from_slice(body.as_bytes()),

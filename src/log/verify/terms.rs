@@ -2,7 +2,7 @@
 
 use rusqlite::types::ValueRef;
 
-use crate::decode::decode;
+use crate::decode::{Origin, decode_from};
 use crate::event::Event;
 use crate::index;
 use crate::log::LogError;
@@ -12,7 +12,8 @@ use crate::log::segment::Segment;
 /// able to any more, it has no key, and none that fits.
 pub(in crate::log) fn dedupe_key(event: &Event) -> u128 {
     let hint = event.type_hint.as_deref();
-    let decoded = decode(event.format, &event.source, event.raw.clone(), hint, event.received_at);
+    let origin = Origin { source: &event.source, forge: &event.forge };
+    let decoded = decode_from(event.format, origin, event.raw.clone(), hint, event.received_at);
     decoded.map_or(0, |decoded| decoded.dedupe)
 }
 

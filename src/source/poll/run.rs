@@ -86,7 +86,8 @@ impl Poller {
     pub fn new(polled: Polled, intake: Intake, context: &Context) -> Self {
         let board = context.metrics.polls().clone();
         let (name, clock) = (Arc::clone(&intake.name), context.clock.clone());
-        let old = Past::new(format!("{PAST}{name}").into(), Some(Format::Gitlab), context);
+        let forge = intake.forge().cloned();
+        let old = Past::new(format!("{PAST}{name}").into(), forge, Some(Format::Gitlab), context);
         Self {
             access: Access::new(polled.clone(), Arc::clone(&name), clock.clone(), board.clone()),
             sink: intake.sink.clone(),

@@ -79,7 +79,7 @@ impl Scene {
     }
 
     fn poller(&self) -> Poller {
-        let intake = Intake::named("api".into(), Some(Format::Gitlab), &self.context);
+        let intake = Intake::named("api".into(), None, Some(Format::Gitlab), &self.context);
         Poller::new(self.polled.clone(), intake, &self.context)
     }
 
@@ -131,7 +131,7 @@ impl Scene {
 
     /// As a stream brings it to the log.
     async fn stream(&self, event: &Value) {
-        let intake = Intake::named("gitlab".into(), Some(Format::Gitlab), &self.context);
+        let intake = Intake::named("gitlab".into(), None, Some(Format::Gitlab), &self.context);
         let event = intake.decode(event.to_string().into(), None, self.clock.now()).unwrap();
         intake.append(vec![event]).await.unwrap();
     }
