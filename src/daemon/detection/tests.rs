@@ -132,6 +132,7 @@ async fn new_rules_that_learn_do_not_hold_up_the_stop() {
         received_at: NOW,
         time: NOW,
         source: "s".into(),
+        forge: "s".into(),
         format: Format::Gitlab,
         type_hint: None,
         raw: bytes::Bytes::from_static(b"{}"),
