@@ -65,7 +65,7 @@ pub(super) const CANONICAL: [(&str, Field); 10] = [
 ];
 
 /// Behind the last field's number.
-pub(super) const FIELDS_END: u8 = Field::Word as u8 + 1;
+pub(super) const FIELDS_END: u8 = Field::Forge as u8 + 1;
 /// The value that stands for all: the events that have the field at all. No text and no address is written so.
 pub(super) const PRESENT: &[u8] = &[0xfe];
 /// The last byte of a value that was cut off; no text ends so.
