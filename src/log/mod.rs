@@ -19,6 +19,7 @@ mod signing;
 mod segment;
 mod sealed;
 mod checkpoint;
+mod seam;
 mod pidfile;
 mod recent;
 mod archive;

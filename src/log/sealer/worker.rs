@@ -19,7 +19,7 @@ use crate::log::segment::{
     self, Listed, Manifest, Pace, Plan, Positions, Replaced, Segment, Shelf, Summary, folder,
 };
 use crate::log::signing::SigningKey;
-use crate::log::{LogError, SegmentInfo, durable, fault, hot};
+use crate::log::{LogError, SegmentInfo, durable, fault, hot, seam};
 use crate::time::{Span, Timestamp};
 
 /// One seal takes no more than so many times `seal_entries`, where ingest has run far ahead.
@@ -53,6 +53,7 @@ impl Worker {
         options: SealOptions,
         catalogue: Arc<Catalogue>,
     ) -> Result<Self, LogError> {
+        seam::check(dir)?;
         let folder = folder(dir);
         DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(LogError::file(&folder))?;
         let key = SigningKey::load_or_make(dir)?;
@@ -62,6 +63,13 @@ impl Worker {
             Self { dir, options, catalogue, key, shelf, connection: None, aside, replaced: Vec::new() };
         own.tidy()?;
         Ok(own)
+    }
+
+    /// As if it had not looked at the hot end yet.
+    #[cfg(test)]
+    pub(in crate::log) fn blind(mut self) -> Self {
+        self.connection = None;
+        self
     }
 
     /// How many entries only the hot end has.
@@ -93,7 +101,10 @@ impl Worker {
         // Sealed before a crash, and not removed from the hot end.
         if let Some(last) = self.shelf.all().last().map(|listed| listed.info.last).filter(|last| *last > base)
         {
-            return Ok(Some(last.min(end)));
+            // Only if these are the same entries may the hot end's be removed.
+            let all = self.shelf.all().iter().map(AsRef::as_ref);
+            seam::check_last(&self.dir, self.connection.as_ref(), all)?;
+            return Ok(Some(last));
         }
         let Some(upto) = self.due(base, end, now)? else { return Ok(None) };
         let (position, head) = self.read_hot(hot::base)?.unwrap_or((0, [0; 32]));
@@ -261,9 +272,9 @@ impl Worker {
     }
 
     /// Removes what a crash has left: half-made files, segments that were merged, and those that were about to get
-    /// their manifest while the hot end still had their entries. Never anything that is nowhere else.
+    /// their manifest while the hot end still has their entries. Never anything that is nowhere else.
     fn tidy(&mut self) -> Result<(), LogError> {
-        let (base, _) = self.ends()?;
+        let (base, end) = self.ends()?;
         let folder = folder(&self.dir);
         for entry in fs::read_dir(&folder).map_err(LogError::file(&folder))? {
             let path = entry.map_err(LogError::file(&folder))?.path();
@@ -281,7 +292,8 @@ impl Worker {
                     && wider.info.first <= first
                     && last <= wider.info.last
             };
-            let is_unfinished = listed.info.damage.is_some() && first > base;
+            // A manifest that is there but cannot be read is damage, and no crash leaves that.
+            let is_unfinished = first > base && last <= end && !listed.manifest_path().exists();
             if is_unfinished || self.shelf.all().iter().any(is_within) {
                 tracing::info!(first, last, "removes what a crash has left of a segment");
                 remove(&listed)?;
