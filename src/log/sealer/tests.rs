@@ -419,6 +419,23 @@ fn a_damaged_segment_is_named_and_the_rest_serves() {
 }
 
 #[test]
+fn nothing_is_sealed_behind_a_manifest_that_cannot_be_read() {
+    let mut store = Store::new();
+    store.append(events(0..20));
+    assert!(store.seal());
+    let manifest = folder(store.dir.path()).join(format!("{:020}-{:020}.json", 1, 20));
+    let text = std::fs::read(&manifest).unwrap();
+    std::fs::write(&manifest, "{}").unwrap();
+    store.reopen();
+    store.append(events(20..40));
+    let error = store.worker.seal(NOW, &mut || Ok(())).unwrap_err();
+    assert!(matches!(error, LogError::Corrupt { first: 1, last: 20, .. }), "{error}");
+    std::fs::write(&manifest, text).unwrap();
+    assert!(store.seal());
+    store.check(&mut store.reader(), 9);
+}
+
+#[test]
 fn a_segment_gives_its_events_times_and_terms() {
     use crate::index::{Terms as _, Timed as _};
     let mut store = Store::with(SealOptions { seal_entries: 600, ..SMALL });

@@ -221,8 +221,17 @@ impl Worker {
 
     /// What the next manifest is linked to; the segment before must end where the hot end begins.
     fn before(&self, position: Position, head: &Hex<32>) -> Result<Option<Hex<32>>, LogError> {
-        let Some(manifest) = self.shelf.with(position).and_then(|listed| listed.manifest.as_ref()) else {
+        if position == 0 {
             return Ok(None);
+        }
+        let Some(manifest) = self.shelf.with(position).and_then(|listed| listed.manifest.as_ref()) else {
+            // A link left out now would be missing for good: what is sealed later is linked.
+            let reason =
+                "nothing is sealed behind it until its manifest can be read again: put the segment's two \
+                files back from a backup"
+                    .to_owned();
+            let first = self.shelf.with(position).map_or(position, |listed| listed.info.first);
+            return Err(LogError::Corrupt { first, last: position, reason });
         };
         if manifest.head_after == *head {
             return Ok(Some(manifest.link()));
