@@ -13,7 +13,9 @@ use crate::event::{Catalogue, Entry, Event, Position};
 use crate::log::appender::{Appender, Work};
 use crate::log::segment::{PAGES_MAX, folder};
 use crate::log::tests::{ALWAYS, NOW, at, event, events, read_all, stored};
-use crate::log::{LogError, LogOptions, NewEvent, Reader, TimeRange, fault, hot};
+use crate::log::{
+    LogError, LogOptions, NewEvent, Reader, TimeRange, checkpoint, fault, hot, read_checkpoints,
+};
 use crate::time::{Span, Timestamp};
 
 const SMALL: SealOptions = SealOptions { seal_entries: 8, seal_after: Span::days(1), segment_entries: 700 };
@@ -416,6 +418,38 @@ fn a_damaged_segment_is_named_and_the_rest_serves() {
     store.reopen();
     assert!(!store.merge());
     assert_eq!(store.reader().segments().unwrap().len(), 3);
+}
+
+#[test]
+fn every_seal_has_its_checkpoint_whatever_came_between() {
+    let positions = |store: &Store| -> Vec<Position> {
+        let found = read_checkpoints(&checkpoint::path(store.dir.path())).unwrap();
+        found.iter().map(|checkpoint| checkpoint.position).collect()
+    };
+    let mut store = Store::new();
+    store.append(events(0..20));
+    assert!(fault::crash("segment.after_manifest", 0, || store.seal()).is_none());
+    store.reopen();
+    assert!(store.seal());
+    assert_eq!(positions(&store), [20]);
+    // A full disk: where the file was to be, none can be made.
+    store.append(events(20..40));
+    let path = checkpoint::path(store.dir.path());
+    let kept = path.with_extension("kept");
+    std::fs::rename(&path, &kept).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    assert!(store.worker.seal(NOW, &mut || Ok(())).is_err());
+    std::fs::remove_dir(&path).unwrap();
+    std::fs::rename(&kept, &path).unwrap();
+    assert!(store.seal());
+    assert_eq!(positions(&store), [20, 40]);
+    store.check(&mut store.reader(), 9);
+    // Half a line.
+    let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+    std::io::Write::write_all(&mut file, b"{\"position\":5").unwrap();
+    assert!(store.reader().verify().unwrap_err().to_string().contains("next start"));
+    store.reopen();
+    assert_eq!(store.reader().verify().unwrap().checkpoints, 2);
 }
 
 #[test]

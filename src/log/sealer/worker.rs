@@ -37,6 +37,8 @@ pub(in crate::log) struct Worker {
     aside: BTreeSet<Positions>,
     /// Segments that were merged, and when: removed a little later, for searches that have just listed them.
     replaced: Vec<(Timestamp, Arc<Listed>)>,
+    /// The entry of the last checkpoint in the folder's file; none until that is read.
+    noted: Option<Position>,
 }
 
 /// How long merged segments stay.
@@ -58,9 +60,8 @@ impl Worker {
         DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(LogError::file(&folder))?;
         let key = SigningKey::load_or_make(dir)?;
         let (shelf, dir) = (Shelf::new(dir), dir.to_owned());
-        let aside = BTreeSet::new();
-        let mut own =
-            Self { dir, options, catalogue, key, shelf, connection: None, aside, replaced: Vec::new() };
+        let (connection, aside, replaced, noted) = (None, BTreeSet::new(), Vec::new(), None);
+        let mut own = Self { dir, options, catalogue, key, shelf, connection, aside, replaced, noted };
         own.tidy()?;
         Ok(own)
     }
@@ -98,6 +99,7 @@ impl Worker {
     ) -> Result<Option<Position>, LogError> {
         let (base, end) = self.ends()?;
         self.shelf.refresh(base)?;
+        self.note_checkpoint(now)?;
         // Sealed before a crash, and not removed from the hot end.
         if let Some(last) = self.shelf.all().last().map(|listed| listed.info.last).filter(|last| *last > base)
         {
@@ -120,11 +122,28 @@ impl Worker {
         let plan = Plan { positions, head_before: head, keys, catalogue: &self.catalogue };
         let (summary, file) = segment::write(&temporary, plan, &mut input, pace)?;
         self.publish(&path, &summary, file, now, (before, (Vec::new(), None)))?;
-        let checkpoint = Checkpoint::sign((summary.last, summary.head_after), now, &self.key);
-        checkpoint::append(&self.dir, &checkpoint)?;
-        fault::point("seal.after_checkpoint");
         self.shelf.refresh(base)?;
+        self.note_checkpoint(now)?;
+        fault::point("seal.after_checkpoint");
         Ok(Some(upto))
+    }
+
+    /// Appends the checkpoint of the last sealed entry, unless the file has it: after each seal, and where a crash or a
+    /// full disk came between the two.
+    fn note_checkpoint(&mut self, now: Timestamp) -> Result<(), LogError> {
+        let Some(manifest) = self.shelf.all().last().and_then(|listed| listed.manifest.as_ref()) else {
+            return Ok(());
+        };
+        let noted = match self.noted {
+            Some(noted) => noted,
+            None => checkpoint::last_noted(&self.dir)?,
+        };
+        if noted < manifest.last {
+            let checkpoint = Checkpoint::sign((manifest.last, manifest.head_after.0), now, &self.key);
+            checkpoint::append(&self.dir, &checkpoint)?;
+        }
+        self.noted = Some(noted.max(manifest.last));
+        Ok(())
     }
 
     /// Merges a run of neighbours, if there is one; true if it did.
@@ -291,6 +310,7 @@ impl Worker {
                 durable::remove(&path)?;
             }
         }
+        checkpoint::mend(&self.dir)?;
         self.shelf.refresh(base)?;
         for listed in self.shelf.everything()? {
             let (first, last) = listed.positions();
