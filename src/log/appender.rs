@@ -181,7 +181,7 @@ impl Appender {
             let keys = match self.archive.keys(&listed) {
                 Ok(keys) => keys,
                 Err(error) => {
-                    tracing::error!(%error, "duplicates of a segment's events cannot be recognised");
+                    self.archive.tell(listed.positions(), &error);
                     continue;
                 }
             };

@@ -453,6 +453,36 @@ fn every_seal_has_its_checkpoint_whatever_came_between() {
 }
 
 #[test]
+fn one_segment_that_cannot_be_read_hides_no_duplicates_of_the_others() {
+    let mut store = Store::new();
+    let old = |number: u64| {
+        let mut new = event(number);
+        new.event.time = NOW.minus(Span::days(365)).plus(Span::millis(number.cast_signed()));
+        new
+    };
+    for start in [0, 50, 100] {
+        store.append((start..start + 50).map(old).collect());
+        assert!(store.seal());
+    }
+    store.clock.set(NOW.plus(Span::days(9)));
+    let path = folder(store.dir.path()).join(format!("{:020}-{:020}.db", 51, 100));
+    let length = std::fs::metadata(&path).unwrap().len();
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, vec![0xa5; usize::try_from(length).unwrap()]).unwrap();
+    store.reopen();
+    // One from each segment, then all of them: looked up in the file, and in keys that are loaded.
+    for numbers in [vec![3, 53, 103], (0..150).collect()] {
+        let mut batch: Vec<NewEvent> = numbers.iter().map(|number| old(*number)).collect();
+        batch.iter_mut().for_each(|new| new.event.received_at = store.clock.now());
+        let unread = numbers.iter().filter(|number| (50..100).contains(*number)).count() as u64;
+        let receipts = store.appender.commit(&[Work::Batch(batch)]).unwrap();
+        let stored = receipts[0].stored;
+        assert_eq!(receipts[0].duplicates + stored, numbers.len() as u64);
+        assert!(stored <= unread && stored > 0, "{stored} of {unread}");
+    }
+}
+
+#[test]
 fn nothing_is_sealed_behind_a_manifest_that_cannot_be_read() {
     let mut store = Store::new();
     store.append(events(0..20));
