@@ -483,6 +483,27 @@ fn one_segment_that_cannot_be_read_hides_no_duplicates_of_the_others() {
 }
 
 #[test]
+fn a_clock_that_was_ahead_for_a_while_makes_no_duplicates() {
+    for restarts in [false, true] {
+        let mut store = Store::new();
+        store.append(events(0..20));
+        assert!(store.seal());
+        // Two days ahead, further than the horizon; something arrives then.
+        store.clock.set(NOW.plus(Span::days(2)));
+        if restarts {
+            store.reopen();
+        }
+        store.append(vec![at(store.clock.now(), 500)]);
+        store.clock.set(NOW.plus(Span::hours(1)));
+        let mut batch = events(0..20);
+        batch.iter_mut().for_each(|new| new.event.received_at = store.clock.now());
+        let receipts = store.appender.commit(&[Work::Batch(batch)]).unwrap();
+        assert_eq!((receipts[0].stored, receipts[0].duplicates), (0, 20), "{restarts}");
+        store.append(vec![at(store.clock.now(), 501)]);
+    }
+}
+
+#[test]
 fn nothing_is_sealed_behind_a_manifest_that_cannot_be_read() {
     let mut store = Store::new();
     store.append(events(0..20));
