@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, UNIX_EPOCH};
 
 use axum::Router;
 use axum::extract::{Path, Query, Request, State};
@@ -72,6 +73,8 @@ struct Forge {
     calls: Vec<String>,
     /// How many more calls are allowed; none: no limit. And when there are more again.
     limit: Option<(u64, Timestamp)>,
+    /// What its answers have as `Date`.
+    date: Option<Timestamp>,
     catalogue: Catalogue,
 }
 
@@ -91,6 +94,7 @@ impl AuditApi {
             faults: Vec::new(),
             calls: Vec::new(),
             limit: None,
+            date: None,
             catalogue: Catalogue::built_in(),
         };
         let cut = Arc::new(AtomicBool::new(false));
@@ -146,6 +150,11 @@ impl AuditApi {
     /// Allows so many calls, then none until a moment; there is no limit afterwards.
     pub fn limit(&self, calls: u64, until: Timestamp) {
         self.shared.forge().limit = Some((calls, until));
+    }
+
+    /// Sets its clock. Before, its answers say nothing of the time.
+    pub fn date(&self, now: Timestamp) {
+        self.shared.forge().date = Some(now);
     }
 
     /// Ends the limit, as time does.
@@ -207,6 +216,12 @@ async fn watch(State(shared): State<Arc<Shared>>, mut request: Request, next: Ne
             [("ratelimit-remaining", left.to_string()), ("ratelimit-reset", (until.0 / 1000).to_string())];
         response = with(response, &headers);
     }
+    // One that cannot be read keeps the server from giving the machine's own.
+    let date = forge.date.and_then(|now| u64::try_from(now.0).ok()).map_or_else(
+        || "unknown".to_owned(),
+        |now| httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_millis(now)),
+    );
+    response = with(response, &[("date", date)]);
     if forge.calls.len() < CALLS_MAX {
         let status = response.status().as_u16();
         forge.calls.push(format!("{status} {}", called.replace("%3A", ":")));

@@ -209,10 +209,11 @@ impl Poller {
 
     /// Fetches what happened since the last look, and notes each piece as done once the log has it.
     async fn catch_up(&mut self, target: &Target, shutdown: &CancellationToken) -> Result<(), Broken> {
-        let until = seconds(self.clock.now());
+        let until = seconds(self.access.now());
         let name = target.to_string();
         let from = match self.done.until.get(&name) {
-            Some(done) => done.minus(self.polled.overlap),
+            // Noted by a clock that was ahead: what happened since is dated earlier.
+            Some(done) => (*done).min(until).minus(self.polled.overlap),
             None => until.minus(self.polled.since),
         };
         let judged_from = *self.done.judged_from.get_or_insert(until.minus(JUDGED));
@@ -256,9 +257,11 @@ impl Poller {
     }
 
     async fn note(&mut self, name: &str, until: Timestamp) -> Result<(), SourceError> {
-        // A clock that was set back moves nothing back.
+        let now = seconds(self.access.now());
+        let until = until.min(now);
         let known = self.done.until.get(name).copied().unwrap_or(Timestamp::MIN);
-        if until <= known {
+        // Looking further back again moves nothing back; a note from the future does not hold.
+        if until == known || (until < known && known <= now) {
             return Ok(());
         }
         self.done.until.insert(name.to_owned(), until);

@@ -348,6 +348,56 @@ async fn the_last_allowed_request_is_followed_by_a_rest() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_ahead_of_the_forge_misses_nothing() {
+    let scene = Scene::new(|_| {}).await;
+    scene.clock.set(at(7_200));
+    scene.forge.date(at(0));
+    scene.run(|report| report.complete_until == Some(at(0))).await;
+    scene.forge.happen(&created(1, at(30)));
+    scene.clock.set(at(7_260));
+    scene.forge.date(at(60));
+    scene.run(|report| report.complete_until == Some(at(60))).await;
+    assert_eq!(scene.ids(), [1]);
+    // Set right, it goes on.
+    scene.forge.happen(&created(2, at(70)));
+    scene.clock.set(at(120));
+    scene.forge.date(at(120));
+    scene.look().await;
+    assert_eq!(scene.ids(), [1, 2]);
+}
+
+#[tokio::test]
+async fn a_position_from_the_future_does_not_hold() {
+    let scene = Scene::new(|_| {}).await;
+    let saved = json!({"until": {"instance": at(7_200)}, "judged_from": at(-100_000)});
+    scene.store.set_checkpoint("source/api", saved.to_string().as_bytes()).unwrap();
+    scene.forge.happen(&created(1, at(-30)));
+    scene.look().await;
+    assert_eq!(scene.ids(), [1]);
+}
+
+#[tokio::test]
+async fn the_rest_after_the_last_request_ends_with_a_clock_that_is_behind() {
+    let scene = Scene::new(|_| {}).await;
+    scene.forge.happen(&created(1, at(-30)));
+    scene.forge.limit(1, at(400 * 86_400));
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(scene.poller().run(stop.clone()));
+    while scene.forge.calls().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    scene.forge.relax();
+    scene.clock.set(at(3_601));
+    scene.becomes(|report| report.state == PollState::Good).await;
+    stop.cancel();
+    running.await.unwrap().unwrap();
+    assert_eq!(scene.ids(), [1]);
+}
+
+#[tokio::test]
 async fn lies_and_cuts_lose_nothing() {
     let html = "<html>please sign in</html>";
     let many = "{\"id\":1}";
