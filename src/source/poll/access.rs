@@ -38,8 +38,8 @@ impl Access {
         self.clock.now().minus(Span(self.behind.load(Ordering::Relaxed)))
     }
 
-    /// Reads the token's file again, so that a new token needs no restart.
-    pub(super) fn refresh(&mut self) -> Result<(), Trouble> {
+    /// Reads the token's file again, so that a new token needs no restart; whether it is another one.
+    pub(super) fn refresh(&mut self) -> Result<bool, Trouble> {
         let refused = |reason: String| Trouble::Refused { reason };
         let (reference, base, first) = &self.polled.token;
         let token = match (reference, first) {
@@ -47,7 +47,7 @@ impl Access {
             _ => reference.resolve(&|_| None, base).map_err(|error| refused(error.to_string()))?,
         };
         if self.ready.as_ref().is_some_and(|(known, ..)| known.expose() == token.expose()) {
-            return Ok(());
+            return Ok(false);
         }
         let (name, value) =
             header("private-token", token.expose()).map_err(|error| refused(error.to_string()))?;
@@ -55,7 +55,7 @@ impl Access {
         let options = HttpOptions { url: &polled.url, timeout: polled.timeout, ca: polled.ca.as_deref() };
         let http = Http::new(&options, vec![token.clone()]).map_err(|error| refused(error.to_string()))?;
         self.ready = Some((token, http, HeaderMap::from_iter([(name, value)])));
-        Ok(())
+        Ok(true)
     }
 
     /// `GET /api/v4/PATH?QUERY`. A success, or why not; afterwards it is waited for what GitLab asks for.

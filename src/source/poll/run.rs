@@ -12,7 +12,8 @@ use super::access::Access;
 use super::board::Board;
 use super::config::{Polled, Target};
 use super::fetch::{Fetched, Pace, fetch};
-use super::targets;
+use super::round::{Resting, Round};
+use super::targets::{self, Listing};
 use super::trouble::Trouble;
 use crate::clock::Clock;
 use crate::decode::DecodeError;
@@ -25,7 +26,7 @@ use crate::source::sink::Sink;
 use crate::time::{Span, Timestamp};
 
 /// When to try again after what a person must put right.
-const REFUSED_PAUSE: Span = Span::minutes(5);
+pub(super) const REFUSED_PAUSE: Span = Span::minutes(5);
 /// How often it is looked for new groups and projects.
 const TARGETS_KEPT: Span = Span::hours(1);
 /// The log itself knows what arrived in this time.
@@ -47,7 +48,10 @@ pub struct Poller {
     /// For what is too old for alerts.
     old: Past,
     done: Checkpoint,
-    targets: Option<(Timestamp, Vec<Target>)>,
+    targets: Option<(Timestamp, Listing)>,
+    /// With which of the targets a look begins.
+    begin: usize,
+    resting: Resting,
     refused: FxHashSet<blake3::Hash>,
 }
 
@@ -98,6 +102,8 @@ impl Poller {
             board,
             done: Checkpoint::default(),
             targets: None,
+            begin: 0,
+            resting: Resting::default(),
             refused: FxHashSet::default(),
         }
     }
@@ -167,44 +173,61 @@ impl Poller {
         Ok(())
     }
 
-    /// One look at everything. A target that is refused does not hold up the others.
+    /// One look at everything. A target in trouble does not hold up the others; an error only where none is well.
     async fn look(&mut self, shutdown: &CancellationToken) -> Result<(), Broken> {
-        self.access.refresh()?;
-        let targets = self.targets().await?;
-        let mut refused = None;
+        if self.access.refresh()? {
+            self.resting.clear();
+        }
+        let listing = self.listing().await?;
+        let (mut targets, mut round) = (listing.targets, Round::default());
+        // Where GitLab was in trouble the last time, others come first now.
+        let begin = self.begin.min(targets.len());
+        targets.rotate_left(begin);
+        self.begin = 0;
         if !self.polled.only_fills {
-            for target in &targets {
-                match self.catch_up(target, shutdown).await {
-                    Err(Broken::Forge(trouble @ Trouble::Refused { .. })) if targets.len() > 1 => {
-                        let reason = format!("{target}: {trouble}");
-                        refused = refused.or(Some(Trouble::Refused { reason }));
-                    }
-                    done => done?,
+            for (index, target) in targets.iter().enumerate() {
+                let now = self.clock.now();
+                let done = match self.resting.of(target, now) {
+                    Some(trouble) => Err(trouble.into()),
+                    None => self.catch_up(target, shutdown).await,
+                };
+                if targets.len() > 1 && self.resting.of(target, now).is_none() {
+                    self.resting.note(target, &done, now);
+                }
+                if round.note(target, done)?.is_break() {
+                    self.begin = (begin + index + 1) % targets.len();
+                    break;
                 }
             }
         }
-        if !self.polled.only_fills && refused.is_none() {
+        let (has_good, trouble) = (round.has_good(), round.trouble().or(listing.trouble));
+        if !self.polled.only_fills && trouble.is_none() {
             let complete = targets.iter().filter_map(|target| self.done.until.get(&target.to_string())).min();
             complete.inspect(|until| self.board.complete(&self.name, **until));
         }
-        self.fill_gaps(&targets, shutdown).await?;
-        if let Some(trouble) = refused {
-            return Err(trouble.into());
+        if let Some(trouble) = &trouble
+            && !has_good
+            && !self.polled.only_fills
+        {
+            return Err(trouble.clone().into());
         }
-        self.board.looked(&self.name, None, self.clock.now());
+        self.fill_gaps(&targets, shutdown).await?;
+        self.board.looked(&self.name, trouble.as_ref(), self.clock.now());
         Ok(())
     }
 
-    async fn targets(&mut self) -> Result<Vec<Target>, Trouble> {
+    async fn listing(&mut self) -> Result<Listing, Broken> {
         let now = self.clock.now();
-        if let Some((at, targets)) = &self.targets
-            && now.since(*at) < TARGETS_KEPT
-        {
-            return Ok(targets.clone());
+        if let Some((at, listing)) = &self.targets {
+            let kept = if listing.trouble.is_none() { TARGETS_KEPT } else { REFUSED_PAUSE };
+            if now.since(*at) < kept {
+                return Ok(listing.clone());
+            }
         }
-        let targets = targets::all(&self.access, &self.polled.targets).await?;
-        self.targets = Some((now, targets.clone()));
-        Ok(targets)
+        let before = self.targets.as_ref().map(|(_, listing)| listing);
+        let listing = targets::all(&self.access, &self.polled.targets, before).await?;
+        self.targets = Some((now, listing.clone()));
+        Ok(listing)
     }
 
     /// Fetches what happened since the last look, and notes each piece as done once the log has it.

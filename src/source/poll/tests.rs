@@ -303,6 +303,63 @@ async fn one_project_that_is_gone_does_not_hold_up_the_others() {
 }
 
 #[tokio::test]
+async fn one_target_that_always_fails_does_not_stop_the_others_or_their_fills() {
+    let scene = Scene::new(|polled| {
+        polled.targets =
+            vec![Target::Group("7".into()), Target::Project("2".into()), Target::Group("9".into())];
+        polled.fills = vec!["gitlab".into()];
+    })
+    .await;
+    scene.forge.group(7, &[1]);
+    scene.forge.group(8, &[2, 3]);
+    // Group 9 was renamed, project 1 answers nothing but errors.
+    scene.forge.always("/projects/1/audit_events", 500);
+    scene.forge.happen(&deed(1, "project_created", ("Project", 1), at(-60)));
+    scene.forge.happen(&deed(2, "project_created", ("Project", 2), at(-60)));
+    scene.forge.happen(&deed(3, "project_created", ("Group", 7), at(-60)));
+    scene.forge.happen(&deed(4, "project_created", ("Project", 2), at(-90_000)));
+    let gap = NewGap {
+        source: "gitlab".to_owned(),
+        from: at(-90_600),
+        to: at(-86_500),
+        asked: false,
+        state: GapState::Open,
+        why: None,
+    };
+    scene.store.gap_add(&gap, at(0)).unwrap();
+    scene.run(|report| report.state == PollState::Refused).await;
+    let mut ids = scene.ids();
+    ids.sort_unstable();
+    assert_eq!(ids, [2, 3, 4]);
+    let message = scene.report().unwrap().message.unwrap();
+    assert!(
+        message.starts_with("group 9: ") && message.ends_with("1 more targets are in trouble"),
+        "{message}"
+    );
+    // Healed, it is asked for what it has.
+    scene.forge.always("", 0);
+    scene.clock.set(at(60));
+    scene.run(|report| report.message.as_ref().is_some_and(|text| !text.contains("more targets"))).await;
+    assert!(scene.ids().contains(&1));
+}
+
+#[tokio::test]
+async fn a_forge_that_is_down_is_not_asked_for_every_target() {
+    let scene = Scene::new(|polled| {
+        polled.targets = (1..=50).map(|id| Target::Project(id.to_string())).collect();
+    })
+    .await;
+    scene.forge.group(7, &(1..=50).collect::<Vec<_>>());
+    scene.forge.happen(&deed(1, "project_created", ("Project", 50), at(-60)));
+    scene.forge.always("", 502);
+    scene.run(|report| report.state == PollState::Failing).await;
+    assert_eq!(scene.forge.calls().len(), 3, "{:#?}", scene.forge.calls());
+    scene.forge.always("", 0);
+    scene.look().await;
+    assert_eq!(scene.ids(), [1]);
+}
+
+#[tokio::test]
 async fn a_wish_for_patience_is_granted() {
     let scene = Scene::new(|_| {}).await;
     scene.forge.happen(&created(1, at(-5)));
