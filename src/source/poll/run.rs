@@ -1,17 +1,16 @@
 //! Looking again and again: what happened since the last look, then what gaps miss.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use rustc_hash::FxHashSet;
-use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::access::Access;
 use super::board::Board;
 use super::config::{Polled, Target};
 use super::fetch::{Fetched, Pace, fetch};
+use super::progress::{NoteAs, Progress};
 use super::round::{Resting, Round};
 use super::targets::{self, Listing};
 use super::trouble::Trouble;
@@ -47,21 +46,14 @@ pub struct Poller {
     past: Past,
     /// For what is too old for alerts.
     old: Past,
-    done: Checkpoint,
+    pub(super) done: Progress,
+    /// When that was saved last; none while nothing has changed since.
+    pub(super) changed_since: Option<Timestamp>,
     targets: Option<(Timestamp, Listing)>,
     /// With which of the targets a look begins.
     begin: usize,
     resting: Resting,
     refused: FxHashSet<blake3::Hash>,
-}
-
-/// Saved under `source/NAME`: up to when each target's events are in the log.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Checkpoint {
-    until: BTreeMap<String, Timestamp>,
-    /// Nothing before this is judged: the first look reached back further.
-    #[serde(default)]
-    judged_from: Option<Timestamp>,
 }
 
 /// A time to be fetched.
@@ -71,8 +63,7 @@ pub(super) struct Sweep<'a> {
     pub(super) until: Timestamp,
     /// What happened before this is past.
     pub(super) judged_from: Timestamp,
-    /// Under which name it is noted how far it came.
-    pub(super) note_as: Option<&'a str>,
+    pub(super) note_as: NoteAs,
 }
 
 /// Why a look ended early.
@@ -100,7 +91,8 @@ impl Poller {
             name,
             clock,
             board,
-            done: Checkpoint::default(),
+            done: Progress::default(),
+            changed_since: None,
             targets: None,
             begin: 0,
             resting: Resting::default(),
@@ -162,23 +154,19 @@ impl Poller {
         }
     }
 
-    async fn resume(&mut self) -> Result<(), SourceError> {
-        let Some(saved) = self.sink.checkpoint(format!("source/{}", self.name)).await? else { return Ok(()) };
-        match serde_json::from_slice(&saved) {
-            Ok(checkpoint) => self.done = checkpoint,
-            Err(_) => {
-                tracing::warn!(source = %self.name, "the saved position is unreadable; asks for `since` again");
-            }
-        }
-        Ok(())
-    }
-
     /// One look at everything. A target in trouble does not hold up the others; an error only where none is well.
     async fn look(&mut self, shutdown: &CancellationToken) -> Result<(), Broken> {
+        let looked = self.look_around(shutdown).await;
+        self.save().await?;
+        looked
+    }
+
+    async fn look_around(&mut self, shutdown: &CancellationToken) -> Result<(), Broken> {
         if self.access.refresh()? {
             self.resting.clear();
         }
         let listing = self.listing().await?;
+        self.forget_gone(&listing);
         let (mut targets, mut round) = (listing.targets, Round::default());
         // Where GitLab was in trouble the last time, others come first now.
         let begin = self.begin.min(targets.len());
@@ -200,6 +188,7 @@ impl Poller {
                 }
             }
         }
+        self.save().await?;
         let (has_good, trouble) = (round.has_good(), round.trouble().or(listing.trouble));
         if !self.polled.only_fills && trouble.is_none() {
             let complete = targets.iter().filter_map(|target| self.done.until.get(&target.to_string())).min();
@@ -240,7 +229,7 @@ impl Poller {
             None => until.minus(self.polled.since),
         };
         let judged_from = *self.done.judged_from.get_or_insert(until.minus(JUDGED));
-        let sweep = Sweep { target, from, until, judged_from, note_as: Some(&name) };
+        let sweep = Sweep { target, from, until, judged_from, note_as: NoteAs::Look };
         self.sweep(&sweep, shutdown).await?;
         Ok(())
     }
@@ -250,9 +239,9 @@ impl Poller {
         &mut self,
         sweep: &Sweep<'_>,
         shutdown: &CancellationToken,
-    ) -> Result<Added, Broken> {
+    ) -> Result<(), Broken> {
         let (mut from, until) = (seconds(sweep.from), seconds(sweep.until));
-        let (mut pace, mut added) = (Pace::default(), Added::default());
+        let mut pace = Pace::default();
         while from < until {
             let end = pace.end(from, until);
             let (objects, end) = match fetch(&self.access, sweep.target, (from, end)).await? {
@@ -270,26 +259,11 @@ impl Poller {
                     (objects, end)
                 }
             };
-            added += self.store(objects, sweep.judged_from, shutdown).await?;
-            if let Some(name) = sweep.note_as {
-                self.note(name, end).await?;
-            }
+            let added = self.store(objects, sweep.judged_from, shutdown).await?;
+            self.note(sweep, end, added).await?;
             from = end;
         }
-        Ok(added)
-    }
-
-    async fn note(&mut self, name: &str, until: Timestamp) -> Result<(), SourceError> {
-        let now = seconds(self.access.now());
-        let until = until.min(now);
-        let known = self.done.until.get(name).copied().unwrap_or(Timestamp::MIN);
-        // Looking further back again moves nothing back; a note from the future does not hold.
-        if until == known || (until < known && known <= now) {
-            return Ok(());
-        }
-        self.done.until.insert(name.to_owned(), until);
-        let bytes = serde_json::to_vec(&self.done).unwrap_or_default();
-        self.sink.set_checkpoint(format!("source/{}", self.name), bytes).await
+        Ok(())
     }
 
     async fn store(

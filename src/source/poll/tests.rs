@@ -517,6 +517,69 @@ async fn an_old_gitlab_and_a_moved_one_are_told_apart() {
 }
 
 #[tokio::test]
+async fn filling_a_gap_goes_on_where_it_broke_off_and_counts_all_of_it() {
+    let scene = Scene::new(|polled| {
+        polled.fills = vec!["gitlab".into()];
+        polled.only_fills = true;
+    })
+    .await;
+    for day in 1..=5 {
+        scene.forge.happen(&created(10 - day, START.minus(Span::days(day))));
+    }
+    let gap = NewGap {
+        source: "gitlab".to_owned(),
+        from: START.minus(Span::days(5)),
+        to: START.minus(Span::hours(12)),
+        asked: true,
+        state: GapState::Open,
+        why: None,
+    };
+    let id = scene.store.gap_add(&gap, at(0)).unwrap();
+    let body = |id: i64, day: i64| {
+        let event = created(id, START.minus(Span::days(day)));
+        AuditFault::Body(
+            json!([{"id": id, "author_id": 7, "entity_id": 7, "entity_type": "User",
+            "created_at": event["created_at"], "details": {"event_name": "user_created"}}])
+            .to_string(),
+        )
+    };
+    scene.forge.fail([body(5, 5), AuditFault::Status(500, vec![])]);
+    scene.run(|report| report.state == PollState::Failing).await;
+    let open = scene.store.gaps_open().unwrap();
+    assert_eq!((open[0].id, open[0].filled), (id, 1), "{open:?}");
+    let before = scene.forge.calls().len();
+    // A restart: another poller.
+    scene.run(|report| report.state == PollState::Good).await;
+    let again = &scene.forge.calls()[before];
+    assert!(
+        again.contains("created_after=2026-01-00") || again.contains("created_after=2025-12-31"),
+        "{again}"
+    );
+    let filled = scene.store.gaps(0).unwrap();
+    assert_eq!((filled[0].filled, scene.ids()), (5, vec![5, 6, 7, 8, 9]));
+}
+
+#[tokio::test]
+async fn the_position_is_that_of_the_whole_look_and_has_no_target_that_is_gone() {
+    let scene = Scene::new(|polled| polled.targets = vec![Target::Group("7".into())]).await;
+    scene.forge.group(7, &[1, 2, 3]);
+    let saved = json!({"until": {"group 7": at(-60), "project 44": at(-60)}, "judged_from": at(-100_000)});
+    scene.store.set_checkpoint("source/api", saved.to_string().as_bytes()).unwrap();
+    scene.look().await;
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(scene.poller().run(stop.clone()));
+    scene.clock.set(at(60));
+    scene.becomes(|report| report.complete_until == Some(at(60))).await;
+    stop.cancel();
+    running.await.unwrap().unwrap();
+    let saved: Value =
+        serde_json::from_slice(&scene.store.checkpoint("source/api").unwrap().unwrap()).unwrap();
+    let names: Vec<&String> = saved["until"].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["group 7", "project 1", "project 2", "project 3"]);
+    assert!(saved["until"].as_object().unwrap().values().all(|until| *until == json!(at(60))), "{saved}");
+}
+
+#[tokio::test]
 async fn gaps_are_filled_and_what_cannot_be_is_named() {
     let scene = Scene::new(|polled| {
         polled.fills = vec!["gitlab".into()];
