@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use super::SearchError;
 use super::parts::{Bounds, Damage, Parts, Sealed, VisitEvent};
-use crate::event::{Entry, Event, Position};
+use crate::event::{Entry, Position};
 use crate::index;
 use crate::log::{LogError, Reader, Segment, TimeRange};
 
@@ -46,8 +46,8 @@ impl Sealed for Segment {
         self.index_version() == index::VERSION
     }
 
-    fn events(&mut self, numbers: &[u32]) -> Result<Vec<Event>, LogError> {
-        Self::events(self, numbers)
+    fn events(&mut self, numbers: &[u32], visit: &mut VisitEvent<'_>) -> Result<(), LogError> {
+        Self::events(self, numbers, visit)
     }
 }
 

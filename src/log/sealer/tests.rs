@@ -531,7 +531,12 @@ fn a_segment_gives_its_events_times_and_terms() {
     let mut reader = store.reader();
     let segment = reader.segment(17).unwrap();
     let numbers = [599, 5, 4, 300, 256, 255];
-    let found: Vec<Position> = segment.events(&numbers).unwrap().iter().map(|event| event.position).collect();
+    let mut found: Vec<Position> = Vec::new();
+    let mut visit = |event: Event| {
+        found.push(event.position);
+        ControlFlow::Continue(())
+    };
+    segment.events(&numbers, &mut visit).unwrap();
     // Number 300 is the tick.
     assert_eq!(found, [600, 6, 5, 257, 256]);
     let times = segment.times_of(250..303).unwrap();

@@ -1,9 +1,8 @@
 //! Reading a sealed segment.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::manifest::{FORMAT, SegmentInfo};
@@ -123,17 +122,23 @@ impl Segment {
         Ok(found)
     }
 
-    /// The events with these numbers, in this order; those that are no events are left out. Neighbouring numbers in
-    /// ascending or descending order cost one decoding for each block that is touched. What was sent is a copy: one event
-    /// that is kept must not keep its whole block.
-    pub fn events(&mut self, numbers: &[u32]) -> Result<Vec<Event>, LogError> {
-        let mut found = Vec::with_capacity(numbers.len());
+    /// Visits the events with these numbers, in this order, until `visit` breaks; those that are no events are left out.
+    /// Neighbouring numbers in ascending or descending order cost one decoding for each block that is touched, and no
+    /// more than one block is in memory. What was sent is a part of it: who keeps one event must copy that, not to keep
+    /// its whole block.
+    pub fn events(
+        &mut self,
+        numbers: &[u32],
+        visit: &mut dyn FnMut(Event) -> ControlFlow<()>,
+    ) -> Result<(), LogError> {
         for number in numbers {
-            if let Some(event) = self.event(self.info.first + u64::from(*number))? {
-                found.push(Event { raw: Bytes::copy_from_slice(&event.raw), ..event });
+            if let Some(event) = self.event(self.info.first + u64::from(*number))?
+                && visit(event).is_break()
+            {
+                break;
             }
         }
-        Ok(found)
+        Ok(())
     }
 
     /// The event at a position.
