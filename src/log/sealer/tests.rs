@@ -13,8 +13,10 @@ use crate::event::{Catalogue, Entry, Event, Position};
 use crate::log::appender::{Appender, Work};
 use crate::log::segment::{PAGES_MAX, folder};
 use crate::log::tests::{ALWAYS, NOW, at, event, events, read_all, stored};
+use crate::log::verify::verify_beside;
 use crate::log::{
-    LogError, LogOptions, NewEvent, Reader, TimeRange, checkpoint, fault, hot, read_checkpoints,
+    LogError, LogOptions, NewEvent, Reader, TimeRange, VerifyOptions, checkpoint, fault, hot,
+    read_checkpoints,
 };
 use crate::time::{Span, Timestamp};
 
@@ -501,6 +503,42 @@ fn a_clock_that_was_ahead_for_a_while_makes_no_duplicates() {
         assert_eq!((receipts[0].stored, receipts[0].duplicates), (0, 20), "{restarts}");
         store.append(vec![at(store.clock.now(), 501)]);
     }
+}
+
+#[test]
+fn a_check_beside_a_running_daemon_raises_no_false_alarm() {
+    let mut store = Store::new();
+    for start in 0..3 {
+        store.append(events(start * 10..start * 10 + 10));
+        assert!(store.seal());
+    }
+    store.append(events(30..40));
+    let (mut reader, mut number, mut calls) = (store.reader(), 40, 0);
+    let mut meanwhile = || {
+        calls += 1;
+        if calls <= 3 {
+            // What was the hot end is sealed, all is merged and the parts are gone; checkpoints are appended.
+            for _ in 0..8 {
+                store.append(events(number..number + 10));
+                number += 10;
+                assert!(store.seal());
+            }
+            assert!(store.merge());
+            while store.merge() {}
+            store.append(events(number..number + 5));
+            number += 5;
+        }
+    };
+    let verified = verify_beside(&mut reader, &VerifyOptions::default(), &mut meanwhile).unwrap();
+    assert!(calls > 1, "nothing was done anew");
+    // As it was when the last try began.
+    assert_eq!((verified.entries, verified.hot), (40 + 85 * (calls - 1), 5));
+    // What is wrong is found all the same.
+    let last = store.reader().segments().unwrap()[0].last;
+    let path = folder(store.dir.path()).join(format!("{:020}-{:020}.db", 1, last));
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, b"x").unwrap();
+    assert!(verify_beside(&mut store.reader(), &VerifyOptions::default(), &mut || ()).is_err());
 }
 
 #[test]

@@ -10,4 +10,6 @@ mod terms;
 pub use options::{Verified, VerifyOptions};
 
 #[cfg(test)]
+pub(in crate::log) use run::verify_beside;
+#[cfg(test)]
 mod tests;

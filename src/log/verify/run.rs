@@ -1,5 +1,6 @@
 //! The whole check, from the key to the last checkpoint.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -11,30 +12,113 @@ use crate::log::checkpoint::{self, Checkpoint, read_checkpoints};
 use crate::log::row::{GENESIS, Head, Rows, link};
 use crate::log::segment::{Listed, Manifest, Segment, digest};
 use crate::log::signing::{self, PublicKey, SigningKey};
-use crate::log::{LogError, Reader};
+use crate::log::{Hex, LogError, Reader};
 use crate::time::Timestamp;
 
+/// How often it begins anew since the log was sealed or merged under it. What was checked is not read again.
+const TRIES: usize = 50;
+
+/// The files of segments that were found whole, by the digest of their manifest: whether their index was compared.
+type Whole = BTreeMap<[u8; 32], bool>;
+
 pub(super) fn verify(reader: &mut Reader, options: &VerifyOptions) -> Result<Verified, LogError> {
-    let dir = reader.dir.clone();
-    let key = expected_key(&dir, options)?;
-    let base = reader.base()?;
-    reader.sealed.refresh(base.0)?;
+    verify_beside(reader, options, &mut || ())
+}
+
+/// The same; `meanwhile` is called between the check of the hot end and that of the segments.
+pub(in crate::log) fn verify_beside(
+    reader: &mut Reader,
+    options: &VerifyOptions,
+    meanwhile: &mut dyn FnMut(),
+) -> Result<Verified, LogError> {
+    let mut whole = Whole::new();
+    for _ in 1..TRIES {
+        let own = own_checkpoints(&reader.dir);
+        let state = state(reader)?;
+        match verify_once(reader, options, own, (&mut whole, meanwhile)) {
+            Err(_) if self::state(reader)? != state => {}
+            verified => return verified,
+        }
+    }
+    let own = own_checkpoints(&reader.dir);
+    verify_once(reader, options, own, (&mut whole, meanwhile))
+}
+
+/// What a daemon changes while it seals and merges: a fault that is found counts if this is as before.
+type State = (Position, Vec<(Position, Position, Option<Hex<32>>)>, Option<u64>);
+
+fn state(reader: &mut Reader) -> Result<State, LogError> {
+    let (base, _) = reader.base()?;
+    reader.sealed.refresh(base)?;
+    let digest = |listed: &Arc<Listed>| {
+        let (first, last) = listed.positions();
+        (first, last, listed.manifest.as_ref().map(Manifest::digest))
+    };
+    let listed = reader.sealed.listed().iter().map(digest).collect();
+    let length = std::fs::metadata(checkpoint::path(&reader.dir)).ok().map(|file| file.len());
+    Ok((base, listed, length))
+}
+
+fn verify_once(
+    reader: &mut Reader,
+    options: &VerifyOptions,
+    own: Result<Vec<Checkpoint>, LogError>,
+    (whole, meanwhile): (&mut Whole, &mut dyn FnMut()),
+) -> Result<Verified, LogError> {
+    let key = expected_key(&reader.dir, options)?;
     let mut verified = Verified::default();
-    let sealed = check_segments(reader, base.0, key, options, &mut verified)?;
+    // The hot end first, as it is now: it is small, and what is sealed while the segments are read is in it.
+    let listed = reader.sealed.listed().to_vec();
+    let base = in_one_moment(reader, |reader| {
+        let base = reader.base()?;
+        hot::check(reader, base, sealed_end(&listed, base), options.keys, &mut verified)?;
+        Ok(base)
+    })?;
+    meanwhile();
+    let sealed = check_segments(reader, (&listed, base.0), key, options, (&mut verified, whole))?;
     let head = if base.0 == sealed.0 { sealed.1 } else { head_at(reader, base.0)? };
     if head != base.1 || base.0 > sealed.0 {
         let reason = "the hot end does not go on where the last sealed segment ends".to_owned();
         return Err(LogError::Corrupt { first: base.0, last: base.0 + 1, reason });
     }
-    hot::check(reader, base, sealed, options.keys, &mut verified)?;
-    let own = checkpoint::path(&dir);
-    if own.try_exists().map_err(LogError::file(&own))? {
-        check_end(&own)?;
-        let checkpoints = read_checkpoints(&own)?;
-        check_checkpoints(reader, &checkpoints, key, &mut verified)?;
-    }
+    check_checkpoints(reader, &own?, key, &mut verified)?;
     check_checkpoints(reader, &options.checkpoints, key, &mut verified)?;
     Ok(verified)
+}
+
+/// Does something that sees the hot end as it is at one moment, whatever is written meanwhile; not for long, as the
+/// write-ahead log grows until it is done.
+fn in_one_moment<T>(
+    reader: &mut Reader,
+    work: impl FnOnce(&mut Reader) -> Result<T, LogError>,
+) -> Result<T, LogError> {
+    let run = |reader: &mut Reader, sql: &str| match reader.database()? {
+        Some((connection, path)) => {
+            connection.execute_batch(sql).map_err(|error| LogError::database(&path, &error))
+        }
+        None => Ok(()),
+    };
+    run(reader, "BEGIN")?;
+    let done = work(reader);
+    // Nothing was written; where even this fails, what was read tells more.
+    drop(run(reader, "ROLLBACK"));
+    done
+}
+
+/// Read before anything else: what is appended later may tell of entries that are later than what is checked.
+fn own_checkpoints(dir: &Path) -> Result<Vec<Checkpoint>, LogError> {
+    let own = checkpoint::path(dir);
+    if !own.try_exists().map_err(LogError::file(&own))? {
+        return Ok(Vec::new());
+    }
+    check_end(&own)?;
+    read_checkpoints(&own)
+}
+
+/// Where the sealed segments end, as far as they say so themselves.
+fn sealed_end(listed: &[Arc<Listed>], base: (Position, Head)) -> (Position, Head) {
+    let last = listed.iter().rev().find_map(|listed| listed.manifest.as_ref());
+    last.filter(|last| last.last >= base.0).map_or(base, |last| (last.last, last.head_after.0))
 }
 
 /// Whose signatures count. The folder's two halves must belong together, as far as the secret one may be read.
@@ -68,14 +152,14 @@ fn expected_key(dir: &Path, options: &VerifyOptions) -> Result<Option<PublicKey>
 /// Checks the sealed segments; the last entry of them, and the chain after it.
 fn check_segments(
     reader: &mut Reader,
-    base: Position,
+    (listed, base): (&[Arc<Listed>], Position),
     key: Option<PublicKey>,
     options: &VerifyOptions,
-    verified: &mut Verified,
+    (verified, whole): (&mut Verified, &mut Whole),
 ) -> Result<(Position, Head), LogError> {
     let mut end = (0, GENESIS);
     let mut before: Option<Manifest> = None;
-    for listed in reader.sealed.listed().to_vec() {
+    for listed in listed {
         let (first, last) = listed.positions();
         let corrupt = |reason: &str| LogError::Corrupt { first, last, reason: reason.to_owned() };
         // About to be sealed: the hot end still has it.
@@ -97,7 +181,7 @@ fn check_segments(
         if (manifest.first, manifest.head_before.0) != (end.0 + 1, end.1) {
             return Err(corrupt("it does not go on where the one before ends"));
         }
-        let is_wanted = options.since.is_none_or(|since| is_since(&listed, since));
+        let is_wanted = options.since.is_none_or(|since| is_since(listed, since));
         if let Some(reason) = &listed.info.damage {
             // What is wrong inside says more than a wrong length.
             let mut segment = Segment::open(&listed.path, manifest.info()).map_err(|_| corrupt(reason))?;
@@ -105,16 +189,22 @@ fn check_segments(
             return Err(corrupt(reason));
         }
         if is_wanted {
-            let is_compared = check_file(reader, &listed, manifest, options)?;
+            let is_compared = match whole.get(&manifest.digest().0) {
+                Some(is_compared) => *is_compared,
+                None => check_file(reader, listed, manifest, options)?,
+            };
+            whole.insert(manifest.digest().0, is_compared);
             verified.other_indexes += u64::from(!is_compared);
             verified.bytes += manifest.bytes;
         } else {
             verified.skipped += 1;
         }
         verified.segments += 1;
-        verified.entries = manifest.last;
         end = (manifest.last, manifest.head_after.0);
-        verified.head = end.1;
+        // Without a hot end.
+        if verified.entries < end.0 {
+            (verified.entries, verified.head) = end;
+        }
         before = Some(manifest.clone());
     }
     Ok(end)
