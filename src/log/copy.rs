@@ -4,37 +4,58 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use super::{LogError, hot};
+use super::segment::Shelf;
+use super::{LogError, durable, hot};
+use crate::event::Position;
 
 /// Files that go along as they are, if they are there: they only ever grow, so what was read of them first is not
 /// ahead of what is read of the log afterwards.
 const ALONG: [&str; 3] = ["key", "key.pub", "log/checkpoints.ndjson"];
-/// Sealed segments may be merged meanwhile, and then others have taken their place.
+/// Sealed segments may be merged meanwhile, and then others have taken their place; or sealed beyond the end of the hot
+/// part's copy. A later try only copies what came since.
 const TRIES: usize = 10;
 
 /// Copies the log of a data folder into another one, where there is none yet: all that was durable when it began. The
 /// hot part is a snapshot of one moment; sealed segments do not change, and are linked where the file system can.
 pub fn copy(dir: &Path, target: &Path) -> Result<(), LogError> {
+    copy_beside(dir, target, &mut || ())
+}
+
+/// The same; `meanwhile` is called between the hot part and the segments.
+fn copy_beside(dir: &Path, target: &Path, meanwhile: &mut dyn FnMut()) -> Result<(), LogError> {
     hot::make_folder(target)?;
     for name in ALONG {
         copy_if_there(&dir.join(name), &target.join(name))?;
     }
-    if let Some(connection) = hot::open_to_read(dir)? {
-        let path = hot::path(target);
-        // It only writes the copy; SQLite forbids even that where queries are all that is allowed.
-        let copied = connection
-            .pragma_update(None, "query_only", false)
-            .and_then(|()| connection.execute("VACUUM INTO ?1", [path.to_string_lossy()]));
-        copied.map_err(|error| LogError::database(&path, &error))?;
-    }
-    // After the hot part: what is sealed meanwhile is in both, never in none.
     let (from, to) = (dir.join("log/segments"), target.join("log/segments"));
     for _ in 0..TRIES {
-        if copy_segments(&from, &to)? {
+        let end = copy_hot(dir, target)?;
+        meanwhile();
+        // After the hot part: what is sealed meanwhile is in both, never in none.
+        if copy_segments(&from, &to)? && !is_beyond(target, end)? {
             return Ok(());
         }
     }
     Err(LogError::Database(format!("{}: segments change faster than they can be copied", from.display())))
+}
+
+/// Copies the hot part, in place of an earlier copy; the last entry in it, past all others where there is none.
+fn copy_hot(dir: &Path, target: &Path) -> Result<Position, LogError> {
+    let Some(connection) = hot::open_to_read(dir)? else { return Ok(Position::MAX) };
+    let path = hot::path(target);
+    durable::remove(&path)?;
+    // It only writes the copy; SQLite forbids even that where queries are all that is allowed.
+    let copied = connection
+        .pragma_update(None, "query_only", false)
+        .and_then(|()| connection.execute("VACUUM INTO ?1", [path.to_string_lossy()]))
+        .and_then(|_| hot::open_immutable(&path))
+        .and_then(|copy| hot::end(&copy));
+    copied.map(|(end, _)| end).map_err(|error| LogError::database(&path, &error))
+}
+
+/// Whether a copied segment has entries that the hot part's copy does not reach.
+fn is_beyond(target: &Path, end: Position) -> Result<bool, LogError> {
+    Ok(Shelf::new(target).everything()?.iter().any(|listed| listed.info.last > end))
 }
 
 /// False if a file went away meanwhile: its events are in another one now.
@@ -71,5 +92,47 @@ fn copy_if_there(from: &Path, to: &Path) -> Result<bool, LogError> {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         Err(error) => Err(LogError::file(from)(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::event::Catalogue;
+    use crate::log::appender::{Appender, Work};
+    use crate::log::sealer::Worker;
+    use crate::log::tests::{NOW, events};
+    use crate::log::{LogOptions, Reader, SealOptions};
+
+    #[test]
+    fn a_copy_of_a_log_that_is_sealed_and_merged_meanwhile_is_whole() {
+        let (dir, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        hot::make_folder(dir.path()).unwrap();
+        let mut appender = Appender::open(dir.path(), LogOptions::default(), Clock::fixed(NOW)).unwrap();
+        let options = SealOptions { seal_entries: 50, segment_entries: 700, ..SealOptions::default() };
+        let mut worker = Worker::open(dir.path(), options, Arc::new(Catalogue::built_in())).unwrap();
+        let (mut number, mut calls) = (0, 0);
+        let mut busy = |appender: &mut Appender| {
+            appender.commit(&[Work::Batch(events(number..number + 60))]).unwrap();
+            number += 60;
+            let upto = worker.seal(NOW, &mut || Ok(())).unwrap().unwrap();
+            while appender.forget(upto).unwrap() {}
+            while worker.merge(NOW, &mut || Ok(())).unwrap() {}
+            worker.remove_replaced(NOW.minus(crate::time::Span::days(1))).unwrap();
+        };
+        busy(&mut appender);
+        let mut meanwhile = || {
+            calls += 1;
+            if calls <= 3 {
+                busy(&mut appender);
+            }
+        };
+        copy_beside(dir.path(), target.path(), &mut meanwhile).unwrap();
+        assert_eq!(calls, 4);
+        let verified = Reader::open(target.path()).unwrap().verify().unwrap();
+        assert_eq!(verified.entries, 240);
     }
 }
