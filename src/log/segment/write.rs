@@ -206,6 +206,7 @@ impl<'a> Writer<'a> {
             .and_then(|()| put("last", &last.cast_signed()))
             .and_then(|()| put("head_before", &plan.head_before))
             .and_then(|()| put("index", &index::VERSION))
+            .and_then(|()| put("catalogue", &Catalogue::digest()))
             .and_then(|()| put("dictionary", &dictionary))
             .map_err(failed)?;
         let summary = Summary {

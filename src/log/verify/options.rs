@@ -10,7 +10,7 @@ use crate::time::Timestamp;
 pub struct VerifyOptions {
     /// Recompute everything inside of sealed segments as well, not only the digest of the file.
     pub deep: bool,
-    /// Recompute the keys of duplicates too; made-up ones would not pass.
+    /// Recompute the keys of duplicates too, and count those that this program would not make.
     pub keys: bool,
     /// Leave the files of segments out whose last event arrived before this. Manifests are always checked.
     pub since: Option<Timestamp>,
@@ -31,8 +31,10 @@ pub struct Verified {
     pub segments: u64,
     /// Those that were left out.
     pub skipped: u64,
-    /// How many have an index of another version, which only their digest says something of.
+    /// How many have an index by another version or another catalogue, which only their digest says something of.
     pub other_indexes: u64,
+    /// How many events are in segments, or in blocks of the hot end, whose keys of duplicates are by other rules.
+    pub other_keys: u64,
     /// How many entries are in the hot end.
     pub hot: u64,
     /// How many checkpoints were compared.

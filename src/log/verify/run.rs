@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::segment::Others;
 use super::{Verified, VerifyOptions, hot, segment};
 use crate::event::Position;
 use crate::log::checkpoint::{self, Checkpoint, read_checkpoints};
@@ -18,8 +19,9 @@ use crate::time::Timestamp;
 /// How often it begins anew since the log was sealed or merged under it. What was checked is not read again.
 const TRIES: usize = 50;
 
-/// The files of segments that were found whole, by the digest of their manifest: whether their index was compared.
-type Whole = BTreeMap<[u8; 32], bool>;
+/// The files of segments that were found whole, by the digest of their manifest: what of them is by
+/// another version.
+type Whole = BTreeMap<[u8; 32], Others>;
 
 pub(super) fn verify(reader: &mut Reader, options: &VerifyOptions) -> Result<Verified, LogError> {
     verify_beside(reader, options, &mut || ())
@@ -189,12 +191,13 @@ fn check_segments(
             return Err(corrupt(reason));
         }
         if is_wanted {
-            let is_compared = match whole.get(&manifest.digest().0) {
-                Some(is_compared) => *is_compared,
+            let others = match whole.get(&manifest.digest().0) {
+                Some(others) => *others,
                 None => check_file(reader, listed, manifest, options)?,
             };
-            whole.insert(manifest.digest().0, is_compared);
-            verified.other_indexes += u64::from(!is_compared);
+            whole.insert(manifest.digest().0, others);
+            verified.other_indexes += u64::from(others.index);
+            verified.other_keys += others.keys;
             verified.bytes += manifest.bytes;
         } else {
             verified.skipped += 1;
@@ -214,22 +217,24 @@ fn is_since(listed: &Arc<Listed>, since: Timestamp) -> bool {
     listed.info.received.is_none_or(|(_, max)| max >= since)
 }
 
-/// The digest of the file; with a wrong one, what is wrong inside. False where the index could not be compared.
+/// The digest of the file; with a wrong one, what is wrong inside.
 fn check_file(
     reader: &mut Reader,
     listed: &Listed,
     manifest: &Manifest,
     options: &VerifyOptions,
-) -> Result<bool, LogError> {
+) -> Result<Others, LogError> {
     let (first, last) = listed.positions();
     let corrupt = |reason: String| LogError::Corrupt { first, last, reason };
     let read = || File::open(&listed.path).and_then(|file| digest(&file));
     let found = read().map_err(|error| corrupt(format!("{}: {error}", listed.path.display())))?;
     let is_whole = found == (manifest.bytes, manifest.digest.0);
-    let is_enough = is_whole && !options.deep;
-    let is_compared = is_enough || segment::check(reader.sealed.with(first)?, manifest, options.keys)?;
+    if is_whole && !options.deep {
+        return Ok(Others::default());
+    }
+    let others = segment::check(reader.sealed.with(first)?, manifest, options.keys)?;
     if is_whole {
-        return Ok(is_compared);
+        return Ok(others);
     }
     let path = listed.path.display();
     Err(corrupt(format!(

@@ -1,9 +1,10 @@
 //! What is recomputed of the index and of the keys of duplicates.
 
+use rusqlite::OptionalExtension as _;
 use rusqlite::types::ValueRef;
 
 use crate::decode::decode;
-use crate::event::Event;
+use crate::event::{Catalogue, Event};
 use crate::index;
 use crate::log::LogError;
 use crate::log::segment::Segment;
@@ -14,6 +15,17 @@ pub(super) fn dedupe_key(event: &Event) -> u128 {
     let hint = event.type_hint.as_deref();
     let decoded = decode(event.format, &event.source, event.raw.clone(), hint, event.received_at);
     decoded.map_or(0, |decoded| decoded.dedupe)
+}
+
+/// Whether the index was made with the catalogue of this program: what an event is called depends on it.
+pub(super) fn has_own_catalogue(segment: &Segment) -> Result<bool, LogError> {
+    let sql = "SELECT value FROM meta WHERE key = 'catalogue'";
+    let found: Option<Vec<u8>> = segment
+        .connection()
+        .query_row(sql, [], |row| row.get(0))
+        .optional()
+        .map_err(|error| segment.failed(&error))?;
+    Ok(found.is_some_and(|found| found == Catalogue::digest()))
 }
 
 /// Compares the stored index with what the events give.
