@@ -18,7 +18,7 @@ use crate::query::{Query, any_at, fold, text};
 /// So many values are told apart; events with further ones are counted together.
 const VALUES_MAX: usize = 200_000;
 /// No answer lists more groups.
-const GROUPS_MAX: usize = 10_000;
+pub const GROUPS_MAX: usize = 10_000;
 /// How many events of a segment are gone through together.
 pub(super) const CHUNK: usize = 1024;
 /// Of so few events reading is quicker than going through a dictionary.
