@@ -248,6 +248,41 @@ fn a_log_on_the_disk_is_searched_the_same() {
     assert_eq!(here.newest().unwrap(), last);
 }
 
+#[test]
+fn countries_are_counted_however_an_address_is_written() {
+    let catalogue = catalogue().with(crate::enrich::testing::enrichment());
+    let addresses = [
+        json!("203.0.113.9"),
+        json!("::ffff:203.0.113.9"),
+        json!(["198.51.100.1", "203.0.113.9"]),
+        json!(["nowhere", "203.0.113.9"]),
+        json!("nowhere"),
+        json!("2001:DB8:0::1"),
+        json!(null),
+    ];
+    let body = |address: &Value| {
+        json!({
+            "id": "1", "event_type": "user_created", "ip_address": address, "author_id": 1, "entity_id": 1,
+            "created_at": "2026-03-01T00:00:00Z",
+        })
+    };
+    let many: Vec<Event> = addresses.iter().cycle().take(700).map(|address| event(&body(address))).collect();
+    let mut expected = BTreeMap::<String, u64>::new();
+    for event in &many {
+        any_at(&canonical(event, &catalogue), "geo.country", &mut |value| {
+            *expected.entry(text_of(value).unwrap()).or_default() += 1;
+            false
+        });
+    }
+    assert!(expected["de"] >= 200, "{expected:?}");
+    let mut searcher = Searcher::new(Memory::new(many, &[700], &catalogue), catalogue.clone());
+    let counted = searcher.count_by(&query(""), "country", 10).unwrap();
+    assert_eq!(counted.total, Count { events: 700, is_complete: true });
+    let found: BTreeMap<String, u64> =
+        counted.groups.into_iter().map(|group| (fold(&group.value), group.events)).collect();
+    assert_eq!(found, expected);
+}
+
 fn any_body() -> impl Strategy<Value = Value> {
     let kind = prop::sample::select(vec!["user_created", "project_destroyed", "Own_Type", "x"]);
     let address =
