@@ -64,7 +64,7 @@ pub fn restore(backup: &Path, dir: &Path) -> Result<Listing, BackupError> {
     for listed in &listing.files {
         let (from, to) = (backup.join(&listed.path), dir.join(&listed.path));
         if let Some(parent) = to.parent() {
-            fs::create_dir_all(parent).map_err(BackupError::file(parent))?;
+            files::own_folder(parent)?;
         }
         fs::copy(&from, &to).map_err(BackupError::file(&from))?;
         files::sync(&to)?;

@@ -1,7 +1,8 @@
 //! A copy of the log, also while a daemon writes it.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use super::segment::Shelf;
@@ -65,7 +66,7 @@ fn copy_segments(from: &Path, to: &Path) -> Result<bool, LogError> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),
         Err(error) => return Err(LogError::file(from)(error)),
     };
-    fs::create_dir_all(to).map_err(LogError::file(to))?;
+    DirBuilder::new().recursive(true).mode(0o700).create(to).map_err(LogError::file(to))?;
     for entry in entries {
         let entry = entry.map_err(LogError::file(from))?;
         let target = to.join(entry.file_name());
