@@ -24,14 +24,14 @@ const LOOK_AT: usize = 200_000;
 const NAMED: usize = 3;
 
 impl Poller {
-    /// Fills what is open for the sources that this one fills.
+    /// Fills what is open for the sources that this one fills. The trouble that some targets are in, if any.
     pub(super) async fn fill_gaps(
         &mut self,
         targets: &[Target],
         shutdown: &CancellationToken,
-    ) -> Result<(), Broken> {
+    ) -> Result<Option<Trouble>, Broken> {
         if self.polled.fills.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let gaps = self.sink.open_gaps(self.polled.fills.clone()).await?;
         let known = self.done.fills.len();
@@ -39,10 +39,22 @@ impl Poller {
         if self.done.fills.len() < known {
             self.change();
         }
+        let mut some = None;
         for gap in gaps {
-            let (state, why, trouble) = match self.fill(&gap, targets, shutdown).await {
-                Ok((state, why)) => (state, why, None),
-                Err(Broken::Forge(trouble)) => (GapState::Open, format!("not yet: {trouble}"), Some(trouble)),
+            let not_yet = |trouble: &Trouble| (GapState::Open, format!("not yet: {trouble}"));
+            let mut every = None;
+            let (state, why) = match self.fill(&gap, targets, shutdown).await {
+                Ok(Ok(settled)) => settled,
+                Ok(Err(trouble)) => {
+                    let settled = not_yet(&trouble);
+                    some = some.or(Some(trouble));
+                    settled
+                }
+                Err(Broken::Forge(trouble)) => {
+                    let settled = not_yet(&trouble);
+                    every = Some(trouble);
+                    settled
+                }
                 Err(own) => return Err(own),
             };
             let stored = match self.done.fills.get_mut(&gap.id) {
@@ -56,20 +68,21 @@ impl Poller {
             self.change();
             self.sink.settle_gap(gap.id, (state, stored, why), self.clock.now()).await?;
             self.save().await?;
-            if let Some(trouble) = trouble {
+            if let Some(trouble) = every {
                 return Err(trouble.into());
             }
         }
-        Ok(())
+        Ok(some)
     }
 
-    /// Goes on where it was. A target in trouble does not hold up the others; while there is hope, the gap stays open.
+    /// Goes on where it was. A target in trouble does not hold up the others; while there is hope, the gap stays open:
+    /// the trouble, as an error where every target is in it.
     async fn fill(
         &mut self,
         gap: &Gap,
         targets: &[Target],
         shutdown: &CancellationToken,
-    ) -> Result<(GapState, String), Broken> {
+    ) -> Result<Result<(GapState, String), Trouble>, Broken> {
         // To both sides a little more: clocks differ, and what was under way at the stop may have been lost.
         let overlap = self.polled.overlap;
         let until = gap.to.plus(overlap).min(self.clock.now());
@@ -91,8 +104,9 @@ impl Poller {
                 break;
             }
         }
+        let has_good = round.has_good();
         if let Some(trouble) = round.trouble() {
-            return Err(trouble.into());
+            return if has_good { Ok(Err(trouble)) } else { Err(trouble.into()) };
         }
         let only_streamed = self.only_streamed(gap).await?;
         let asked: Vec<String> = self.polled.targets.iter().map(ToString::to_string).collect();
@@ -102,7 +116,7 @@ impl Poller {
             state = GapState::Partly;
             why.push_str(&format!("; {} of {} refused, first {first}", refused.len(), targets.len()));
         }
-        Ok((state, why))
+        Ok(Ok((state, why)))
     }
 
     /// How many events of types that cannot be asked for the source brought in the week before, by type; none if it

@@ -11,6 +11,9 @@ use crate::time::Timestamp;
 /// So many targets without a sensible answer, one after the other, and it is GitLab that is in trouble.
 const IN_A_ROW_MAX: u32 = 3;
 
+/// So many refused targets are known; beyond it, all are asked again.
+const RESTING_MAX: usize = 10_000;
+
 /// How a round goes.
 #[derive(Debug, Default)]
 pub(super) struct Round {
@@ -86,6 +89,9 @@ impl Resting {
     /// Notes that a target was refused.
     pub(super) fn note(&mut self, target: &Target, done: &Result<(), Broken>, now: Timestamp) {
         if let Err(Broken::Forge(trouble @ Trouble::Refused { .. })) = done {
+            if self.0.len() >= RESTING_MAX {
+                self.0.clear();
+            }
             self.0.insert(target.to_string(), (now, trouble.clone()));
         }
     }

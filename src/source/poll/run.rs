@@ -114,8 +114,14 @@ impl Poller {
             };
             // Whatever it is at, it may be broken off: what is in the log and not noted is asked for again.
             let looked = tokio::select! {
-                looked = look => looked,
-                () = shutdown.cancelled() => return Ok(()),
+                looked = look => Some(looked),
+                () = shutdown.cancelled() => None,
+            };
+            let Some(looked) = looked else {
+                if let Err(error) = self.save().await {
+                    tracing::warn!(source = %self.name, %error, "it could not be saved how far the API was asked");
+                }
+                return Ok(());
             };
             let pause = match looked {
                 Ok(()) => {
@@ -200,8 +206,8 @@ impl Poller {
         {
             return Err(trouble.clone().into());
         }
-        self.fill_gaps(&targets, shutdown).await?;
-        self.board.looked(&self.name, trouble.as_ref(), self.clock.now());
+        let unfilled = self.fill_gaps(&targets, shutdown).await?;
+        self.board.looked(&self.name, trouble.or(unfilled).as_ref(), self.clock.now());
         Ok(())
     }
 
