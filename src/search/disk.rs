@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use super::SearchError;
 use super::parts::{Bounds, Damage, Parts, Sealed, VisitEvent};
-use crate::event::{Entry, Position};
+use crate::event::{Entry, Event, Position};
 use crate::index;
 use crate::log::{LogError, Reader, Segment, TimeRange};
 
