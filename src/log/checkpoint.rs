@@ -222,6 +222,24 @@ const BEGINNING: &str = r#"{"position":"#;
 /// No checkpoint is longer.
 const LINE_MAX: usize = 1_024;
 
+/// Cuts off the unfinished line that a crash has left of the folder's own file.
+pub(super) fn mend(dir: &Path) -> Result<(), LogError> {
+    let _turn = APPENDING.lock().unwrap_or_else(PoisonError::into_inner);
+    let path = path(dir);
+    if path.exists() { durable::cut_unfinished(&path) } else { Ok(()) }
+}
+
+/// The entry of the last checkpoint in the folder's own file; 0 where there is none, or none that can be read.
+pub(super) fn last_noted(dir: &Path) -> Result<Position, LogError> {
+    let path = path(dir);
+    let text = match std::fs::read(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        text => text.map_err(LogError::file(&path))?,
+    };
+    let last = String::from_utf8_lossy(&text).lines().last().map(Checkpoint::parse);
+    Ok(last.and_then(Result::ok).map_or(0, |checkpoint| checkpoint.position))
+}
+
 /// The lines of a file of checkpoints, each signed by the key it names.
 pub fn read_checkpoints(path: &Path) -> Result<Vec<Checkpoint>, LogError> {
     let text = std::fs::read_to_string(path).map_err(LogError::file(path))?;

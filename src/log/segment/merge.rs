@@ -29,7 +29,7 @@ const ENTRIES_MAX: usize = BLOCK_ENTRIES * 3 / 2;
 const BYTES_MAX: usize = BLOCK_BYTES * 3 / 2;
 
 /// Writes and syncs the file of a segment that has all that these neighbours have, which must be what was written, with
-/// indexes of this program's version. What was half made is removed where it fails.
+/// indexes of this program's version and catalogue ([`Segment::is_current`]). What was half made is removed where it fails.
 pub(in crate::log) fn merge(
     path: &Path,
     segments: &mut [Segment],
