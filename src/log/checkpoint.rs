@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::hex::Hex;
 use super::row::Head;
 use super::signing::{PublicKey, SigningKey};
-use super::{LogError, durable};
+use super::{LogError, Reader, durable};
 use crate::event::Position;
 use crate::time::Timestamp;
 
@@ -139,7 +139,7 @@ pub(super) fn append(dir: &Path, checkpoint: &Checkpoint) -> Result<(), LogError
 }
 
 /// The line of one of the folder's own checkpoints, as it is written.
-pub(super) fn line_of(dir: &Path, position: Position, at: Timestamp) -> Result<Option<String>, LogError> {
+fn line_of(dir: &Path, position: Position, at: Timestamp) -> Result<Option<String>, LogError> {
     let path = path(dir);
     let text = match std::fs::read_to_string(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -249,6 +249,19 @@ pub fn read_checkpoints(path: &Path) -> Result<Vec<Checkpoint>, LogError> {
             .map_err(|reason| LogError::broken(path, format!("line {}: {reason}", index + 1)))
     };
     text.split_inclusive('\n').enumerate().map(parse).collect()
+}
+
+impl Reader {
+    /// Where the chain stands now, and where the audit log does, signed with the folder's key.
+    pub fn checkpoint(&mut self, at: Timestamp, audit: Option<AuditMark>) -> Result<Checkpoint, LogError> {
+        let key = SigningKey::load(&self.dir)?;
+        Ok(Checkpoint::sign(self.end()?, audit, at, &key))
+    }
+
+    /// The line of a checkpoint that the folder keeps; none if it has no such one.
+    pub fn kept_checkpoint(&self, position: Position, at: Timestamp) -> Result<Option<String>, LogError> {
+        line_of(&self.dir, position, at)
+    }
 }
 
 #[cfg(test)]

@@ -11,11 +11,12 @@ use super::{SealOptions, Worker};
 use crate::clock::Clock;
 use crate::event::{Catalogue, Entry, Event, Position};
 use crate::log::appender::{Appender, Work};
-use crate::log::segment::{PAGES_MAX, folder};
+use crate::log::segment::{Manifest, PAGES_MAX, digest, folder};
+use crate::log::signing::SigningKey;
 use crate::log::tests::{ALWAYS, NOW, at, event, events, read_all, stored};
 use crate::log::verify::verify_beside;
 use crate::log::{
-    LogError, LogOptions, NewEvent, Reader, TimeRange, VerifyOptions, checkpoint, fault, hot,
+    Hex, LogError, LogOptions, NewEvent, Reader, TimeRange, VerifyOptions, checkpoint, fault, hot,
     read_checkpoints,
 };
 use crate::time::{Span, Timestamp};
@@ -696,20 +697,34 @@ fn what_was_changed_after_it_was_sealed_is_not_merged() {
 }
 
 #[test]
-fn an_index_of_another_version_is_made_anew() {
-    let mut store = Store::new();
-    for start in 0..8 {
-        store.append(events(start * 10..start * 10 + 10));
-        assert!(store.seal());
+fn an_index_of_another_version_or_catalogue_is_made_anew() {
+    for change in [
+        "UPDATE meta SET value = 77 WHERE key = 'index'; DELETE FROM term",
+        "UPDATE meta SET value = zeroblob(32) WHERE key = 'catalogue'; DELETE FROM term",
+        "DELETE FROM meta WHERE key = 'catalogue'; DELETE FROM term",
+    ] {
+        let mut store = Store::new();
+        for start in 0..8 {
+            store.append(events(start * 10..start * 10 + 10));
+            assert!(store.seal());
+        }
+        let info = store.reader().segments().unwrap().remove(3);
+        let path = folder(store.dir.path()).join(format!("{:020}-{:020}.db", info.first, info.last));
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let connection = rusqlite::Connection::open(&path).unwrap();
+        connection.execute_batch(change).unwrap();
+        drop(connection);
+        // Made by another program with the same key.
+        let manifest = path.with_extension("json");
+        let old = Manifest::read(&manifest, (info.first, info.last)).unwrap();
+        let (bytes, digest) = digest(&std::fs::File::open(&path).unwrap()).unwrap();
+        let key = SigningKey::load(store.dir.path()).unwrap();
+        let signed = Manifest { bytes, digest: Hex(digest), ..old }.signed(&key);
+        std::fs::write(&manifest, signed.text()).unwrap();
+        store.reopen();
+        assert!(store.merge());
+        store.check(&mut store.reader(), 10);
+        let deep = VerifyOptions { deep: true, ..Default::default() };
+        assert_eq!(store.reader().verify_with(&deep).unwrap().other_indexes, 0, "{change}");
     }
-    let info = store.reader().segments().unwrap().remove(3);
-    let path = folder(store.dir.path()).join(format!("{:020}-{:020}.db", info.first, info.last));
-    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    let connection = rusqlite::Connection::open(&path).unwrap();
-    connection.execute_batch("UPDATE meta SET value = 77 WHERE key = 'index'; DELETE FROM term").unwrap();
-    drop(connection);
-    assert!(store.merge());
-    store.check(&mut store.reader(), 10);
-    let deep = VerifyOptions { deep: true, ..Default::default() };
-    assert_eq!(store.reader().verify_with(&deep).unwrap().other_indexes, 0);
 }

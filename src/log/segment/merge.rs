@@ -256,7 +256,7 @@ fn merge_indexes(file: &mut Loose, segments: &[Segment], pace: &mut Pace<'_>) ->
     let mut count = 0_u64;
     let merged = index::merge(&sources, &mut |term| {
         count += 1;
-        if count % 1024 == 0 {
+        if count.is_multiple_of(1024) {
             pace()?;
         }
         file.term(&term)

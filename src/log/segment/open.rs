@@ -28,8 +28,8 @@ pub struct Segment {
     path: PathBuf,
     connection: Connection,
     index_version: u32,
-    /// Of the catalogue with which the index was made, if it says.
-    catalogue: Option<Vec<u8>>,
+    /// Whether the index was made with this program's catalogue.
+    has_own_catalogue: bool,
     /// One for each dictionary that was asked for, by its number.
     decoders: BTreeMap<i64, Decoder>,
     /// The block that was decoded last.
@@ -82,17 +82,19 @@ impl Segment {
     pub(in crate::log) fn open(path: &Path, info: SegmentInfo) -> Result<Self, LogError> {
         let corrupt = |reason: String| LogError::Corrupt { first: info.first, last: info.last, reason };
         let name = path.display().to_string();
-        let opened = || -> rusqlite::Result<((i64, i64, i64), u32, Option<Vec<u8>>, Connection)> {
+        let opened = || -> rusqlite::Result<([i64; 3], u32, bool, Connection)> {
             let connection = hot::open_immutable(path)?;
             let number = |key: &str| connection.query_row(META, [key], |row| row.get::<_, i64>(0));
             let (format, first, last) = (number("format")?, number("first")?, number("last")?);
             let index = connection.query_row(META, ["index"], |row| row.get(0)).optional()?;
-            let catalogue = connection.query_row(META, ["catalogue"], |row| row.get(0)).optional()?;
-            Ok(((format, first, last), index.unwrap_or(0), catalogue, connection))
+            let catalogue: Option<Vec<u8>> =
+                connection.query_row(META, ["catalogue"], |row| row.get(0)).optional()?;
+            let has_own = catalogue.is_some_and(|digest| digest == Catalogue::digest());
+            Ok(([format, first, last], index.unwrap_or(0), has_own, connection))
         };
-        let (says, index_version, catalogue, connection) =
+        let (says, index_version, has_own_catalogue, connection) =
             opened().map_err(|error| corrupt(format!("{name}: {error}")))?;
-        let expected = (i64::from(FORMAT), info.first.cast_signed(), info.last.cast_signed());
+        let expected = [i64::from(FORMAT), info.first.cast_signed(), info.last.cast_signed()];
         if says != expected {
             return Err(corrupt(format!("{name} says something else of itself than its manifest")));
         }
@@ -101,7 +103,7 @@ impl Segment {
             path: path.to_owned(),
             connection,
             index_version,
-            catalogue,
+            has_own_catalogue,
             decoders: BTreeMap::new(),
             cached: None,
         })
@@ -126,9 +128,8 @@ impl Segment {
 
     /// Whether this program would make the same index: its version, and its catalogue, on which it depends what an event
     /// is called.
-    pub(in crate::log) fn is_current(&self) -> bool {
-        self.index_version == index::VERSION
-            && self.catalogue.as_ref().is_some_and(|digest| *digest == Catalogue::digest())
+    pub(in crate::log) const fn is_current(&self) -> bool {
+        self.index_version == index::VERSION && self.has_own_catalogue
     }
 
     /// The event times of these entries, by their number in the segment; none for those that are no events.
