@@ -78,7 +78,7 @@ pub(super) struct Shown {
     ended_at: Option<String>,
     /// How many entries the log had when it began.
     entries: u64,
-    /// The last entry that was checked.
+    /// How many of them were checked.
     checked: u64,
     /// What came of it, once it has ended.
     outcome: Option<Outcome>,

@@ -1,6 +1,7 @@
 //! The files of a backup and their digests.
 
 use std::fs::{self, File};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -73,12 +74,20 @@ fn digest(folder: &Path, path: &Path) -> Result<Listed, BackupError> {
     })
 }
 
-/// Makes a folder that only its owner may enter; it may be there already if it is empty.
+/// Makes a folder that only its owner may enter; it may be there already if it is empty, and belongs to its owner alone
+/// then as well.
 pub(super) fn new_folder(path: &Path) -> Result<(), BackupError> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(BackupError::file(path))?;
+    own_folder(path)?;
     let mut entries = fs::read_dir(path).map_err(BackupError::file(path))?;
-    if entries.next().is_some() { Err(BackupError::NotEmpty(path.to_owned())) } else { Ok(()) }
+    if entries.next().is_some() {
+        return Err(BackupError::NotEmpty(path.to_owned()));
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(BackupError::file(path))
+}
+
+/// Makes a folder that only its owner may enter, where there is none.
+pub(super) fn own_folder(path: &Path) -> Result<(), BackupError> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(BackupError::file(path))
 }
 
 /// Puts a file's content onto the disk, not only into its cache.

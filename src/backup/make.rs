@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::BackupError;
 use super::files::{self, FORMAT, Listing};
-use crate::log::{self, Hex, Reader};
+use crate::log::{self, Hex, Reader, VerifyOptions};
 use crate::store;
 use crate::time::Timestamp;
 
@@ -19,7 +19,7 @@ pub fn make(dir: &Path, target: &Path, at: Timestamp) -> Result<Listing, BackupE
     log::copy_checkpoints(dir, target)?;
     store::copy(dir, target)?;
     log::copy(dir, target)?;
-    let verified = Reader::open(target)?.verify()?;
+    let verified = Reader::open(target)?.verify_with(&VerifyOptions::default())?;
     let listing = Listing {
         format: FORMAT,
         made_at: at.to_string(),

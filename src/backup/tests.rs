@@ -84,3 +84,32 @@ async fn every_changed_byte_of_a_backup_is_found_and_nothing_is_restored_from_it
     assert!(check(&target).unwrap_err().to_string().contains("is no finished backup"));
     assert!(make(backups.path(), &target.join("x"), AT).unwrap_err().to_string().contains("has no log"));
 }
+
+#[tokio::test]
+async fn a_folder_that_was_there_is_closed_to_others() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (dir, backups) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (_log, _store) = running(dir.path()).await;
+    fs::create_dir_all(dir.path().join("log/segments")).unwrap();
+    fs::write(dir.path().join("log/segments/x.json"), "{}").unwrap();
+    let open = |name: &str| {
+        let path = backups.path().join(name);
+        fs::create_dir(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    };
+    let (made, restored) = (open("made"), open("restored"));
+    make(dir.path(), &made, AT).unwrap();
+    restore(&made, &restored).unwrap();
+    for folder in [&made, &restored] {
+        for path in [folder.clone(), folder.join("log"), folder.join("log/segments")] {
+            let mode = fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o700, "{}", path.display());
+        }
+    }
+    // What has something in it is left as it is.
+    let other = open("other");
+    fs::write(other.join("x"), "").unwrap();
+    assert!(matches!(make(dir.path(), &other, AT), Err(BackupError::NotEmpty(_))));
+    assert_eq!(fs::metadata(&other).unwrap().permissions().mode() & 0o777, 0o755);
+}

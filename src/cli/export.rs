@@ -93,6 +93,7 @@ impl Export {
         let left = State::read(&output)?;
         if let Some(left) = left.filter(|_| args.resume) {
             left.check(&state, &output)?;
+            left.check_file(&output)?;
             state = left;
         } else if output.exists() || state::path(&output).exists() {
             return Err(Usage(in_the_way(&output, args.resume)).into());
@@ -165,8 +166,14 @@ impl State {
 }
 
 fn in_the_way(output: &Path, is_resumed: bool) -> String {
-    let (output, state) = (output.display(), state::path(output));
+    let (is_there, output, state) = (output.exists(), output.display(), state::path(output));
     match (state.exists(), is_resumed) {
+        (true, _) if !is_there => {
+            format!(
+                "{} is left of an export whose {output} is gone; remove it, and begin anew",
+                state.display()
+            )
+        }
         (true, _) => format!("{output} was begun and not ended; go on with it with --resume, or remove it"),
         (false, true) => format!("{output} is whole: there is no {} beside it", state.display()),
         (false, false) => format!("{output} is there already; choose another name, or remove it"),
@@ -202,6 +209,35 @@ mod tests {
             },
             show: ShowArgs::default(),
         }
+    }
+
+    #[test]
+    fn an_export_whose_file_is_gone_is_not_gone_on_with() {
+        let dir = crate::cli::testing::data_dir(&events());
+        let mut searcher = data::searcher(dir.path(), Catalogue::built_in().into()).unwrap();
+        let of = |resume| args(dir.path(), ExportFormat::Csv, "lost.csv", resume);
+        let path = dir.path().join("lost.csv");
+        let mut export = Export::begin(&of(false), &mut searcher).unwrap();
+        assert!(export.step(&mut searcher, 10).unwrap());
+        let written = export.state.bytes;
+        drop(export);
+        std::fs::remove_file(&path).unwrap();
+        for is_cut in [false, true] {
+            if is_cut {
+                std::fs::write(&path, "id").unwrap();
+            }
+            let refused = run(&of(true)).unwrap_err().to_string();
+            assert!(
+                refused.contains("lost.csv.state") && refused.contains(&written.to_string()),
+                "{refused}"
+            );
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), b"id", "nothing was filled up");
+        std::fs::remove_file(&path).unwrap();
+        let refused = run(&of(false)).unwrap_err().to_string();
+        assert!(refused.contains("is gone") && !refused.contains("--resume"), "{refused}");
+        std::fs::remove_file(state::path(&path)).unwrap();
+        assert!(run(&of(false)).is_ok());
     }
 
     #[test]

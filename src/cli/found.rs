@@ -1,5 +1,6 @@
 //! Found events on the standard output, as they are found.
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use serde_json::{Map, Value};
@@ -16,7 +17,7 @@ pub enum OutputFormat {
     Ndjson,
     /// RFC 4180.
     Csv,
-    /// The bytes as the sender wrote them, one event a line.
+    /// The bytes as the sender wrote them, one event a line: line ends between its tokens become spaces.
     Raw,
 }
 
@@ -52,7 +53,7 @@ impl<W: Write> Output<W> {
     pub(super) fn write(&mut self, found: Vec<Found>) -> anyhow::Result<()> {
         if self.format == OutputFormat::Raw {
             for found in found {
-                self.writer.write_all(&found.event.raw)?;
+                self.writer.write_all(&on_one_line(&found.event.raw))?;
                 self.writer.write_all(b"\n")?;
             }
             return Ok(self.writer.flush()?);
@@ -73,5 +74,42 @@ impl<W: Write> Output<W> {
         self.has_heading |= !bytes.is_empty();
         self.writer.write_all(bytes.get(skipped..).unwrap_or_default())?;
         Ok(self.writer.flush()?)
+    }
+}
+
+/// The same JSON without line ends: they can only stand between its tokens, where a space says as much.
+fn on_one_line(raw: &[u8]) -> Cow<'_, [u8]> {
+    let is_end = |byte: u8| matches!(byte, b'\n' | b'\r');
+    if !raw.iter().any(|byte| is_end(*byte)) {
+        return Cow::Borrowed(raw);
+    }
+    Cow::Owned(raw.iter().map(|byte| if is_end(*byte) { b' ' } else { *byte }).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Event, Format};
+    use crate::time::Timestamp;
+
+    #[test]
+    fn raw_events_take_one_line_each() {
+        let found = |raw: &'static str| Found {
+            event: Event {
+                position: 1,
+                received_at: Timestamp(0),
+                time: Timestamp(0),
+                source: "s".into(),
+                format: Format::Gitlab,
+                type_hint: None,
+                raw: raw.into(),
+            },
+            shown: Map::new(),
+        };
+        let mut output = Output::new(Vec::new(), OutputFormat::Raw, 80);
+        output.write(vec![found("{\n  \"a\": \"x\\ny\",\r\n  \"b\": 1\n}"), found("{\"c\":2}")]).unwrap();
+        let text = String::from_utf8(output.writer).unwrap();
+        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines, [serde_json::json!({"a": "x\ny", "b": 1}), serde_json::json!({"c": 2})]);
     }
 }

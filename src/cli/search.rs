@@ -44,7 +44,7 @@ pub struct SearchArgs {
     /// table: for people. ndjson: the event as one object. csv: for spreadsheets. raw: the sender's bytes
     #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
     format: OutputFormat,
-    /// At most so many events, or values with --count-by; 0: all
+    /// At most so many events, or values with --count-by; 0: all, but no more than 10,000 values
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
     /// Begin with the event that came first

@@ -123,7 +123,9 @@ fn since(text: &str, now: Timestamp) -> anyhow::Result<Timestamp> {
 
 /// What was checked, in a few lines.
 fn text(verified: &Verified, deep: bool, seconds: f64) -> String {
-    let Verified { entries, segments, skipped, other_indexes, hot, checkpoints, bytes, head, .. } = verified;
+    let Verified {
+        entries, segments, skipped, other_indexes, other_keys, hot, checkpoints, bytes, head, ..
+    } = verified;
     let checked = segments - skipped;
     let how = if deep {
         "every entry, key and index row recomputed"
@@ -147,11 +149,18 @@ fn text(verified: &Verified, deep: bool, seconds: f64) -> String {
             verified.deletions
         ),
     };
+    let keys = match *other_keys {
+        0 => String::new(),
+        events => format!(
+            "\nkeys of duplicates by the rules of another version of Watchfire, or not those of their events: of {events} \
+             events; one of these that is sent again may be stored again"
+        ),
+    };
     let megabytes = *bytes as f64 / 1e6;
     let speed = if seconds > 0.0 { format!(" ({:.0} MB/s)", megabytes / seconds) } else { String::new() };
     format!(
         "{entries} entries: nothing was changed, removed or inserted\n\
-         sealed segments: {checked} ({how}){left_out}{others}\n\
+         sealed segments: {checked} ({how}){left_out}{others}{keys}\n\
          not yet sealed: {hot} entries, recomputed\n\
          checkpoints: {checkpoints}{deleted}\n\
          read: {megabytes:.1} MB in {seconds:.2} s{speed}\n\
@@ -173,9 +182,11 @@ mod tests {
             hot: 10,
             checkpoints: 3,
             bytes: 5_000_000,
+            other_keys: 7,
             ..Verified::default()
         };
         let text = text(&verified, false, 0.01);
+        assert!(text.contains("of 7 events; one"), "{text}");
         for part in
             ["100 entries", "segments: 2", "1 older ones", "10 entries", "5.0 MB in 0.01 s (500 MB/s)"]
         {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::event::{Entry, is_past};
+use crate::event::Entry;
 use crate::log::{Log, LogError};
 use crate::source::{Input, Source};
 use crate::store::{GapState, NewGap, Store, StoreError};
@@ -18,6 +18,8 @@ use crate::time::{Span, Timestamp};
 
 /// How often it is noted that the daemon is there.
 const BEAT: Span = Span::seconds(30);
+/// How much later it may come on a busy machine.
+const BEAT_LATE: Span = Span::seconds(5);
 /// The name of that note among the checkpoints.
 const NOTE: &str = "daemon/alive";
 /// A shorter stop is none: senders try longer than that to connect.
@@ -49,7 +51,7 @@ pub(super) fn note_gap(
     else {
         return Ok(());
     };
-    let from = if alive.stopped { alive.at } else { alive.at.max(last_arrival(log)?.unwrap_or(alive.at)) };
+    let from = if alive.stopped { alive.at } else { last_heard(log, alive.at, sources)? };
     let shortest = if is_held { SHORTEST_HELD } else { SHORTEST };
     let passed = now.since(from);
     // The other way round is more than drift: the clock was set back, and the length of the stop is lost.
@@ -94,14 +96,21 @@ fn settle_hopeless(store: &Store, sources: &[Source], now: Timestamp) -> Result<
     Ok(())
 }
 
-/// When the last entry of the log arrived; none if it is an import's, which needs no daemon.
-fn last_arrival(log: &Log) -> Result<Option<Timestamp>, LogError> {
+/// Until when the daemon that said last at `alive` that it was there took events: when the last entry of the log arrived,
+/// if that was before it would have said so again, and from one of its sources. An import needs no daemon, and may bring
+/// a source's events long after.
+fn last_heard(log: &Log, alive: Timestamp, sources: &[Source]) -> Result<Timestamp, LogError> {
     let before = log.position().saturating_sub(1);
     let last = log.reader()?.read_after(before, 1)?.pop();
-    Ok(last.and_then(|entry| match entry {
-        Entry::Event(event) => (!is_past(&event.source)).then_some(event.received_at),
-        Entry::Tick { at, .. } => Some(at),
-    }))
+    let arrived = match last {
+        Some(Entry::Event(event)) if sources.iter().any(|source| source.name == event.source) => {
+            event.received_at
+        }
+        Some(Entry::Tick { at, .. }) => at,
+        _ => alive,
+    };
+    let is_near = arrived.since(alive) <= Span(BEAT.0 + BEAT_LATE.0);
+    Ok(if is_near { alive.max(arrived) } else { alive })
 }
 
 const SET_BACK: &str =
@@ -190,8 +199,8 @@ impl Collector for GapMetrics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Format;
-    use crate::log::LogOptions;
+    use crate::event::{Event, Format};
+    use crate::log::{LogOptions, NewEvent};
     use crate::source::{Polled, Target, Tokens};
 
     const NOW: Timestamp = Timestamp(1_770_000_000_000);
@@ -261,6 +270,28 @@ mod tests {
         note_gap((&store, &log), &sources(&[]), NOW.plus(Span::minutes(1)), false).unwrap();
         let gap = &store.gaps(0).unwrap()[0];
         assert_eq!((gap.from, gap.state), (NOW.plus(Span::seconds(12)), GapState::Blind));
+    }
+
+    #[tokio::test]
+    async fn what_was_imported_after_a_crash_hides_no_gap() {
+        for (source, after) in [("gitlab", Span::minutes(30)), ("other-forge", Span::seconds(20))] {
+            let dir = tempfile::tempdir().unwrap();
+            let log = Log::open(dir.path(), LogOptions::default(), Clock::fixed(NOW)).unwrap();
+            let store = Store::open(dir.path()).unwrap();
+            note(&store, NOW, false).await;
+            let event = Event {
+                position: 0,
+                received_at: NOW.plus(after),
+                time: NOW.minus(Span::days(3)),
+                source: source.into(),
+                format: Format::Gitlab,
+                type_hint: None,
+                raw: "{}".into(),
+            };
+            log.append(vec![NewEvent { event, dedupe: 1 }]).await.unwrap();
+            note_gap((&store, &log), &sources(&["gitlab"]), NOW.plus(Span::minutes(31)), false).unwrap();
+            assert!(store.gaps(0).unwrap().iter().all(|gap| gap.from == NOW), "{source}");
+        }
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use std::sync::Once;
 use std::time::UNIX_EPOCH;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LINK, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LINK, RETRY_AFTER};
 use reqwest::redirect::Policy;
 
 use crate::time::{Span, Timestamp};
@@ -69,6 +69,8 @@ pub struct Answer {
     pub after: Option<Span>,
     /// How many more requests are allowed until then (`RateLimit-Remaining`).
     pub remaining: Option<u64>,
+    /// What time it was for the receiver (`Date`), in whole seconds.
+    pub date: Option<Timestamp>,
     /// The URL that a `Link` header calls the next page.
     pub next: Option<String>,
     /// The receiver and the request, for errors.
@@ -134,9 +136,10 @@ impl Http {
         let status = response.status().as_u16();
         let after = asked_to_wait(response.headers(), now);
         let (remaining, next) = (remaining(response.headers()), next_page(response.headers()));
+        let date = date(response.headers());
         let (body, is_whole) = read_bounded(response).await;
         let quote = quoted(&String::from_utf8_lossy(&body), &secrets);
-        Ok(Answer { status, body, is_whole, after, remaining, next, place, quote })
+        Ok(Answer { status, body, is_whole, after, remaining, date, next, place, quote })
     }
 
     /// The configured secrets and what of the URL may hold one: servers like to quote the path they do not know.
@@ -312,11 +315,20 @@ fn asked_to_wait(headers: &HeaderMap, now: Timestamp) -> Option<Span> {
         if let Ok(seconds) = value.parse::<u32>() {
             return Some(Span::seconds(seconds.into()));
         }
-        let date = httpdate::parse_http_date(value).ok()?.duration_since(UNIX_EPOCH).ok()?;
-        return i64::try_from(date.as_millis()).ok().map(until);
+        return moment(value).map(|at| until(at.0));
     }
     let reset = text("ratelimit-reset")?.parse::<i64>().ok()?;
     Some(until(reset.saturating_mul(1000)))
+}
+
+fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    moment(headers.get(DATE)?.to_str().ok()?)
+}
+
+/// An HTTP date.
+fn moment(value: &str) -> Option<Timestamp> {
+    let since = httpdate::parse_http_date(value.trim()).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_millis()).ok().map(Timestamp)
 }
 
 fn remaining(headers: &HeaderMap) -> Option<u64> {

@@ -69,9 +69,13 @@ struct Forge {
     /// The projects of each group.
     groups: BTreeMap<i64, BTreeSet<i64>>,
     faults: Vec<AuditFault>,
+    /// What begins with this path is always answered with this status; 0: nothing is.
+    always: (String, u16),
     calls: Vec<String>,
     /// How many more calls are allowed; none: no limit. And when there are more again.
     limit: Option<(u64, Timestamp)>,
+    /// What its answers have as `Date`; what cannot be read keeps the server from giving the machine's own.
+    date: String,
     catalogue: Catalogue,
 }
 
@@ -89,8 +93,10 @@ impl AuditApi {
             tokens: tokens.iter().map(|(token, holder)| ((*token).to_owned(), *holder)).collect(),
             groups: BTreeMap::new(),
             faults: Vec::new(),
+            always: (String::new(), 0),
             calls: Vec::new(),
             limit: None,
+            date: "unknown".to_owned(),
             catalogue: Catalogue::built_in(),
         };
         let cut = Arc::new(AtomicBool::new(false));
@@ -143,9 +149,20 @@ impl AuditApi {
         forge.faults.reverse();
     }
 
+    /// Answers all calls below this path, from behind `/api/v4` on, with this status from now on; 0 ends that.
+    pub fn always(&self, path: &str, status: u16) {
+        self.shared.forge().always = (format!("/api/v4{path}"), status);
+    }
+
     /// Allows so many calls, then none until a moment; there is no limit afterwards.
     pub fn limit(&self, calls: u64, until: Timestamp) {
         self.shared.forge().limit = Some((calls, until));
+    }
+
+    /// Sets its clock. Before, its answers say nothing of the time.
+    pub fn date(&self, now: Timestamp) {
+        let since = now.since(Timestamp(0)).to_std();
+        self.shared.forge().date = httpdate::fmt_http_date(std::time::UNIX_EPOCH + since);
     }
 
     /// Ends the limit, as time does.
@@ -191,6 +208,9 @@ async fn watch(State(shared): State<Arc<Shared>>, mut request: Request, next: Ne
         match fault {
             Some(AuditFault::Status(status, headers)) => Some(with(refuse(status, "no"), &headers)),
             Some(AuditFault::Body(body)) => Some((StatusCode::OK, body).into_response()),
+            None if forge.always.1 > 0 && called.starts_with(&forge.always.0) => {
+                Some(refuse(forge.always.1, "no"))
+            }
             other => {
                 request.extensions_mut().insert(other);
                 forge.limited().or_else(|| forge.admit(request.headers(), &called).err())
@@ -207,6 +227,7 @@ async fn watch(State(shared): State<Arc<Shared>>, mut request: Request, next: Ne
             [("ratelimit-remaining", left.to_string()), ("ratelimit-reset", (until.0 / 1000).to_string())];
         response = with(response, &headers);
     }
+    response = with(response, &[("date", forge.date.clone())]);
     if forge.calls.len() < CALLS_MAX {
         let status = response.status().as_u16();
         forge.calls.push(format!("{status} {}", called.replace("%3A", ":")));
@@ -361,12 +382,9 @@ fn of(
 }
 
 async fn projects(State(shared): State<Arc<Shared>>, Path(id): Path<i64>) -> Response {
-    match shared.forge().groups.get(&id) {
-        Some(projects) => {
-            axum::Json(projects.iter().map(|id| json!({ "id": id })).collect::<Vec<_>>()).into_response()
-        }
-        None => refuse(404, "404 Group Not Found"),
-    }
+    let forge = shared.forge();
+    let Some(projects) = forge.groups.get(&id) else { return refuse(404, "404 Group Not Found") };
+    axum::Json(projects.iter().map(|id| json!({ "id": id })).collect::<Vec<_>>()).into_response()
 }
 
 async fn subgroups(State(shared): State<Arc<Shared>>, Path(id): Path<i64>) -> Response {

@@ -90,6 +90,16 @@ impl Catalogue {
         Self { types, by_name, aliases, enrichment: Enrichment::default() }
     }
 
+    /// BLAKE3 over the data that ships with the program: what was derived from events by other data may differ.
+    #[must_use]
+    pub fn digest() -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        for data in [TYPES, ALIASES] {
+            hasher.update(&(data.len() as u64).to_le_bytes()).update(data.as_bytes());
+        }
+        *hasher.finalize().as_bytes()
+    }
+
     /// The same event types, with this enrichment.
     #[must_use]
     pub fn with(&self, enrichment: Enrichment) -> Self {

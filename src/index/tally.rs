@@ -26,6 +26,8 @@ struct Way<'a> {
     dictionaries: &'static [Field],
     label: Box<Label<'a>>,
     fallback: Option<Field>,
+    /// An event with a value here that has a label must be looked at: it may have several, of which the first counts.
+    unsettled: Option<Field>,
 }
 
 /// Counts the values that these events have in a field, and answers which events must be looked at instead; none if
@@ -39,11 +41,19 @@ pub fn tally<S: Timed + ?Sized>(
 ) -> Read<Option<RoaringBitmap>, S> {
     let Some(way) = way(catalogue, field) else { return Ok(None) };
     let mut dictionary = Dictionary::new(segment);
+    let mut unsettled = Count::default();
+    if let Some(field) = way.unsettled {
+        unsettled.keeps = true;
+        unsettled.values(&mut dictionary, (field, &way.label), events, &mut |_, _, _| {})?;
+    }
+    let unsettled = unsettled.counted;
+    let events = &(events - &unsettled);
     let is_all = *events == dictionary.all()?;
     let mut count = Count { is_all, keeps: way.fallback.is_some(), ..Count::default() };
     for field in way.dictionaries {
         count.values(&mut dictionary, (*field, &way.label), events, visit)?;
     }
+    count.doubtful |= unsettled;
     if let Some(field) = way.fallback {
         let rest = events - &count.counted;
         let mut others = Count::default();
@@ -71,28 +81,37 @@ fn way<'a>(catalogue: &'a Catalogue, field: &str) -> Option<Way<'a>> {
             dictionaries: &[Field::Address],
             label: Box::new(country),
             fallback: Some(Field::SentCountry),
+            unsettled: Some(Field::AddressText),
         });
     }
     if enrichment.lays_over(field) {
         return None;
     }
     let known = move |value: &Value<'_>| catalogue.get(Format::Gitlab, &whole(value)?);
-    let plain = |dictionaries: &'static [Field]| Way { dictionaries, label: Box::new(whole), fallback: None };
+    let plain = |dictionaries: &'static [Field]| Way {
+        dictionaries,
+        label: Box::new(whole),
+        fallback: None,
+        unsettled: None,
+    };
     Some(match field {
         "event_type" => Way {
             dictionaries: &[Field::EventType, Field::OtherType],
             label: Box::new(move |value| known(value).map_or_else(|| whole(value), |t| Some(t.name.clone()))),
             fallback: None,
+            unsettled: None,
         },
         "category" => Way {
             dictionaries: &[Field::EventType],
             label: Box::new(move |value| known(value).map(|known| known.category.clone())),
             fallback: Some(Field::SentCategory),
+            unsettled: None,
         },
         "tier" => Way {
             dictionaries: &[Field::EventType],
             label: Box::new(move |value| known(value).map(|known| known.tier.name().to_owned())),
             fallback: Some(Field::SentTier),
+            unsettled: None,
         },
         "ip_address" => plain(&[Field::Address, Field::AddressText]),
         "source" => plain(&[Field::Source]),

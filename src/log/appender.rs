@@ -12,7 +12,11 @@ use super::row::{GENESIS, Head};
 use super::{LogError, LogOptions, NewEvent, Receipt, fault, forget, hot};
 use crate::clock::Clock;
 use crate::event::Position;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
+
+/// Senders' clocks are ahead of ours by so much at most: an event that arrived before a moment is dated before this later
+/// one.
+const DATED_AHEAD: Span = Span::minutes(5);
 
 /// What one caller wants appended.
 #[derive(Debug)]
@@ -35,6 +39,9 @@ pub(super) struct Appender {
     /// The latest arrival ever seen.
     received_max: Timestamp,
     recent: Recent,
+    /// Up to this arrival, keys may be forgotten that the archive has: usually the horizon, but a clock that was ahead
+    /// for a while has moved that on.
+    forgotten: Timestamp,
     archive: Archive,
     compressor: zstd::bulk::Compressor<'static>,
 }
@@ -62,6 +69,7 @@ impl Appender {
             base: 0,
             archive: Archive::new(dir),
             received_max: Timestamp::MIN,
+            forgotten: Timestamp::MIN,
             compressor,
         };
         appender.reopen()?;
@@ -88,6 +96,7 @@ impl Appender {
                 self.position = staged.position;
                 self.head = staged.head;
                 self.recent.keep(self.received_max, self.position);
+                self.note_forgotten();
                 Ok(staged.receipts)
             }
             Err(error) => {
@@ -172,25 +181,29 @@ impl Appender {
     /// Then the keys of sealed segments, newest first, until the horizon or the limit is reached.
     fn sealed_keys(&mut self) -> Result<(), LogError> {
         self.archive.refresh(self.base)?;
+        self.forgotten = Timestamp::MIN;
+        let (now, mut is_over) = (self.clock.now(), false);
         for listed in self.archive.newest_first() {
             let Some((_, received_max)) = listed.info.received else { continue };
             self.received_max = self.received_max.max(received_max);
-            if received_max < self.horizon(self.received_max) {
-                break;
-            }
-            let keys = match self.archive.keys(&listed) {
-                Ok(keys) => keys,
-                Err(error) => {
-                    tracing::error!(%error, "duplicates of a segment's events cannot be recognised");
-                    continue;
+            is_over = is_over || received_max < self.horizon(self.received_max);
+            if !is_over {
+                match self.archive.keys(&listed) {
+                    Ok(keys) => is_over = !self.recent.insert_sealed(received_max, keys.to_vec()),
+                    Err(error) => self.archive.tell(listed.positions(), &error),
                 }
-            };
-            if !self.recent.insert_sealed(received_max, keys.to_vec()) {
-                break;
+            }
+            if is_over {
+                self.forgotten = self.forgotten.max(received_max.min(now));
             }
         }
         self.archive.unload();
         Ok(())
+    }
+
+    /// An arrival from a clock that is years ahead counts as one of today.
+    fn note_forgotten(&mut self) {
+        self.forgotten = self.forgotten.max(self.recent.take_forgotten().min(self.clock.now()));
     }
 
     /// Keys of events that arrived before this are forgotten. Counted from the clock or from the latest
@@ -208,12 +221,13 @@ impl Appender {
         }
         let horizon = self.horizon(self.received_max);
         self.recent.expire(horizon, self.base);
+        self.note_forgotten();
     }
 
-    /// The keys of events from before the horizon that sealed segments have: imports, gaps that are filled. Events of
-    /// today cost one comparison.
+    /// The keys of events from before the horizon that sealed segments have: imports, gaps that are filled. Also of
+    /// later ones, as far as a clock that was ahead has made their keys forgotten. Events of today cost one comparison.
     fn stored_long_ago(&mut self, work: &[Work]) -> FxHashSet<u64> {
-        let horizon = self.horizon(self.received_max);
+        let horizon = self.horizon(self.received_max).max(self.forgotten).plus(DATED_AHEAD);
         let batches = work.iter().filter_map(|piece| match piece {
             Work::Batch(batch) => Some(batch),
             Work::Tick(_) => None,

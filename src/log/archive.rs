@@ -1,13 +1,13 @@
 //! The keys of sealed segments, for events that come again long after the recent keys are forgotten.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
 use super::LogError;
-use super::segment::{Listed, Segment, Shelf};
+use super::segment::{Listed, Positions, Segment, Shelf};
 use crate::event::Position;
 use crate::time::Timestamp;
 
@@ -20,12 +20,15 @@ const FEW: usize = 32;
 #[derive(Debug)]
 pub(super) struct Archive {
     shelf: Shelf,
+    /// By their paths: one that is written anew has the positions of the one before.
     loaded: VecDeque<(PathBuf, Arc<[u64]>)>,
+    /// Segments that could not be read, which was said.
+    told: BTreeSet<Positions>,
 }
 
 impl Archive {
     pub(super) fn new(dir: &Path) -> Self {
-        Self { shelf: Shelf::new(dir), loaded: VecDeque::new() }
+        Self { shelf: Shelf::new(dir), loaded: VecDeque::new(), told: BTreeSet::new() }
     }
 
     /// Lists the segments anew.
@@ -33,6 +36,7 @@ impl Archive {
         self.shelf.refresh(base)?;
         let shelf = &self.shelf;
         self.loaded.retain(|(path, _)| shelf.all().iter().any(|listed| listed.path == *path));
+        self.told.retain(|(first, _)| shelf.with(*first).is_some());
         Ok(())
     }
 
@@ -47,44 +51,69 @@ impl Archive {
     }
 
     /// Which of these keys stand in a segment that has events of that time. A segment that cannot be read has none:
-    /// rather twice than not at all.
+    /// rather twice than not at all. The others still tell theirs.
     pub(super) fn known(&mut self, wanted: &[(Timestamp, u64)], base: Position) -> FxHashSet<u64> {
-        match self.search(wanted) {
-            Ok(found) => found,
-            // Merged meanwhile: the file has another name.
-            Err(_) => match self.refresh(base).and_then(|()| self.search(wanted)) {
-                Ok(found) => found,
-                Err(error) => {
-                    tracing::error!(%error, "old events may be stored twice: their keys cannot be looked up");
-                    FxHashSet::default()
-                }
-            },
+        let (found, unread) = self.search(wanted);
+        if unread.is_empty() {
+            return found;
+        }
+        // Merged meanwhile: the file has another name.
+        let (found, unread) = match self.refresh(base) {
+            Ok(()) => self.search(wanted),
+            Err(error) => {
+                tracing::error!(%error, "the segments cannot be listed: old events may be stored twice");
+                (found, unread)
+            }
+        };
+        for (positions, error) in unread {
+            self.tell(positions, &error);
+        }
+        found
+    }
+
+    /// Says that a segment's keys cannot be read, once.
+    pub(super) fn tell(&mut self, positions: Positions, error: &LogError) {
+        if self.told.insert(positions) {
+            let (first, last) = positions;
+            tracing::error!(first, last, %error, "events that this segment has may be stored twice: its keys cannot be read");
         }
     }
 
-    fn search(&mut self, wanted: &[(Timestamp, u64)]) -> Result<FxHashSet<u64>, LogError> {
-        let mut found = FxHashSet::default();
+    /// What was found, and the segments that could not be read.
+    fn search(&mut self, wanted: &[(Timestamp, u64)]) -> (FxHashSet<u64>, Vec<(Positions, LogError)>) {
+        let (mut found, mut unread) = (FxHashSet::default(), Vec::new());
         for listed in self.newest_first() {
             let Some((min, max)) = listed.info.times else { continue };
             let here: Vec<u64> =
                 wanted.iter().filter(|(time, _)| min <= *time && *time <= max).map(|(_, key)| *key).collect();
-            if here.is_empty() {
-                continue;
-            }
-            let is_loaded = self.loaded.iter().any(|(path, _)| *path == listed.path);
-            if here.len() < FEW && !is_loaded {
-                let segment = Segment::open(&listed.path, listed.info.clone())?;
-                for key in here {
-                    if segment.has_key(key)? {
-                        found.insert(key);
-                    }
-                }
-            } else {
-                let keys = self.keys(&listed)?;
-                found.extend(here.into_iter().filter(|key| keys.binary_search(key).is_ok()));
+            if !here.is_empty()
+                && let Err(error) = self.search_one(&listed, here, &mut found)
+            {
+                unread.push((listed.positions(), error));
             }
         }
-        Ok(found)
+        (found, unread)
+    }
+
+    fn search_one(
+        &mut self,
+        listed: &Listed,
+        here: Vec<u64>,
+        found: &mut FxHashSet<u64>,
+    ) -> Result<(), LogError> {
+        let is_loaded = self.loaded.iter().any(|(path, _)| *path == listed.path);
+        if here.len() >= FEW || is_loaded {
+            let keys = self.keys(listed)?;
+            found.extend(here.into_iter().filter(|key| keys.binary_search(key).is_ok()));
+            return Ok(());
+        }
+        let segment = Segment::open(&listed.path, listed.info.clone())?;
+        for key in here {
+            if segment.has_key(key)? {
+                found.insert(key);
+            }
+        }
+        Ok(())
     }
 
     /// Gives the memory of loaded keys free.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::hex::Hex;
 use super::row::Head;
 use super::signing::{PublicKey, SigningKey};
-use super::{LogError, durable};
+use super::{LogError, Reader, durable};
 use crate::event::Position;
 use crate::time::Timestamp;
 
@@ -139,7 +139,7 @@ pub(super) fn append(dir: &Path, checkpoint: &Checkpoint) -> Result<(), LogError
 }
 
 /// The line of one of the folder's own checkpoints, as it is written.
-pub(super) fn line_of(dir: &Path, position: Position, at: Timestamp) -> Result<Option<String>, LogError> {
+fn line_of(dir: &Path, position: Position, at: Timestamp) -> Result<Option<String>, LogError> {
     let path = path(dir);
     let text = match std::fs::read_to_string(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -222,6 +222,24 @@ const BEGINNING: &str = r#"{"position":"#;
 /// No checkpoint is longer.
 const LINE_MAX: usize = 1_024;
 
+/// Cuts off the unfinished line that a crash has left of the folder's own file.
+pub(super) fn mend(dir: &Path) -> Result<(), LogError> {
+    let _turn = APPENDING.lock().unwrap_or_else(PoisonError::into_inner);
+    let path = path(dir);
+    if path.exists() { durable::cut_unfinished(&path) } else { Ok(()) }
+}
+
+/// The entry of the last checkpoint in the folder's own file; 0 where there is none, or none that can be read.
+pub(super) fn last_noted(dir: &Path) -> Result<Position, LogError> {
+    let path = path(dir);
+    let text = match std::fs::read(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        text => text.map_err(LogError::file(&path))?,
+    };
+    let last = String::from_utf8_lossy(&text).lines().last().map(Checkpoint::parse);
+    Ok(last.and_then(Result::ok).map_or(0, |checkpoint| checkpoint.position))
+}
+
 /// The lines of a file of checkpoints, each signed by the key it names.
 pub fn read_checkpoints(path: &Path) -> Result<Vec<Checkpoint>, LogError> {
     let text = std::fs::read_to_string(path).map_err(LogError::file(path))?;
@@ -231,6 +249,19 @@ pub fn read_checkpoints(path: &Path) -> Result<Vec<Checkpoint>, LogError> {
             .map_err(|reason| LogError::broken(path, format!("line {}: {reason}", index + 1)))
     };
     text.split_inclusive('\n').enumerate().map(parse).collect()
+}
+
+impl Reader {
+    /// Where the chain stands now, and where the audit log does, signed with the folder's key.
+    pub fn checkpoint(&mut self, at: Timestamp, audit: Option<AuditMark>) -> Result<Checkpoint, LogError> {
+        let key = SigningKey::load(&self.dir)?;
+        Ok(Checkpoint::sign(self.end()?, audit, at, &key))
+    }
+
+    /// The line of a checkpoint that the folder keeps; none if it has no such one.
+    pub fn kept_checkpoint(&self, position: Position, at: Timestamp) -> Result<Option<String>, LogError> {
+        line_of(&self.dir, position, at)
+    }
 }
 
 #[cfg(test)]

@@ -49,18 +49,33 @@ pub(super) fn remove(path: &Path) -> Result<(), LogError> {
     }
 }
 
+/// Cuts off an unfinished line that a crash left.
+pub(super) fn cut_unfinished(path: &Path) -> Result<(), LogError> {
+    let cut = || {
+        let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+        if cut_end(&mut file)? { file.sync_all() } else { Ok(()) }
+    };
+    cut().map_err(LogError::file(path))
+}
+
+/// True if there was something to cut off.
+fn cut_end(file: &mut File) -> std::io::Result<bool> {
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    let whole = memchr::memrchr(b'\n', &bytes).map_or(0, |end| end + 1);
+    if whole < bytes.len() {
+        file.set_len(whole as u64)?;
+    }
+    Ok(whole < bytes.len())
+}
+
 /// Appends a line and syncs it. An unfinished line that a crash left is cut off first.
 pub(super) fn append_line(path: &Path, line: &str) -> Result<(), LogError> {
     let is_new = !path.exists();
     let appended = || {
         let mut options = OpenOptions::new();
         let mut file = options.append(true).read(true).create(true).mode(0o600).open(path)?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        let whole = memchr::memrchr(b'\n', &bytes).map_or(0, |end| end + 1);
-        if whole < bytes.len() {
-            file.set_len(whole as u64)?;
-        }
+        cut_end(&mut file)?;
         file.write_all(format!("{line}\n").as_bytes())?;
         file.sync_all()
     };

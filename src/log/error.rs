@@ -99,7 +99,10 @@ impl LogError {
                 format!("{path} is locked by another program for too long: {error}")
             }
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                format!("{path} is damaged ({error}); keep a copy of it, and put a backup in its place")
+                format!(
+                    "{path} is damaged ({error}); keep a copy of it, and restore a whole backup into a new \
+                     folder (watchfire restore): a hot.db from another day does not fit the sealed segments"
+                )
             }
             _ => format!("{path}: {error}"),
         };

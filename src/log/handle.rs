@@ -10,7 +10,7 @@ use super::appender::{Appender, Work};
 use super::checkpoint::{self, AskAudit, AuditMark, Auditor};
 use super::pidfile::PidFile;
 use super::writer::{Pending, Request, Writer};
-use super::{AppendError, Checkpoint, LogError, Reader, hot, signing};
+use super::{AppendError, Checkpoint, LogError, Reader, hot, seam, signing};
 use crate::clock::Clock;
 use crate::event::{Event, Position};
 use crate::time::{Span, Timestamp};
@@ -77,11 +77,14 @@ struct Shared {
 
 impl Log {
     /// Opens the log in this data folder, making both where there are none, and starts the thread that
-    /// writes. Refused with [`LogError::Locked`] while another daemon works on the folder.
+    /// writes. Refused with [`LogError::Locked`] while another daemon works on the folder, with [`LogError::Broken`]
+    /// where the hot end does not belong to the sealed segments.
     pub fn open(dir: &Path, options: LogOptions, clock: Clock) -> Result<Self, LogError> {
         hot::make_folder(dir)?;
         let pidfile = PidFile::take(dir)?;
         signing::SigningKey::load_or_make(dir)?;
+        // Before anything is stored: what stands at positions that are sealed already would be taken for sealed.
+        seam::check(dir)?;
         let queue_bytes_max = options.queue_bytes_max;
         let appender = Appender::open(dir, options, clock)?;
         let (requests, requested) = mpsc::channel();

@@ -20,6 +20,7 @@ mod deletion;
 mod segment;
 mod sealed;
 mod checkpoint;
+mod seam;
 mod pidfile;
 mod recent;
 mod archive;

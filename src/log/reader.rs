@@ -6,12 +6,10 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::checkpoint::{self, AuditMark, Checkpoint};
 use super::decoder::Decoder;
 use super::row::{GENESIS, Head};
 use super::sealed::Sealed;
 use super::segment::{Positions, Segment, SegmentInfo};
-use super::signing::SigningKey;
 use super::taken::Taken;
 use super::{LogError, hot};
 use crate::event::{Entry, Event, Position};
@@ -287,17 +285,6 @@ impl Reader {
     #[must_use]
     pub fn first_unsealed(&self) -> Position {
         self.sealed.last() + 1
-    }
-
-    /// Where the chain stands now, and where the audit log does, signed with the folder's key.
-    pub fn checkpoint(&mut self, at: Timestamp, audit: Option<AuditMark>) -> Result<Checkpoint, LogError> {
-        let key = SigningKey::load(&self.dir)?;
-        Ok(Checkpoint::sign(self.end()?, audit, at, &key))
-    }
-
-    /// The line of a checkpoint that the folder keeps; none if it has no such one.
-    pub fn kept_checkpoint(&self, position: Position, at: Timestamp) -> Result<Option<String>, LogError> {
-        checkpoint::line_of(&self.dir, position, at)
     }
 
     /// The last entry and the chain after it.

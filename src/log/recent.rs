@@ -21,6 +21,8 @@ pub(super) struct Recent {
     /// Keys from before the first run, by segment: the latest arrival among them, and the keys.
     sealed: VecDeque<(Timestamp, Vec<u64>)>,
     cut: FxHashSet<u64>,
+    /// The latest arrival among the keys that were forgotten.
+    forgotten: Timestamp,
 }
 
 #[derive(Debug)]
@@ -45,7 +47,13 @@ impl Recent {
             fresh: 0,
             sealed: VecDeque::new(),
             cut: FxHashSet::default(),
+            forgotten: Timestamp::MIN,
         }
+    }
+
+    /// The latest arrival among the keys that were forgotten since this was asked last.
+    pub(super) fn take_forgotten(&mut self) -> Timestamp {
+        std::mem::replace(&mut self.forgotten, Timestamp::MIN)
     }
 
     /// Whether a key is known.
@@ -111,7 +119,8 @@ impl Recent {
     }
 
     fn forget_sealed(&mut self) -> bool {
-        let Some((_, keys)) = self.sealed.pop_front() else { return false };
+        let Some((newest, keys)) = self.sealed.pop_front() else { return false };
+        self.forgotten = self.forgotten.max(newest);
         for key in keys {
             self.cut.remove(&key);
         }
@@ -121,6 +130,7 @@ impl Recent {
     fn forget_oldest(&mut self) {
         let (Some(key), Some(run)) = (self.order.pop_front(), self.runs.front_mut()) else { return };
         self.known.remove(&key);
+        self.forgotten = self.forgotten.max(run.received_max);
         run.count -= 1;
         if run.count == 0 {
             self.runs.pop_front();

@@ -18,8 +18,8 @@ use crate::query::{Query, any_at, fold, text};
 /// So many values are told apart; events with further ones are counted together.
 const VALUES_MAX: usize = 200_000;
 /// No answer lists more groups.
-const GROUPS_MAX: usize = 10_000;
-/// How many events of a segment are read together.
+pub const GROUPS_MAX: usize = 10_000;
+/// How many events of a segment are gone through together.
 pub(super) const CHUNK: usize = 1024;
 /// Of so few events reading is quicker than going through a dictionary.
 const FEW: u64 = 512;
@@ -142,11 +142,12 @@ impl<P: Parts> Searcher<P> {
             let chunk: Vec<u32> = left.iter().rev().take(most).collect();
             left.remove_biggest(chunk.len() as u64);
             let ascending: Vec<u32> = chunk.into_iter().rev().collect();
-            for event in self.parts.segment(bounds.first)?.events(&ascending)? {
+            self.parts.segment(bounds.first)?.events(&ascending, &mut |event| {
                 if let Some(shown) = look.at(&event) {
                     into.event(&event, &shown);
                 }
-            }
+                ControlFlow::Continue(())
+            })?;
         }
         Ok(left.is_empty())
     }

@@ -46,8 +46,8 @@ impl Sealed for Segment {
         self.index_version() == index::VERSION
     }
 
-    fn events(&mut self, numbers: &[u32]) -> Result<Vec<Event>, LogError> {
-        Self::events(self, numbers)
+    fn events(&mut self, numbers: &[u32], visit: &mut VisitEvent<'_>) -> Result<(), LogError> {
+        Self::events(self, numbers, visit)
     }
 }
 

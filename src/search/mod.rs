@@ -20,7 +20,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use count::{Count, Group, Groups};
+pub use count::{Count, GROUPS_MAX, Group, Groups};
 pub use cursor::Cursor;
 pub use disk::Disk;
 pub use error::SearchError;

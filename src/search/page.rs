@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use roaring::RoaringBitmap;
 use serde_json::{Map, Value};
 
@@ -14,8 +15,11 @@ use crate::query::Query;
 
 /// No page has more events.
 pub const PAGE_MAX: usize = 10_000;
-/// How many events of a segment are read together, at least.
+/// How many events of a segment are gone through together, at least.
 const CHUNK: usize = 64;
+/// A page ends before its events take more than this, however few they are; never before the first one. They count as
+/// they were sent, and once more for how they are shown.
+const BYTES_MAX: usize = 32 << 20;
 
 /// Which events come first: by position, the order in which they were received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,7 +44,7 @@ pub struct Found {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Page {
     /// In the order that was asked for. There may be fewer than asked for, even none, although more follow: one call
-    /// looks at a limited number of events.
+    /// looks at a limited number of events, and gives a limited number of bytes.
     pub events: Vec<Found>,
     /// For the next page; none at the end of the log.
     pub next: Option<Cursor>,
@@ -50,6 +54,9 @@ pub struct Page {
 struct Filling<'a> {
     look: Look<'a>,
     limit: usize,
+    bytes_max: usize,
+    /// What the events take so far.
+    bytes: usize,
     events: Vec<Found>,
     /// The last position that is settled: found or left behind.
     reached: Position,
@@ -76,7 +83,7 @@ impl<P: Parts> Searcher<P> {
             Order::OldestFirst => 0,
         };
         let behind = cursor.map_or(Ok(start), |cursor| cursor.position(query, order))?;
-        self.page_from(query, behind, (limit, order))
+        self.page_from(query, behind, (limit, order), BYTES_MAX)
     }
 
     /// The same from behind a position on; and the position that is settled then, from behind which to go on.
@@ -90,7 +97,7 @@ impl<P: Parts> Searcher<P> {
         behind: Position,
         (limit, order): (usize, Order),
     ) -> Result<(Page, Position), SearchError> {
-        let page = self.page_from(query, behind, (limit, order))?;
+        let page = self.page_from(query, behind, (limit, order), BYTES_MAX)?;
         let reached = match (page.next, page.events.last()) {
             (Some(next), _) => next.position(query, order)?,
             (None, Some(last)) => last.event.position,
@@ -99,14 +106,15 @@ impl<P: Parts> Searcher<P> {
         Ok((page, reached))
     }
 
-    /// The page alone.
+    /// The page alone, with so many bytes at most.
     pub(super) fn page_from(
         &mut self,
         query: &Query,
         behind: Position,
         (limit, order): (usize, Order),
+        bytes_max: usize,
     ) -> Result<Page, SearchError> {
-        self.again(|own| own.page_once(query, behind, (limit, order)))
+        self.again(|own| own.page_once(query, behind, (limit, order), bytes_max))
     }
 
     fn page_once(
@@ -114,11 +122,14 @@ impl<P: Parts> Searcher<P> {
         query: &Query,
         behind: Position,
         (limit, order): (usize, Order),
+        bytes_max: usize,
     ) -> Result<Page, SearchError> {
         let catalogue = Arc::clone(&self.catalogue);
         let mut filling = Filling {
             look: Look::new(query, &catalogue, self.looks_max),
             limit: limit.clamp(1, PAGE_MAX),
+            bytes_max,
+            bytes: 0,
             events: Vec::new(),
             reached: behind,
             is_cut: false,
@@ -163,15 +174,7 @@ impl<P: Parts> Searcher<P> {
         while !filling.is_cut && !left.is_empty() {
             let count = CHUNK.max(filling.limit + 1 - filling.events.len()).min(PAGE_MAX);
             let chunk = take(&mut left, count, order);
-            let mut events = self.parts.segment(bounds.first)?.events(&chunk)?;
-            if order == Order::NewestFirst {
-                events.reverse();
-            }
-            for event in events {
-                if filling.take(event).is_break() {
-                    break;
-                }
-            }
+            self.parts.segment(bounds.first)?.events(&chunk, &mut |event| filling.take(event))?;
         }
         Ok(())
     }
@@ -186,10 +189,15 @@ impl Filling<'_> {
         }
         let position = event.position;
         if let Some(shown) = self.look.at(&event) {
-            if self.events.len() >= self.limit {
+            let bytes = event.raw.len().saturating_mul(2);
+            let is_full = !self.events.is_empty() && self.bytes.saturating_add(bytes) > self.bytes_max;
+            if is_full || self.events.len() >= self.limit {
                 self.is_cut = true;
                 return ControlFlow::Break(());
             }
+            self.bytes = self.bytes.saturating_add(bytes);
+            // A copy: it must not keep its whole block.
+            let event = Event { raw: Bytes::copy_from_slice(&event.raw), ..event };
             self.events.push(Found { event, shown });
         }
         self.reached = position;
@@ -214,17 +222,18 @@ fn numbers_behind(
     numbers
 }
 
-/// Takes the first numbers in an order; they ascend in either.
+/// Takes the first numbers in an order.
 fn take(left: &mut RoaringBitmap, count: usize, order: Order) -> Vec<u32> {
-    let mut chunk: Vec<u32> = match order {
-        Order::NewestFirst => left.iter().rev().take(count).collect(),
-        Order::OldestFirst => left.iter().take(count).collect(),
-    };
-    if order == Order::NewestFirst {
-        chunk.reverse();
-        left.remove_biggest(chunk.len() as u64);
-    } else {
-        left.remove_smallest(chunk.len() as u64);
+    match order {
+        Order::NewestFirst => {
+            let chunk: Vec<u32> = left.iter().rev().take(count).collect();
+            left.remove_biggest(chunk.len() as u64);
+            chunk
+        }
+        Order::OldestFirst => {
+            let chunk: Vec<u32> = left.iter().take(count).collect();
+            left.remove_smallest(chunk.len() as u64);
+            chunk
+        }
     }
-    chunk
 }

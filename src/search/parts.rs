@@ -50,8 +50,10 @@ pub trait Sealed: Timed + Terms<Error = LogError> {
     /// Whether its index is of the version that this program knows; else only its times count.
     fn is_indexed(&self) -> bool;
 
-    /// The events with these numbers, which ascend; numbers that are no events are left out.
-    fn events(&mut self, numbers: &[u32]) -> Result<Vec<Event>, LogError>;
+    /// Visits the events with these numbers in their order, which is one of positions or its reverse, until told to
+    /// stop; numbers that are no events are left out. An event that is visited may hold a whole block: who keeps it
+    /// copies what was sent.
+    fn events(&mut self, numbers: &[u32], visit: &mut VisitEvent<'_>) -> Result<(), LogError>;
 }
 
 /// A log: sealed segments, and behind them the part that is not sealed.

@@ -76,10 +76,15 @@ impl Sealed for Segment {
         true
     }
 
-    fn events(&mut self, numbers: &[u32]) -> Result<Vec<Event>, LogError> {
-        assert!(numbers.is_sorted(), "{numbers:?}");
-        self.read += numbers.len();
-        Ok(numbers.iter().map(|number| self.inner.events[*number as usize].clone()).collect())
+    fn events(&mut self, numbers: &[u32], visit: &mut VisitEvent<'_>) -> Result<(), LogError> {
+        assert!(numbers.is_sorted() || numbers.iter().rev().is_sorted(), "{numbers:?}");
+        for number in numbers {
+            self.read += 1;
+            if visit(self.inner.events[*number as usize].clone()).is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 

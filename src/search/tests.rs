@@ -54,6 +54,43 @@ fn ids(page: &Page) -> Vec<u64> {
 }
 
 #[test]
+fn a_page_of_large_events_is_cut_by_bytes_and_the_next_one_goes_on() {
+    let large = |number: u64| {
+        let body = json!({
+            "id": format!("e{number}"), "author_id": 1, "event_type": "user_created",
+            "created_at": "2026-03-01T00:00:00Z", "details": {"note": "x".repeat(3 << 20)},
+        });
+        event(&body)
+    };
+    // Sealed and not yet sealed; one alone is larger than any page.
+    let mut all: Vec<Event> = (0..16).map(large).collect();
+    let huge = json!({"id": "huge", "created_at": "2026-03-01T00:00:00Z", "event_type": "x", "n": "x".repeat(20 << 20)});
+    all.insert(5, event(&huge));
+    let mut searcher = Searcher::new(Memory::new(all, &[10], &catalogue()), catalogue());
+    for order in [Order::NewestFirst, Order::OldestFirst] {
+        let (mut found, mut cursor, mut pages) = (Vec::new(), None, 0);
+        loop {
+            let before = searcher.parts.reads();
+            let page = searcher.page(&query(""), cursor, (PAGE_MAX, order)).unwrap();
+            let bytes: usize = page.events.iter().map(|found| found.event.raw.len()).sum();
+            assert!(bytes <= 16 << 20 || page.events.len() == 1, "{bytes}");
+            assert!(searcher.parts.reads() - before <= page.events.len() + 1, "no more is read than fits");
+            found.extend(ids(&page));
+            pages += 1;
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        if order == Order::NewestFirst {
+            found.reverse();
+        }
+        assert_eq!(found, (1..=17).collect::<Vec<_>>());
+        assert!(pages >= 5, "{pages}");
+    }
+}
+
+#[test]
 fn pages_follow_each_other_in_either_order() {
     let mut searcher = searcher(100, &[30, 40, 10]);
     for (text, step) in
@@ -209,6 +246,41 @@ fn a_log_on_the_disk_is_searched_the_same() {
     }
     let last = events(100).pop().map(|event| event.time);
     assert_eq!(here.newest().unwrap(), last);
+}
+
+#[test]
+fn countries_are_counted_however_an_address_is_written() {
+    let catalogue = catalogue().with(crate::enrich::testing::enrichment());
+    let addresses = [
+        json!("203.0.113.9"),
+        json!("::ffff:203.0.113.9"),
+        json!(["198.51.100.1", "203.0.113.9"]),
+        json!(["nowhere", "203.0.113.9"]),
+        json!("nowhere"),
+        json!("2001:DB8:0::1"),
+        json!(null),
+    ];
+    let body = |address: &Value| {
+        json!({
+            "id": "1", "event_type": "user_created", "ip_address": address, "author_id": 1, "entity_id": 1,
+            "created_at": "2026-03-01T00:00:00Z",
+        })
+    };
+    let many: Vec<Event> = addresses.iter().cycle().take(700).map(|address| event(&body(address))).collect();
+    let mut expected = BTreeMap::<String, u64>::new();
+    for event in &many {
+        any_at(&canonical(event, &catalogue), "geo.country", &mut |value| {
+            *expected.entry(text_of(value).unwrap()).or_default() += 1;
+            false
+        });
+    }
+    assert!(expected["de"] >= 200, "{expected:?}");
+    let mut searcher = Searcher::new(Memory::new(many, &[700], &catalogue), catalogue.clone());
+    let counted = searcher.count_by(&query(""), "country", 10).unwrap();
+    assert_eq!(counted.total, Count { events: 700, is_complete: true });
+    let found: BTreeMap<String, u64> =
+        counted.groups.into_iter().map(|group| (fold(&group.value), group.events)).collect();
+    assert_eq!(found, expected);
 }
 
 fn any_body() -> impl Strategy<Value = Value> {

@@ -23,6 +23,8 @@ pub struct TraceOptions {
 
 /// No strand has more events before or after the traced one.
 const EVENTS_MAX: usize = 1000;
+/// Nor more bytes; there are eight such pages.
+const BYTES_MAX: usize = 4 << 20;
 
 impl Default for TraceOptions {
     fn default() -> Self {
@@ -104,9 +106,9 @@ impl<P: Parts> Searcher<P> {
         let query = Query::all_of(&pairs);
         let around = query.clone().between(event.time.minus(span), event.time.plus(span));
         let limit = limit.clamp(1, EVENTS_MAX);
-        let mut before = self.page_from(&around, event.position, (limit, Order::NewestFirst))?;
+        let mut before = self.page_from(&around, event.position, (limit, Order::NewestFirst), BYTES_MAX)?;
         before.events.reverse();
-        let after = self.page_from(&around, event.position, (limit, Order::OldestFirst))?;
+        let after = self.page_from(&around, event.position, (limit, Order::OldestFirst), BYTES_MAX)?;
         Ok(Some(Strand {
             query,
             before: before.events,

@@ -19,7 +19,7 @@ const ABSENCE: &str = "title: Left open\nid: left-open\nlogsource: {product: git
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn windows_and_duplicates_know_nothing_of_the_clock() {
     // Put back and forward again in the middle of a window, by more and less than what is taken for the future.
-    for steps in [[-4, 4], [-120, 120], [120, -120], [1200, -1200]] {
+    for steps in [[-4, 4], [-120, 120], [120, -120], [1200, -1200], [2880, -2880]] {
         let clock = Clock::fixed(at(0));
         let setup = Setup::new(clock.clone(), "");
         setup.rule("many.yml", COUNT);

@@ -54,6 +54,25 @@ impl State {
         }
     }
 
+    /// Refuses a file that does not have what was written so far: it was removed, cut, or exchanged.
+    pub(super) fn check_file(&self, output: &Path) -> anyhow::Result<()> {
+        let length = match fs::metadata(output) {
+            Ok(file) => file.len(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(error).with_context(|| output.display().to_string()),
+        };
+        if length >= self.bytes {
+            return Ok(());
+        }
+        let (written, output, state) = (self.bytes, output.display(), path(output));
+        let message = format!(
+            "{output} has {length} bytes, though {written} were written: it was removed or cut. Put it back, or begin anew: \
+             remove {}, and {output} if it is there",
+            state.display()
+        );
+        Err(Usage(message).into())
+    }
+
     /// Puts this in place of what was written before: all of it or nothing.
     pub(super) fn write(&self, output: &Path) -> anyhow::Result<()> {
         let path = path(output);

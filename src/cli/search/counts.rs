@@ -8,7 +8,7 @@ use super::SearchArgs;
 use crate::cli::found::OutputFormat;
 use crate::cli::{Usage, table, terminal};
 use crate::query::Query;
-use crate::search::{Count, Groups, Parts, Searcher, Series, Unit};
+use crate::search::{Count, GROUPS_MAX, Groups, Parts, Searcher, Series, Unit};
 use crate::time::Timestamp;
 
 /// Empty stretches are shown too, if there are no more than so many in all.
@@ -30,7 +30,14 @@ pub(super) fn run<P: Parts>(
         Some(count(searcher.count(query)?, args.format))
     } else if let Some(field) = &args.count_by {
         let top = if args.limit == 0 { usize::MAX } else { args.limit };
-        Some(groups(&searcher.count_by(query, field, top)?, field, args.format)?)
+        let counted = searcher.count_by(query, field, top)?;
+        // Where every line is a group, there is no room for it.
+        if !matches!(args.format, OutputFormat::Table | OutputFormat::Raw)
+            && let Some(others) = left_out(&counted)
+        {
+            crate::cli::say(&others);
+        }
+        Some(groups(&counted, field, args.format)?)
     } else if let Some(unit) = args.per {
         Some(series(&searcher.per(query, unit)?, unit, args.format)?)
     } else {
@@ -59,28 +66,40 @@ fn total(count: Count) -> String {
     }
 }
 
+/// Which values are not listed; none if all are.
+fn left_out(groups: &Groups) -> Option<String> {
+    let more = groups.other_values;
+    let how = match groups.groups.len() < GROUPS_MAX {
+        true => "--limit 0 shows all".to_owned(),
+        false => format!("no more than {GROUPS_MAX} are listed"),
+    };
+    // A lower bound where not all could be told apart.
+    let values = if more == 1 { "value" } else { "values" };
+    (more > 0).then(|| format!("{more} more {values}; {how}"))
+}
+
 fn groups(groups: &Groups, field: &str, format: OutputFormat) -> anyhow::Result<String> {
     let mut text = String::new();
+    let complete = groups.total.is_complete;
+    let objects = || {
+        let groups = groups.groups.iter();
+        groups.map(|group| json!({"value": group.value, "events": group.events, "complete": complete}))
+    };
     match format {
         OutputFormat::Ndjson => {
-            for group in &groups.groups {
-                writeln!(text, "{}", json!({"value": group.value, "events": group.events}))?;
+            for object in objects() {
+                writeln!(text, "{object}")?;
             }
         }
-        OutputFormat::Csv => {
-            let rows =
-                groups.groups.iter().map(|group| json!({"value": group.value, "events": group.events}));
-            text = csv(&["value", "events"], rows)?;
-        }
+        OutputFormat::Csv => text = csv(&["value", "events", "complete"], objects())?,
         OutputFormat::Table | OutputFormat::Raw => {
             let mut rows: Vec<Vec<String>> = groups
                 .groups
                 .iter()
                 .map(|group| vec![group.events.to_string(), group.value.clone()])
                 .collect();
-            if groups.other_values > 0 {
-                let others = format!("({} more values; --limit 0 shows all)", groups.other_values);
-                rows.push(vec![groups.other_events.to_string(), others]);
+            if let Some(others) = left_out(groups) {
+                rows.push(vec![groups.other_events.to_string(), format!("({others})")]);
             }
             let heading = field.to_uppercase();
             text = table::table(&["EVENTS", &heading], &rows, &[0], terminal::width());
@@ -93,15 +112,18 @@ fn groups(groups: &Groups, field: &str, format: OutputFormat) -> anyhow::Result<
 fn series(series: &Series, unit: Unit, format: OutputFormat) -> anyhow::Result<String> {
     let mut text = String::new();
     let stretches = filled(series, unit);
-    let objects =
-        || stretches.iter().map(|(start, events)| json!({"start": label(*start, unit), "events": events}));
+    let complete = series.total.is_complete;
+    let objects = || {
+        let object = |(start, events): &(Timestamp, u64)| json!({"start": label(*start, unit), "events": events, "complete": complete});
+        stretches.iter().map(object)
+    };
     match format {
         OutputFormat::Ndjson => {
             for object in objects() {
                 writeln!(text, "{object}")?;
             }
         }
-        OutputFormat::Csv => text = csv(&["start", "events"], objects())?,
+        OutputFormat::Csv => text = csv(&["start", "events", "complete"], objects())?,
         OutputFormat::Table | OutputFormat::Raw => {
             let most = stretches.iter().map(|(_, events)| *events).max().unwrap_or(0).max(1);
             let bar = |events: u64| "▇".repeat(usize::try_from((events * BAR).div_ceil(most)).unwrap_or(0));
@@ -186,11 +208,18 @@ mod tests {
         19 events
         ");
         insta::assert_snapshot!(groups(&some_groups(), "author", OutputFormat::Ndjson).unwrap(), @r#"
-        {"events":12,"value":"Ada"}
-        {"events":3,"value":"=cmd()"}
+        {"complete":true,"events":12,"value":"Ada"}
+        {"complete":true,"events":3,"value":"=cmd()"}
         "#);
         let csv = groups(&some_groups(), "author", OutputFormat::Csv).unwrap();
-        assert_eq!(csv, "value,events\r\nAda,12\r\n'=cmd(),3\r\n");
+        assert_eq!(csv, "value,events,complete\r\nAda,12,true\r\n'=cmd(),3,true\r\n");
+        let mut cut = Groups { total: Count { events: 19, is_complete: false }, ..some_groups() };
+        let csv = groups(&cut, "author", OutputFormat::Csv).unwrap();
+        assert!(csv.contains("Ada,12,false"), "{csv}");
+        assert!(groups(&cut, "author", OutputFormat::Ndjson).unwrap().contains(r#""complete":false"#));
+        // What cannot be shown is not promised.
+        cut.groups = vec![Group { value: "a".to_owned(), events: 1 }; GROUPS_MAX];
+        assert_eq!(left_out(&cut).unwrap(), "2 more values; no more than 10000 are listed");
     }
 
     #[test]
@@ -205,7 +234,7 @@ mod tests {
         at least 85 events: too many had to be looked at one by one; ask for a shorter time
         ");
         let csv = series(&some_series(), Unit::Month, OutputFormat::Csv).unwrap();
-        assert!(csv.starts_with("start,events\r\n2026-03,4\r\n"), "{csv}");
+        assert!(csv.starts_with("start,events,complete\r\n2026-03,4,false\r\n"), "{csv}");
         assert_eq!(count(Count { events: 1, is_complete: true }, OutputFormat::Table), "1 event\n");
     }
 }

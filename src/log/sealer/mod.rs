@@ -11,6 +11,7 @@
 //! So a crash leaves entries in two places, never in none; [`Worker::tidy`] clears that up at the next start.
 
 mod input;
+mod merging;
 mod metrics;
 mod retention;
 mod options;

@@ -11,9 +11,14 @@ use super::{SealOptions, Worker};
 use crate::clock::Clock;
 use crate::event::{Catalogue, Entry, Event, Position};
 use crate::log::appender::{Appender, Work};
-use crate::log::segment::{PAGES_MAX, folder};
+use crate::log::segment::{Manifest, PAGES_MAX, digest, folder};
+use crate::log::signing::SigningKey;
 use crate::log::tests::{ALWAYS, NOW, at, event, events, read_all, stored};
-use crate::log::{LogError, LogOptions, NewEvent, Reader, TimeRange, fault, hot};
+use crate::log::verify::verify_beside;
+use crate::log::{
+    Hex, LogError, LogOptions, NewEvent, Reader, TimeRange, VerifyOptions, checkpoint, fault, hot,
+    read_checkpoints,
+};
 use crate::time::{Span, Timestamp};
 
 const SMALL: SealOptions = SealOptions { seal_entries: 8, seal_after: Span::days(1), segment_entries: 700 };
@@ -419,6 +424,142 @@ fn a_damaged_segment_is_named_and_the_rest_serves() {
 }
 
 #[test]
+fn every_seal_has_its_checkpoint_whatever_came_between() {
+    let positions = |store: &Store| -> Vec<Position> {
+        let found = read_checkpoints(&checkpoint::path(store.dir.path())).unwrap();
+        found.iter().map(|checkpoint| checkpoint.position).collect()
+    };
+    let mut store = Store::new();
+    store.append(events(0..20));
+    assert!(fault::crash("segment.after_manifest", 0, || store.seal()).is_none());
+    store.reopen();
+    assert!(store.seal());
+    assert_eq!(positions(&store), [20]);
+    // A full disk: where the file was to be, none can be made.
+    store.append(events(20..40));
+    let path = checkpoint::path(store.dir.path());
+    let kept = path.with_extension("kept");
+    std::fs::rename(&path, &kept).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    assert!(store.worker.seal(NOW, &mut || Ok(())).is_err());
+    std::fs::remove_dir(&path).unwrap();
+    std::fs::rename(&kept, &path).unwrap();
+    assert!(store.seal());
+    assert_eq!(positions(&store), [20, 40]);
+    store.check(&mut store.reader(), 9);
+    // Half a line.
+    let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+    std::io::Write::write_all(&mut file, b"{\"position\":5").unwrap();
+    assert!(store.reader().verify().unwrap_err().to_string().contains("next start"));
+    store.reopen();
+    assert_eq!(store.reader().verify().unwrap().checkpoints, 2);
+}
+
+#[test]
+fn one_segment_that_cannot_be_read_hides_no_duplicates_of_the_others() {
+    let mut store = Store::new();
+    let old = |number: u64| {
+        let mut new = event(number);
+        new.event.time = NOW.minus(Span::days(365)).plus(Span::millis(number.cast_signed()));
+        new
+    };
+    for start in [0, 50, 100] {
+        store.append((start..start + 50).map(old).collect());
+        assert!(store.seal());
+    }
+    store.clock.set(NOW.plus(Span::days(9)));
+    let path = folder(store.dir.path()).join(format!("{:020}-{:020}.db", 51, 100));
+    let length = std::fs::metadata(&path).unwrap().len();
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, vec![0xa5; usize::try_from(length).unwrap()]).unwrap();
+    store.reopen();
+    // One from each segment, then all of them: looked up in the file, and in keys that are loaded.
+    for numbers in [vec![3, 53, 103], (0..150).collect()] {
+        let mut batch: Vec<NewEvent> = numbers.iter().map(|number| old(*number)).collect();
+        batch.iter_mut().for_each(|new| new.event.received_at = store.clock.now());
+        let unread = numbers.iter().filter(|number| (50..100).contains(*number)).count() as u64;
+        let receipts = store.appender.commit(&[Work::Batch(batch)]).unwrap();
+        let stored = receipts[0].stored;
+        assert_eq!(receipts[0].duplicates + stored, numbers.len() as u64);
+        assert!(stored <= unread && stored > 0, "{stored} of {unread}");
+    }
+}
+
+#[test]
+fn a_clock_that_was_ahead_for_a_while_makes_no_duplicates() {
+    for restarts in [false, true] {
+        let mut store = Store::new();
+        store.append(events(0..20));
+        assert!(store.seal());
+        // Two days ahead, further than the horizon; something arrives then.
+        store.clock.set(NOW.plus(Span::days(2)));
+        if restarts {
+            store.reopen();
+        }
+        store.append(vec![at(store.clock.now(), 500)]);
+        store.clock.set(NOW.plus(Span::hours(1)));
+        let mut batch = events(0..20);
+        batch.iter_mut().for_each(|new| new.event.received_at = store.clock.now());
+        let receipts = store.appender.commit(&[Work::Batch(batch)]).unwrap();
+        assert_eq!((receipts[0].stored, receipts[0].duplicates), (0, 20), "{restarts}");
+        store.append(vec![at(store.clock.now(), 501)]);
+    }
+}
+
+#[test]
+fn a_check_beside_a_running_daemon_raises_no_false_alarm() {
+    let mut store = Store::new();
+    for start in 0..3 {
+        store.append(events(start * 10..start * 10 + 10));
+        assert!(store.seal());
+    }
+    store.append(events(30..40));
+    let (mut reader, mut number, mut calls) = (store.reader(), 40, 0);
+    let mut meanwhile = || {
+        calls += 1;
+        if calls <= 3 {
+            // What was the hot end is sealed, all is merged and the parts are gone; checkpoints are appended.
+            for _ in 0..8 {
+                store.append(events(number..number + 10));
+                number += 10;
+                assert!(store.seal());
+            }
+            assert!(store.merge());
+            while store.merge() {}
+            store.append(events(number..number + 5));
+            number += 5;
+        }
+    };
+    let verified = verify_beside(&mut reader, &VerifyOptions::default(), &mut meanwhile).unwrap();
+    assert!(calls > 1, "nothing was done anew");
+    // As it was when the last try began.
+    assert_eq!((verified.entries, verified.hot), (40 + 85 * (calls - 1), 5));
+    // What is wrong is found all the same.
+    let last = store.reader().segments().unwrap()[0].last;
+    let path = folder(store.dir.path()).join(format!("{:020}-{:020}.db", 1, last));
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, b"x").unwrap();
+    assert!(verify_beside(&mut store.reader(), &VerifyOptions::default(), &mut || ()).is_err());
+}
+
+#[test]
+fn nothing_is_sealed_behind_a_manifest_that_cannot_be_read() {
+    let mut store = Store::new();
+    store.append(events(0..20));
+    assert!(store.seal());
+    let manifest = folder(store.dir.path()).join(format!("{:020}-{:020}.json", 1, 20));
+    let text = std::fs::read(&manifest).unwrap();
+    std::fs::write(&manifest, "{}").unwrap();
+    store.reopen();
+    store.append(events(20..40));
+    let error = store.worker.seal(NOW, &mut || Ok(())).unwrap_err();
+    assert!(matches!(error, LogError::Corrupt { first: 1, last: 20, .. }), "{error}");
+    std::fs::write(&manifest, text).unwrap();
+    assert!(store.seal());
+    store.check(&mut store.reader(), 9);
+}
+
+#[test]
 fn a_segment_gives_its_events_times_and_terms() {
     use crate::index::{Terms as _, Timed as _};
     let mut store = Store::with(SealOptions { seal_entries: 600, ..SMALL });
@@ -429,7 +570,12 @@ fn a_segment_gives_its_events_times_and_terms() {
     let mut reader = store.reader();
     let segment = reader.segment(17).unwrap();
     let numbers = [599, 5, 4, 300, 256, 255];
-    let found: Vec<Position> = segment.events(&numbers).unwrap().iter().map(|event| event.position).collect();
+    let mut found: Vec<Position> = Vec::new();
+    let mut visit = |event: Event| {
+        found.push(event.position);
+        ControlFlow::Continue(())
+    };
+    segment.events(&numbers, &mut visit).unwrap();
     // Number 300 is the tick.
     assert_eq!(found, [600, 6, 5, 257, 256]);
     let times = segment.times_of(250..303).unwrap();
@@ -515,7 +661,7 @@ fn merging_keeps_blocks_and_a_dictionary_serves_several_segments() {
     assert!(store.seal());
     store.clock.set(NOW);
     store.check(&mut store.reader(), 1000);
-    let deep = crate::log::VerifyOptions { deep: true, keys: true, ..Default::default() };
+    let deep = VerifyOptions { deep: true, keys: true, ..Default::default() };
     let verified = store.reader().verify_with(&deep).unwrap();
     assert_eq!((verified.entries, verified.other_indexes), (18_100, 0));
     // The hundred at the end have none, the merged ones one that is large enough.
@@ -551,20 +697,34 @@ fn what_was_changed_after_it_was_sealed_is_not_merged() {
 }
 
 #[test]
-fn an_index_of_another_version_is_made_anew() {
-    let mut store = Store::new();
-    for start in 0..8 {
-        store.append(events(start * 10..start * 10 + 10));
-        assert!(store.seal());
+fn an_index_of_another_version_or_catalogue_is_made_anew() {
+    for change in [
+        "UPDATE meta SET value = 77 WHERE key = 'index'; DELETE FROM term",
+        "UPDATE meta SET value = zeroblob(32) WHERE key = 'catalogue'; DELETE FROM term",
+        "DELETE FROM meta WHERE key = 'catalogue'; DELETE FROM term",
+    ] {
+        let mut store = Store::new();
+        for start in 0..8 {
+            store.append(events(start * 10..start * 10 + 10));
+            assert!(store.seal());
+        }
+        let info = store.reader().segments().unwrap().remove(3);
+        let path = folder(store.dir.path()).join(format!("{:020}-{:020}.db", info.first, info.last));
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let connection = rusqlite::Connection::open(&path).unwrap();
+        connection.execute_batch(change).unwrap();
+        drop(connection);
+        // Made by another program with the same key.
+        let manifest = path.with_extension("json");
+        let old = Manifest::read(&manifest, (info.first, info.last)).unwrap();
+        let (bytes, digest) = digest(&std::fs::File::open(&path).unwrap()).unwrap();
+        let key = SigningKey::load(store.dir.path()).unwrap();
+        let signed = Manifest { bytes, digest: Hex(digest), ..old }.signed(&key);
+        std::fs::write(&manifest, signed.text()).unwrap();
+        store.reopen();
+        assert!(store.merge());
+        store.check(&mut store.reader(), 10);
+        let deep = VerifyOptions { deep: true, ..Default::default() };
+        assert_eq!(store.reader().verify_with(&deep).unwrap().other_indexes, 0, "{change}");
     }
-    let info = store.reader().segments().unwrap().remove(3);
-    let path = folder(store.dir.path()).join(format!("{:020}-{:020}.db", info.first, info.last));
-    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    let connection = rusqlite::Connection::open(&path).unwrap();
-    connection.execute_batch("UPDATE meta SET value = 77 WHERE key = 'index'; DELETE FROM term").unwrap();
-    drop(connection);
-    assert!(store.merge());
-    store.check(&mut store.reader(), 10);
-    let deep = crate::log::VerifyOptions { deep: true, ..Default::default() };
-    assert_eq!(store.reader().verify_with(&deep).unwrap().other_indexes, 0);
 }

@@ -8,21 +8,19 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::input::{HotInput, SegmentsInput};
+use super::input::HotInput;
 use super::retention::{
-    Ask, Dropped, Dropping, Held, Judged, Looks, Publication, Retention, digests, finish_pending, kept_keys,
+    Ask, Dropped, Dropping, Held, Looks, Publication, Retention, finish_pending, kept_keys,
 };
-use super::schedule::next_merge;
 use super::{SealOptions, SealerMetrics};
 use crate::event::{Catalogue, Position};
-use crate::index;
 use crate::log::checkpoint::{self, AuditMark, Checkpoint};
 use crate::log::decoder::Decoder;
 use crate::log::hex::Hex;
-use crate::log::segment::{self, Listed, Manifest, Pace, Plan, Positions, Replaced, Segment, Shelf, folder};
+use crate::log::segment::{self, Listed, Pace, Plan, Positions, Replaced, Segment, Shelf, folder};
 use crate::log::signing::SigningKey;
-use crate::log::{LogError, SegmentInfo, durable, fault, hot};
-use crate::time::{Span, Timestamp};
+use crate::log::{LogError, durable, fault, hot, seam};
+use crate::time::Timestamp;
 
 /// One seal takes no more than so many times `seal_entries`, where ingest has run far ahead.
 const AT_ONCE: u64 = 8;
@@ -30,7 +28,7 @@ const AT_ONCE: u64 = 8;
 /// Makes segments.
 pub(in crate::log) struct Worker {
     pub(super) dir: PathBuf,
-    options: SealOptions,
+    pub(super) options: SealOptions,
     pub(super) catalogue: Arc<Catalogue>,
     pub(super) key: SigningKey,
     /// Where the audit log stands, for checkpoints.
@@ -41,6 +39,8 @@ pub(in crate::log) struct Worker {
     pub(super) aside: BTreeSet<Positions>,
     /// Segments that were merged, and when: removed a little later, for searches that have just listed them.
     pub(super) replaced: Vec<(Timestamp, Arc<Listed>)>,
+    /// The entry of the last checkpoint in the folder's file; none until that is read.
+    noted: Option<Position>,
     /// Who says what may be deleted; nobody: nothing.
     pub(super) ask: Option<Ask>,
     /// What was said last.
@@ -59,9 +59,6 @@ pub(super) struct Deleted {
     pub bytes: u64,
 }
 
-/// How long merged segments stay.
-const REPLACED_STAY: Span = Span::minutes(1);
-
 /// The links of a new manifest: what it has as `before`, what it replaces, and what the next one is linked to.
 pub(super) type Links = (Option<Hex<32>>, (Vec<Replaced>, Option<Hex<32>>));
 
@@ -73,6 +70,7 @@ impl Worker {
         options: SealOptions,
         catalogue: Arc<Catalogue>,
     ) -> Result<Self, LogError> {
+        seam::check(dir)?;
         let folder = folder(dir);
         DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(LogError::file(&folder))?;
         let key = SigningKey::load_or_make(dir)?;
@@ -86,6 +84,7 @@ impl Worker {
             connection: None,
             aside: BTreeSet::new(),
             replaced: Vec::new(),
+            noted: None,
             ask: None,
             terms: None,
             looks: Looks::default(),
@@ -94,6 +93,13 @@ impl Worker {
         };
         own.tidy()?;
         Ok(own)
+    }
+
+    /// As if it had not looked at the hot end yet.
+    #[cfg(test)]
+    pub(in crate::log) fn blind(mut self) -> Self {
+        self.connection = None;
+        self
     }
 
     /// How many entries only the hot end has.
@@ -126,10 +132,14 @@ impl Worker {
     ) -> Result<Option<Position>, LogError> {
         let (base, end) = self.ends()?;
         self.shelf.refresh(base)?;
+        self.note_checkpoint(now)?;
         // Sealed before a crash, and not removed from the hot end.
         if let Some(last) = self.shelf.all().last().map(|listed| listed.info.last).filter(|last| *last > base)
         {
-            return Ok(Some(last.min(end)));
+            // Only if these are the same entries may the hot end's be removed.
+            let all = self.shelf.all().iter().map(AsRef::as_ref);
+            seam::check_last(&self.dir, self.connection.as_ref(), all)?;
+            return Ok(Some(last));
         }
         let Some(upto) = self.due(base, end, now)? else { return Ok(None) };
         let (position, head) = self.read_hot(hot::base)?.unwrap_or((0, [0; 32]));
@@ -164,136 +174,29 @@ impl Worker {
         if !self.publish(Publication { path, summary: &summary, file, links, dropped }, now)? {
             return Ok(None);
         }
-        let checkpoint = Checkpoint::sign((summary.last, summary.head_after), self.audit, now, &self.key);
-        checkpoint::append(&self.dir, &checkpoint)?;
-        fault::point("seal.after_checkpoint");
         self.shelf.refresh(base)?;
+        self.note_checkpoint(now)?;
+        fault::point("seal.after_checkpoint");
         Ok(Some(upto))
     }
 
-    /// Merges a run of neighbours, if there is one; true if it did.
-    pub(in crate::log) fn merge(&mut self, now: Timestamp, pace: &mut Pace<'_>) -> Result<bool, LogError> {
-        let (base, _) = self.ends()?;
-        self.shelf.refresh(base)?;
-        let infos: Vec<SegmentInfo> = self.shelf.all().iter().map(|listed| self.info(listed)).collect();
-        let Some(run) = next_merge(&infos, &self.options, now) else { return Ok(false) };
-        let run: Vec<Arc<Listed>> = self.shelf.all().get(run).unwrap_or_default().to_vec();
-        let merged = self.merge_run(&run, now, pace);
-        if let Err(LogError::Corrupt { first, .. }) = &merged
-            && let Some(damaged) =
-                run.iter().find(|listed| (listed.info.first..=listed.info.last).contains(first))
-        {
-            self.aside.insert(damaged.positions());
-        }
-        merged.map(|()| true)
-    }
-
-    /// Removes the segments that were merged a while ago. A clock that was set back removes them as well.
-    pub(in crate::log) fn remove_replaced(&mut self, now: Timestamp) -> Result<(), LogError> {
-        let stays = |(at, _): &(Timestamp, Arc<Listed>)| {
-            let age = now.since(*at);
-            age >= Span(0) && age < REPLACED_STAY
-        };
-        while let Some(replaced) = self.replaced.first().filter(|replaced| !stays(replaced)) {
-            remove(&replaced.1)?;
-            self.replaced.remove(0);
-            fault::point("merge.after_remove");
-        }
-        Ok(())
-    }
-
-    fn info(&self, listed: &Listed) -> SegmentInfo {
-        let mut info = listed.info.clone();
-        if self.aside.contains(&listed.positions()) {
-            info.damage.get_or_insert_default();
-        }
-        info
-    }
-
-    fn merge_run(
-        &mut self,
-        run: &[Arc<Listed>],
-        now: Timestamp,
-        pace: &mut Pace<'_>,
-    ) -> Result<(), LogError> {
-        let manifests: Vec<&Manifest> = run.iter().filter_map(|listed| listed.manifest.as_ref()).collect();
-        let (Some(first), Some(last)) = (manifests.first(), manifests.last()) else { return Ok(()) };
-        let open = |listed: &Arc<Listed>| Segment::open(&listed.path, listed.info.clone());
-        let mut segments = run.iter().map(open).collect::<Result<Vec<_>, _>>()?;
-        let path = self.shelf.path((first.first, last.last));
-        let temporary = durable::temporary(&path);
-        // What is made anew from its events is checked by the chain.
-        let is_current = segments.iter().all(|segment| segment.index_version() == index::VERSION);
-        for (listed, manifest) in run.iter().zip(&manifests).filter(|_| is_current) {
-            check_whole(listed, manifest)?;
-        }
-        let judged = self.judge_run(&mut segments, first, now, pace)?;
-        let (judged, (summary, file)) = if judged.is_none() && is_current {
-            (None, segment::merge(&temporary, &mut segments, first.head_before.0, pace)?)
-        } else {
-            self.write_anew(&temporary, (segments, judged), first, pace)?
-        };
-        if summary.head_after != last.head_after.0 {
-            durable::remove(&temporary)?;
-            let reason = "the chain of hashes does not end as its manifest says".to_owned();
-            return Err(LogError::Corrupt { first: last.first, last: last.last, reason });
-        }
-        let replaced = |manifest: &&Manifest| Replaced {
-            first: manifest.first,
-            last: manifest.last,
-            manifest: manifest.digest(),
-        };
-        let replaces = manifests.iter().map(replaced).collect();
-        let links = (first.before, (replaces, Some(last.link())));
-        let bytes_before = manifests.iter().map(|manifest| manifest.bytes).sum();
-        let dropped = judged.map(|judged| Dropped { judged, manifests: digests(&manifests), bytes_before });
-        if !self.publish(Publication { path, summary: &summary, file, links, dropped }, now)? {
+    /// Appends the checkpoint of the last sealed entry, unless the file has it: after each seal, and where a crash or a
+    /// full disk came between the two.
+    fn note_checkpoint(&mut self, now: Timestamp) -> Result<(), LogError> {
+        let Some(manifest) = self.shelf.all().last().and_then(|listed| listed.manifest.as_ref()) else {
             return Ok(());
+        };
+        let noted = match self.noted {
+            Some(noted) => noted,
+            None => checkpoint::last_noted(&self.dir)?,
+        };
+        if noted < manifest.last {
+            let checkpoint =
+                Checkpoint::sign((manifest.last, manifest.head_after.0), self.audit, now, &self.key);
+            checkpoint::append(&self.dir, &checkpoint)?;
         }
-        self.replaced.extend(run.iter().map(|listed| (now, Arc::clone(listed))));
+        self.noted = Some(noted.max(manifest.last));
         Ok(())
-    }
-
-    /// What of a run may be deleted while it is merged.
-    fn judge_run(
-        &self,
-        segments: &mut Vec<Segment>,
-        first: &Manifest,
-        now: Timestamp,
-        pace: &mut Pace<'_>,
-    ) -> Result<Option<Judged>, LogError> {
-        let infos = segments.iter().map(Segment::info);
-        let oldest = infos.filter_map(|info| info.received).map(|received| received.0).min();
-        let Some(terms) = self.terms_for(oldest, now) else { return Ok(None) };
-        let held = Held::of(&terms, segments)?;
-        let mut input = SegmentsInput::of(std::mem::take(segments), first.head_before.0);
-        let positions = input.positions();
-        let judged = self.judge_along((&mut input, &held), positions, now, pace);
-        *segments = input.segments;
-        judged
-    }
-
-    /// From the events: where some are left out, or an index is of another version.
-    fn write_anew(
-        &self,
-        temporary: &Path,
-        (segments, mut judged): (Vec<Segment>, Option<Judged>),
-        first: &Manifest,
-        pace: &mut Pace<'_>,
-    ) -> Result<(Option<Judged>, segment::Written), LogError> {
-        let head_before = first.head_before.0;
-        let mut input = SegmentsInput::of(segments, head_before);
-        let positions = input.positions();
-        let mut keys = input.keys()?;
-        if let Some(judged) = &mut judged {
-            keys = kept_keys(keys, judged, (&mut input, positions), pace)?;
-        }
-        let plan = Plan { positions, head_before, keys, catalogue: &self.catalogue };
-        input.begin_again(head_before);
-        let due = judged.as_ref().map(|judged| &judged.due);
-        let mut left = Dropping { inner: &mut input, first: positions.0, due };
-        let written = segment::write(temporary, plan, &mut left, pace)?;
-        Ok((judged, written))
     }
 
     /// The segment that ends at a position, if it can be read.
@@ -308,7 +211,15 @@ impl Worker {
         let last = match (manifest, self.shelf.gone(position)) {
             (Some(last), _) => (last.head_after, Some(last.link()), (last.first, last.last)),
             (None, Some(last)) => (last.head_after, last.link_after, last.positions),
-            (None, None) => return Ok(None),
+            (None, None) if position == 0 => return Ok(None),
+            (None, None) => {
+                // A link left out now would be missing for good: what is sealed later is linked.
+                let reason = "nothing is sealed behind it until its manifest can be read again: put the segment's two \
+                    files back from a backup"
+                    .to_owned();
+                let first = self.shelf.with(position).map_or(position, |listed| listed.info.first);
+                return Err(LogError::Corrupt { first, last: position, reason });
+            }
         };
         let (head_after, link, (first, last)) = last;
         if head_after == *head {
@@ -368,9 +279,9 @@ impl Worker {
     }
 
     /// Removes what a crash has left: half-made files, segments that were merged, and those that were about to get
-    /// their manifest while the hot end still had their entries. Never anything that is nowhere else.
+    /// their manifest while the hot end still has their entries. Never anything that is nowhere else.
     fn tidy(&mut self) -> Result<(), LogError> {
-        let (base, _) = self.ends()?;
+        let (base, end) = self.ends()?;
         let folder = folder(&self.dir);
         for entry in fs::read_dir(&folder).map_err(LogError::file(&folder))? {
             let path = entry.map_err(LogError::file(&folder))?.path();
@@ -379,6 +290,7 @@ impl Worker {
             }
         }
         finish_pending(&self.dir)?;
+        checkpoint::mend(&self.dir)?;
         self.shelf.refresh(base)?;
         for listed in self.shelf.everything()? {
             let (first, last) = listed.positions();
@@ -389,7 +301,8 @@ impl Worker {
                     && wider.info.first <= first
                     && last <= wider.info.last
             };
-            let is_unfinished = listed.info.damage.is_some() && first > base;
+            // A manifest that is there but cannot be read is damage, and no crash leaves that.
+            let is_unfinished = first > base && last <= end && !listed.manifest_path().exists();
             if is_gone || is_unfinished || self.shelf.all().iter().any(is_within) {
                 tracing::info!(first, last, "removes what a crash has left of a segment");
                 remove(&listed)?;
@@ -404,19 +317,8 @@ impl Worker {
     }
 }
 
-/// Nothing is merged that is not what was sealed.
-fn check_whole(listed: &Listed, manifest: &Manifest) -> Result<(), LogError> {
-    let file = fs::File::open(&listed.path).map_err(LogError::file(&listed.path))?;
-    let found = segment::digest(&file).map_err(LogError::file(&listed.path))?;
-    if found == (manifest.bytes, manifest.digest.0) && manifest.signer().is_some() {
-        return Ok(());
-    }
-    let reason = "it is not what was sealed: its digest is another one".to_owned();
-    Err(LogError::Corrupt { first: manifest.first, last: manifest.last, reason })
-}
-
 /// The manifest first: while it is there, the database shall be.
-fn remove(listed: &Listed) -> Result<(), LogError> {
+pub(super) fn remove(listed: &Listed) -> Result<(), LogError> {
     durable::remove(&listed.manifest_path())?;
     fault::point("merge.between_removes");
     durable::remove(&listed.path)

@@ -9,6 +9,7 @@ use super::dictionary::Dictionary;
 use super::manifest::FORMAT;
 use super::open::StoredBlock;
 use super::{Pace, Positions, bias};
+use crate::event::Catalogue;
 use crate::index::{self, Term};
 use crate::log::row::Head;
 use crate::log::{LogError, durable};
@@ -82,6 +83,7 @@ impl Loose {
             .and_then(|()| put("last", &positions.1.cast_signed()))
             .and_then(|()| put("head_before", head_before))
             .and_then(|()| put("index", &index::VERSION))
+            .and_then(|()| put("catalogue", &Catalogue::digest()))
             .map_err(|error| own.failed(&error))?;
         Ok(own)
     }

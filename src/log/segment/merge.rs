@@ -29,7 +29,7 @@ const ENTRIES_MAX: usize = BLOCK_ENTRIES * 3 / 2;
 const BYTES_MAX: usize = BLOCK_BYTES * 3 / 2;
 
 /// Writes and syncs the file of a segment that has all that these neighbours have, which must be what was written, with
-/// indexes of this program's version. What was half made is removed where it fails.
+/// indexes of this program's version and catalogue ([`Segment::is_current`]). What was half made is removed where it fails.
 pub(in crate::log) fn merge(
     path: &Path,
     segments: &mut [Segment],
@@ -256,7 +256,7 @@ fn merge_indexes(file: &mut Loose, segments: &[Segment], pace: &mut Pace<'_>) ->
     let mut count = 0_u64;
     let merged = index::merge(&sources, &mut |term| {
         count += 1;
-        if count % 1024 == 0 {
+        if count.is_multiple_of(1024) {
             pace()?;
         }
         file.term(&term)

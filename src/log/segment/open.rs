@@ -1,17 +1,17 @@
 //! Reading a sealed segment.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::dictionary::Dictionary;
 use super::file::KEYS_IN_CHUNK;
 use super::manifest::{FORMAT, SegmentInfo};
 use super::{Positions, times};
-use crate::event::{Entry, Event, Position};
+use crate::event::{Catalogue, Entry, Event, Position};
+use crate::index;
 use crate::log::decoder::Decoder;
 use crate::log::row::Head;
 use crate::log::{LogError, TimeRange, hot};
@@ -28,6 +28,8 @@ pub struct Segment {
     path: PathBuf,
     connection: Connection,
     index_version: u32,
+    /// Whether the index was made with this program's catalogue.
+    has_own_catalogue: bool,
     /// One for each dictionary that was asked for, by its number.
     decoders: BTreeMap<i64, Decoder>,
     /// The block that was decoded last.
@@ -80,17 +82,20 @@ impl Segment {
     pub(in crate::log) fn open(path: &Path, info: SegmentInfo) -> Result<Self, LogError> {
         let corrupt = |reason: String| LogError::Corrupt { first: info.first, last: info.last, reason };
         let name = path.display().to_string();
-        let opened = || -> rusqlite::Result<(i64, i64, i64, u32, Connection)> {
+        let opened = || -> rusqlite::Result<([i64; 3], u32, bool, Connection)> {
             let connection = hot::open_immutable(path)?;
             let number = |key: &str| connection.query_row(META, [key], |row| row.get::<_, i64>(0));
             let (format, first, last) = (number("format")?, number("first")?, number("last")?);
             let index = connection.query_row(META, ["index"], |row| row.get(0)).optional()?;
-            Ok((format, first, last, index.unwrap_or(0), connection))
+            let catalogue: Option<Vec<u8>> =
+                connection.query_row(META, ["catalogue"], |row| row.get(0)).optional()?;
+            let has_own = catalogue.is_some_and(|digest| digest == Catalogue::digest());
+            Ok(([format, first, last], index.unwrap_or(0), has_own, connection))
         };
-        let (format, first, last, index_version, connection) =
+        let (says, index_version, has_own_catalogue, connection) =
             opened().map_err(|error| corrupt(format!("{name}: {error}")))?;
-        let expected = (i64::from(FORMAT), info.first.cast_signed(), info.last.cast_signed());
-        if (format, first, last) != expected {
+        let expected = [i64::from(FORMAT), info.first.cast_signed(), info.last.cast_signed()];
+        if says != expected {
             return Err(corrupt(format!("{name} says something else of itself than its manifest")));
         }
         Ok(Self {
@@ -98,6 +103,7 @@ impl Segment {
             path: path.to_owned(),
             connection,
             index_version,
+            has_own_catalogue,
             decoders: BTreeMap::new(),
             cached: None,
         })
@@ -118,6 +124,12 @@ impl Segment {
     #[must_use]
     pub const fn index_version(&self) -> u32 {
         self.index_version
+    }
+
+    /// Whether this program would make the same index: its version, and its catalogue, on which it depends what an event
+    /// is called.
+    pub(in crate::log) const fn is_current(&self) -> bool {
+        self.index_version == index::VERSION && self.has_own_catalogue
     }
 
     /// The event times of these entries, by their number in the segment; none for those that are no events.
@@ -145,17 +157,23 @@ impl Segment {
         Ok(found)
     }
 
-    /// The events with these numbers, in this order; those that are no events are left out. Neighbouring numbers in
-    /// ascending or descending order cost one decoding for each block that is touched. What was sent is a copy: one event
-    /// that is kept must not keep its whole block.
-    pub fn events(&mut self, numbers: &[u32]) -> Result<Vec<Event>, LogError> {
-        let mut found = Vec::with_capacity(numbers.len());
+    /// Visits the events with these numbers, in this order, until `visit` breaks; those that are no events are left out.
+    /// Neighbouring numbers in ascending or descending order cost one decoding for each block that is touched, and no
+    /// more than one block is in memory. What was sent is a part of it: who keeps one event must copy that, not to keep
+    /// its whole block.
+    pub fn events(
+        &mut self,
+        numbers: &[u32],
+        visit: &mut dyn FnMut(Event) -> ControlFlow<()>,
+    ) -> Result<(), LogError> {
         for number in numbers {
-            if let Some(event) = self.event(self.info.first + u64::from(*number))? {
-                found.push(Event { raw: Bytes::copy_from_slice(&event.raw), ..event });
+            if let Some(event) = self.event(self.info.first + u64::from(*number))?
+                && visit(event).is_break()
+            {
+                break;
             }
         }
-        Ok(found)
+        Ok(())
     }
 
     /// The event at a position.

@@ -29,6 +29,13 @@ impl End {
     pub(super) fn of(manifest: &Manifest) -> Self {
         Self { position: manifest.last, head: manifest.head_after.0, link: Some(manifest.link()) }
     }
+
+    /// That the log goes as far as here at least, which the hot end usually has said already.
+    pub(super) const fn note(&self, verified: &mut Verified) {
+        if verified.entries < self.position {
+            (verified.entries, verified.head) = (self.position, self.head);
+        }
+    }
 }
 
 /// The records, checked.
@@ -50,7 +57,7 @@ impl Deletions {
             }
             verified.gone += record.last - record.first + 1;
             *end = End { position: record.last, head: record.head_after.0, link: record.link_after };
-            (verified.entries, verified.head) = (end.position, end.head);
+            end.note(verified);
         }
         Ok(())
     }

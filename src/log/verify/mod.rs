@@ -5,6 +5,7 @@
 mod culprit;
 mod deletions;
 mod hot;
+mod kept;
 mod options;
 mod progress;
 mod run;
@@ -15,5 +16,7 @@ pub use options::{Verified, VerifyOptions};
 pub use progress::Progress;
 pub(super) use terms::dedupe_key;
 
+#[cfg(test)]
+pub(in crate::log) use run::verify_beside;
 #[cfg(test)]
 mod tests;

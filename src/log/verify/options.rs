@@ -13,7 +13,7 @@ use crate::time::Timestamp;
 pub struct VerifyOptions {
     /// Recompute everything inside of sealed segments as well, not only the digest of the file.
     pub deep: bool,
-    /// Recompute the keys of duplicates too; made-up ones would not pass.
+    /// Recompute the keys of duplicates too, and count those that this program would not make.
     pub keys: bool,
     /// Leave the files of segments out whose last event arrived before this. Manifests are always checked.
     pub since: Option<Timestamp>,
@@ -36,8 +36,10 @@ pub struct Verified {
     pub segments: u64,
     /// Those that were left out.
     pub skipped: u64,
-    /// How many have an index of another version, which only their digest says something of.
+    /// How many have an index by another version or another catalogue, which only their digest says something of.
     pub other_indexes: u64,
+    /// How many events are in segments, or in blocks of the hot end, whose keys of duplicates are by other rules.
+    pub other_keys: u64,
     /// How many entries are in the hot end.
     pub hot: u64,
     /// How many checkpoints were compared.
@@ -68,6 +70,6 @@ impl Reader {
     /// `DIR/key.pub`. It compares what the log says of itself: only together with a deep check does it prove anything
     /// against who has the key. [`LogError::Corrupt`] where it does not agree.
     pub fn agrees_with(&mut self, checkpoint: &Checkpoint, key: Option<PublicKey>) -> Result<(), LogError> {
-        super::run::compare(self, checkpoint, key)
+        super::kept::compare(self, checkpoint, key)
     }
 }

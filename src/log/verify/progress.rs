@@ -9,7 +9,10 @@ use crate::log::LogError;
 #[derive(Debug, Default)]
 pub struct Progress {
     entries: AtomicU64,
-    done: AtomicU64,
+    /// The last one of the sealed segments that was checked.
+    sealed: AtomicU64,
+    /// How many of the hot end were; that is checked first.
+    hot: AtomicU64,
     is_stopped: AtomicBool,
 }
 
@@ -20,10 +23,12 @@ impl Progress {
         self.entries.load(Ordering::Relaxed)
     }
 
-    /// The last entry that was checked.
+    /// How many of them were checked.
     #[must_use]
-    pub fn done(&self) -> Position {
-        self.done.load(Ordering::Relaxed)
+    pub fn done(&self) -> u64 {
+        let done = self.sealed.load(Ordering::Relaxed).saturating_add(self.hot.load(Ordering::Relaxed));
+        // What is about to be removed from the hot end is in both.
+        done.min(self.entries())
     }
 
     /// Has the check end as soon as it can, with [`LogError::Stopped`].
@@ -33,10 +38,22 @@ impl Progress {
 
     pub(super) fn begin(&self, entries: u64) {
         self.entries.store(entries, Ordering::Relaxed);
+        self.hot.store(0, Ordering::Relaxed);
     }
 
+    /// So many more of the hot end were checked.
+    pub(super) fn hot(&self, count: u64) -> Result<(), LogError> {
+        self.hot.fetch_add(count, Ordering::Relaxed);
+        self.go_on()
+    }
+
+    /// The sealed ones were checked up to here.
     pub(super) fn at(&self, position: Position) -> Result<(), LogError> {
-        self.done.fetch_max(position, Ordering::Relaxed);
+        self.sealed.fetch_max(position, Ordering::Relaxed);
+        self.go_on()
+    }
+
+    fn go_on(&self) -> Result<(), LogError> {
         if self.is_stopped.load(Ordering::Relaxed) { Err(LogError::Stopped) } else { Ok(()) }
     }
 }

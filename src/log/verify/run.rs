@@ -1,49 +1,130 @@
 //! The whole check, from the key to the last checkpoint.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::deletions::{Deletions, End};
+use super::kept::{check_checkpoints, own_checkpoints};
+use super::segment::Others;
 use super::{Verified, VerifyOptions, hot, segment};
 use crate::event::Position;
-use crate::log::checkpoint::{self, Checkpoint, read_checkpoints};
-use crate::log::durable::check_end;
+use crate::log::checkpoint::{self, Checkpoint};
 use crate::log::row::{GENESIS, Head, Rows, link};
 use crate::log::segment::{Listed, Manifest, Segment, digest};
 use crate::log::signing::{self, PublicKey, SigningKey};
-use crate::log::{LogError, Reader, deletion};
+use crate::log::{Hex, LogError, Reader, deletion};
 use crate::time::Timestamp;
 
+/// How often it begins anew since the log was sealed or merged under it. What was checked is not read again.
+const TRIES: usize = 50;
+
+/// The files of segments that were found whole, by the digest of their manifest: what of them is by
+/// another version.
+type Whole = BTreeMap<[u8; 32], Others>;
+
 pub(super) fn verify(reader: &mut Reader, options: &VerifyOptions) -> Result<Verified, LogError> {
-    let dir = reader.dir.clone();
-    let key = expected_key(&dir, options)?;
-    let base = reader.base()?;
+    verify_beside(reader, options, &mut || ())
+}
+
+/// The same; `meanwhile` is called between the check of the hot end and that of the segments.
+pub(in crate::log) fn verify_beside(
+    reader: &mut Reader,
+    options: &VerifyOptions,
+    meanwhile: &mut dyn FnMut(),
+) -> Result<Verified, LogError> {
+    let mut whole = Whole::new();
+    for _ in 1..TRIES {
+        let own = own_checkpoints(&reader.dir);
+        let state = state(reader)?;
+        match verify_once(reader, options, own, (&mut whole, meanwhile)) {
+            Err(LogError::Stopped) => return Err(LogError::Stopped),
+            Err(_) if self::state(reader)? != state => {}
+            verified => return verified,
+        }
+    }
+    let own = own_checkpoints(&reader.dir);
+    state(reader)?;
+    verify_once(reader, options, own, (&mut whole, meanwhile))
+}
+
+/// What a daemon changes while it seals, merges and deletes: a fault that is found counts if this is as before. The
+/// lengths are those of the checkpoints and of the records of what was deleted.
+type State = (Position, Vec<(Position, Position, Option<Hex<32>>)>, [Option<u64>; 2]);
+
+fn state(reader: &mut Reader) -> Result<State, LogError> {
+    let (base, _) = reader.base()?;
+    reader.sealed.refresh(base)?;
+    let digest = |listed: &Arc<Listed>| {
+        let (first, last) = listed.positions();
+        (first, last, listed.manifest.as_ref().map(Manifest::digest))
+    };
+    let listed = reader.sealed.listed().iter().map(digest).collect();
+    let length = |path: &Path| std::fs::metadata(path).ok().map(|file| file.len());
+    let lengths = [length(&checkpoint::path(&reader.dir)), length(&deletion::path(&reader.dir))];
+    Ok((base, listed, lengths))
+}
+
+fn verify_once(
+    reader: &mut Reader,
+    options: &VerifyOptions,
+    own: Result<Vec<Checkpoint>, LogError>,
+    (whole, meanwhile): (&mut Whole, &mut dyn FnMut()),
+) -> Result<Verified, LogError> {
+    let key = expected_key(&reader.dir, options)?;
     options.progress.begin(reader.end()?.0);
-    reader.sealed.refresh(base.0)?;
     let mut verified = Verified::default();
-    let deletions = Deletions(deletion::verify(&dir, key)?);
+    let deletions = Deletions(deletion::verify(&reader.dir, key)?);
     verified.deletions = deletions.0.len() as u64;
-    let sealed = check_segments(reader, (base.0, key), &deletions, options, &mut verified)?;
+    // The hot end first, as it is now: it is small, and what is sealed while the segments are read is in it.
+    let listed = reader.sealed.listed().to_vec();
+    let base = in_one_moment(reader, |reader| {
+        let base = reader.base()?;
+        hot::check(reader, (base, sealed_end(&listed, base)), options, &mut verified)?;
+        Ok(base)
+    })?;
+    meanwhile();
+    let owned = (key, &deletions);
+    let sealed = check_segments(reader, (&listed, base.0), owned, options, (&mut verified, whole))?;
     let head = if base.0 == sealed.0 { sealed.1 } else { head_at(reader, base.0)? };
     if head != base.1 || base.0 > sealed.0 {
         let reason = "the hot end does not go on where the last sealed segment ends".to_owned();
         return Err(LogError::Corrupt { first: base.0, last: base.0 + 1, reason });
     }
-    hot::check(reader, (base, sealed), options, &mut verified)?;
-    let own = checkpoint::path(&dir);
-    if own.try_exists().map_err(LogError::file(&own))? {
-        check_end(&own)?;
-        let checkpoints = read_checkpoints(&own)?;
-        check_checkpoints(reader, &checkpoints, (key, &deletions), &mut verified)?;
-    }
-    check_checkpoints(reader, &options.checkpoints, (key, &deletions), &mut verified)?;
+    check_checkpoints(reader, &own?, owned, &mut verified)?;
+    check_checkpoints(reader, &options.checkpoints, owned, &mut verified)?;
     Ok(verified)
 }
 
+/// Does something that sees the hot end as it is at one moment, whatever is written meanwhile; not for long, as the
+/// write-ahead log grows until it is done.
+fn in_one_moment<T>(
+    reader: &mut Reader,
+    work: impl FnOnce(&mut Reader) -> Result<T, LogError>,
+) -> Result<T, LogError> {
+    let run = |reader: &mut Reader, sql: &str| match reader.database()? {
+        Some((connection, path)) => {
+            connection.execute_batch(sql).map_err(|error| LogError::database(&path, &error))
+        }
+        None => Ok(()),
+    };
+    run(reader, "BEGIN")?;
+    let done = work(reader);
+    // Nothing was written; where even this fails, what was read tells more.
+    drop(run(reader, "ROLLBACK"));
+    done
+}
+
+/// Where the sealed segments end, as far as they say so themselves.
+fn sealed_end(listed: &[Arc<Listed>], base: (Position, Head)) -> (Position, Head) {
+    let last = listed.iter().rev().find_map(|listed| listed.manifest.as_ref());
+    last.filter(|last| last.last >= base.0).map_or(base, |last| (last.last, last.head_after.0))
+}
+
 /// Whose signatures count. The folder's two halves must belong together, as far as the secret one may be read.
-fn expected_key(dir: &Path, options: &VerifyOptions) -> Result<Option<PublicKey>, LogError> {
+pub(super) fn expected_key(dir: &Path, options: &VerifyOptions) -> Result<Option<PublicKey>, LogError> {
     let path = signing::public_path(dir);
     let own = match PublicKey::read(&path) {
         Err(LogError::File { source, .. }) if source.kind() == ErrorKind::NotFound => None,
@@ -73,13 +154,13 @@ fn expected_key(dir: &Path, options: &VerifyOptions) -> Result<Option<PublicKey>
 /// Checks the sealed segments; the last entry of them, and the chain after it.
 fn check_segments(
     reader: &mut Reader,
-    (base, key): (Position, Option<PublicKey>),
-    deletions: &Deletions,
+    (listed, base): (&[Arc<Listed>], Position),
+    (key, deletions): (Option<PublicKey>, &Deletions),
     options: &VerifyOptions,
-    verified: &mut Verified,
+    (verified, whole): (&mut Verified, &mut Whole),
 ) -> Result<(Position, Head), LogError> {
     let mut end = End::START;
-    for listed in reader.sealed.listed().to_vec() {
+    for listed in listed {
         let (first, last) = listed.positions();
         let corrupt = |reason: &str| LogError::Corrupt { first, last, reason: reason.to_owned() };
         // About to be sealed: the hot end still has it.
@@ -103,7 +184,7 @@ fn check_segments(
             return Err(corrupt("it does not go on where the one before ends"));
         }
         verified.deleted += deletions.check(manifest, &listed.info)?;
-        let is_wanted = options.since.is_none_or(|since| is_since(&listed, since));
+        let is_wanted = options.since.is_none_or(|since| is_since(listed, since));
         if let Some(reason) = &listed.info.damage {
             // What is wrong inside says more than a wrong length.
             let mut segment = Segment::open(&listed.path, manifest.info()).map_err(|_| corrupt(reason))?;
@@ -111,17 +192,21 @@ fn check_segments(
             return Err(corrupt(reason));
         }
         if is_wanted {
-            let is_compared = check_file(reader, &listed, manifest, options)?;
-            verified.other_indexes += u64::from(!is_compared);
+            let others = match whole.get(&manifest.digest().0) {
+                Some(others) => *others,
+                None => check_file(reader, listed, manifest, options)?,
+            };
+            whole.insert(manifest.digest().0, others);
+            verified.other_indexes += u64::from(others.index);
+            verified.other_keys += others.keys;
             verified.bytes += manifest.bytes;
         } else {
             verified.skipped += 1;
         }
         verified.segments += 1;
-        verified.entries = manifest.last;
         options.progress.at(manifest.last)?;
         end = End::of(manifest);
-        verified.head = end.head;
+        end.note(verified);
     }
     deletions.pass(&mut end, verified)?;
     Ok((end.position, end.head))
@@ -131,23 +216,25 @@ fn is_since(listed: &Arc<Listed>, since: Timestamp) -> bool {
     listed.info.received.is_none_or(|(_, max)| max >= since)
 }
 
-/// The digest of the file; with a wrong one, what is wrong inside. False where the index could not be compared.
+/// The digest of the file; with a wrong one, what is wrong inside.
 fn check_file(
     reader: &mut Reader,
     listed: &Listed,
     manifest: &Manifest,
     options: &VerifyOptions,
-) -> Result<bool, LogError> {
+) -> Result<Others, LogError> {
     let (first, last) = listed.positions();
     let corrupt = |reason: String| LogError::Corrupt { first, last, reason };
     let read = || File::open(&listed.path).and_then(|file| digest(&file));
     let found = read().map_err(|error| corrupt(format!("{}: {error}", listed.path.display())))?;
     let is_whole = found == (manifest.bytes, manifest.digest.0);
-    let is_enough = is_whole && !options.deep;
-    let is_compared =
-        is_enough || segment::check(reader.sealed.with(first)?, manifest, (options.keys, &options.progress))?;
+    if is_whole && !options.deep {
+        return Ok(Others::default());
+    }
+    let how = (options.keys, &*options.progress);
+    let others = segment::check(reader.sealed.with(first)?, manifest, how)?;
     if is_whole {
-        return Ok(is_compared);
+        return Ok(others);
     }
     let path = listed.path.display();
     Err(corrupt(format!(
@@ -155,65 +242,8 @@ fn check_file(
     )))
 }
 
-fn check_checkpoints(
-    reader: &mut Reader,
-    checkpoints: &[Checkpoint],
-    (key, deletions): (Option<PublicKey>, &Deletions),
-    verified: &mut Verified,
-) -> Result<(), LogError> {
-    for checkpoint in checkpoints {
-        agree(reader, checkpoint, (key, deletions), verified.entries)?;
-        verified.checkpoints += 1;
-    }
-    Ok(())
-}
-
-/// One checkpoint without the rest of the check.
-pub(super) fn compare(
-    reader: &mut Reader,
-    checkpoint: &Checkpoint,
-    key: Option<PublicKey>,
-) -> Result<(), LogError> {
-    let dir = reader.dir.clone();
-    let key = expected_key(&dir, &VerifyOptions { key, ..VerifyOptions::default() })?;
-    let (base, (end, _)) = (reader.base()?.0, reader.end()?);
-    reader.sealed.refresh(base)?;
-    let deletions = Deletions(deletion::verify(&dir, key)?);
-    agree(reader, checkpoint, (key, &deletions), end)
-}
-
-fn agree(
-    reader: &mut Reader,
-    checkpoint: &Checkpoint,
-    (key, deletions): (Option<PublicKey>, &Deletions),
-    entries: u64,
-) -> Result<(), LogError> {
-    let position = checkpoint.position;
-    let corrupt = |reason: &str| {
-        let at = Timestamp(checkpoint.at);
-        let reason = format!("the checkpoint of {at} {reason}");
-        LogError::Corrupt { first: position, last: position, reason }
-    };
-    if Some(PublicKey(checkpoint.public_key)) != key {
-        return Err(corrupt("is not signed by the expected key"));
-    }
-    if position > entries {
-        return Err(corrupt("tells of entries that are gone"));
-    }
-    let head = match deletions.removed(position) {
-        Some(record) if record.last == position => record.head_after.0,
-        // The chain within is gone with the segment.
-        Some(_) => return Ok(()),
-        None => head_at(reader, position)?,
-    };
-    if head != checkpoint.head.0 {
-        return Err(corrupt("says something else: this entry or one before it was changed"));
-    }
-    Ok(())
-}
-
 /// The chain after an entry.
-fn head_at(reader: &mut Reader, position: Position) -> Result<Head, LogError> {
+pub(super) fn head_at(reader: &mut Reader, position: Position) -> Result<Head, LogError> {
     if position == 0 {
         return Ok(GENESIS);
     }

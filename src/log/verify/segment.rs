@@ -26,13 +26,23 @@ struct Walk {
     next: u64,
 }
 
+/// What another version of the program has made of the same events.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Others {
+    /// The index, by another version of it or another catalogue: it could not be compared.
+    pub index: bool,
+    /// How many events the keys of duplicates are of, if they are not those that this program makes.
+    pub keys: u64,
+}
+
 /// Recomputes the chain, the columns, the keys and the index. [`LogError::Corrupt`] names the first block that is not
-/// what was written. False where the index is of another version, and could not be compared.
+/// what was written. Keys are taken over when a segment is made, so other ones are no damage as long as the file is what
+/// was signed.
 pub(super) fn check(
     segment: &mut Segment,
     manifest: &Manifest,
     (with_keys, progress): (bool, &Progress),
-) -> Result<bool, LogError> {
+) -> Result<Others, LogError> {
     let mut walk = Walk {
         manifest: manifest.clone(),
         decoder: Decoder::default(),
@@ -57,24 +67,22 @@ pub(super) fn check(
         return Err(corrupt("it has another number of events than was signed"));
     }
     let stored = segment.keys()?;
-    if let Some(mut keys) = walk.keys {
-        keys.sort_unstable();
-        if keys != stored {
-            return Err(corrupt("the keys of duplicates are not those of its events"));
-        }
-    } else if stored.len() as u64 != manifest.events || !stored.is_sorted() {
+    if stored.len() as u64 != manifest.events || !stored.is_sorted() {
         return Err(corrupt("the keys of duplicates are not what was written"));
     }
-    if segment.index_version() != index::VERSION {
-        return Ok(false);
+    let mut others = Others::default();
+    if let Some(mut keys) = walk.keys {
+        keys.sort_unstable();
+        others.keys = if keys == stored { 0 } else { manifest.events };
     }
     // What a merged index leaves out depends on where its parts ended.
     let unindexed = Dictionary::new(segment).present(Field::Unindexed);
     let leaves_out = walk.index.is_full() || unindexed.is_ok_and(|events| !events.is_empty());
-    if leaves_out && !manifest.replaces.is_empty() {
-        return Ok(false);
+    others.index = !segment.is_current() || (leaves_out && !manifest.replaces.is_empty());
+    if !others.index {
+        check_index(segment, walk.index)?;
     }
-    check_index(segment, walk.index).map(|()| true)
+    Ok(others)
 }
 
 impl Walk {
@@ -87,6 +95,11 @@ impl Walk {
                 last: first - 1,
                 reason: "they are missing".to_owned(),
             });
+        }
+        if last < first || last > self.manifest.last {
+            let last = self.manifest.last;
+            let reason = format!("a block of them says that it ends at {}", block.positions.1);
+            return Err(LogError::Corrupt { first, last, reason });
         }
         let mut own = Found::new(self.found.head);
         let mut times = Vec::new();

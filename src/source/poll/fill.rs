@@ -6,12 +6,13 @@ use std::ops::ControlFlow;
 use tokio_util::sync::CancellationToken;
 
 use super::config::Target;
+use super::progress::NoteAs;
+use super::round::Round;
 use super::run::{Broken, JUDGED, Poller, Sweep};
 use super::trouble::Trouble;
 use crate::event::{Catalogue, Event, Extracted, Format, Plan};
 use crate::log::{LogError, Reader, TimeRange};
 use crate::source::SourceError;
-use crate::source::past::Added;
 use crate::store::{Gap, GapState};
 use crate::time::{Span, Timestamp};
 
@@ -23,57 +24,89 @@ const LOOK_AT: usize = 200_000;
 const NAMED: usize = 3;
 
 impl Poller {
-    /// Fills what is open for the sources that this one fills.
+    /// Fills what is open for the sources that this one fills. The trouble that some targets are in, if any.
     pub(super) async fn fill_gaps(
         &mut self,
         targets: &[Target],
         shutdown: &CancellationToken,
-    ) -> Result<(), Broken> {
+    ) -> Result<Option<Trouble>, Broken> {
         if self.polled.fills.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
-        for gap in self.sink.open_gaps(self.polled.fills.clone()).await? {
-            match self.fill(&gap, targets, shutdown).await {
-                Ok((added, state, why)) => {
-                    let Added { stored, duplicates } = added;
-                    tracing::info!(
-                        source = %gap.source, from = %gap.from, to = %gap.to, stored, duplicates, "a gap was filled"
-                    );
-                    self.sink.settle_gap(gap.id, (state, stored, why), self.clock.now()).await?;
+        let gaps = self.sink.open_gaps(self.polled.fills.clone()).await?;
+        let known = self.done.fills.len();
+        self.done.fills.retain(|id, _| gaps.iter().any(|gap| gap.id == *id));
+        if self.done.fills.len() < known {
+            self.change();
+        }
+        let mut some = None;
+        for gap in gaps {
+            let not_yet = |trouble: &Trouble| (GapState::Open, format!("not yet: {trouble}"));
+            let mut every = None;
+            let (state, why) = match self.fill(&gap, targets, shutdown).await {
+                Ok(Ok(settled)) => settled,
+                Ok(Err(trouble)) => {
+                    let settled = not_yet(&trouble);
+                    some = some.or(Some(trouble));
+                    settled
                 }
                 Err(Broken::Forge(trouble)) => {
-                    let why = format!("not yet: {trouble}");
-                    self.sink.settle_gap(gap.id, (GapState::Open, 0, why), self.clock.now()).await?;
-                    return Err(trouble.into());
+                    let settled = not_yet(&trouble);
+                    every = Some(trouble);
+                    settled
                 }
                 Err(own) => return Err(own),
+            };
+            let stored = match self.done.fills.get_mut(&gap.id) {
+                Some(filled) => std::mem::take(&mut filled.stored),
+                None => 0,
+            };
+            if state != GapState::Open {
+                self.done.fills.remove(&gap.id);
+                tracing::info!(source = %gap.source, from = %gap.from, to = %gap.to, stored, "a gap was filled");
+            }
+            self.change();
+            self.sink.settle_gap(gap.id, (state, stored, why), self.clock.now()).await?;
+            self.save().await?;
+            if let Some(trouble) = every {
+                return Err(trouble.into());
             }
         }
-        Ok(())
+        Ok(some)
     }
 
+    /// Goes on where it was. A target in trouble does not hold up the others; while there is hope, the gap stays open:
+    /// the trouble, as an error where every target is in it.
     async fn fill(
         &mut self,
         gap: &Gap,
         targets: &[Target],
         shutdown: &CancellationToken,
-    ) -> Result<(Added, GapState, String), Broken> {
+    ) -> Result<Result<(GapState, String), Trouble>, Broken> {
         // To both sides a little more: clocks differ, and what was under way at the stop may have been lost.
         let overlap = self.polled.overlap;
         let until = gap.to.plus(overlap).min(self.clock.now());
-        let (mut added, mut refused) = (Added::default(), Vec::new());
+        let (mut round, mut refused) = (Round::default(), Vec::new());
         // Who asks for long ago wants to find it, not to be woken by it; what happened while it was stopped is judged.
         let judged_from = if gap.asked { self.clock.now().minus(JUDGED) } else { Timestamp::MIN };
         for target in targets {
-            let from = gap.from.minus(overlap);
-            let sweep = Sweep { target, from, until, judged_from, note_as: None };
-            match self.sweep(&sweep, shutdown).await {
-                Ok(found) => added += found,
+            let done = self.done.fills.get(&gap.id).and_then(|filled| filled.until.get(&target.to_string()));
+            let from = done.copied().unwrap_or(gap.from.minus(overlap));
+            let sweep = Sweep { target, from, until, judged_from, note_as: NoteAs::Gap(gap.id) };
+            let swept = match self.sweep(&sweep, shutdown).await {
                 Err(Broken::Forge(trouble @ Trouble::Refused { .. })) if targets.len() > 1 => {
                     refused.push(format!("{target}: {trouble}"));
+                    continue;
                 }
-                Err(broken) => return Err(broken),
+                swept => swept,
+            };
+            if round.note(target, swept)?.is_break() {
+                break;
             }
+        }
+        let has_good = round.has_good();
+        if let Some(trouble) = round.trouble() {
+            return if has_good { Ok(Err(trouble)) } else { Err(trouble.into()) };
         }
         let only_streamed = self.only_streamed(gap).await?;
         let asked: Vec<String> = self.polled.targets.iter().map(ToString::to_string).collect();
@@ -83,7 +116,7 @@ impl Poller {
             state = GapState::Partly;
             why.push_str(&format!("; {} of {} refused, first {first}", refused.len(), targets.len()));
         }
-        Ok((added, state, why))
+        Ok(Ok((state, why)))
     }
 
     /// How many events of types that cannot be asked for the source brought in the week before, by type; none if it

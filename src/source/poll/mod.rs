@@ -11,6 +11,8 @@ mod config;
 mod fetch;
 mod fill;
 mod pages;
+mod progress;
+mod round;
 mod run;
 mod targets;
 #[cfg(test)]

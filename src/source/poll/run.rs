@@ -1,18 +1,18 @@
 //! Looking again and again: what happened since the last look, then what gaps miss.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use rustc_hash::FxHashSet;
-use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::access::Access;
 use super::board::Board;
 use super::config::{Polled, Target};
 use super::fetch::{Fetched, Pace, fetch};
-use super::targets;
+use super::progress::{NoteAs, Progress};
+use super::round::{Resting, Round};
+use super::targets::{self, Listing};
 use super::trouble::Trouble;
 use crate::clock::Clock;
 use crate::decode::DecodeError;
@@ -25,7 +25,7 @@ use crate::source::sink::Sink;
 use crate::time::{Span, Timestamp};
 
 /// When to try again after what a person must put right.
-const REFUSED_PAUSE: Span = Span::minutes(5);
+pub(super) const REFUSED_PAUSE: Span = Span::minutes(5);
 /// How often it is looked for new groups and projects.
 const TARGETS_KEPT: Span = Span::hours(1);
 /// The log itself knows what arrived in this time.
@@ -46,18 +46,14 @@ pub struct Poller {
     past: Past,
     /// For what is too old for alerts.
     old: Past,
-    done: Checkpoint,
-    targets: Option<(Timestamp, Vec<Target>)>,
+    pub(super) done: Progress,
+    /// When that was saved last; none while nothing has changed since.
+    pub(super) changed_since: Option<Timestamp>,
+    targets: Option<(Timestamp, Listing)>,
+    /// With which of the targets a look begins.
+    begin: usize,
+    resting: Resting,
     refused: FxHashSet<blake3::Hash>,
-}
-
-/// Saved under `source/NAME`: up to when each target's events are in the log.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Checkpoint {
-    until: BTreeMap<String, Timestamp>,
-    /// Nothing before this is judged: the first look reached back further.
-    #[serde(default)]
-    judged_from: Option<Timestamp>,
 }
 
 /// A time to be fetched.
@@ -67,8 +63,7 @@ pub(super) struct Sweep<'a> {
     pub(super) until: Timestamp,
     /// What happened before this is past.
     pub(super) judged_from: Timestamp,
-    /// Under which name it is noted how far it came.
-    pub(super) note_as: Option<&'a str>,
+    pub(super) note_as: NoteAs,
 }
 
 /// Why a look ended early.
@@ -97,8 +92,11 @@ impl Poller {
             name,
             clock,
             board,
-            done: Checkpoint::default(),
+            done: Progress::default(),
+            changed_since: None,
             targets: None,
+            begin: 0,
+            resting: Resting::default(),
             refused: FxHashSet::default(),
         }
     }
@@ -117,8 +115,14 @@ impl Poller {
             };
             // Whatever it is at, it may be broken off: what is in the log and not noted is asked for again.
             let looked = tokio::select! {
-                looked = look => looked,
-                () = shutdown.cancelled() => return Ok(()),
+                looked = look => Some(looked),
+                () = shutdown.cancelled() => None,
+            };
+            let Some(looked) = looked else {
+                if let Err(error) = self.save().await {
+                    tracing::warn!(source = %self.name, %error, "it could not be saved how far the API was asked");
+                }
+                return Ok(());
             };
             let pause = match looked {
                 Ok(()) => {
@@ -157,67 +161,82 @@ impl Poller {
         }
     }
 
-    async fn resume(&mut self) -> Result<(), SourceError> {
-        let Some(saved) = self.sink.checkpoint(format!("source/{}", self.name)).await? else { return Ok(()) };
-        match serde_json::from_slice(&saved) {
-            Ok(checkpoint) => self.done = checkpoint,
-            Err(_) => {
-                tracing::warn!(source = %self.name, "the saved position is unreadable; asks for `since` again");
-            }
-        }
-        Ok(())
+    /// One look at everything. A target in trouble does not hold up the others; an error only where none is well.
+    async fn look(&mut self, shutdown: &CancellationToken) -> Result<(), Broken> {
+        let looked = self.look_around(shutdown).await;
+        self.save().await?;
+        looked
     }
 
-    /// One look at everything. A target that is refused does not hold up the others.
-    async fn look(&mut self, shutdown: &CancellationToken) -> Result<(), Broken> {
-        self.access.refresh()?;
-        let targets = self.targets().await?;
-        let mut refused = None;
+    async fn look_around(&mut self, shutdown: &CancellationToken) -> Result<(), Broken> {
+        if self.access.refresh()? {
+            self.resting.clear();
+        }
+        let listing = self.listing().await?;
+        self.forget_gone(&listing);
+        let (mut targets, mut round) = (listing.targets, Round::default());
+        // Where GitLab was in trouble the last time, others come first now.
+        let begin = self.begin.min(targets.len());
+        targets.rotate_left(begin);
+        self.begin = 0;
         if !self.polled.only_fills {
-            for target in &targets {
-                match self.catch_up(target, shutdown).await {
-                    Err(Broken::Forge(trouble @ Trouble::Refused { .. })) if targets.len() > 1 => {
-                        let reason = format!("{target}: {trouble}");
-                        refused = refused.or(Some(Trouble::Refused { reason }));
-                    }
-                    done => done?,
+            for (index, target) in targets.iter().enumerate() {
+                let now = self.clock.now();
+                let done = match self.resting.of(target, now) {
+                    Some(trouble) => Err(trouble.into()),
+                    None => self.catch_up(target, shutdown).await,
+                };
+                if targets.len() > 1 && self.resting.of(target, now).is_none() {
+                    self.resting.note(target, &done, now);
+                }
+                if round.note(target, done)?.is_break() {
+                    self.begin = (begin + index + 1) % targets.len();
+                    break;
                 }
             }
         }
-        if !self.polled.only_fills && refused.is_none() {
+        self.save().await?;
+        let (has_good, trouble) = (round.has_good(), round.trouble().or(listing.trouble));
+        if !self.polled.only_fills && trouble.is_none() {
             let complete = targets.iter().filter_map(|target| self.done.until.get(&target.to_string())).min();
             complete.inspect(|until| self.board.complete(&self.name, **until));
         }
-        self.fill_gaps(&targets, shutdown).await?;
-        if let Some(trouble) = refused {
-            return Err(trouble.into());
+        if let Some(trouble) = &trouble
+            && !has_good
+            && !self.polled.only_fills
+        {
+            return Err(trouble.clone().into());
         }
-        self.board.looked(&self.name, None, self.clock.now());
+        let unfilled = self.fill_gaps(&targets, shutdown).await?;
+        self.board.looked(&self.name, trouble.or(unfilled).as_ref(), self.clock.now());
         Ok(())
     }
 
-    async fn targets(&mut self) -> Result<Vec<Target>, Trouble> {
+    async fn listing(&mut self) -> Result<Listing, Broken> {
         let now = self.clock.now();
-        if let Some((at, targets)) = &self.targets
-            && now.since(*at) < TARGETS_KEPT
-        {
-            return Ok(targets.clone());
+        if let Some((at, listing)) = &self.targets {
+            let kept = if listing.trouble.is_none() { TARGETS_KEPT } else { REFUSED_PAUSE };
+            if now.since(*at) < kept {
+                return Ok(listing.clone());
+            }
         }
-        let targets = targets::all(&self.access, &self.polled.targets).await?;
-        self.targets = Some((now, targets.clone()));
-        Ok(targets)
+        let before = self.targets.as_ref().map(|(_, listing)| listing);
+        let listing = targets::all(&self.access, &self.polled.targets, before).await?;
+        self.targets = Some((now, listing.clone()));
+        Ok(listing)
     }
 
     /// Fetches what happened since the last look, and notes each piece as done once the log has it.
     async fn catch_up(&mut self, target: &Target, shutdown: &CancellationToken) -> Result<(), Broken> {
-        let until = seconds(self.clock.now());
+        let until = seconds(self.access.now());
         let name = target.to_string();
         let from = match self.done.until.get(&name) {
-            Some(done) => done.minus(self.polled.overlap),
+            // Noted by a clock that was ahead: what happened since is dated earlier.
+            Some(done) => (*done).min(until).minus(self.polled.overlap),
             None => until.minus(self.polled.since),
         };
         let judged_from = *self.done.judged_from.get_or_insert(until.minus(JUDGED));
-        let sweep = Sweep { target, from, until, judged_from, note_as: Some(&name) };
+        let sweep = Sweep { target, from, until, judged_from, note_as: NoteAs::Look };
         self.sweep(&sweep, shutdown).await?;
         Ok(())
     }
@@ -227,9 +246,9 @@ impl Poller {
         &mut self,
         sweep: &Sweep<'_>,
         shutdown: &CancellationToken,
-    ) -> Result<Added, Broken> {
+    ) -> Result<(), Broken> {
         let (mut from, until) = (seconds(sweep.from), seconds(sweep.until));
-        let (mut pace, mut added) = (Pace::default(), Added::default());
+        let mut pace = Pace::default();
         while from < until {
             let end = pace.end(from, until);
             let (objects, end) = match fetch(&self.access, sweep.target, (from, end)).await? {
@@ -247,24 +266,11 @@ impl Poller {
                     (objects, end)
                 }
             };
-            added += self.store(objects, sweep.judged_from, shutdown).await?;
-            if let Some(name) = sweep.note_as {
-                self.note(name, end).await?;
-            }
+            let added = self.store(objects, sweep.judged_from, shutdown).await?;
+            self.note(sweep, end, added).await?;
             from = end;
         }
-        Ok(added)
-    }
-
-    async fn note(&mut self, name: &str, until: Timestamp) -> Result<(), SourceError> {
-        // A clock that was set back moves nothing back.
-        let known = self.done.until.get(name).copied().unwrap_or(Timestamp::MIN);
-        if until <= known {
-            return Ok(());
-        }
-        self.done.until.insert(name.to_owned(), until);
-        let bytes = serde_json::to_vec(&self.done).unwrap_or_default();
-        self.sink.set_checkpoint(format!("source/{}", self.name), bytes).await
+        Ok(())
     }
 
     async fn store(

@@ -303,6 +303,63 @@ async fn one_project_that_is_gone_does_not_hold_up_the_others() {
 }
 
 #[tokio::test]
+async fn one_target_that_always_fails_does_not_stop_the_others_or_their_fills() {
+    let scene = Scene::new(|polled| {
+        polled.targets =
+            vec![Target::Group("7".into()), Target::Project("2".into()), Target::Group("9".into())];
+        polled.fills = vec!["gitlab".into()];
+    })
+    .await;
+    scene.forge.group(7, &[1]);
+    scene.forge.group(8, &[2, 3]);
+    // Group 9 was renamed, project 1 answers nothing but errors.
+    scene.forge.always("/projects/1/audit_events", 500);
+    scene.forge.happen(&deed(1, "project_created", ("Project", 1), at(-60)));
+    scene.forge.happen(&deed(2, "project_created", ("Project", 2), at(-60)));
+    scene.forge.happen(&deed(3, "project_created", ("Group", 7), at(-60)));
+    scene.forge.happen(&deed(4, "project_created", ("Project", 2), at(-90_000)));
+    let gap = NewGap {
+        source: "gitlab".to_owned(),
+        from: at(-90_600),
+        to: at(-86_500),
+        asked: false,
+        state: GapState::Open,
+        why: None,
+    };
+    scene.store.gap_add(&gap, at(0)).unwrap();
+    scene.run(|report| report.state == PollState::Refused).await;
+    let mut ids = scene.ids();
+    ids.sort_unstable();
+    assert_eq!(ids, [2, 3, 4]);
+    let message = scene.report().unwrap().message.unwrap();
+    assert!(
+        message.starts_with("group 9: ") && message.ends_with("1 more targets are in trouble"),
+        "{message}"
+    );
+    // Healed, it is asked for what it has.
+    scene.forge.always("", 0);
+    scene.clock.set(at(60));
+    scene.run(|report| report.message.as_ref().is_some_and(|text| !text.contains("more targets"))).await;
+    assert!(scene.ids().contains(&1));
+}
+
+#[tokio::test]
+async fn a_forge_that_is_down_is_not_asked_for_every_target() {
+    let scene = Scene::new(|polled| {
+        polled.targets = (1..=50).map(|id| Target::Project(id.to_string())).collect();
+    })
+    .await;
+    scene.forge.group(7, &(1..=50).collect::<Vec<_>>());
+    scene.forge.happen(&deed(1, "project_created", ("Project", 50), at(-60)));
+    scene.forge.always("", 502);
+    scene.run(|report| report.state == PollState::Failing).await;
+    assert_eq!(scene.forge.calls().len(), 3, "{:#?}", scene.forge.calls());
+    scene.forge.always("", 0);
+    scene.look().await;
+    assert_eq!(scene.ids(), [1]);
+}
+
+#[tokio::test]
 async fn a_wish_for_patience_is_granted() {
     let scene = Scene::new(|_| {}).await;
     scene.forge.happen(&created(1, at(-5)));
@@ -345,6 +402,56 @@ async fn the_last_allowed_request_is_followed_by_a_rest() {
     running.await.unwrap().unwrap();
     assert_eq!(scene.ids().len(), 150);
     assert!(scene.forge.calls().iter().all(|call| call.starts_with("200 ")), "429 was never earned");
+}
+
+#[tokio::test]
+async fn a_clock_that_is_ahead_of_the_forge_misses_nothing() {
+    let scene = Scene::new(|_| {}).await;
+    scene.clock.set(at(7_200));
+    scene.forge.date(at(0));
+    scene.run(|report| report.complete_until == Some(at(0))).await;
+    scene.forge.happen(&created(1, at(30)));
+    scene.clock.set(at(7_260));
+    scene.forge.date(at(60));
+    scene.run(|report| report.complete_until == Some(at(60))).await;
+    assert_eq!(scene.ids(), [1]);
+    // Set right, it goes on.
+    scene.forge.happen(&created(2, at(70)));
+    scene.clock.set(at(120));
+    scene.forge.date(at(120));
+    scene.look().await;
+    assert_eq!(scene.ids(), [1, 2]);
+}
+
+#[tokio::test]
+async fn a_position_from_the_future_does_not_hold() {
+    let scene = Scene::new(|_| {}).await;
+    let saved = json!({"until": {"instance": at(7_200)}, "judged_from": at(-100_000)});
+    scene.store.set_checkpoint("source/api", saved.to_string().as_bytes()).unwrap();
+    scene.forge.happen(&created(1, at(-30)));
+    scene.look().await;
+    assert_eq!(scene.ids(), [1]);
+}
+
+#[tokio::test]
+async fn the_rest_after_the_last_request_ends_with_a_clock_that_is_behind() {
+    let scene = Scene::new(|_| {}).await;
+    scene.forge.happen(&created(1, at(-30)));
+    scene.forge.limit(1, at(400 * 86_400));
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(scene.poller().run(stop.clone()));
+    while scene.forge.calls().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    scene.forge.relax();
+    scene.clock.set(at(3_601));
+    scene.becomes(|report| report.state == PollState::Good).await;
+    stop.cancel();
+    running.await.unwrap().unwrap();
+    assert_eq!(scene.ids(), [1]);
 }
 
 #[tokio::test]
@@ -407,6 +514,69 @@ async fn an_old_gitlab_and_a_moved_one_are_told_apart() {
         let message = scene.report().unwrap().message.unwrap();
         assert!(message.contains(said), "{message}");
     }
+}
+
+#[tokio::test]
+async fn filling_a_gap_goes_on_where_it_broke_off_and_counts_all_of_it() {
+    let scene = Scene::new(|polled| {
+        polled.fills = vec!["gitlab".into()];
+        polled.only_fills = true;
+    })
+    .await;
+    for day in 1..=5 {
+        scene.forge.happen(&created(10 - day, START.minus(Span::days(day))));
+    }
+    let gap = NewGap {
+        source: "gitlab".to_owned(),
+        from: START.minus(Span::days(5)),
+        to: START.minus(Span::hours(12)),
+        asked: true,
+        state: GapState::Open,
+        why: None,
+    };
+    let id = scene.store.gap_add(&gap, at(0)).unwrap();
+    let body = |id: i64, day: i64| {
+        let event = created(id, START.minus(Span::days(day)));
+        AuditFault::Body(
+            json!([{"id": id, "author_id": 7, "entity_id": 7, "entity_type": "User",
+            "created_at": event["created_at"], "details": {"event_name": "user_created"}}])
+            .to_string(),
+        )
+    };
+    scene.forge.fail([body(5, 5), AuditFault::Status(500, vec![])]);
+    scene.run(|report| report.state == PollState::Failing).await;
+    let open = scene.store.gaps_open().unwrap();
+    assert_eq!((open[0].id, open[0].filled), (id, 1), "{open:?}");
+    let before = scene.forge.calls().len();
+    // A restart: another poller.
+    scene.run(|report| report.state == PollState::Good).await;
+    let again = &scene.forge.calls()[before];
+    assert!(
+        again.contains("created_after=2026-01-00") || again.contains("created_after=2025-12-31"),
+        "{again}"
+    );
+    let filled = scene.store.gaps(0).unwrap();
+    assert_eq!((filled[0].filled, scene.ids()), (5, vec![5, 6, 7, 8, 9]));
+}
+
+#[tokio::test]
+async fn the_position_is_that_of_the_whole_look_and_has_no_target_that_is_gone() {
+    let scene = Scene::new(|polled| polled.targets = vec![Target::Group("7".into())]).await;
+    scene.forge.group(7, &[1, 2, 3]);
+    let saved = json!({"until": {"group 7": at(-60), "project 44": at(-60)}, "judged_from": at(-100_000)});
+    scene.store.set_checkpoint("source/api", saved.to_string().as_bytes()).unwrap();
+    scene.look().await;
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(scene.poller().run(stop.clone()));
+    scene.clock.set(at(60));
+    scene.becomes(|report| report.complete_until == Some(at(60))).await;
+    stop.cancel();
+    running.await.unwrap().unwrap();
+    let saved: Value =
+        serde_json::from_slice(&scene.store.checkpoint("source/api").unwrap().unwrap()).unwrap();
+    let names: Vec<&String> = saved["until"].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["group 7", "project 1", "project 2", "project 3"]);
+    assert!(saved["until"].as_object().unwrap().values().all(|until| *until == json!(at(60))), "{saved}");
 }
 
 #[tokio::test]

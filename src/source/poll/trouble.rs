@@ -25,6 +25,16 @@ impl Trouble {
         Self::Lying { reason: reason.into() }
     }
 
+    /// The same in other words.
+    pub(super) fn worded(self, words: impl FnOnce(String) -> String) -> Self {
+        match self {
+            Self::Limited { reason, after } => Self::Limited { reason: words(reason), after },
+            Self::Failing { reason, after } => Self::Failing { reason: words(reason), after },
+            Self::Refused { reason } => Self::Refused { reason: words(reason) },
+            Self::Lying { reason } => Self::Lying { reason: words(reason) },
+        }
+    }
+
     /// From a request that got no answer.
     pub(super) fn unanswered(error: DeliveryError) -> Self {
         match error {

@@ -12,7 +12,7 @@ use crate::time::Span;
 
 /// None where the index does not tell: then the events do.
 pub(super) fn shortest(segment: &mut Segment, terms: &Retention) -> Result<Option<Span>, LogError> {
-    if segment.index_version() != index::VERSION {
+    if !segment.is_current() {
         return Ok(None);
     }
     let (first, last) = (segment.info().first, segment.info().last);

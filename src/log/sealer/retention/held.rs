@@ -2,7 +2,7 @@
 
 use super::Retention;
 use crate::event::{Event, Position, canonical};
-use crate::index::{self, Answer, ReadError, evaluate};
+use crate::index::{Answer, ReadError, evaluate};
 use crate::log::LogError;
 use crate::log::segment::{Positions, Segment};
 
@@ -27,7 +27,7 @@ impl<'a> Held<'a> {
         let mut known = Vec::new();
         for segment in segments {
             let (first, last) = (segment.info().first, segment.info().last);
-            if segment.index_version() != index::VERSION {
+            if !segment.is_current() {
                 continue;
             }
             let ask = |hold: &super::HeldBack| {

@@ -14,6 +14,7 @@ use crate::log::appender::{Appender, Work};
 use crate::log::sealer::{SealOptions, Worker};
 use crate::log::segment::folder;
 use crate::log::tests::{ALWAYS, NOW, read_all};
+use crate::log::verify::verify_beside;
 use crate::log::{
     LogError, LogOptions, NewEvent, Reader, Verified, VerifyOptions, deletion, fault, forecast, hot,
     read_deletions,
@@ -667,4 +668,57 @@ fn what_was_imported_is_of_its_source() {
         let (keep, _) = terms.keep(&event(source), None, &mut crate::engine::Hits::default());
         assert_eq!(keep, expected, "{source}");
     }
+}
+
+#[test]
+fn a_check_beside_a_daemon_that_deletes_raises_no_false_alarm() {
+    let mut store = Store::new(policy());
+    for _ in 0..3 {
+        store.append(&TYPES.repeat(3));
+        store.seal();
+        store.wait(Span::days(60));
+    }
+    // Segments with users are written anew, the one without any is removed.
+    store.append(&["project_destroyed"; 12]);
+    store.seal();
+    let (mut reader, mut calls) = (store.reader(), 0);
+    let mut meanwhile = || {
+        calls += 1;
+        if calls <= 3 {
+            store.wait(Span::days(60));
+            store.retain();
+            store.append(&["project_destroyed"; 12]);
+            store.seal();
+        }
+    };
+    let deep = VerifyOptions { deep: true, ..VerifyOptions::default() };
+    let verified = verify_beside(&mut reader, &deep, &mut meanwhile).unwrap();
+    assert!(calls > 1, "nothing was done anew");
+    assert!(verified.deleted > 0 && verified.gone > 0, "{verified:?}");
+    store.check();
+}
+
+#[test]
+fn a_hot_end_that_is_older_than_what_was_removed_is_refused() {
+    let mut store = Store::new(policy());
+    let hot = store.dir.path().join("log/hot.db");
+    store.append(&["repository_git_operation"; 12]);
+    let copied = hot.with_extension("copy");
+    let connection = hot::open_to_read(store.dir.path()).unwrap().unwrap();
+    connection.pragma_update(None, "query_only", false).unwrap();
+    connection.execute("VACUUM INTO ?1", [copied.to_string_lossy()]).unwrap();
+    drop(connection);
+    store.append(&["repository_git_operation"; 12]);
+    store.seal();
+    store.wait(Span::days(2));
+    store.retain();
+    assert_eq!(store.reader().segments().unwrap().len(), 0);
+    let Store { dir, appender, worker, .. } = store;
+    drop((appender, worker));
+    for extension in ["db-wal", "db-shm"] {
+        drop(std::fs::remove_file(hot.with_extension(extension)));
+    }
+    std::fs::rename(copied, &hot).unwrap();
+    let refused = Worker::open(dir.path(), OPTIONS, Arc::new(Catalogue::built_in())).map(drop).unwrap_err();
+    assert!(refused.to_string().contains("hot.db"), "{refused}");
 }
