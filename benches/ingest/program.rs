@@ -98,11 +98,11 @@ impl Program {
 
     /// Until everything is judged.
     pub(super) fn settle(&self) -> Result<()> {
-        while self.stores {
+        let is_done = || -> Result<bool> {
             let ready: serde_json::Value = serde_json::from_slice(&self.get("/readyz")?.1)?;
-            if ready["lag"] == 0 {
-                break;
-            }
+            Ok(ready["lag"] == 0)
+        };
+        while self.stores && !is_done()? {
             thread::sleep(Duration::from_millis(20));
         }
         Ok(())

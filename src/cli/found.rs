@@ -100,6 +100,7 @@ mod tests {
                 received_at: Timestamp(0),
                 time: Timestamp(0),
                 source: "s".into(),
+                forge: "gitlab".into(),
                 format: Format::Gitlab,
                 type_hint: None,
                 raw: raw.into(),

@@ -284,6 +284,7 @@ mod tests {
                 received_at: NOW.plus(after),
                 time: NOW.minus(Span::days(3)),
                 source: source.into(),
+                forge: "gitlab".into(),
                 format: Format::Gitlab,
                 type_hint: None,
                 raw: "{}".into(),
