@@ -6,7 +6,7 @@
 //!
 //! | table | what |
 //! |---|---|
-//! | `meta` | format, positions, the chain before, the version of the index |
+//! | `meta` | format, positions, the chain before, the version of the index, the digest of its catalogue |
 //! | `dictionary` | what blocks are compressed with, and how well that went where it was made |
 //! | `block` | about 256 entries each: positions, times, the chain after it, the entries, compressed with a dictionary |
 //! | `key` | the first 8 bytes of the keys of duplicates, sorted, in chunks |

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::deletions::Deletions;
-use super::run::{expected_key, head_at};
+use super::run::{expected_key, head_at, undisturbed};
 use super::{Verified, VerifyOptions};
 use crate::log::checkpoint::{self, Checkpoint, read_checkpoints};
 use crate::log::durable::check_end;
@@ -43,10 +43,11 @@ pub(super) fn compare(
 ) -> Result<(), LogError> {
     let dir = reader.dir.clone();
     let key = expected_key(&dir, &VerifyOptions { key, ..VerifyOptions::default() })?;
-    let (base, (end, _)) = (reader.base()?.0, reader.end()?);
-    reader.sealed.refresh(base)?;
-    let deletions = Deletions(deletion::verify(&dir, key)?);
-    agree(reader, checkpoint, (key, &deletions), end)
+    undisturbed(reader, &mut |reader| {
+        let end = reader.end()?.0;
+        let deletions = Deletions(deletion::verify(&dir, key)?);
+        agree(reader, checkpoint, (key, &deletions), end)
+    })
 }
 
 fn agree(

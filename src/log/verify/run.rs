@@ -11,7 +11,7 @@ use super::kept::{check_checkpoints, own_checkpoints};
 use super::segment::Others;
 use super::{Verified, VerifyOptions, hot, segment};
 use crate::event::Position;
-use crate::log::checkpoint::{self, Checkpoint};
+use crate::log::checkpoint;
 use crate::log::row::{GENESIS, Head, Rows, link};
 use crate::log::segment::{Listed, Manifest, Segment, digest};
 use crate::log::signing::{self, PublicKey, SigningKey};
@@ -36,18 +36,25 @@ pub(in crate::log) fn verify_beside(
     meanwhile: &mut dyn FnMut(),
 ) -> Result<Verified, LogError> {
     let mut whole = Whole::new();
+    undisturbed(reader, &mut |reader| verify_once(reader, options, (&mut whole, meanwhile)))
+}
+
+/// Does it again where it fails and something was sealed, merged or deleted meanwhile. The listing is that of the
+/// beginning.
+pub(super) fn undisturbed<T>(
+    reader: &mut Reader,
+    check: &mut dyn FnMut(&mut Reader) -> Result<T, LogError>,
+) -> Result<T, LogError> {
     for _ in 1..TRIES {
-        let own = own_checkpoints(&reader.dir);
-        let state = state(reader)?;
-        match verify_once(reader, options, own, (&mut whole, meanwhile)) {
+        let before = state(reader)?;
+        match check(reader) {
             Err(LogError::Stopped) => return Err(LogError::Stopped),
-            Err(_) if self::state(reader)? != state => {}
-            verified => return verified,
+            Err(_) if state(reader)? != before => {}
+            checked => return checked,
         }
     }
-    let own = own_checkpoints(&reader.dir);
     state(reader)?;
-    verify_once(reader, options, own, (&mut whole, meanwhile))
+    check(reader)
 }
 
 /// What a daemon changes while it seals, merges and deletes: a fault that is found counts if this is as before. The
@@ -70,9 +77,9 @@ fn state(reader: &mut Reader) -> Result<State, LogError> {
 fn verify_once(
     reader: &mut Reader,
     options: &VerifyOptions,
-    own: Result<Vec<Checkpoint>, LogError>,
     (whole, meanwhile): (&mut Whole, &mut dyn FnMut()),
 ) -> Result<Verified, LogError> {
+    let own = own_checkpoints(&reader.dir);
     let key = expected_key(&reader.dir, options)?;
     options.progress.begin(reader.end()?.0);
     let mut verified = Verified::default();
