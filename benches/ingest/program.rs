@@ -13,8 +13,10 @@ use super::Result;
 use super::client::Connection;
 
 const TOKEN: &str = "a-token-of-20-chars-";
+/// The default of `log.seal_entries`.
+const SEAL_ENTRIES: u64 = 32_768;
 /// How often is searched, and what for.
-const SEARCH_EVERY: Duration = Duration::from_millis(200);
+const SEARCH_EVERY: Duration = Duration::from_millis(500);
 const QUERIES: [&str; 3] = ["author_id%3A7", "type%3Aproject_destroyed%20author_id%3A9", "example-project"];
 
 /// A program that runs, and how it is talked to.
@@ -96,11 +98,11 @@ impl Program {
         get(&mut Connection::open(self.address)?, path)
     }
 
-    /// Until everything is judged.
+    /// Until everything is judged, and sealed but for what is less than a seal.
     pub(super) fn settle(&self) -> Result<()> {
         let is_done = || -> Result<bool> {
             let ready: serde_json::Value = serde_json::from_slice(&self.get("/readyz")?.1)?;
-            Ok(ready["lag"] == 0)
+            Ok(ready["lag"] == 0 && self.metric("watchfire_log_hot_entries")? < SEAL_ENTRIES)
         };
         while self.stores && !is_done()? {
             thread::sleep(Duration::from_millis(20));
@@ -110,8 +112,15 @@ impl Program {
 
     /// How many events are on disk, as its metrics say.
     pub(super) fn stored(&self) -> Result<u64> {
+        self.metric("watchfire_source_stored_events_total")
+    }
+
+    /// The sum of a metric over its labels.
+    fn metric(&self, name: &str) -> Result<u64> {
         let metrics = String::from_utf8(self.get("/metrics")?.1)?;
-        let lines = metrics.lines().filter(|line| line.starts_with("watchfire_stored_events_total{"));
+        let lines = metrics
+            .lines()
+            .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
         lines.map(|line| Ok(line.rsplit(' ').next().unwrap_or_default().parse::<u64>()?)).sum()
     }
 
