@@ -99,7 +99,7 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
             std::fs::write(&path, bytes).with_context(|| path.display().to_string())?;
         }
     }
-    super::print(&text(&report)?)?;
+    super::print(&(text(&report)?.trim_end().to_owned() + "\n"))?;
     data::say_damaged(&mut searcher);
     Ok(ExitCode::SUCCESS)
 }
