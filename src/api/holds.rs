@@ -177,7 +177,11 @@ pub(super) async fn show(
 /// What it kept is deleted when it is due and nothing else holds it. The hold stays in the record.
 #[utoipa::path(delete, path = "/api/v1/holds/{id}", tag = "retention",
     params(("id" = i64, Path, description = "The hold's number"), EndAsked),
-    responses((status = 204, description = "It has ended")))]
+    responses(
+        (status = 204, description = "It has ended"),
+        (status = 422, description = "The reason is empty or too long",
+            body = ProblemBody, content_type = "application/problem+json"),
+    ))]
 pub(super) async fn end(
     State(control): State<Arc<Control>>,
     ticket: Ticket,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::body::HttpBody as _;
 use axum::extract::{Request, State};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -124,7 +125,7 @@ impl From<Bad> for NotImported {
         (serde_json::Value = "application/json"), (String = "application/x-ndjson"))),
     responses(
         (status = 200, description = "All that could be read is on disk", body = Imported),
-        (status = 400, description = "A parameter is not what it should be, or the body is no JSON as a whole, no whole \
+        (status = 400, description = "A parameter is not what it should be, or the body is missing, is no JSON as a whole, no whole \
             gzip stream, or broke off; nothing is stored",
             body = ProblemBody, content_type = "application/problem+json"),
         (status = 408, description = "The body did not arrive within `limits.body_time`",
@@ -147,6 +148,9 @@ pub(super) async fn import(
     let written = format.map_or("each event's own", Format::name);
     let deed = ticket.asking(format!("source {}, format {written}", wish.stored_name()));
     let (parts, body) = request.into_parts();
+    if body.is_end_stream() {
+        return Err(Problem::bad("no_body", "there is no body").help("send the events as the body"));
+    }
     let source::Imported { added, bad } = wish.run(&control.door, &parts.headers, body).await?;
     let (stored, duplicates) = (added.stored, added.duplicates);
     let outcome = format!("done: {stored} stored, {duplicates} duplicates, {} rejected", bad.len());

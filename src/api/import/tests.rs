@@ -99,6 +99,7 @@ async fn bodies_have_the_limits_of_sources() {
         (posting("", CONFIGURED, long), 413, "body_too_large"),
         (odd, 415, "unsupported_encoding"),
         (posting("", CONFIGURED, "[1,\n2"), 400, "undecodable"),
+        (posting("", CONFIGURED, ""), 400, "no_body"),
     ] {
         let (found, headers, body) = setup.send(request).await;
         let body: Value = serde_json::from_str(&body).unwrap();
