@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 use watchfire::clock::Clock;
-use watchfire::store::{DeliveryKind, OutboxState};
+use watchfire::store::{DeliveryKind, OutboxRow, OutboxState};
 use watchfire::time::{Span, Timestamp};
 
 use crate::harness::{ADMIN_TOKEN, Daemon, START, Setup, deed, until};
@@ -122,18 +122,21 @@ async fn a_month_of_reports_comes_once_each() {
     let with_files = mails.mails().into_iter().filter(|mail| mail.text.contains("access_gained.csv"));
     let subjects: Vec<String> = with_files.map(|mail| mail.subject.replace('\n', "")).collect();
     assert_eq!(subjects.len(), 3, "the day, the week and the month of what happened: {subjects:?}");
-    // The files: the last three days, and of the others none.
-    let mut files: Vec<String> = std::fs::read_dir(setup.path("out"))
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    files.sort();
-    assert_eq!(files, ["all-2026-02-03.ndjson", "all-2026-02-04.ndjson", "all-2026-02-05.ndjson"]);
-    let rows = daemon.app.store().outbox_list(None, 0).unwrap();
-    assert!(
-        rows.iter().all(|row| row.kind == DeliveryKind::Report && row.state == OutboxState::Done),
-        "{rows:#?}"
-    );
+    // The files: the last three days, and of the others none. They come beside the mails.
+    let files = || {
+        let names = std::fs::read_dir(setup.path("out")).unwrap();
+        let mut names: Vec<String> =
+            names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    let last = ["all-2026-02-03.ndjson", "all-2026-02-04.ndjson", "all-2026-02-05.ndjson"];
+    until(|| files() == last, || format!("{:?}", files())).await;
+    // The server has a mail before the store knows that it does.
+    let rows = || daemon.app.store().outbox_list(None, 0).unwrap();
+    let is_done = |row: &OutboxRow| row.kind == DeliveryKind::Report && row.state == OutboxState::Done;
+    until(|| rows().iter().all(is_done), || format!("{:#?}", rows())).await;
+    let rows = rows();
     assert_eq!(
         rows.iter().filter(|row| daemon.app.store().report_mail(&row.id).unwrap().is_some()).count(),
         0
