@@ -130,6 +130,7 @@ fn forget_one(
     ghosts: &mut Ghosts,
     mut is_over: impl FnMut(&mut Memory, u32) -> bool,
 ) -> Option<(usize, bool)> {
+    let mut freed = 0;
     loop {
         let on_probation = memory.keys.queue_bytes(Queue::Probation);
         let queues = if on_probation * PROBATION >= memory.keys.bytes() {
@@ -140,14 +141,19 @@ fn forget_one(
         let oldest = queues.into_iter().find_map(|queue| memory.keys.first(queue))?;
         if is_over(memory, oldest) {
             let slot = memory.keys.remove(oldest)?;
-            return Some((slot.bytes as usize, false));
+            return Some((freed + slot.bytes as usize, false));
         }
         let slot = memory.keys.get_mut(oldest)?;
         if slot.visits == 0 {
             let slot = memory.keys.remove(oldest)?;
             ghosts.remember(memory.keys.hash(&slot.key));
-            return Some((slot.bytes as usize, true));
+            return Some((freed + slot.bytes as usize, true));
         }
+        // To find out whether it was over, it has let go of what is past.
+        let weight = slot.weight();
+        let before = memory.keys.weigh(oldest, weight)?;
+        freed += before.saturating_sub(weight) as usize;
+        let slot = memory.keys.get_mut(oldest)?;
         slot.visits -= 1;
         memory.keys.requeue(oldest, Queue::Protected);
     }
