@@ -10,28 +10,14 @@ use utoipa::ToSchema;
 
 use super::ask::{Asked, Sent};
 use super::control::Control;
-use super::page::{Cursor, Limit, Moment, Page, number};
-use super::problem::{Fault, Problem, ProblemBody};
+use super::page::{Cursor, Moment, Page, PageAsked, number};
+use super::problem::{Problem, ProblemBody};
 use super::record::{Recorded, Ticket};
 use crate::rule::closest;
 use crate::store::{Gap, GapState, NewGap};
 use crate::time::Timestamp;
 
 const LIST: &str = "gaps";
-
-/// Which gaps to list.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct GapsAsked {
-    /// The `next` of the page before.
-    #[param(value_type = String, required = false)]
-    cursor: Option<Cursor>,
-    /// How many.
-    #[serde(default)]
-    #[param(value_type = u32, required = false, minimum = 1, maximum = 1000, default = 100)]
-    limit: Limit,
-}
 
 /// A time to be fetched again.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -52,11 +38,11 @@ pub(super) struct GapWanted {
 ///
 /// Times in which a source could not be heard, the one that began last first, and what became of them: `open`, it will
 /// be filled; `filled`, everything is there; `partly`, what the forge keeps is there; `blind`, nobody can be asked.
-#[utoipa::path(get, path = "/api/v1/gaps", tag = "gaps", params(GapsAsked),
+#[utoipa::path(get, path = "/api/v1/gaps", tag = "gaps", params(PageAsked),
     responses((status = 200, description = "A page of gaps", body = Page<Gap>)))]
 pub(super) async fn list(
     State(control): State<Arc<Control>>,
-    Asked(GapsAsked { cursor, limit }): Asked<GapsAsked>,
+    Asked(PageAsked { cursor, limit }): Asked<PageAsked>,
 ) -> Result<Json<Page<Gap>>, Problem> {
     let place = cursor.map(|cursor| {
         let [begins, id] = cursor.place(LIST)?;
@@ -88,14 +74,14 @@ pub(super) async fn add(
     let deed = ticket.asking(format!("source {shown:?}, {from} to {to}"));
     if !control.intakes.contains_key(&source) {
         let known = control.intakes.keys().map(String::as_str);
-        let problem = unfit("source", format!("there is no source `{shown}`"));
+        let problem = Problem::unfit("source", format!("there is no source `{shown}`"));
         return Err(match closest(&source, known) {
             Some(meant) => problem.help(format!("did you mean `{meant}`?")),
             None => problem,
         });
     }
     if from >= to {
-        return Err(unfit("from", "the beginning must be past, and before the end".to_owned()));
+        return Err(Problem::unfit("from", "the beginning must be past, and before the end"));
     }
     if !control.filled.contains(&source) {
         let detail = format!("no source of type gitlab_api has `{shown}` among its `fills`");
@@ -105,12 +91,6 @@ pub(super) async fn add(
     let gap = NewGap { source, from, to, asked: true, state: GapState::Open, why };
     let kept = control.ask(move |store| store.gap_ask(&gap, &deed)).await?;
     Ok(Recorded((StatusCode::CREATED, Json(kept))))
-}
-
-fn unfit(field: &str, detail: String) -> Problem {
-    let fault = Fault { field: Some(field.to_owned()), detail: detail.clone(), ..Fault::default() };
-    let status = StatusCode::UNPROCESSABLE_ENTITY;
-    Problem::new(status, "unprocessable", format!("`{field}`: {detail}")).fault(fault)
 }
 
 #[cfg(test)]

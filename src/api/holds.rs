@@ -12,7 +12,7 @@ use super::admit::Caller;
 use super::ask::{Asked, Sent};
 use super::control::Control;
 use super::page::Page;
-use super::problem::{Fault, Problem, ProblemBody};
+use super::problem::{Problem, ProblemBody};
 use super::record::{Recorded, Ticket};
 use crate::query::Query;
 use crate::store::{Hold, NewHold};
@@ -124,11 +124,11 @@ pub(super) async fn add(
     for (field, text) in [("query", &query), ("reason", &reason), ("owner", &owner)] {
         check(field, text)?;
     }
-    Query::parse(&query, deed.at).map_err(|error| unfit("query", &error.to_string()))?;
+    Query::parse(&query, deed.at).map_err(|error| Problem::unfit("query", error.to_string()))?;
     let until = until.as_deref().map(Timestamp::parse).transpose();
-    let until = until.map_err(|error| unfit("until", &error.to_string()))?;
+    let until = until.map_err(|error| Problem::unfit("until", error.to_string()))?;
     if until.is_some_and(|until| until <= deed.at) {
-        return Err(unfit("until", "it must lie in the future"));
+        return Err(Problem::unfit("until", "it must lie in the future"));
     }
     let hold = NewHold { query, reason, owner, until };
     let now = deed.at;
@@ -144,19 +144,12 @@ pub(super) async fn add(
 
 fn check(field: &str, text: &str) -> Result<(), Problem> {
     if text.trim().is_empty() {
-        return Err(unfit(field, "it must not be empty"));
+        return Err(Problem::unfit(field, "it must not be empty"));
     }
     if text.chars().count() > TEXT_MAX {
-        return Err(unfit(field, &format!("it must have at most {TEXT_MAX} characters")));
+        return Err(Problem::unfit(field, format!("it must have at most {TEXT_MAX} characters")));
     }
     Ok(())
-}
-
-fn unfit(field: &str, detail: &str) -> Problem {
-    let fault = Fault { field: Some(field.to_owned()), detail: detail.to_owned(), ..Fault::default() };
-    let problem =
-        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unprocessable", format!("`{field}`: {detail}"));
-    problem.fault(fault)
 }
 
 /// Show a legal hold

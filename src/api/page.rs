@@ -50,6 +50,21 @@ impl<'de> Deserialize<'de> for Limit {
     }
 }
 
+/// Which page of a list that can only be taken page by page. Lists with more to ask for have these two fields themselves:
+/// flattened, they would let unknown ones pass.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PageAsked {
+    /// The `next` of the page before.
+    #[param(value_type = String, required = false)]
+    pub(super) cursor: Option<Cursor>,
+    /// How many.
+    #[serde(default)]
+    #[param(value_type = u32, required = false, minimum = 1, maximum = 1000, default = 100)]
+    pub(super) limit: Limit,
+}
+
 /// A moment in a query: RFC 3339, or a day, which is its beginning in UTC.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Moment(pub(super) Timestamp);

@@ -117,6 +117,15 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, code, detail)
     }
 
+    /// 422 for what a field of the body, or a parameter, cannot be.
+    pub(super) fn unfit(field: &str, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        let fault = Fault { field: Some(field.to_owned()), detail: detail.clone(), ..Fault::default() };
+        let problem =
+            Self::new(StatusCode::UNPROCESSABLE_ENTITY, "unprocessable", format!("`{field}`: {detail}"));
+        problem.fault(fault)
+    }
+
     /// 404 for a thing that is not there.
     pub(super) fn missing(what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", format!("there is no {what}"))

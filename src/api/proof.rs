@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::ask::Asked;
 use super::control::Control;
-use super::page::{Cursor, Limit, Page, number};
+use super::page::{Cursor, Page, PageAsked, number};
 use super::problem::Problem;
 use crate::log::{Checkpoint, Hex, LogError, PublicKey, Reader, SegmentInfo, newest_checkpoints};
 use crate::time::Timestamp;
@@ -106,20 +106,6 @@ pub(super) struct Key {
     public_key: String,
 }
 
-/// Which checkpoints to list.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct CheckpointsAsked {
-    /// The `next` of the page before.
-    #[param(value_type = String, required = false)]
-    cursor: Option<Cursor>,
-    /// How many.
-    #[serde(default)]
-    #[param(value_type = u32, required = false, minimum = 1, maximum = 1000, default = 100)]
-    limit: Limit,
-}
-
 impl From<SegmentInfo> for Segment {
     fn from(info: SegmentInfo) -> Self {
         let pair = |times: Option<(Timestamp, Timestamp)>| {
@@ -177,11 +163,11 @@ pub(super) async fn segments(State(control): State<Arc<Control>>) -> Result<Json
 ///
 /// Those that the daemon keeps beside the log, the newest first. They prove something against who owns the machine only
 /// where they were kept elsewhere before: see `checkpoints` in the configuration.
-#[utoipa::path(get, path = "/api/v1/checkpoints", tag = "proof", params(CheckpointsAsked),
+#[utoipa::path(get, path = "/api/v1/checkpoints", tag = "proof", params(PageAsked),
     responses((status = 200, description = "A page of checkpoints", body = Page<Shown>)))]
 pub(super) async fn checkpoints(
     State(control): State<Arc<Control>>,
-    Asked(CheckpointsAsked { cursor, limit }): Asked<CheckpointsAsked>,
+    Asked(PageAsked { cursor, limit }): Asked<PageAsked>,
 ) -> Result<Json<Page<Shown>>, Problem> {
     let before = cursor.map(|cursor| number(cursor.place::<1>(CHECKPOINTS)?[0])).transpose()?;
     let rows = control.in_log(move |dir| newest_checkpoints(dir, before, limit.and_one())).await?;

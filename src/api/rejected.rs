@@ -6,32 +6,18 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::ask::Asked;
 use super::control::Control;
-use super::page::{Cursor, Limit, Page, number};
+use super::page::{Cursor, Page, PageAsked, number};
 use super::problem::{Problem, ProblemBody};
 use super::record::{Recorded, Ticket};
 use crate::log::AppendError;
 use crate::store;
 
 const LIST: &str = "rejected";
-
-/// Which rejected bodies to list.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct RejectedAsked {
-    /// The `next` of the page before.
-    #[param(value_type = String, required = false)]
-    cursor: Option<Cursor>,
-    /// How many.
-    #[serde(default)]
-    #[param(value_type = u32, required = false, minimum = 1, maximum = 1000, default = 100)]
-    limit: Limit,
-}
 
 /// A body that could not be decoded.
 #[derive(Debug, Serialize, ToSchema)]
@@ -82,11 +68,11 @@ impl From<&store::Rejected> for Rejected {
 /// List rejected bodies
 ///
 /// The newest first, each cut to 4 KiB.
-#[utoipa::path(get, path = "/api/v1/rejected", tag = "rejected", params(RejectedAsked),
+#[utoipa::path(get, path = "/api/v1/rejected", tag = "rejected", params(PageAsked),
     responses((status = 200, description = "A page of rejected bodies", body = Page<Rejected>)))]
 pub(super) async fn list(
     State(control): State<Arc<Control>>,
-    Asked(RejectedAsked { cursor, limit }): Asked<RejectedAsked>,
+    Asked(PageAsked { cursor, limit }): Asked<PageAsked>,
 ) -> Result<Json<Page<Rejected>>, Problem> {
     let before = cursor.map(|cursor| number(cursor.place::<1>(LIST)?[0])).transpose()?;
     let rows = control.ask(move |store| store.rejected(before, limit.and_one())).await?;

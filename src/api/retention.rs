@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::sync::watch;
 use utoipa::ToSchema;
 
 use super::ask::Asked;
 use super::control::{Control, lost};
-use super::page::{Cursor, Limit, Page, number};
+use super::page::{Cursor, Page, PageAsked, number};
 use super::problem::Problem;
 use crate::event::Tier;
 use crate::log::{Board, Deletion, read_deletions};
@@ -86,20 +86,6 @@ pub(super) struct RuleShown {
     tiers: Vec<&'static str>,
     /// How long; null: `store: no`.
     keep: Option<String>,
-}
-
-/// Which deletions to list.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct DeletionsAsked {
-    /// The `next` of the page before.
-    #[param(value_type = String, required = false)]
-    cursor: Option<Cursor>,
-    /// How many.
-    #[serde(default)]
-    #[param(value_type = u32, required = false, minimum = 1, maximum = 1000, default = 100)]
-    limit: Limit,
 }
 
 /// What was deleted at a moment: a signed record, chained to the one before.
@@ -225,11 +211,11 @@ pub(super) async fn show(State(control): State<Arc<Control>>) -> Result<Json<Sho
 /// List what was deleted
 ///
 /// The newest first.
-#[utoipa::path(get, path = "/api/v1/retention/deletions", tag = "retention", params(DeletionsAsked),
+#[utoipa::path(get, path = "/api/v1/retention/deletions", tag = "retention", params(PageAsked),
     responses((status = 200, description = "A page of records", body = Page<DeletionShown>)))]
 pub(super) async fn deletions(
     State(control): State<Arc<Control>>,
-    Asked(DeletionsAsked { cursor, limit }): Asked<DeletionsAsked>,
+    Asked(PageAsked { cursor, limit }): Asked<PageAsked>,
 ) -> Result<Json<Page<DeletionShown>>, Problem> {
     let before: Option<u64> = cursor.map(|cursor| number(cursor.place::<1>(LIST)?[0])).transpose()?;
     let mut records = records(&control).await?;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::ask::Asked;
 use super::control::Control;
-use super::page::{Cursor, Limit, Page};
+use super::page::{Cursor, Page, PageAsked};
 use super::problem::Problem;
 use crate::alert::Level;
 use crate::engine::{RuleSet, Unit};
@@ -43,20 +43,6 @@ impl RulesStatus {
     pub fn catalogue(&self) -> &Catalogue {
         self.rules.catalogue()
     }
-}
-
-/// Which rules to list.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct RulesAsked {
-    /// The `next` of the page before.
-    #[param(value_type = String, required = false)]
-    cursor: Option<Cursor>,
-    /// How many.
-    #[serde(default)]
-    #[param(value_type = u32, required = false, minimum = 1, maximum = 1000, default = 100)]
-    limit: Limit,
 }
 
 /// What a rule looks for.
@@ -194,11 +180,11 @@ async fn alerts(control: &Control) -> Result<BTreeMap<String, RuleAlerts>, Probl
 /// List rules
 ///
 /// Those that run, by id, with how many alerts each has raised.
-#[utoipa::path(get, path = "/api/v1/rules", tag = "rules", params(RulesAsked),
+#[utoipa::path(get, path = "/api/v1/rules", tag = "rules", params(PageAsked),
     responses((status = 200, description = "A page of rules", body = Page<Rule>)))]
 pub(super) async fn list(
     State(control): State<Arc<Control>>,
-    Asked(RulesAsked { cursor, limit }): Asked<RulesAsked>,
+    Asked(PageAsked { cursor, limit }): Asked<PageAsked>,
 ) -> Result<Json<Page<Rule>>, Problem> {
     let after = cursor.map(|cursor| Ok::<_, Problem>(cursor.place::<1>(LIST)?[0].to_owned())).transpose()?;
     let alerts = alerts(&control).await?;

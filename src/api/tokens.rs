@@ -13,7 +13,7 @@ use super::ask::Sent;
 use super::control::{Control, lost};
 use super::key::{KeyError, NewToken};
 use super::page::Page;
-use super::problem::{Fault, Problem, ProblemBody};
+use super::problem::{Problem, ProblemBody};
 use super::record::{Recorded, Ticket};
 use crate::store::{Role, TokenRow};
 use crate::time::Span;
@@ -129,14 +129,14 @@ pub(super) async fn add(
     let shown: String = name.chars().take(64).collect();
     let deed = ticket.asking(format!("name {shown:?}, role {}, valid for {valid_days} days", role.name()));
     if !(1..=3650).contains(&valid_days) {
-        return Err(unfit("valid_days", "it must be from 1 to 3650".to_owned()));
+        return Err(Problem::unfit("valid_days", "it must be from 1 to 3650"));
     }
     let expires_at = deed.at.plus(Span::days(i64::from(valid_days)));
     let maker = (deed.at, caller.author());
     let making = move || NewToken::make(&name, role, maker, Some(expires_at));
     let made = tokio::task::spawn_blocking(making).await.map_err(|error| lost(&error))?;
     let NewToken { row, text } = made.map_err(|error| match error {
-        KeyError::Name => unfit("name", error.to_string()),
+        KeyError::Name => Problem::unfit("name", error.to_string()),
         KeyError::Random | KeyError::Hash(_) => {
             tracing::error!(%error, "no token can be made");
             Problem::internal()
@@ -147,13 +147,6 @@ pub(super) async fn add(
     control.ask(move |store| store.token_add(&kept, &deed)).await?;
     let made = TokenMade { token: text, about: Token::from(row) };
     Ok(Recorded((StatusCode::CREATED, Json(made))))
-}
-
-fn unfit(field: &str, detail: String) -> Problem {
-    let fault = Fault { field: Some(field.to_owned()), detail: detail.clone(), ..Fault::default() };
-    let problem =
-        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unprocessable", format!("`{field}`: {detail}"));
-    problem.fault(fault)
 }
 
 /// Show a token

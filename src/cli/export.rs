@@ -151,13 +151,13 @@ impl State {
             ExportFormat::Csv if args.columns.is_empty() => format::CSV_COLUMNS.map(str::to_owned).into(),
             ExportFormat::Csv => args.columns.clone(),
         };
-        let newest = searcher.page(&Query::all_of(&[]), None, (1, Order::NewestFirst))?;
+        let newest = searcher.newest()?;
         Ok(Self {
             query: args.query.clone(),
             now: Clock::system().now(),
             format: args.format,
             columns,
-            until: newest.events.first().map_or(0, |found| found.event.position),
+            until: newest.map_or(0, |event| event.position),
             cursor: None,
             bytes: 0,
             events: 0,

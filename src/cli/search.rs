@@ -122,7 +122,9 @@ fn search<P: Parts, W: Write>(
 
 /// Why nothing may have been found.
 fn hint<P: Parts>(text: &str, query: &Query, searcher: &mut Searcher<P>) -> anyhow::Result<String> {
-    let Some(newest) = searcher.newest()? else { return Ok("nothing found: the log is empty".to_owned()) };
+    let Some(newest) = searcher.newest()?.map(|event| event.time) else {
+        return Ok("nothing found: the log is empty".to_owned());
+    };
     let mut hint = "nothing found".to_owned();
     for (written, meant) in slips(text) {
         hint.push_str(&format!("\nhint: no event has the field `{written}`; did you mean `{meant}`?"));

@@ -7,7 +7,7 @@ use crate::action::ActionSet;
 use crate::alert::Alert;
 use crate::config::Route;
 use crate::engine::RuleSet;
-use crate::store::{OutboxRow, OutboxState};
+use crate::store::OutboxRow;
 use crate::time::Timestamp;
 
 /// The routes, and the actions they and the rules may name.
@@ -31,17 +31,9 @@ impl Plan {
     pub(super) fn deliveries(&self, alert: &Alert, rules: &RuleSet, now: Timestamp) -> Vec<OutboxRow> {
         let names = actions_of(alert, rules, &self.routes);
         let rows = names.into_iter().filter_map(|name| Some((name, self.actions.kind(name)?)));
-        rows.map(|(name, kind)| OutboxRow {
-            id: delivery_id(alert, name),
-            alert: alert.id.clone(),
-            action: name.to_owned(),
-            kind,
-            created_at: now,
-            due_at: now,
-            attempts: 0,
-            state: OutboxState::Pending,
-            last_error: None,
-            outcome: None,
+        rows.map(|(name, kind)| {
+            let unique = format!("{}\0{name}", alert.id);
+            OutboxRow::owed(kind, (alert.id.clone(), name), &unique, now)
         })
         .collect()
     }
@@ -71,10 +63,4 @@ pub fn actions_of<'a>(alert: &Alert, rules: &'a RuleSet, routes: &'a [Route]) ->
         }
     }
     names
-}
-
-/// The idempotency key of a delivery: 16 bytes of BLAKE3 over alert and action, in hex.
-fn delivery_id(alert: &Alert, action: &str) -> String {
-    let hash = blake3::hash(format!("{}\0{action}", alert.id).as_bytes());
-    hash.to_hex().chars().take(32).collect()
 }

@@ -20,7 +20,7 @@ use crate::reporting::{
     Asked, ExportConfig, ExportError, ReportConfig, ReportError, Schedules, make, write_export,
 };
 use crate::search::{SearchError, Searcher};
-use crate::store::{DeliveryKind, OutboxRow, OutboxState, Store, StoreError};
+use crate::store::{DeliveryKind, OutboxRow, Store, StoreError};
 use crate::time::{Span, Timestamp};
 
 /// How many periods are made up for at once: the newest one and three before it.
@@ -214,22 +214,7 @@ fn add_notes(report: &mut Report, schedule: &Schedule, older: &[Period]) {
 }
 
 fn delivery(config: &ReportConfig, key: &str, now: Timestamp) -> OutboxRow {
-    OutboxRow {
-        id: delivery_id(config, key),
-        alert: AlertId(format!("{} {key}", config.name)),
-        action: config.action.clone(),
-        kind: DeliveryKind::Report,
-        created_at: now,
-        due_at: now,
-        attempts: 0,
-        state: OutboxState::Pending,
-        last_error: None,
-        outcome: None,
-    }
-}
-
-/// The idempotency key: 16 bytes of BLAKE3 over the report's name, how long its periods are, and the period, in hex.
-fn delivery_id(config: &ReportConfig, key: &str) -> String {
-    let hash = blake3::hash(format!("report\0{}\0{}\0{key}", config.name, config.every.name()).as_bytes());
-    hash.to_hex().chars().take(32).collect()
+    let (name, every) = (&config.name, config.every.name());
+    let about = (AlertId(format!("{name} {key}")), config.action.as_str());
+    OutboxRow::owed(DeliveryKind::Report, about, &format!("report\0{name}\0{every}\0{key}"), now)
 }

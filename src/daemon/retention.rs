@@ -19,15 +19,15 @@ const TO_JUDGE_MIN: Span = Span::hours(1);
 
 /// Answers the sealer.
 pub(super) struct Keeper {
-    pub(super) store: Store,
-    pub(super) clock: Clock,
-    pub(super) policy: watch::Receiver<Arc<Policy>>,
-    pub(super) rules: watch::Receiver<Arc<RuleSet>>,
-    pub(super) forwarders: Vec<Arc<ForwardStatus>>,
+    store: Store,
+    clock: Clock,
+    policy: watch::Receiver<Arc<Policy>>,
+    rules: watch::Receiver<Arc<RuleSet>>,
+    forwarders: Vec<Arc<ForwardStatus>>,
     /// Of the configuration at the start.
-    pub(super) lateness: Span,
+    lateness: Span,
     /// For so long duplicates are recognised: what was deleted sooner would be stored anew when it comes again.
-    pub(super) horizon: Span,
+    horizon: Span,
 }
 
 impl Keeper {
@@ -61,16 +61,8 @@ impl Keeper {
         let forwarded = self.forwarders.iter().map(|forwarder| forwarder.position());
         let settled = forwarded.fold(self.store.settled().map_err(failed)?, u64::min);
         let holds = active(&self.store.holds().map_err(failed)?, self.clock.now())?;
-        Ok(Retention {
-            policy: Arc::clone(&self.policy.borrow()),
-            to_judge: TO_JUDGE_MIN.max(self.horizon),
-            lateness: self.lateness,
-            at_least: self.horizon,
-            settled,
-            holds,
-            catalogue: Arc::clone(needs.rules().catalogue()),
-            needs: Some(needs),
-        })
+        let policy = Arc::clone(&self.policy.borrow());
+        Ok(retention(policy, (self.lateness, self.horizon), settled, holds, needs))
     }
 }
 
@@ -94,16 +86,28 @@ pub fn retention_of(
     now: Timestamp,
 ) -> Result<Retention, String> {
     let horizon = config.limits.log().dedupe_horizon;
-    Ok(Retention {
-        policy: Arc::new(config.retention.clone()),
+    let policy = Arc::new(config.retention.clone());
+    let needs = Arc::new(Needs::new(Arc::clone(rules)));
+    Ok(retention(policy, (config.lateness, horizon), u64::MAX, active(holds, now)?, needs))
+}
+
+fn retention(
+    policy: Arc<Policy>,
+    (lateness, horizon): (Span, Span),
+    settled: u64,
+    holds: Vec<HeldBack>,
+    needs: Arc<Needs>,
+) -> Retention {
+    Retention {
+        policy,
         to_judge: TO_JUDGE_MIN.max(horizon),
-        lateness: config.lateness,
+        lateness,
         at_least: horizon,
-        settled: u64::MAX,
-        holds: active(holds, now)?,
-        catalogue: Arc::clone(rules.catalogue()),
-        needs: Some(Arc::new(Needs::new(Arc::clone(rules)))),
-    })
+        settled,
+        holds,
+        catalogue: Arc::clone(needs.rules().catalogue()),
+        needs: Some(needs),
+    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::encode::checkpoint_event;
 use crate::forward::StreamLine;
 use crate::log::{Checkpoint, Log, LogError, fault};
-use crate::store::{DeliveryKind, OutboxRow, OutboxState, Store, StoreError, checkpoint_name};
+use crate::store::{DeliveryKind, OutboxRow, Store, StoreError, checkpoint_name};
 use crate::time::{Span, Timestamp};
 
 /// Under this name it is kept which checkpoint was handed out last.
@@ -133,19 +133,8 @@ impl Witness {
 
 fn delivery(checkpoint: &Checkpoint, action: &str) -> OutboxRow {
     let at = Timestamp(checkpoint.at);
-    let id = blake3::hash(format!("{}\n{action}", checkpoint.line()).as_bytes()).to_hex();
-    OutboxRow {
-        id: id.get(..32).unwrap_or_default().to_owned(),
-        alert: AlertId(checkpoint_name(checkpoint.position, at)),
-        action: action.to_owned(),
-        kind: DeliveryKind::Notify,
-        created_at: at,
-        due_at: at,
-        attempts: 0,
-        state: OutboxState::Pending,
-        last_error: None,
-        outcome: None,
-    }
+    let about = (AlertId(checkpoint_name(checkpoint.position, at)), action);
+    OutboxRow::owed(DeliveryKind::Notify, about, &format!("{}\n{action}", checkpoint.line()), at)
 }
 
 #[cfg(test)]

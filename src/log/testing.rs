@@ -8,9 +8,10 @@ use tempfile::TempDir;
 use super::appender::{Appender, Work};
 use super::sealer::Worker;
 use super::segment::folder;
-use super::{LogOptions, NewEvent, Retention, SealOptions, hot};
+use super::{Log, LogOptions, NewEvent, Retention, SealOptions, hot};
 use crate::clock::Clock;
-use crate::event::{Catalogue, Event};
+use crate::decode::decode;
+use crate::event::{Catalogue, Event, Format};
 use crate::retention::Policy;
 use crate::time::{Span, Timestamp};
 
@@ -109,4 +110,20 @@ impl SealedLog {
         paths.sort();
         paths
     }
+}
+
+/// A data folder whose log has these GitLab events, from position 1 on, all of which arrived at one moment.
+pub(crate) fn data_dir(events: &[String], at: Timestamp) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::open(dir.path(), LogOptions::default(), Clock::fixed(at)).unwrap();
+    let batch = events.iter().map(|text| {
+        let decoded = decode(Format::Gitlab, &"gitlab".into(), text.clone().into(), None, at).unwrap();
+        NewEvent { event: decoded.event, dedupe: decoded.dedupe }
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        log.append(batch.collect()).await.unwrap();
+        log.close().await;
+    });
+    dir
 }

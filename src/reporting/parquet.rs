@@ -12,30 +12,17 @@ use parquet::schema::parser::parse_message_type;
 use serde_json::{Map, Value};
 
 use super::ExportError;
+use crate::query::format::CSV_COLUMNS;
 use crate::search::Found;
 
 /// Events of one row group, and bytes of what was sent: so much is in memory.
 const EVENTS_MAX: usize = 50_000;
 const BYTES_MAX: usize = 32 << 20;
 
-/// The columns that are texts; absent values are null.
-const TEXTS: [&str; 15] = [
-    "source",
-    "id",
-    "event_type",
-    "category",
-    "tier",
-    "author_id",
-    "author_name",
-    "entity_id",
-    "entity_type",
-    "entity_path",
-    "target_type",
-    "target_details",
-    "ip_address",
-    "correlation_id",
-    "details",
-];
+/// The columns that are texts; absent values are null. Those of CSV, without the time that stands first there.
+fn text_columns() -> &'static [&'static str] {
+    CSV_COLUMNS.split_first().map_or(&[], |(_, texts)| texts)
+}
 
 /// Writes row groups as they fill.
 pub(super) struct ParquetFile<W: Write + Send> {
@@ -57,7 +44,8 @@ fn failed(error: ParquetError) -> ExportError {
 
 impl<W: Write + Send> ParquetFile<W> {
     pub(super) fn new(out: W) -> Result<Self, ExportError> {
-        let texts: String = TEXTS.iter().map(|name| format!("optional binary {name} (STRING);\n")).collect();
+        let texts: String =
+            text_columns().iter().map(|name| format!("optional binary {name} (STRING);\n")).collect();
         let schema = format!(
             "message event {{\nrequired int64 position;\nrequired int64 created_at (TIMESTAMP(MILLIS,true));\n\
              required int64 received_at (TIMESTAMP(MILLIS,true));\n{texts}required binary raw (STRING);\n}}"
@@ -89,7 +77,7 @@ impl<W: Write + Send> ParquetFile<W> {
         numbers(&mut group, waiting.iter().map(|found| found.event.position.cast_signed()).collect())?;
         numbers(&mut group, waiting.iter().map(|found| found.event.time.0).collect())?;
         numbers(&mut group, waiting.iter().map(|found| found.event.received_at.0).collect())?;
-        for name in TEXTS {
+        for name in text_columns() {
             texts(&mut group, waiting.iter().map(|found| text(&found.shown, name)))?;
         }
         let raw: Vec<ByteArray> =

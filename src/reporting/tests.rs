@@ -1,10 +1,7 @@
 //! Reports and exports of a log that is really there.
 
 use super::{Asked, ExportConfig, ExportFormat, make, write_export};
-use crate::clock::Clock;
-use crate::decode::decode;
-use crate::event::{Catalogue, Format};
-use crate::log::{Log, LogOptions, NewEvent};
+use crate::event::Catalogue;
 use crate::report::{Every, Period, SectionKind, Zone};
 use crate::search::Searcher;
 use crate::store::{GapState, NewGap, NewRejected, Store};
@@ -23,18 +20,8 @@ fn period(day: &str) -> Period {
 }
 
 fn folder(events: &[String]) -> (tempfile::TempDir, Searcher, Store) {
-    let dir = tempfile::tempdir().unwrap();
     let at = Timestamp::parse("2026-01-06T12:00:00Z").unwrap();
-    let log = Log::open(dir.path(), LogOptions::default(), Clock::fixed(at)).unwrap();
-    let batch = events.iter().map(|text| {
-        let decoded = decode(Format::Gitlab, &"gitlab".into(), text.clone().into(), None, at).unwrap();
-        NewEvent { event: decoded.event, dedupe: decoded.dedupe }
-    });
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        log.append(batch.collect()).await.unwrap();
-        log.close().await;
-    });
+    let dir = crate::log::testing::data_dir(events, at);
     let searcher = Searcher::open(dir.path(), Catalogue::built_in()).unwrap();
     let store = Store::open(dir.path()).unwrap();
     (dir, searcher, store)

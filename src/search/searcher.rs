@@ -13,7 +13,7 @@ use crate::event::{Catalogue, Event, Position, canonical};
 use crate::index::{Answer, evaluate};
 use crate::log::{LogError, Reader, TimeRange};
 use crate::query::{Query, Sieve};
-use crate::time::{Span, Timestamp};
+use crate::time::Span;
 
 /// How many events one call looks at before it gives back what it has; about ten seconds' work.
 const LOOKS_MAX: u64 = 2_000_000;
@@ -68,14 +68,14 @@ impl<P: Parts> Searcher<P> {
         Ok(self.parts.get(position)?)
     }
 
-    /// The time of the event that came last; none while there is none.
+    /// The event that came last; none while there is none.
     ///
     /// # Errors
     ///
     /// [`SearchError::Log`].
-    pub fn newest(&mut self) -> Result<Option<Timestamp>, SearchError> {
+    pub fn newest(&mut self) -> Result<Option<Event>, SearchError> {
         let page = self.page(&Query::all_of(&[]), None, (1, super::Order::NewestFirst))?;
-        Ok(page.events.first().map(|found| found.event.time))
+        Ok(page.events.into_iter().next().map(|found| found.event))
     }
 
     /// What could not be read since this was asked last, as far as it concerns what was searched for.

@@ -144,6 +144,26 @@ pub struct OutboxRow {
     pub outcome: Option<Outcome>,
 }
 
+impl OutboxRow {
+    /// A delivery that is owed from now on. Its key is 16 bytes of BLAKE3, in hex, over a text that no other delivery has:
+    /// whoever owes the same again owes nothing more.
+    #[must_use]
+    pub fn owed(kind: DeliveryKind, (alert, action): (AlertId, &str), unique: &str, now: Timestamp) -> Self {
+        Self {
+            id: blake3::hash(unique.as_bytes()).to_hex().chars().take(32).collect(),
+            alert,
+            action: action.to_owned(),
+            kind,
+            created_at: now,
+            due_at: now,
+            attempts: 0,
+            state: OutboxState::Pending,
+            last_error: None,
+            outcome: None,
+        }
+    }
+}
+
 /// Which deliveries to list; newest first.
 #[derive(Debug, Clone, Default)]
 pub struct OutboxQuery {

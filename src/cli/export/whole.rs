@@ -25,8 +25,8 @@ pub(super) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     }
     let query = Query::parse(&args.query, Clock::system().now()).map_err(|error| Usage(error.to_string()))?;
     let mut searcher = args.data.searcher(args.show.catalogue()?)?;
-    let newest = searcher.page(&Query::all_of(&[]), None, (1, Order::NewestFirst))?;
-    let until = newest.events.first().map_or(0, |found| found.event.position);
+    let newest = searcher.newest()?;
+    let until = newest.map_or(0, |event| event.position);
     let mut name = output.as_os_str().to_owned();
     name.push(".partial");
     let place = || output.display().to_string();
