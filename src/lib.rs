@@ -32,6 +32,7 @@ pub mod reporting;
 pub mod backup;
 pub mod proof;
 pub mod deliver;
+pub mod respond;
 pub mod action;
 pub mod forward;
 pub mod source;

@@ -27,10 +27,11 @@ const EDGES: &[(&str, &[&str])] = &[
     ("backup", &["log", "store"]),
     ("proof", &["log", "store"]),
     ("deliver", &["log", "store"]),
-    ("action", &["deliver", "store"]),
+    ("respond", &["deliver", "store"]),
+    ("action", &["deliver", "respond", "store"]),
     ("forward", &["deliver", "log", "store"]),
     ("source", &["deliver", "log", "store"]),
-    ("api", &["deliver", "log", "proof", "search", "store", "reporting", "source"]),
+    ("api", &["deliver", "respond", "log", "proof", "search", "store", "reporting", "source"]),
     ("config", &["*"]),
     ("daemon", &["*"]),
     ("demo", &["*"]),
@@ -38,8 +39,10 @@ const EDGES: &[(&str, &[&str])] = &[
 ];
 
 /// Imports that point the wrong way all the same, and why.
-const BACKWARDS: &[(&str, &str, &str)] =
-    &[("deliver", "action", "the worker runs the actions, which use its client, its secrets and its errors")];
+const BACKWARDS: &[(&str, &str, &str)] = &[
+    ("deliver", "action", "the worker runs the actions, which use its client, its secrets and its errors"),
+    ("deliver", "respond", "the worker runs the responses, likewise"),
+];
 
 /// The core knows no time of day, no file, no network, no thread and no chance; addresses as values are fine.
 const CORE_FORBIDDEN: &[&str] = &[

@@ -1,7 +1,7 @@
 //! How fast events are taken over HTTP, each synced to disk before its 200, while rules judge them, the sealer indexes
 //! them and somebody searches: all of it, the load included, on the same cores.
 //!
-//! `cargo bench --bench ingest -- [events [rules]]` (300000 and 100)
+//! `cargo bench --bench ingest -- [events [rules [calm]]]` (300000 and 100; `calm`: nobody searches meanwhile)
 //!
 //! Loads: batches of 512 on 4 connections; single events on 16 and 64 connections, as fast as they are answered; single
 //! events at 5,000 a second on 64 connections, each timed from the moment it was due. In the end the program must have
@@ -72,7 +72,7 @@ fn row(name: &str, plan: &str, taken: &Taken) {
     );
 }
 
-fn measure(name: &str, program: &Program, events: &Events) -> Result<u64> {
+fn measure(name: &str, program: &Program, events: &Events, is_calm: bool) -> Result<u64> {
     let (mut first, mut sent) = (0, 0);
     for (plan, size, connections, rate, share) in PLANS {
         let count = (events.ends.len() as f64 * share) as usize / size;
@@ -81,7 +81,7 @@ fn measure(name: &str, program: &Program, events: &Events) -> Result<u64> {
             .collect();
         first += count * size;
         let load = Load { bodies: &bodies, size, rate };
-        let searches = Searches::start(program);
+        let searches = Searches::start(program, is_calm);
         let taken =
             client::run(&load, connections, |body| program.request(size > 1, body), program.address())?;
         let searched = searches.stop();
@@ -106,6 +106,7 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let count = arguments.first().map_or(Ok(300_000), |text| text.parse::<usize>())?;
     let rules = arguments.get(1).map_or("100", String::as_str);
+    let is_calm = arguments.get(2).is_some_and(|word| word == "calm");
     let watchfire = PathBuf::from(env!("CARGO_BIN_EXE_watchfire"));
     // Beside the program, not in memory: syncing is what is measured.
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
@@ -118,7 +119,7 @@ fn main() -> Result<()> {
     println!("| program | load | events/s | requests/s | p50 ms | p99 ms | max ms |");
     println!("|---|---|---:|---:|---:|---:|---:|");
     let program = Program::watchfire(&watchfire, folder.path())?;
-    let sent = measure("Watchfire", &program, &events)?;
+    let sent = measure("Watchfire", &program, &events, is_calm)?;
     let stored = program.stored()?;
     program.stop(Duration::from_secs(60))?;
     println!("\nanswered 200: {sent} events; stored: {stored}");
@@ -127,7 +128,7 @@ fn main() -> Result<()> {
     }
     if let Some(rsigma) = std::env::var_os("RSIGMA") {
         let program = Program::rsigma(Path::new(&rsigma), folder.path())?;
-        measure("rsigma (stores nothing)", &program, &events)?;
+        measure("rsigma (stores nothing)", &program, &events, is_calm)?;
         program.stop(Duration::from_secs(60))?;
     }
     Ok(())

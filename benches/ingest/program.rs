@@ -149,7 +149,7 @@ pub(super) struct Searches {
 }
 
 impl Searches {
-    pub(super) fn start(program: &Program) -> Self {
+    pub(super) fn start(program: &Program, is_calm: bool) -> Self {
         let (stop, address) = (Arc::new(AtomicBool::new(false)), program.address);
         let is_stopped = Arc::clone(&stop);
         let search = move || {
@@ -169,7 +169,7 @@ impl Searches {
             took.sort_unstable();
             took
         };
-        Self { stop, thread: program.stores.then(|| thread::spawn(search)) }
+        Self { stop, thread: (program.stores && !is_calm).then(|| thread::spawn(search)) }
     }
 
     /// How long each took, sorted.

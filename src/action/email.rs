@@ -14,7 +14,7 @@ use crate::deliver::{
     BuildContext, ConfigError, DeliveryError, Secret, SecretRef, TIMEOUT, causes, chain, is_loopback_host,
     one_line, quoted, redact, span,
 };
-use crate::encode::{CheckpointNote, Notification, mail};
+use crate::encode::{CheckpointNote, Notice, Notification, mail};
 use crate::report::render::ReportMail;
 use crate::store::Outcome;
 use crate::time::{Span, Timestamp};
@@ -149,6 +149,19 @@ impl Email {
     pub(super) async fn keep(&self, note: &CheckpointNote, now: Timestamp) -> Result<Outcome, DeliveryError> {
         let (subject, text) = note.mail();
         let builder = self.head("checkpoints", &note.idempotency_key, now).subject(subject);
+        let message = builder.singlepart(SinglePart::plain(text)).map_err(|error| broken(&error))?;
+        self.send(message).await
+    }
+
+    /// The same for what is no alert.
+    pub(super) async fn tell(
+        &self,
+        notice: &Notice,
+        (key, now): (&str, Timestamp),
+    ) -> Result<Outcome, DeliveryError> {
+        let (subject, text) = notice.mail();
+        let thread = notice.alert.as_ref().map_or("notices", |id| id.0.as_str());
+        let builder = self.head(thread, key, now).subject(subject);
         let message = builder.singlepart(SinglePart::plain(text)).map_err(|error| broken(&error))?;
         self.send(message).await
     }

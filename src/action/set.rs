@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::deliver::{BuildContext, DeliveryError};
-use crate::encode::{CheckpointNote, Notification};
+use crate::encode::{CheckpointNote, Notice, Notification};
 use crate::report::render::ReportMail;
 use crate::store::{DeliveryKind, Outcome};
 use crate::time::{Span, Timestamp};
@@ -116,6 +116,21 @@ impl Action {
             Body::Gitlab(_) | Body::Http(_) | Body::Memory(_) => {
                 let reason = "checkpoints go to actions of type email or webhook";
                 Err(DeliveryError::permanent(reason))
+            }
+        }
+    }
+
+    /// Tells what is no alert, under this idempotency key. Doing it again does no harm, as above.
+    ///
+    /// # Errors
+    /// When it did not succeed; for good where the action tells nobody.
+    pub async fn tell(&self, notice: &Notice, key: &str, now: Timestamp) -> Result<Outcome, DeliveryError> {
+        match &self.body {
+            Body::Email(email) => email.tell(notice, (key, now)).await,
+            Body::Webhook(webhook) => webhook.tell(notice, (key, now)).await,
+            Body::Memory(memory) => memory.tell(notice),
+            Body::Gitlab(_) | Body::Http(_) => {
+                Err(DeliveryError::permanent(format!("`{}` tells nobody", self.name)))
             }
         }
     }

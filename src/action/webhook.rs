@@ -14,7 +14,7 @@ use crate::deliver::{
     self, BuildContext, ConfigError, DeliveryError, HttpOptions, Method, Request, Secret, SecretRef, TIMEOUT,
     TextOrSecret, Url, header, header_secrets, origin, parse_url, span,
 };
-use crate::encode::{CheckpointNote, Escape, Notification, Template, notification_json};
+use crate::encode::{CheckpointNote, Escape, Notice, Notification, Template, notification_json};
 use crate::store::Outcome;
 use crate::time::{Span, Timestamp};
 
@@ -108,6 +108,15 @@ impl Webhook {
     /// The same for a checkpoint, whose JSON no template changes.
     pub(super) async fn keep(&self, note: &CheckpointNote, now: Timestamp) -> Result<Outcome, DeliveryError> {
         self.send(self.signed(note.json().to_string(), &note.idempotency_key, now)?, now).await
+    }
+
+    /// The same for what is no alert.
+    pub(super) async fn tell(
+        &self,
+        notice: &Notice,
+        (key, now): (&str, Timestamp),
+    ) -> Result<Outcome, DeliveryError> {
+        self.send(self.signed(notice.json(key).to_string(), key, now)?, now).await
     }
 
     async fn send(&self, request: Request, now: Timestamp) -> Result<Outcome, DeliveryError> {

@@ -247,6 +247,7 @@ mod tests {
             needs_human: false,
         };
         let row = OutboxRow {
+            occasion: crate::alert::Occasion::Opened,
             id: "x".into(),
             alert: stored.alert.id.clone(),
             action: "block-author".into(),

@@ -4,20 +4,31 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use crate::alert::Alert;
+use crate::alert::{Alert, Triage};
 use crate::encode::{Notification, Place, Response, ResponseState, RuleText};
 use crate::store::{DeliveryKind, OutboxRow, OutboxState};
+
+/// What is told of an alert, beside its events and responses.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// The alert.
+    pub alert: Alert,
+    /// Where it stands.
+    pub triage: Triage,
+    /// The rule's texts.
+    pub rule: RuleText,
+}
 
 /// The notification for `row`. `siblings` are all deliveries of the same alert; `events` its canonical evidence
 /// in any order, with where it happened.
 #[must_use]
 pub fn compose(
-    alert: Alert,
+    told: Told,
     row: &OutboxRow,
     siblings: &[OutboxRow],
     (events, places): (Vec<Map<String, Value>>, BTreeSet<Place>),
-    rule: RuleText,
 ) -> Notification {
+    let Told { alert, triage, rule } = told;
     let mut events = events;
     // Canonical times are RFC 3339 in UTC of one length, so that their texts are in the order of time.
     events.sort_by(|left, right| order(left).cmp(&order(right)));
@@ -27,7 +38,18 @@ pub fn compose(
         .map(response)
         .collect();
     let attempt = row.attempts.saturating_add(1);
-    Notification { alert, rule, events, places, responses, idempotency_key: row.id.clone(), attempt }
+    Notification {
+        occasion: row.occasion,
+        alert,
+        triage,
+        others: Vec::new(),
+        rule,
+        events,
+        places,
+        responses,
+        idempotency_key: row.id.clone(),
+        attempt,
+    }
 }
 
 /// A delivery as notifications, the API and the console tell it.
@@ -64,6 +86,7 @@ mod tests {
 
     fn row(id: &str, kind: DeliveryKind, state: OutboxState) -> OutboxRow {
         OutboxRow {
+            occasion: crate::alert::Occasion::Opened,
             id: id.into(),
             alert: alert().id,
             action: format!("action-{id}"),
@@ -94,7 +117,8 @@ mod tests {
             row("hook", DeliveryKind::Notify, OutboxState::Done),
         ];
         let events = vec![event(5), event(2), event(9)];
-        let found = compose(alert(), &mail, &siblings, (events, BTreeSet::new()), RuleText::default());
+        let told = Told { alert: alert(), triage: Triage::default(), rule: RuleText::default() };
+        let found = compose(told, &mail, &siblings, (events, BTreeSet::new()));
         assert_eq!((found.idempotency_key.as_str(), found.attempt), ("mail", 3));
         assert_eq!(
             found.events.iter().map(|event| event["id"].as_u64().unwrap()).collect::<Vec<_>>(),

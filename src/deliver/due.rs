@@ -111,6 +111,7 @@ mod tests {
 
     fn row(id: &str, action: &str, kind: DeliveryKind) -> OutboxRow {
         OutboxRow {
+            occasion: crate::alert::Occasion::Opened,
             id: id.into(),
             alert: AlertId("a".into()),
             action: action.into(),

@@ -12,6 +12,7 @@ mod unit;
 mod http;
 mod due;
 mod compose;
+mod attempt;
 mod worker;
 #[cfg(test)]
 mod worker_tests;

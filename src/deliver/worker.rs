@@ -3,32 +3,28 @@
 //! A row is recorded after its effect, so a crash in between runs it again. That does no harm: the idempotency key
 //! goes along to receivers, and accounts are looked at before they are changed.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
 use tokio::sync::{Notify, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::action::{Action, ActionSet, GuardInput};
+use crate::action::ActionSet;
 use crate::clock::{Clock, Steps};
-use crate::encode::{CheckpointNote, Notification, Place, RuleText};
-use crate::event::{Catalogue, Position, canonical};
+use crate::encode::RuleText;
+use crate::event::Catalogue;
 use crate::log::{LogError, Reader, fault};
-use crate::report::render::ReportMail;
-use crate::store::{DeliveryKind, OutboxRow, Settlement, Store, StoreError, checkpoint_named};
+use crate::store::{OutboxRow, Settlement, Store, StoreError};
 use crate::time::{Span, Timestamp};
 
-use super::compose::compose;
+use super::attempt::{attempt, in_store};
 use super::due::{Desk, IDLE, settle};
 use super::error::DeliveryError;
 use super::retry::WAIT_MAX;
 
 /// Rows asked for at once.
 const ROWS_MAX: usize = 256;
-/// Evidence events that are read for one notification.
-const EVIDENCE_MAX: usize = 50;
 /// How long to leave a store alone that does not answer.
 const STORE_REST: Span = Span::seconds(5);
 /// How long what is under way may take to end after a shutdown is asked for.
@@ -175,119 +171,6 @@ async fn deliver(worker: Arc<Worker>, row: OutboxRow, shutdown: CancellationToke
     Finished { action: row.action, cool_until }
 }
 
-/// Runs the action once. The outer error is ours (store, log), the inner one the delivery's.
-async fn attempt(
-    worker: &Arc<Worker>,
-    row: &OutboxRow,
-    now: Timestamp,
-) -> Result<Result<crate::store::Outcome, DeliveryError>, StoreError> {
-    let action = worker.actions.borrow().get(&row.action);
-    let Some(action) = action else {
-        let reason =
-            format!("no action `{}` is configured: configure it, or let this be given up", row.action);
-        return Ok(Err(DeliveryError::retryable(reason)));
-    };
-    if row.kind == DeliveryKind::Report {
-        return report(worker, row, (&action, now)).await;
-    }
-    if let Some(place) = checkpoint_named(&row.alert.0) {
-        return Ok(keep(worker, row, (&*action, place), now).await);
-    }
-    let prepared = {
-        let (worker, row, action) = (Arc::clone(worker), row.clone(), Arc::clone(&action));
-        blocking(move || prepare(&worker, &row, &action, now)).await?
-    };
-    let Some((notification, guard)) = prepared else {
-        return Ok(Err(DeliveryError::permanent("its alert is not in the store")));
-    };
-    if row.kind == DeliveryKind::Respond {
-        let id = row.id.clone();
-        in_store(worker, move |store| store.outbox_begin(&id, now)).await?;
-    }
-    fault::point("deliver.before_action");
-    let result = action.run(&notification, &guard).await;
-    fault::point("deliver.after_action");
-    Ok(result)
-}
-
-/// Sends a report's mail, which was written when it was due.
-async fn report(
-    worker: &Arc<Worker>,
-    row: &OutboxRow,
-    (action, now): (&Action, Timestamp),
-) -> Result<Result<crate::store::Outcome, DeliveryError>, StoreError> {
-    let id = row.id.clone();
-    let Some(bytes) = in_store(worker, move |store| store.report_mail(&id)).await? else {
-        return Ok(Err(DeliveryError::permanent("its mail is no longer in the store")));
-    };
-    let mail: ReportMail = match serde_json::from_slice(&bytes) {
-        Ok(mail) => mail,
-        Err(error) => return Ok(Err(DeliveryError::permanent(format!("its mail cannot be read: {error}")))),
-    };
-    fault::point("deliver.before_action");
-    let result = action.report(&mail, &row.id, now).await;
-    fault::point("deliver.after_action");
-    Ok(result)
-}
-
-/// Hands a checkpoint on, as the folder's own file has it.
-async fn keep(
-    worker: &Arc<Worker>,
-    row: &OutboxRow,
-    (action, (position, at)): (&Action, (Position, Timestamp)),
-    now: Timestamp,
-) -> Result<crate::store::Outcome, DeliveryError> {
-    let own = Arc::clone(worker);
-    let line = blocking(move || (own.open_log)()?.kept_checkpoint(position, at)).await;
-    let line = line.map_err(|error| DeliveryError::retryable(error.to_string()))?;
-    let line = line.ok_or_else(|| DeliveryError::permanent("this checkpoint is not in its file any more"))?;
-    let note = CheckpointNote { line, position, at, idempotency_key: row.id.clone() };
-    fault::point("deliver.before_action");
-    let result = action.keep(&note, now).await;
-    fault::point("deliver.after_action");
-    result
-}
-
-/// Reads what the action is to be told; nothing if the alert is gone.
-fn prepare(
-    worker: &Worker,
-    row: &OutboxRow,
-    action: &Action,
-    now: Timestamp,
-) -> Result<Option<(Notification, GuardInput)>, StoreError> {
-    let Some(stored) = worker.store.alert(&row.alert)? else { return Ok(None) };
-    let siblings = worker.store.outbox_of(&row.alert)?;
-    let recent = match action.limit_span() {
-        Some(span) => worker.store.responses_since(&row.action, now.minus(span))?,
-        None => 0,
-    };
-    let events = evidence(worker, &stored.alert.evidence);
-    let rule = (worker.rule_text)(&stored.alert.rule);
-    Ok(Some((compose(stored.alert, row, &siblings, events, rule), GuardInput { recent, now })))
-}
-
-/// Canonical events, and where they happened.
-type Evidence = (Vec<Map<String, Value>>, BTreeSet<Place>);
-
-/// The evidence of an alert. Without the log the alert is told all the same.
-fn evidence(worker: &Worker, positions: &[Position]) -> Evidence {
-    let read = || -> Result<Evidence, LogError> {
-        let mut log = (worker.open_log)()?;
-        let catalogue = (worker.catalogue)();
-        let (mut events, mut places) = Evidence::default();
-        for position in positions.iter().take(EVIDENCE_MAX) {
-            let Some(event) = log.get(*position)? else { continue };
-            places.insert(Place::from(&event));
-            events.push(canonical(&event, &catalogue));
-        }
-        Ok((events, places))
-    };
-    read().unwrap_or_else(|error| {
-        tracing::warn!(%error, "an alert is told without its evidence: the log cannot be read");
-        Evidence::default()
-    })
-}
-
 async fn record(worker: &Worker, row: &OutboxRow, settlement: Settlement) -> Result<(), StoreError> {
     let (id, now) = (row.id.clone(), worker.clock.now());
     in_store(worker, move |store| store.outbox_settle(&id, &settlement, now)).await
@@ -305,25 +188,5 @@ fn tell(row: &OutboxRow, tries: u32, settlement: &Settlement) {
         Settlement::Dead { error } => {
             tracing::error!(action, alert.id = %alert, tries, "delivery given up: {error}");
         }
-    }
-}
-
-async fn in_store<T: Send + 'static>(
-    worker: &Worker,
-    read: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    let store = worker.store.clone();
-    blocking(move || read(&store)).await
-}
-
-/// Runs what blocks beside the async threads; a panic in it goes on in the caller.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(value) => value,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime is going down; nothing after this matters.
-            Err(_) => std::future::pending().await,
-        },
     }
 }

@@ -87,6 +87,7 @@ impl Bench {
     fn add(&self, id: &str, action: &str, kind: DeliveryKind) {
         let alert = crate::alert::Alert { evidence: vec![3, 1, 2], ..alert() };
         let row = OutboxRow {
+            occasion: crate::alert::Occasion::Opened,
             id: id.into(),
             alert: alert.id.clone(),
             action: action.into(),

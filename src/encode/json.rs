@@ -2,8 +2,12 @@
 //!
 //! ```json
 //! {"version": 1, "id": "idempotency key", "attempt": 1,
+//!  "occasion": "opened|reminder|escalated|acknowledged|resolved|reopened|undo",
 //!  "alert": {"id", "rule", "title", "level", "tags": [], "key": {"author_id": 7}, "started_at", "last_at", "position",
 //!            "findings": 1, "value": 20, "reason", "evidence": [positions], "evidence_count": 20, "merged_into": null},
+//!  "triage": {"state": "open|acknowledged|resolved", "assignee": null, "verdict": null, "note": null,
+//!             "changed_at": null, "changed_by": null},
+//!  "others": [further alerts that are told in the same message],
 //!  "rule": {"id", "title", "description": null, "references": [], "falsepositives": []},
 //!  "events": [canonical events, oldest first],
 //!  "responses": [{"action", "state": "pending|done|failed", "changed", "dry_run", "needs_human", "summary", "undo"}],
@@ -14,7 +18,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::alert::Alert;
+use crate::alert::{Alert, Triage};
 
 use super::{Notification, search_command};
 
@@ -24,12 +28,26 @@ pub const ALERT_JSON_VERSION: u32 = 1;
 /// A notification as the JSON above.
 #[must_use]
 pub fn notification_json(notification: &Notification) -> Value {
-    let Notification { alert, rule, events, places: _, responses, idempotency_key, attempt } = notification;
+    let Notification {
+        occasion,
+        alert,
+        triage,
+        others,
+        rule,
+        events,
+        places: _,
+        responses,
+        idempotency_key,
+        attempt,
+    } = notification;
     json!({
         "version": ALERT_JSON_VERSION,
         "id": idempotency_key,
         "attempt": attempt,
+        "occasion": occasion,
         "alert": alert_json(alert),
+        "triage": triage_json(triage),
+        "others": others.iter().map(alert_json).collect::<Vec<_>>(),
         "rule": {
             "id": alert.rule.as_ref(),
             "title": alert.title,
@@ -62,6 +80,19 @@ pub fn alert_json(alert: &Alert) -> Value {
         "evidence": alert.evidence,
         "evidence_count": alert.evidence_count,
         "merged_into": alert.merged_into.as_ref().map(|id| id.0.as_str()),
+    })
+}
+
+/// Where an alert stands: the `triage` of the JSON above.
+#[must_use]
+pub fn triage_json(triage: &Triage) -> Value {
+    json!({
+        "state": triage.state,
+        "assignee": triage.assignee,
+        "verdict": triage.verdict,
+        "note": triage.note,
+        "changed_at": triage.changed_at.map(|at| at.to_string()),
+        "changed_by": triage.changed_by,
     })
 }
 
@@ -140,6 +171,8 @@ mod tests {
           "attempt": 1,
           "events": 22,
           "id": "fedcba9876543210",
+          "occasion": "opened",
+          "others": [],
           "responses": [
             {
               "action": "block-author",
@@ -172,6 +205,14 @@ mod tests {
             "title": "One account clones many projects"
           },
           "search": "watchfire search 'author_id:7 created_at:>=2026-01-31T08:00:00Z created_at:<=2026-01-31T10:08:00Z'",
+          "triage": {
+            "assignee": null,
+            "changed_at": null,
+            "changed_by": null,
+            "note": null,
+            "state": "open",
+            "verdict": null
+          },
           "version": 1
         }
         "#);

@@ -4,15 +4,17 @@
 
 mod checkpoint;
 mod notification;
+mod notice;
 mod json;
 mod mail;
 mod search;
 mod template;
 
 pub use checkpoint::{CHECKPOINT_TYPE, CheckpointNote, checkpoint_event};
-pub use json::{ALERT_JSON_VERSION, alert_json, notification_json, row_json};
+pub use json::{ALERT_JSON_VERSION, alert_json, notification_json, row_json, triage_json};
 pub(crate) use mail::clean;
 pub use mail::{Mail, mail, subject};
+pub use notice::{Link, Notice};
 #[cfg(test)]
 pub(crate) use notification::tests_support;
 pub use notification::{Notification, Place, Response, ResponseState, RuleText};

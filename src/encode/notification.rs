@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::alert::Alert;
+use crate::alert::{Alert, Occasion, Triage};
 use crate::event::{Event, Format};
 
 /// What a rule's file says to the people who get its alerts.
@@ -38,8 +38,14 @@ impl From<&Event> for Place {
 /// One alert on its way to one action.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Notification {
+    /// Why it is told now.
+    pub occasion: Occasion,
     /// The alert.
     pub alert: Alert,
+    /// Where it stands.
+    pub triage: Triage,
+    /// Further alerts that are told in the same message, oldest first.
+    pub others: Vec<Alert>,
     /// The rule's texts.
     pub rule: RuleText,
     /// The alert's evidence as canonical events, oldest first; those that retention has removed are missing.
@@ -139,6 +145,9 @@ pub(crate) mod tests_support {
             response("block-author", ResponseState::Done, "blocked user 7 (alice); read back: blocked");
         blocked.undo = Some("Admin area > Users > alice > Unblock".into());
         Notification {
+            occasion: Occasion::Opened,
+            triage: Triage::default(),
+            others: Vec::new(),
             alert: alert(),
             rule: RuleText {
                 description: Some(

@@ -13,12 +13,16 @@ use super::{Commit, OutboxRow, StoreError, alerts, ledger, outbox, progress};
 use crate::log::fault;
 
 /// The steps from one format to the next; the first makes the tables. Never changed, only added to.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 9] = [
     include_str!("migrations/1.sql"),
     include_str!("migrations/2.sql"),
     include_str!("migrations/3.sql"),
     include_str!("migrations/4.sql"),
     include_str!("migrations/5.sql"),
+    include_str!("migrations/6.sql"),
+    include_str!("migrations/7.sql"),
+    include_str!("migrations/8.sql"),
+    include_str!("migrations/9.sql"),
 ];
 
 const SET_CHECKPOINT: &str = "INSERT INTO checkpoint (name, bytes) VALUES (?1, ?2) \

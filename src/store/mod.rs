@@ -13,6 +13,8 @@ mod progress;
 mod alerts;
 mod outbox;
 mod report;
+mod triage;
+mod notice;
 mod settle;
 mod ledger;
 mod rejected;
@@ -26,6 +28,7 @@ pub use database::{Store, copy};
 pub use error::StoreError;
 pub use gap::{Gap, GapState, NewGap};
 pub use hold::{HOLDS_MAX, Hold, NewHold};
+pub use notice::{NewNotice, notice_named};
 pub use outbox::{checkpoint_name, checkpoint_named};
 pub use row::{
     AlertPlace, AlertQuery, Commit, DeliveryKind, NewRejected, OutboxCounts, OutboxPlace, OutboxQuery,

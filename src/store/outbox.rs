@@ -6,14 +6,15 @@ use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params, par
 use super::{
     DeliveryKind, OutboxCounts, OutboxPlace, OutboxQuery, OutboxRow, OutboxState, Store, StoreError,
 };
-use crate::alert::AlertId;
+use crate::alert::{AlertId, Occasion};
 use crate::event::Position;
 use crate::time::{Span, Timestamp};
 
 /// So long after its creation a notification waits for the alert's responses, then it goes without them.
 const HOLD_BACK: Span = Span::seconds(60);
 
-const COLUMNS: &str = "id, alert, action, kind, created_at, due_at, attempts, state, last_error, outcome";
+const COLUMNS: &str =
+    "id, alert, action, kind, created_at, due_at, attempts, state, last_error, outcome, occasion";
 
 /// A notification whose alert has responses that are not settled.
 const IS_HELD: &str = "(o.kind = 1 AND EXISTS (SELECT 1 FROM outbox AS r \
@@ -209,7 +210,7 @@ fn due_of(
 /// Adds deliveries; one whose id is there already is left as it is.
 pub(super) fn insert(transaction: &Transaction<'_>, rows: &[OutboxRow]) -> Result<(), StoreError> {
     let mut statement = transaction.prepare_cached(&format!(
-        "INSERT INTO outbox ({COLUMNS}, changed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
+        "INSERT INTO outbox ({COLUMNS}, changed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
          ON CONFLICT (id) DO NOTHING"
     ))?;
     for row in rows {
@@ -227,6 +228,7 @@ pub(super) fn insert(transaction: &Transaction<'_>, rows: &[OutboxRow]) -> Resul
             state_code(row.state),
             row.last_error,
             outcome,
+            row.occasion.name(),
             row.outcome.as_ref().is_some_and(|outcome| outcome.changed),
         ])?;
     }
@@ -261,6 +263,7 @@ struct Columns {
     kind: i64,
     state: i64,
     outcome: Option<String>,
+    occasion: String,
 }
 
 fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
@@ -268,11 +271,13 @@ fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
         kind: row.get(3)?,
         state: row.get(7)?,
         outcome: row.get(9)?,
+        occasion: row.get(10)?,
         row: OutboxRow {
             id: row.get(0)?,
             alert: AlertId(row.get(1)?),
             action: row.get(2)?,
             kind: DeliveryKind::Notify,
+            occasion: Occasion::Opened,
             created_at: Timestamp(row.get(4)?),
             due_at: Timestamp(row.get(5)?),
             attempts: row.get(6)?,
@@ -284,14 +289,15 @@ fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
 }
 
 fn parse(columns: Columns) -> Result<OutboxRow, StoreError> {
-    let Columns { mut row, kind, state: code, outcome } = columns;
+    let Columns { mut row, kind, state: code, outcome, occasion } = columns;
     let what = || format!("delivery {}", row.id);
-    let unknown = || StoreError::corrupt(what(), "it has an unknown kind or state");
+    let unknown = || StoreError::corrupt(what(), "it has an unknown kind, state or occasion");
     let kinds = [DeliveryKind::Respond, DeliveryKind::Notify, DeliveryKind::Report];
     let kind = kinds.into_iter().find(|known| kind_code(*known) == kind).ok_or_else(unknown)?;
     let state = state(code).ok_or_else(unknown)?;
     let outcome = outcome.map(|text| serde_json::from_str(&text)).transpose();
     let outcome = outcome.map_err(|error| StoreError::corrupt(what(), error))?;
+    row.occasion = Occasion::named(&occasion).ok_or_else(unknown)?;
     (row.kind, row.state, row.outcome) = (kind, state, outcome);
     Ok(row)
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::alert::{Alert, AlertId, LedgerEntry, Level};
+use crate::alert::{Alert, AlertId, LedgerEntry, Level, Occasion};
 use crate::event::Position;
 use crate::time::Timestamp;
 
@@ -130,6 +130,8 @@ pub struct OutboxRow {
     pub action: String,
     /// Response or notification.
     pub kind: DeliveryKind,
+    /// Why, of an alert.
+    pub occasion: Occasion,
     /// When it was committed.
     pub created_at: Timestamp,
     /// When it may be tried next.
@@ -154,6 +156,7 @@ impl OutboxRow {
             alert,
             action: action.to_owned(),
             kind,
+            occasion: Occasion::Opened,
             created_at: now,
             due_at: now,
             attempts: 0,

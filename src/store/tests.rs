@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::rejected::Limits;
 use super::*;
-use crate::alert::{Alert, AlertId, Key, LedgerEntry, LedgerReason, Level};
+use crate::alert::{Alert, AlertId, Key, LedgerEntry, LedgerReason, Level, Occasion};
 use crate::time::{Span, Timestamp};
 
 const NOW: Timestamp = Timestamp(1_790_000_000_000);
@@ -47,6 +47,7 @@ fn alert(id: &str, last_at: Timestamp) -> Alert {
 
 fn row(id: &str, alert: &str, kind: DeliveryKind) -> OutboxRow {
     OutboxRow {
+        occasion: Occasion::Opened,
         id: id.to_owned(),
         alert: AlertId(alert.to_owned()),
         action: if kind == DeliveryKind::Respond { "block" } else { "mail" }.to_owned(),

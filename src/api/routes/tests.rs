@@ -4,7 +4,7 @@ use axum::http::header::{ETAG, IF_NONE_MATCH};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::alert::{Alert, AlertId, Key, LedgerEntry, LedgerReason, Level};
+use crate::alert::{Alert, AlertId, Key, LedgerEntry, LedgerReason, Level, Occasion};
 use crate::api::testing::{CONFIGURED, Setup, of, status};
 use crate::store::{Commit, DeliveryKind, NewRejected, OutboxRow, OutboxState, Settlement};
 use crate::time::{Span, Timestamp};
@@ -33,6 +33,7 @@ fn alert(number: i64) -> Alert {
 
 fn delivery(id: &str, alert: &str, seconds: i64) -> OutboxRow {
     OutboxRow {
+        occasion: Occasion::Opened,
         id: id.to_owned(),
         alert: AlertId(alert.to_owned()),
         action: "mail".to_owned(),

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::progress::grouped;
 use crate::action::{ActionConfig, Change, Foreseen, GuardInput};
-use crate::alert::Alert;
+use crate::alert::{Alert, Occasion, Triage};
 use crate::cli::terminal::{clean, wrap};
 use crate::config::{Config, Route};
 use crate::daemon::actions_of;
@@ -128,6 +128,9 @@ impl Rehearsal {
         let found = alert.evidence.iter().filter_map(|position| self.events.get(position).cloned());
         let (places, events): (Vec<Place>, Vec<_>) = found.unzip();
         let told = Notification {
+            occasion: Occasion::Opened,
+            triage: Triage::default(),
+            others: Vec::new(),
             alert: alert.clone(),
             rule: RuleText::default(),
             events,

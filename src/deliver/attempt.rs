@@ -1,0 +1,175 @@
+//! One try of one delivery: what is told is read, then the action is run.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::compose::{Told, compose};
+use super::error::DeliveryError;
+use super::worker::Worker;
+use crate::action::{Action, GuardInput};
+use crate::encode::{CheckpointNote, Notification, Place};
+use crate::event::{Position, canonical};
+use crate::log::{LogError, fault};
+use crate::report::render::ReportMail;
+use crate::store::{DeliveryKind, OutboxRow, Outcome, Store, StoreError, checkpoint_named, notice_named};
+use crate::time::Timestamp;
+
+/// Evidence events that are read for one notification.
+const EVIDENCE_MAX: usize = 50;
+
+/// How a try ended. The outer error is ours (store, log), the inner one the delivery's.
+pub(super) type Tried = Result<Result<Outcome, DeliveryError>, StoreError>;
+
+/// Runs the action once.
+pub(super) async fn attempt(worker: &Arc<Worker>, row: &OutboxRow, now: Timestamp) -> Tried {
+    let action = worker.actions.borrow().get(&row.action);
+    let Some(action) = action else {
+        let reason =
+            format!("no action `{}` is configured: configure it, or let this be given up", row.action);
+        return Ok(Err(DeliveryError::retryable(reason)));
+    };
+    if row.kind == DeliveryKind::Report {
+        return report(worker, row, (&action, now)).await;
+    }
+    if let Some(place) = checkpoint_named(&row.alert.0) {
+        return Ok(keep(worker, row, (&*action, place), now).await);
+    }
+    if let Some(id) = notice_named(&row.alert.0) {
+        return notice(worker, row, (&action, now), id).await;
+    }
+    alert(worker, row, &action, now).await
+}
+
+/// Tells of an alert, or responds to it.
+async fn alert(worker: &Arc<Worker>, row: &OutboxRow, action: &Arc<Action>, now: Timestamp) -> Tried {
+    let prepared = {
+        let (worker, row, action) = (Arc::clone(worker), row.clone(), Arc::clone(action));
+        blocking(move || prepare(&worker, &row, &action, now)).await?
+    };
+    let Some((notification, guard)) = prepared else {
+        return Ok(Err(DeliveryError::permanent("its alert is not in the store")));
+    };
+    if row.kind == DeliveryKind::Respond {
+        let id = row.id.clone();
+        in_store(worker, move |store| store.outbox_begin(&id, now)).await?;
+    }
+    fault::point("deliver.before_action");
+    let result = action.run(&notification, &guard).await;
+    fault::point("deliver.after_action");
+    Ok(result)
+}
+
+/// Tells what is no alert.
+async fn notice(
+    worker: &Arc<Worker>,
+    row: &OutboxRow,
+    (action, now): (&Action, Timestamp),
+    id: &str,
+) -> Tried {
+    let id = id.to_owned();
+    let Some(notice) = in_store(worker, move |store| store.notice(&id)).await? else {
+        return Ok(Err(DeliveryError::permanent("what it is to tell is no longer in the store")));
+    };
+    fault::point("deliver.before_action");
+    let result = action.tell(&notice, &row.id, now).await;
+    fault::point("deliver.after_action");
+    Ok(result)
+}
+
+/// Sends a report's mail, which was written when it was due.
+async fn report(worker: &Arc<Worker>, row: &OutboxRow, (action, now): (&Action, Timestamp)) -> Tried {
+    let id = row.id.clone();
+    let Some(bytes) = in_store(worker, move |store| store.report_mail(&id)).await? else {
+        return Ok(Err(DeliveryError::permanent("its mail is no longer in the store")));
+    };
+    let mail: ReportMail = match serde_json::from_slice(&bytes) {
+        Ok(mail) => mail,
+        Err(error) => return Ok(Err(DeliveryError::permanent(format!("its mail cannot be read: {error}")))),
+    };
+    fault::point("deliver.before_action");
+    let result = action.report(&mail, &row.id, now).await;
+    fault::point("deliver.after_action");
+    Ok(result)
+}
+
+/// Hands a checkpoint on, as the folder's own file has it.
+async fn keep(
+    worker: &Arc<Worker>,
+    row: &OutboxRow,
+    (action, (position, at)): (&Action, (Position, Timestamp)),
+    now: Timestamp,
+) -> Result<Outcome, DeliveryError> {
+    let own = Arc::clone(worker);
+    let line = blocking(move || (own.open_log)()?.kept_checkpoint(position, at)).await;
+    let line = line.map_err(|error| DeliveryError::retryable(error.to_string()))?;
+    let line = line.ok_or_else(|| DeliveryError::permanent("this checkpoint is not in its file any more"))?;
+    let note = CheckpointNote { line, position, at, idempotency_key: row.id.clone() };
+    fault::point("deliver.before_action");
+    let result = action.keep(&note, now).await;
+    fault::point("deliver.after_action");
+    result
+}
+
+/// Reads what the action is to be told; nothing if the alert is gone.
+fn prepare(
+    worker: &Worker,
+    row: &OutboxRow,
+    action: &Action,
+    now: Timestamp,
+) -> Result<Option<(Notification, GuardInput)>, StoreError> {
+    let Some(stored) = worker.store.alert(&row.alert)? else { return Ok(None) };
+    let siblings = worker.store.outbox_of(&row.alert)?;
+    let recent = match action.limit_span() {
+        Some(span) => worker.store.responses_since(&row.action, now.minus(span))?,
+        None => 0,
+    };
+    let events = evidence(worker, &stored.alert.evidence);
+    let rule = (worker.rule_text)(&stored.alert.rule);
+    let told = Told { alert: stored.alert, triage: worker.store.triage(&row.alert)?, rule };
+    Ok(Some((compose(told, row, &siblings, events), GuardInput { recent, now })))
+}
+
+/// Canonical events, and where they happened.
+type Evidence = (Vec<Map<String, Value>>, BTreeSet<Place>);
+
+/// The evidence of an alert. Without the log the alert is told all the same.
+fn evidence(worker: &Worker, positions: &[Position]) -> Evidence {
+    let read = || -> Result<Evidence, LogError> {
+        let mut log = (worker.open_log)()?;
+        let catalogue = (worker.catalogue)();
+        let (mut events, mut places) = Evidence::default();
+        for position in positions.iter().take(EVIDENCE_MAX) {
+            let Some(event) = log.get(*position)? else { continue };
+            places.insert(Place::from(&event));
+            events.push(canonical(&event, &catalogue));
+        }
+        Ok((events, places))
+    };
+    read().unwrap_or_else(|error| {
+        tracing::warn!(%error, "an alert is told without its evidence: the log cannot be read");
+        Evidence::default()
+    })
+}
+
+/// Asks the store beside the async threads.
+pub(super) async fn in_store<T: Send + 'static>(
+    worker: &Worker,
+    read: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let store = worker.store.clone();
+    blocking(move || read(&store)).await
+}
+
+/// Runs what blocks beside the async threads; a panic in it goes on in the caller.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(value) => value,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is going down; nothing after this matters.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}

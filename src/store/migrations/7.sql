@@ -1,0 +1,1 @@
+-- The life of alerts: their history, and the incidents they belong to.

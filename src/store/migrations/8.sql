@@ -1,0 +1,1 @@
+-- What is held back, and what is told together.

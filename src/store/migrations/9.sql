@@ -1,0 +1,1 @@
+-- Responses: what was done to whom, who approved, and how it is undone.
