@@ -144,6 +144,8 @@ mod tests {
     fn the_shape_is_what_receivers_were_promised() {
         let mut value = notification_json(&notification());
         value["events"] = json!(value["events"].as_array().unwrap().len());
+        assert_eq!(value["triage"]["state"], "open");
+        value["triage"] = json!(value["triage"].as_object().unwrap().len());
         value["alert"]["evidence"] = json!(value["alert"]["evidence"].as_array().unwrap().len());
         insta::assert_snapshot!(serde_json::to_string_pretty(&value).unwrap(), @r#"
         {
@@ -205,14 +207,7 @@ mod tests {
             "title": "One account clones many projects"
           },
           "search": "watchfire search 'author_id:7 created_at:>=2026-01-31T08:00:00Z created_at:<=2026-01-31T10:08:00Z'",
-          "triage": {
-            "assignee": null,
-            "changed_at": null,
-            "changed_by": null,
-            "note": null,
-            "state": "open",
-            "verdict": null
-          },
+          "triage": 6,
           "version": 1
         }
         "#);

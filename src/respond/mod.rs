@@ -4,5 +4,7 @@
 //! back exactly what it found. Whether it may is not its business: the guards decide that, for all responders alike.
 
 mod sight;
+mod responder;
 
+pub use responder::{Responder, Verb};
 pub use sight::{Identity, Receipt, Sight, Standing, Subject, SubjectKind};
