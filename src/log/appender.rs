@@ -44,6 +44,8 @@ pub(super) struct Appender {
     forgotten: Timestamp,
     archive: Archive,
     compressor: zstd::bulk::Compressor<'static>,
+    /// Bytes of blocks of the last commit.
+    written: usize,
 }
 
 /// What a commit would store.
@@ -71,6 +73,7 @@ impl Appender {
             received_max: Timestamp::MIN,
             forgotten: Timestamp::MIN,
             compressor,
+            written: 0,
         };
         appender.reopen()?;
         Ok(appender)
@@ -81,14 +84,21 @@ impl Appender {
         self.position
     }
 
+    /// How many bytes of blocks the last commit stored.
+    pub(super) const fn written(&self) -> usize {
+        self.written
+    }
+
     /// Stores all of it in one transaction and syncs, or nothing: one receipt for each piece of work.
     pub(super) fn commit(&mut self, work: &[Work]) -> Result<Vec<Receipt>, LogError> {
         if self.connection.is_none() {
             self.reopen()?;
         }
         self.expire(work);
+        self.written = 0;
         let stored = self.stage(work).and_then(|staged| {
             self.write(&staged.blocks)?;
+            self.written = staged.blocks.iter().map(|block| block.bytes.len() + block.keys.len()).sum();
             Ok(staged)
         });
         match stored {

@@ -7,6 +7,7 @@ use std::sync::{Arc, mpsc};
 use tokio::sync::{oneshot, watch};
 
 use super::appender::{Appender, Work};
+use super::backfill::Backfill;
 use super::checkpoint::{self, AskAudit, AuditMark, Auditor};
 use super::pidfile::PidFile;
 use super::writer::{Pending, Request, Writer};
@@ -93,6 +94,7 @@ impl Log {
         let queued = Arc::new(AtomicUsize::new(0));
         let writer = Writer {
             appender,
+            backfill: Backfill::start(dir)?,
             requests: requested,
             queued: Arc::clone(&queued),
             position: position_sender,

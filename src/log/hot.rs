@@ -40,8 +40,12 @@ const SCHEMA: &str = "
     INSERT OR IGNORE INTO base VALUES (0, 0, zeroblob(32));
     PRAGMA user_version = 2;";
 
+/// After so many pages, 64 MiB, whoever commits carries them over into the database himself; usually most of it is done
+/// by then, see [`super::backfill`]. A log that was once so long is written anew from its beginning, which costs the
+/// file system less than one that grows.
+pub(super) const WAL_PAGES_MAX: i64 = 16_384;
 /// After a burst the write-ahead log is cut back to this many bytes.
-const WAL_BYTES_KEPT: i64 = 64 << 20;
+const WAL_BYTES_KEPT: i64 = WAL_PAGES_MAX << 12;
 /// How long to wait for a program that holds the database, such as a reader that cleans up as it leaves.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -56,8 +60,8 @@ pub(super) fn make_folder(dir: &Path) -> Result<(), LogError> {
     DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(LogError::file(&folder))
 }
 
-/// The connection that writes; makes the database where there is none. SQLite's own page size (4 KiB) and
-/// checkpoint (at 4 MiB) are kept: larger ones store no faster and make the longest wait longer.
+/// A connection that writes; makes the database where there is none. SQLite's own page size (4 KiB) is kept: larger ones
+/// store no faster.
 pub(super) fn open_to_write(dir: &Path) -> Result<Connection, LogError> {
     let path = path(dir);
     let failed = |error: rusqlite::Error| LogError::database(&path, &error);
@@ -69,6 +73,7 @@ pub(super) fn open_to_write(dir: &Path) -> Result<Connection, LogError> {
         connection.busy_timeout(BUSY)?;
         pragma("journal_mode", &"WAL")?;
         pragma("synchronous", &"FULL")?;
+        pragma("wal_autocheckpoint", &WAL_PAGES_MAX)?;
         pragma("journal_size_limit", &WAL_BYTES_KEPT)
     };
     prepare().map_err(failed)?;

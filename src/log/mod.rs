@@ -26,6 +26,7 @@ mod recent;
 mod archive;
 mod forget;
 mod appender;
+mod backfill;
 mod writer;
 mod handle;
 mod taken;

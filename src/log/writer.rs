@@ -6,6 +6,7 @@ use std::sync::{Arc, mpsc};
 use tokio::sync::{oneshot, watch};
 
 use super::appender::{Appender, Work};
+use super::backfill::Backfill;
 use super::pidfile::PidFile;
 use super::{AppendError, LogError, Receipt};
 use crate::event::Position;
@@ -36,6 +37,7 @@ pub(super) struct Pending {
 /// What the thread owns.
 pub(super) struct Writer {
     pub appender: Appender,
+    pub backfill: Backfill,
     pub requests: mpsc::Receiver<Request>,
     /// Bytes in the queue or being written.
     pub queued: Arc<AtomicUsize>,
@@ -73,6 +75,7 @@ impl Writer {
     /// The database is closed before the folder is given free, and `done` tells only then.
     fn stop(self) {
         drop(self.requests);
+        self.backfill.stop();
         drop(self.appender);
         drop(self.pidfile);
         drop(self.done);
@@ -102,6 +105,7 @@ impl Writer {
             group.into_iter().map(|pending| (pending.work, pending.answer)).unzip();
         let result = self.appender.commit(&work);
         drop(work);
+        self.backfill.note(self.appender.written());
         self.queued.fetch_sub(bytes, Ordering::Relaxed);
         let now_at = self.appender.position();
         self.position.send_if_modified(|position| std::mem::replace(position, now_at) != now_at);

@@ -5,6 +5,9 @@ use std::sync::mpsc::{self, RecvTimeoutError, TryRecvError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rustix::process::setpriority_process;
+use rustix::thread::gettid;
+
 use super::worker::Worker;
 use super::{Board, SealOptions, SealerMetrics};
 use crate::clock::Clock;
@@ -13,6 +16,8 @@ use crate::log::{Log, LogError};
 
 /// How often it is looked whether something is due.
 const PAUSE: Duration = Duration::from_secs(1);
+/// The priority of the thread: 0 is that of the others, 19 the lowest.
+const NICENESS: i32 = 10;
 /// After a failure.
 const RETRY: Duration = Duration::from_secs(15);
 /// While batches wait to be written.
@@ -86,6 +91,7 @@ struct Running {
 
 impl Running {
     fn run(mut self) {
+        yield_to_others();
         loop {
             let pause = match self.step() {
                 Ok(true) => Duration::ZERO,
@@ -108,8 +114,13 @@ impl Running {
     /// One seal or merge; false if there was nothing to do.
     fn step(&mut self) -> Result<bool, LogError> {
         let hot = self.worker.hot_entries()?;
-        let (log, stopped) = (&self.log, &self.stopped);
-        let mut pace = || give_way(log, stopped, hot);
+        let (log, stopped, metrics) = (&self.log, &self.stopped, &self.metrics);
+        let base = log.position().saturating_sub(hot);
+        let mut pace = || {
+            // Also while it waits: what is not sealed grows meanwhile.
+            metrics.hot_entries.set(log.position().saturating_sub(base));
+            give_way(log, stopped, hot)
+        };
         pace()?;
         let start = self.clock.now();
         let mut trouble = self.worker.ask(self.board.ask()).err();
@@ -166,6 +177,13 @@ impl Running {
 }
 
 /// Returns when nobody waits for the log, or when the hot end has grown too far to wait.
+/// Whoever waits for an answer goes first. Where the system does not let us, we go on as equals.
+fn yield_to_others() {
+    if let Err(error) = setpriority_process(Some(gettid()), NICENESS) {
+        tracing::debug!(%error, "the sealer works at the priority of the others");
+    }
+}
+
 fn give_way(log: &Log, stopped: &mpsc::Receiver<()>, hot: u64) -> Result<(), LogError> {
     if stopped.try_recv() != Err(TryRecvError::Empty) {
         return Err(LogError::Stopped);

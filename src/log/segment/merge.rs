@@ -36,7 +36,7 @@ pub(in crate::log) fn merge(
     head_before: Head,
     pace: &mut Pace<'_>,
 ) -> Result<Written, LogError> {
-    guarded(path, || {
+    guarded(path, pace, |pace| {
         let mut summary = summary(segments, head_before);
         let positions = (summary.first, summary.last);
         let (kept, made) = choose(segments, positions)?;

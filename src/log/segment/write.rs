@@ -1,6 +1,8 @@
 //! Making a segment of entries.
 
 use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -21,6 +23,8 @@ use crate::time::Timestamp;
 /// A block is closed when its entries reach one of these.
 pub(super) const BLOCK_ENTRIES: usize = 256;
 pub(super) const BLOCK_BYTES: usize = 1 << 20;
+/// How much of a finished file is synced at once.
+const STEP_BYTES: usize = 2 << 20;
 /// The dictionary of a segment that is made of entries; 0 where it has none.
 const DICTIONARY: i64 = 1;
 
@@ -69,7 +73,7 @@ pub(in crate::log) fn write(
     pace: &mut Pace<'_>,
 ) -> Result<Written, LogError> {
     let dictionary = Dictionary::train(plan.positions, input)?;
-    guarded(path, || write_all(path, plan, dictionary, input, pace))
+    guarded(path, pace, |pace| write_all(path, plan, dictionary, input, pace))
 }
 
 /// As [`write`], of entries that follow a segment: its dictionary is used where it fits.
@@ -82,7 +86,7 @@ pub(in crate::log) fn write_after(
 ) -> Result<Written, LogError> {
     let known = before.map(Segment::last_dictionary).transpose()?.flatten();
     let dictionary = Dictionary::choose(known, plan.positions, input)?;
-    guarded(path, || write_all(path, plan, dictionary, input, pace))
+    guarded(path, pace, |pace| write_all(path, plan, dictionary, input, pace))
 }
 
 /// What was written, the file's length and its digest.
@@ -91,12 +95,10 @@ pub(in crate::log) type Written = (Summary, (u64, [u8; 32]));
 /// Removes what is half made where it fails.
 pub(super) fn guarded(
     path: &Path,
-    make: impl FnOnce() -> Result<Summary, LogError>,
+    pace: &mut Pace<'_>,
+    make: impl FnOnce(&mut Pace<'_>) -> Result<Summary, LogError>,
 ) -> Result<Written, LogError> {
-    let made = make().and_then(|summary| {
-        let file = sync_and_digest(path).map_err(LogError::file(path))?;
-        Ok((summary, file))
-    });
+    let made = make(pace).and_then(|summary| Ok((summary, sync_in_steps(path, pace)?)));
     if made.is_err() {
         drop(durable::remove(path));
     }
@@ -131,12 +133,36 @@ fn write_all(
     writer.finish(keys, path, pace)
 }
 
-fn sync_and_digest(path: &Path) -> std::io::Result<(u64, [u8; 32])> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let file = File::open(path)?;
-    file.set_permissions(std::fs::Permissions::from_mode(0o400))?;
-    file.sync_all()?;
-    digest(&file)
+/// Writes the file once more, a little at a time and each of it synced: one sync of a hundred megabytes has everybody wait
+/// who syncs something small meanwhile, and the log does for each answer. Its length and digest.
+fn sync_in_steps(path: &Path, pace: &mut Pace<'_>) -> Result<(u64, [u8; 32]), LogError> {
+    let loose = durable::temporary(path);
+    std::fs::rename(path, &loose).map_err(LogError::file(path))?;
+    let copied = copy_in_steps(&loose, path, pace);
+    durable::remove(&loose)?;
+    copied
+}
+
+fn copy_in_steps(from: &Path, to: &Path, pace: &mut Pace<'_>) -> Result<(u64, [u8; 32]), LogError> {
+    let failed = |error| LogError::file(to)(error);
+    let source = File::open(from).map_err(failed)?;
+    let mut target = File::create_new(to).map_err(failed)?;
+    let (mut hasher, mut length) = (blake3::Hasher::new(), 0);
+    let mut step = Vec::with_capacity(STEP_BYTES);
+    loop {
+        step.clear();
+        let read = (&source).take(STEP_BYTES as u64).read_to_end(&mut step).map_err(failed)?;
+        if read == 0 {
+            break;
+        }
+        hasher.update(&step);
+        length += read as u64;
+        target.write_all(&step).and_then(|()| target.sync_data()).map_err(failed)?;
+        pace()?;
+    }
+    let mode = std::fs::Permissions::from_mode(0o400);
+    target.set_permissions(mode).and_then(|()| target.sync_all()).map_err(failed)?;
+    Ok((length, *hasher.finalize().as_bytes()))
 }
 
 /// Length and BLAKE3 of a file.

@@ -502,6 +502,8 @@ proptest! {
                     if done.is_none() {
                         store.left();
                         store.reopen();
+                        // The thread's first step after a start: what is recorded as deleted leaves the hot end too.
+                        store.seal();
                     }
                 }
             }
