@@ -292,8 +292,9 @@ fn insert(connection: &mut Connection, blocks: &[Block]) -> rusqlite::Result<()>
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     {
         let mut statement = transaction.prepare_cached(
-            "INSERT INTO block (first, last, time_min, time_max, received_max, kinds, head, sum, keys, bytes) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            "INSERT INTO block (first, last, time_min, time_max, received_max, kinds, head, sum, keys, marks, \
+                                bytes) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?;
         for block in blocks {
             statement.execute(params![
@@ -306,6 +307,7 @@ fn insert(connection: &mut Connection, blocks: &[Block]) -> rusqlite::Result<()>
                 block.head,
                 block.sum(),
                 block.keys,
+                block.marks,
                 block.bytes,
             ])?;
         }

@@ -4,7 +4,7 @@
 use zstd::bulk::Compressor;
 
 use super::packing::{checksum, encoding, pack};
-use super::row::{Head, Row, code, link};
+use super::row::{Head, Row, code, link, mark};
 use super::{LogError, NewEvent};
 use crate::event::Position;
 use crate::time::Timestamp;
@@ -30,6 +30,8 @@ pub(super) struct Block {
     pub head: Head,
     /// 16 bytes per event, in order: what its duplicates are known by, little-endian.
     pub keys: Vec<u8>,
+    /// The beginnings of the entries' digests, in order: 4 bytes each.
+    pub marks: Vec<u8>,
     pub bytes: Vec<u8>,
 }
 
@@ -45,7 +47,7 @@ impl Block {
             self.kinds,
         ];
         let numbers: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
-        checksum(&[&numbers, &self.head, &self.keys])
+        checksum(&[&numbers, &self.head, &self.keys, &self.marks])
     }
 }
 
@@ -55,6 +57,7 @@ pub(super) struct Builder<'a> {
     done: Vec<Block>,
     plain: Vec<u8>,
     keys: Vec<u8>,
+    marks: Vec<u8>,
     head: Head,
     first: Position,
     next: Position,
@@ -76,6 +79,7 @@ impl<'a> Builder<'a> {
             done: Vec::new(),
             plain: Vec::new(),
             keys: Vec::new(),
+            marks: Vec::new(),
             head,
             first: position + 1,
             next: position + 1,
@@ -128,6 +132,7 @@ impl<'a> Builder<'a> {
         self.plain = postcard::to_extend(row, std::mem::take(&mut self.plain)).map_err(encoding)?;
         let digest = row.digest(self.plain.get(start..).unwrap_or_default());
         self.head = link(&self.head, &digest);
+        self.marks.extend_from_slice(mark(&digest));
         self.next += 1;
         Ok(())
     }
@@ -151,6 +156,7 @@ impl<'a> Builder<'a> {
             kinds: self.kinds,
             head: self.head,
             keys: std::mem::take(&mut self.keys),
+            marks: std::mem::take(&mut self.marks),
             bytes,
         });
         self.plain.clear();

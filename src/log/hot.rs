@@ -14,7 +14,7 @@ use super::row::Head;
 use crate::event::Position;
 
 /// The format of the database, in `user_version`.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// `base`: the last entry that is not here any more since it is in a sealed segment, and the chain after it.
 /// `sum`: CRC-32 of the columns beside `bytes`, which have one of their own.
@@ -30,6 +30,7 @@ const SCHEMA: &str = "
         head         BLOB NOT NULL,
         sum          INTEGER NOT NULL,
         keys         BLOB NOT NULL,
+        marks        BLOB NOT NULL,
         bytes        BLOB NOT NULL
     ) STRICT;
     CREATE TABLE IF NOT EXISTS base (
@@ -38,7 +39,7 @@ const SCHEMA: &str = "
         head     BLOB NOT NULL
     ) STRICT;
     INSERT OR IGNORE INTO base VALUES (0, 0, zeroblob(32));
-    PRAGMA user_version = 2;";
+    PRAGMA user_version = 3;";
 
 /// After so many pages, 64 MiB, whoever commits carries them over into the database himself; usually most of it is done
 /// by then, see [`super::backfill`]. A log that was once so long is written anew from its beginning, which costs the

@@ -53,6 +53,14 @@ impl Row<'_> {
     }
 }
 
+/// Bytes that are kept of each digest beside the entries: enough to tell which of them was changed.
+pub(super) const MARK_BYTES: usize = 4;
+
+/// What is kept of an entry's digest.
+pub(super) fn mark(digest: &Head) -> &[u8] {
+    digest.get(..MARK_BYTES).unwrap_or_default()
+}
+
 /// The chain after one more entry.
 pub(super) fn link(head: &Head, digest: &Head) -> Head {
     *blake3::Hasher::new().update(head).update(digest).finalize().as_bytes()

@@ -39,6 +39,7 @@ const SCHEMA: &str = "
         kinds        INTEGER NOT NULL,
         head         BLOB NOT NULL,
         times        BLOB NOT NULL,
+        marks        BLOB NOT NULL,
         dictionary   INTEGER NOT NULL,
         bytes        BLOB NOT NULL
     ) STRICT;
@@ -99,7 +100,7 @@ impl Loose {
     pub(super) fn block(&self, block: &StoredBlock) -> Result<(), LogError> {
         let inserted = self
             .connection
-            .prepare_cached("INSERT INTO block VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")
+            .prepare_cached("INSERT INTO block VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")
             .and_then(|mut statement| {
                 statement.execute(params![
                     block.positions.0.cast_signed(),
@@ -110,6 +111,7 @@ impl Loose {
                     block.kinds,
                     block.head,
                     block.event_times,
+                    block.marks,
                     block.dictionary,
                     block.bytes,
                 ])

@@ -17,7 +17,7 @@ use crate::log::signing::{PublicKey, SigningKey};
 use crate::time::Timestamp;
 
 /// The format of the segment's file.
-pub(in crate::log) const FORMAT: u32 = 2;
+pub(in crate::log) const FORMAT: u32 = 3;
 
 /// What is signed begins with this, so that no other signed thing can pass for it.
 const PURPOSE: &str = "watchfire segment\n";

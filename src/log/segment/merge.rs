@@ -242,6 +242,7 @@ impl Pending {
         row.times = (row.times.0.min(block.times.0), row.times.1.max(block.times.1));
         row.received_max = row.received_max.max(block.received_max);
         row.kinds |= block.kinds;
+        row.marks.extend_from_slice(&block.marks);
         row.head = block.head;
     }
 }

@@ -44,6 +44,8 @@ pub(in crate::log) struct StoredBlock {
     pub kinds: i64,
     pub head: Head,
     pub event_times: Vec<u8>,
+    /// The beginnings of the entries' digests, in order.
+    pub marks: Vec<u8>,
     /// What it was compressed with; 0: without any.
     pub dictionary: i64,
     pub bytes: Vec<u8>,
@@ -75,7 +77,8 @@ pub(in crate::log) fn chunks(keys: &[u64]) -> impl Iterator<Item = &[u64]> {
     })
 }
 
-const COLUMNS: &str = "first, last, time_min, time_max, received_max, kinds, head, times, dictionary, bytes";
+const COLUMNS: &str =
+    "first, last, time_min, time_max, received_max, kinds, head, times, marks, dictionary, bytes";
 
 impl Segment {
     /// Opens the file of a segment.
@@ -344,7 +347,8 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<StoredBlock> {
         kinds: row.get(5)?,
         head: row.get(6)?,
         event_times: row.get(7)?,
-        dictionary: row.get(8)?,
-        bytes: row.get(9)?,
+        marks: row.get(8)?,
+        dictionary: row.get(9)?,
+        bytes: row.get(10)?,
     })
 }

@@ -16,7 +16,7 @@ use crate::event::{Catalogue, Entry, Position};
 use crate::index;
 use crate::log::decoder::Decoder;
 use crate::log::packing::pack;
-use crate::log::row::{Head, Row, Rows, link};
+use crate::log::row::{Head, Row, Rows, link, mark};
 use crate::log::{LogError, durable, fault};
 use crate::time::Timestamp;
 
@@ -190,6 +190,7 @@ struct Writer<'a> {
 struct Gathered {
     plain: Vec<u8>,
     times: Vec<Option<Timestamp>>,
+    marks: Vec<u8>,
     received_max: Option<Timestamp>,
     kinds: i64,
 }
@@ -228,8 +229,10 @@ impl<'a> Writer<'a> {
             let block = &mut self.block;
             block.plain.extend_from_slice(encoded);
             block.times.push(time);
+            let digest = row.digest(encoded);
+            block.marks.extend_from_slice(mark(&digest));
             self.summary.last = position;
-            self.summary.head_after = link(&self.summary.head_after, &row.digest(encoded));
+            self.summary.head_after = link(&self.summary.head_after, &digest);
             if block.times.len() >= BLOCK_ENTRIES || block.plain.len() >= BLOCK_BYTES {
                 self.flush()?;
             }
@@ -284,6 +287,7 @@ impl<'a> Writer<'a> {
             kinds: block.kinds,
             head: self.summary.head_after,
             event_times: times::encode(&block.times),
+            marks: block.marks,
             dictionary: if self.dictionary.bytes.is_empty() { 0 } else { DICTIONARY },
             bytes,
         })

@@ -6,12 +6,16 @@ use bytes::Bytes;
 use super::terms::dedupe_key;
 use crate::event::{Entry, Position};
 use crate::log::LogError;
+use crate::log::block::Block;
 use crate::log::decoder::Decoder;
-use crate::log::row::{Row, Rows};
+use crate::log::row::{MARK_BYTES, Row, Rows, mark};
 use crate::time::Timestamp;
 
 /// What is kept of one entry beside itself.
 pub(super) trait Traces {
+    /// Whether the entry with this place in the block has the digest that was kept of it.
+    fn has_mark(&self, place: usize, mark: &[u8]) -> bool;
+
     /// Whether an event has the time that was kept for the entry with this place in the block.
     fn has_time(&self, place: usize, time: Option<Timestamp>) -> bool;
 
@@ -30,7 +34,10 @@ pub(super) fn damage(
     let mut decoder = Decoder::default();
     let (mut events, mut strangers) = (0, Vec::new());
     for (place, row) in Rows::new(plain, (first, last)).enumerate() {
-        let Ok((position, row, _)) = row else { break };
+        let Ok((position, row, encoded)) = row else { break };
+        if !traces.has_mark(place, mark(&row.digest(encoded))) {
+            return named(position, reason, "its digest is not the one that was kept of it");
+        }
         let time = match row {
             Row::Event { time, .. } => Some(Timestamp(time)),
             Row::Tick { .. } | Row::Deleted { .. } => None,
@@ -75,26 +82,35 @@ pub(super) fn rows<'a>(
 }
 
 /// What the hot end keeps: the keys in order, and no times of single entries.
-pub(super) struct HotTraces<'a>(pub(super) &'a [u8]);
+pub(super) struct HotTraces<'a>(pub(super) &'a Block);
 
 impl Traces for HotTraces<'_> {
+    fn has_mark(&self, place: usize, mark: &[u8]) -> bool {
+        is_kept(&self.0.marks, place, mark)
+    }
+
     fn has_time(&self, _: usize, _: Option<Timestamp>) -> bool {
         true
     }
 
     fn has_key(&self, event: usize, key: u128) -> bool {
-        self.0.as_chunks::<16>().0.get(event).is_some_and(|kept| u128::from_le_bytes(*kept) == key)
+        self.0.keys.as_chunks::<16>().0.get(event).is_some_and(|kept| u128::from_le_bytes(*kept) == key)
     }
 }
 
 /// What a segment keeps: the times in order, and the keys of all its events, sorted.
 pub(super) struct SealedTraces<'a> {
+    pub(super) marks: &'a [u8],
     /// None where they cannot be read.
     pub(super) times: Option<Vec<Option<Timestamp>>>,
     pub(super) has_key: &'a dyn Fn(u128) -> bool,
 }
 
 impl Traces for SealedTraces<'_> {
+    fn has_mark(&self, place: usize, mark: &[u8]) -> bool {
+        is_kept(self.marks, place, mark)
+    }
+
     fn has_time(&self, place: usize, time: Option<Timestamp>) -> bool {
         self.times.as_ref().and_then(|times| times.get(place)).is_none_or(|kept| *kept == time)
     }
@@ -102,6 +118,10 @@ impl Traces for SealedTraces<'_> {
     fn has_key(&self, _: usize, key: u128) -> bool {
         (self.has_key)(key)
     }
+}
+
+fn is_kept(marks: &[u8], place: usize, mark: &[u8]) -> bool {
+    marks.as_chunks::<MARK_BYTES>().0.get(place).is_some_and(|kept| kept == mark)
 }
 
 #[cfg(test)]
@@ -157,7 +177,7 @@ mod tests {
     #[test]
     fn a_changed_entry_is_named_where_something_else_is_kept_of_it() {
         for (change, hot_damage, sealed_damage) in
-            [("author", (18, 18), (18, 18)), ("time", (1, 41), (18, 18)), ("details", (1, 41), (1, 41))]
+            [("author", (18, 18), (18, 18)), ("time", (18, 18), (18, 18)), ("details", (18, 18), (18, 18))]
         {
             let (own, other) = (log(""), log(change));
             exchange(&hot::path(own.path()), &hot::path(other.path()));
@@ -188,7 +208,7 @@ mod tests {
         // Everything fits everything else, the checkpoint included; only the entries do not.
         reader.verify_with(&VerifyOptions::default()).unwrap();
         reader.agrees_with(&kept, None).unwrap();
-        assert_eq!(damaged(own.path()), (1, 41));
+        assert_eq!(damaged(own.path()), (18, 18));
         let verdict = crate::proof::prove(own.path(), &VerifyOptions::default(), &[kept]).unwrap();
         assert!(
             verdict.log.is_err() && !verdict.is_intact(),

@@ -10,7 +10,7 @@ use super::{Verified, VerifyOptions};
 use crate::event::{Entry, Position};
 use crate::log::block::Block;
 use crate::log::decoder::Decoder;
-use crate::log::row::{Head, Row, link};
+use crate::log::row::{Head, Row, link, mark};
 use crate::log::{LogError, Reader};
 use crate::time::Timestamp;
 
@@ -46,7 +46,7 @@ pub(super) fn check(
         let found = Found::of(&block, end.1, &plain, &mut decoder, with_keys)?;
         if found.head != block.head || (block.last == sealed.0 && found.head != sealed.1) {
             let reason = "the chain of hashes does not hold: it was changed after it was written";
-            return Err(damage((block.first, block.last), &plain, &HotTraces(&block.keys), reason));
+            return Err(damage((block.first, block.last), &plain, &HotTraces(&block), reason));
         }
         if i64::from(block.sum()) != sum || !found.fits(&block) {
             return Err(corrupt("what the table says of these entries is not what was written"));
@@ -67,7 +67,7 @@ pub(super) fn check(
     Ok(())
 }
 
-const ROWS: &str = "SELECT first, last, time_min, time_max, received_max, kinds, head, keys, bytes, sum \
+const ROWS: &str = "SELECT first, last, time_min, time_max, received_max, kinds, head, keys, marks, bytes, sum \
     FROM block ORDER BY first";
 
 /// The chain after an entry that the hot end has.
@@ -103,9 +103,10 @@ fn stored(row: &TableRow<'_>) -> rusqlite::Result<(Block, i64)> {
         kinds: row.get(5)?,
         head: row.get(6)?,
         keys: row.get(7)?,
-        bytes: row.get(8)?,
+        marks: row.get(8)?,
+        bytes: row.get(9)?,
     };
-    Ok((block, row.get(9)?))
+    Ok((block, row.get(10)?))
 }
 
 /// What the entries themselves say.
@@ -116,6 +117,7 @@ pub(super) struct Found {
     pub events: u64,
     pub head: Head,
     keys: Vec<u8>,
+    marks: Vec<u8>,
 }
 
 impl Found {
@@ -129,7 +131,8 @@ impl Found {
         let mut own = Self::new(head);
         for row in rows(plain, (block.first, block.last)) {
             let (position, row, encoded) = row?;
-            own.add(&row, encoded);
+            let digest = own.add(&row, encoded);
+            own.marks.extend_from_slice(mark(&digest));
             if with_keys && let Some(Entry::Event(event)) = decoder.entry(position, &row, plain) {
                 own.keys.extend_from_slice(&dedupe_key(&event).to_le_bytes());
             }
@@ -145,11 +148,14 @@ impl Found {
             events: 0,
             head,
             keys: Vec::new(),
+            marks: Vec::new(),
         }
     }
 
-    pub(super) fn add(&mut self, row: &Row<'_>, encoded: &[u8]) {
-        self.head = link(&self.head, &row.digest(encoded));
+    /// Notes a row; its digest.
+    pub(super) fn add(&mut self, row: &Row<'_>, encoded: &[u8]) -> Head {
+        let digest = row.digest(encoded);
+        self.head = link(&self.head, &digest);
         match row {
             Row::Event { received_at, time, format, .. } => {
                 self.times = (self.times.0.min(*time), self.times.1.max(*time));
@@ -160,6 +166,7 @@ impl Found {
             Row::Tick { .. } => self.kinds |= 1,
             Row::Deleted { .. } => {}
         }
+        digest
     }
 
     fn fits(&self, block: &Block) -> bool {
@@ -167,5 +174,6 @@ impl Found {
         self.times == columns
             && (self.received_max, self.kinds) == (block.received_max.0, block.kinds)
             && self.events * 16 == block.keys.len() as u64
+            && self.marks == block.marks
     }
 }

@@ -11,7 +11,7 @@ use crate::index::{self, Dictionary, Field};
 use crate::log::LogError;
 use crate::log::decoder::Decoder;
 use crate::log::recent::cut;
-use crate::log::row::Row;
+use crate::log::row::{Row, mark};
 use crate::log::segment::{Manifest, Segment, StoredBlock, decode_times, encode_times};
 use crate::time::Timestamp;
 
@@ -102,10 +102,10 @@ impl Walk {
             return Err(LogError::Corrupt { first, last, reason });
         }
         let mut own = Found::new(self.found.head);
-        let mut times = Vec::new();
+        let (mut times, mut marks) = (Vec::new(), Vec::new());
         for row in rows(plain, (first, last)) {
             let (position, row, encoded) = row?;
-            own.add(&row, encoded);
+            marks.extend_from_slice(mark(&own.add(&row, encoded)));
             times.push(match row {
                 Row::Event { time, .. } => Some(Timestamp(time)),
                 Row::Tick { .. } | Row::Deleted { .. } => None,
@@ -117,6 +117,7 @@ impl Walk {
         self.found.events += own.events;
         if own.head != block.head {
             let traces = SealedTraces {
+                marks: &block.marks,
                 times: decode_times(&block.event_times, times.len()),
                 has_key: &|key| segment.has_key(cut(key)).unwrap_or(true),
             };
@@ -124,7 +125,10 @@ impl Walk {
             return Err(damage((first, last), plain, &traces, reason));
         }
         let columns = (block.times, block.received_max, block.kinds);
-        if (own.times, own.received_max, own.kinds) != columns || encode_times(&times) != block.event_times {
+        let lists = (encode_times(&times), marks);
+        if (own.times, own.received_max, own.kinds) != columns
+            || lists != (block.event_times.clone(), block.marks.clone())
+        {
             return Err(corrupt("what the table says of these entries is not what was written"));
         }
         Ok(())

@@ -121,7 +121,7 @@ type Rows = Vec<Vec<Value>>;
 fn rows(dir: &Path) -> Option<Rows> {
     let connection = hot::open_to_read(dir).ok()??;
     let mut all = Vec::new();
-    let columns = "first, last, time_min, time_max, received_max, kinds, head, sum, keys, bytes";
+    let columns = "first, last, time_min, time_max, received_max, kinds, head, sum, keys, marks, bytes";
     for sql in
         [format!("SELECT {columns} FROM block ORDER BY first"), "SELECT position, head FROM base".into()]
     {
