@@ -16,6 +16,7 @@ use super::gitlab::Gitlab;
 use super::http::Http;
 use super::webhook::Webhook;
 use super::{ActionConfig, ActionError, GuardInput, Memory};
+use crate::respond::{Guards, Policy, Responder};
 
 /// One action, ready to run.
 pub struct Action {
@@ -29,6 +30,7 @@ enum Body {
     Gitlab(Gitlab),
     Http(Http),
     Memory(Memory),
+    Respond(Box<(Responder, Guards)>),
 }
 
 impl fmt::Debug for Action {
@@ -59,6 +61,21 @@ impl Action {
         Self { name: name.to_owned(), body: Body::Memory(memory) }
     }
 
+    /// An action that changes something, within these guards.
+    #[must_use]
+    pub fn responding(name: &str, responder: Responder, guards: Guards) -> Self {
+        Self { name: name.to_owned(), body: Body::Respond(Box::new((responder, guards))) }
+    }
+
+    /// What it changes and what guards it, where it changes something.
+    #[must_use]
+    pub fn response(&self) -> Option<&(Responder, Guards)> {
+        match &self.body {
+            Body::Respond(response) => Some(response),
+            _ => None,
+        }
+    }
+
     /// Its configured name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -70,7 +87,7 @@ impl Action {
     pub fn kind(&self) -> DeliveryKind {
         match &self.body {
             Body::Email(_) | Body::Webhook(_) => DeliveryKind::Notify,
-            Body::Gitlab(_) => DeliveryKind::Respond,
+            Body::Gitlab(_) | Body::Respond(_) => DeliveryKind::Respond,
             Body::Http(http) => http.kind(),
             Body::Memory(memory) => memory.kind(),
         }
@@ -82,7 +99,7 @@ impl Action {
         match &self.body {
             Body::Gitlab(gitlab) => Some(gitlab.limit().per),
             Body::Http(http) => http.limit().map(|limit| limit.per),
-            Body::Email(_) | Body::Webhook(_) | Body::Memory(_) => None,
+            Body::Email(_) | Body::Webhook(_) | Body::Memory(_) | Body::Respond(_) => None,
         }
     }
 
@@ -102,6 +119,7 @@ impl Action {
             Body::Gitlab(gitlab) => gitlab.run(notification, guard).await,
             Body::Http(http) => http.run(notification, guard).await,
             Body::Memory(memory) => memory.run(notification),
+            Body::Respond(_) => Err(DeliveryError::permanent(format!("`{}` tells nobody", self.name))),
         }
     }
 
@@ -113,7 +131,7 @@ impl Action {
         match &self.body {
             Body::Email(email) => email.keep(note, now).await,
             Body::Webhook(webhook) => webhook.keep(note, now).await,
-            Body::Gitlab(_) | Body::Http(_) | Body::Memory(_) => {
+            Body::Gitlab(_) | Body::Http(_) | Body::Memory(_) | Body::Respond(_) => {
                 let reason = "checkpoints go to actions of type email or webhook";
                 Err(DeliveryError::permanent(reason))
             }
@@ -129,7 +147,7 @@ impl Action {
             Body::Email(email) => email.tell(notice, (key, now)).await,
             Body::Webhook(webhook) => webhook.tell(notice, (key, now)).await,
             Body::Memory(memory) => memory.tell(notice),
-            Body::Gitlab(_) | Body::Http(_) => {
+            Body::Gitlab(_) | Body::Http(_) | Body::Respond(_) => {
                 Err(DeliveryError::permanent(format!("`{}` tells nobody", self.name)))
             }
         }
@@ -157,7 +175,10 @@ impl Action {
 
 /// All configured actions.
 #[derive(Debug, Clone, Default)]
-pub struct ActionSet(BTreeMap<String, Arc<Action>>);
+pub struct ActionSet {
+    actions: BTreeMap<String, Arc<Action>>,
+    policy: Arc<Policy>,
+}
 
 impl ActionSet {
     /// Builds all of them.
@@ -171,26 +192,39 @@ impl ActionSet {
         configs.iter().map(|(name, config)| Action::build(name, config, context)).collect()
     }
 
+    /// With what holds for all responses together.
+    #[must_use]
+    pub fn under(self, policy: Policy) -> Self {
+        Self { policy: Arc::new(policy), ..self }
+    }
+
+    /// What holds for all responses together.
+    #[must_use]
+    pub const fn policy(&self) -> &Arc<Policy> {
+        &self.policy
+    }
+
     /// The action of that name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Arc<Action>> {
-        self.0.get(name).cloned()
+        self.actions.get(name).cloned()
     }
 
     /// Whether the action of that name responds or notifies.
     #[must_use]
     pub fn kind(&self, name: &str) -> Option<DeliveryKind> {
-        self.0.get(name).map(|action| action.kind())
+        self.actions.get(name).map(|action| action.kind())
     }
 
     /// Their names, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.actions.keys().map(String::as_str)
     }
 }
 
 impl FromIterator<Action> for ActionSet {
     fn from_iter<I: IntoIterator<Item = Action>>(actions: I) -> Self {
-        Self(actions.into_iter().map(|action| (action.name.clone(), Arc::new(action))).collect())
+        let actions = actions.into_iter().map(|action| (action.name.clone(), Arc::new(action))).collect();
+        Self { actions, policy: Arc::default() }
     }
 }

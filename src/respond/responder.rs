@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::memory::Memory;
 use super::{Receipt, Sight, Subject};
 use crate::deliver::DeliveryError;
 use crate::encode::Notification;
@@ -24,13 +25,18 @@ pub struct Verb {
 /// more than once. No answer is taken for success because of its status alone: whoever calls `act` looks again and expects
 /// [`super::Standing::Already`]; whoever calls `undo` looks again and expects the same `before`.
 #[derive(Debug)]
-pub enum Responder {}
+pub enum Responder {
+    /// A map of accounts, for tests.
+    Memory(Memory),
+}
 
 impl Responder {
     /// What it does.
     #[must_use]
     pub fn verb(&self) -> Verb {
-        match *self {}
+        match self {
+            Self::Memory(_) => Memory::verb(),
+        }
     }
 
     /// What an alert is about: never a guess. The error says in a sentence why it cannot be told, or that the alert is about
@@ -38,16 +44,30 @@ impl Responder {
     ///
     /// # Errors
     /// That sentence.
-    pub fn subject(&self, _notification: &Notification) -> Result<Subject, String> {
-        match *self {}
+    pub fn subject(&self, notification: &Notification) -> Result<Subject, String> {
+        match self {
+            Self::Memory(_) => Memory::subject(notification),
+        }
+    }
+
+    /// The one that a person names by its id, where a person asks for a response and not an alert.
+    ///
+    /// # Errors
+    /// Why nothing can be called so.
+    pub fn named(&self, id: &str) -> Result<Subject, String> {
+        match self {
+            Self::Memory(_) => Ok(Memory::named(id)),
+        }
     }
 
     /// Looks, and changes nothing. That it is not there is no error.
     ///
     /// # Errors
     /// When the system cannot be asked, or answers what its documentation does not say.
-    pub async fn look(&self, _subject: &Subject, _now: Timestamp) -> Result<Sight, DeliveryError> {
-        match *self {}
+    pub async fn look(&self, subject: &Subject, _now: Timestamp) -> Result<Sight, DeliveryError> {
+        match self {
+            Self::Memory(memory) => memory.look(subject),
+        }
     }
 
     /// Changes what was looked at.
@@ -56,11 +76,13 @@ impl Responder {
     /// Everything but the answer that its documentation calls success.
     pub async fn act(
         &self,
-        _subject: &Subject,
+        subject: &Subject,
         _sight: &Sight,
         _now: Timestamp,
     ) -> Result<Receipt, DeliveryError> {
-        match *self {}
+        match self {
+            Self::Memory(memory) => memory.act(subject),
+        }
     }
 
     /// Puts back exactly what `before`, from the sight before it acted, says.
@@ -69,10 +91,12 @@ impl Responder {
     /// As [`Responder::act`]; permanent where there is no way back.
     pub async fn undo(
         &self,
-        _subject: &Subject,
-        _before: &Value,
+        subject: &Subject,
+        before: &Value,
         _now: Timestamp,
     ) -> Result<Receipt, DeliveryError> {
-        match *self {}
+        match self {
+            Self::Memory(memory) => memory.undo(subject, before),
+        }
     }
 }
