@@ -75,7 +75,6 @@ impl Bench {
             catalogue: Arc::new(|| Arc::new(Catalogue::built_in())),
             actions: self.actions.subscribe(),
             rule_text: Arc::new(|rule| RuleText {
-                version: None,
                 description: Some(format!("about {rule}")),
                 ..RuleText::default()
             }),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::alert::Occasion;
 use crate::report::{AlertFact, CoverageFact, Draft, ResponseFact, Told};
 use crate::search::{Parts, Searcher};
 use crate::store::{
