@@ -12,10 +12,9 @@ use crate::time::{Span, Timestamp};
 
 use super::config::Problem;
 use super::email::Email;
-use super::gitlab::Gitlab;
 use super::http::Http;
 use super::webhook::Webhook;
-use super::{ActionConfig, ActionError, GuardInput, Memory};
+use super::{ActionConfig, ActionError, GuardInput, Memory, Responding};
 use crate::respond::{Guards, Policy, Responder};
 
 /// One action, ready to run.
@@ -27,10 +26,9 @@ pub struct Action {
 enum Body {
     Email(Email),
     Webhook(Webhook),
-    Gitlab(Gitlab),
     Http(Http),
     Memory(Memory),
-    Respond(Box<(Responder, Guards)>),
+    Respond(Box<Responding>),
 }
 
 impl fmt::Debug for Action {
@@ -48,8 +46,8 @@ impl Action {
         let body: Result<Body, Problem> = match config {
             ActionConfig::Email(config) => Email::build(config, context).map(Body::Email),
             ActionConfig::Webhook(config) => Webhook::build(config, context).map(Body::Webhook),
-            ActionConfig::Gitlab(config) => Gitlab::build(config, context).map(Body::Gitlab),
             ActionConfig::Http(config) => Http::build(config, context).map(Body::Http),
+            ActionConfig::Respond(config) => config.build(context).map(|built| Body::Respond(Box::new(built))),
         };
         let body = body.map_err(|problem| ActionError { name: name.to_owned(), problem })?;
         Ok(Self { name: name.to_owned(), body })
@@ -64,12 +62,13 @@ impl Action {
     /// An action that changes something, within these guards.
     #[must_use]
     pub fn responding(name: &str, responder: Responder, guards: Guards) -> Self {
-        Self { name: name.to_owned(), body: Body::Respond(Box::new((responder, guards))) }
+        let response = Responding { responder, guards, by_hand: None };
+        Self { name: name.to_owned(), body: Body::Respond(Box::new(response)) }
     }
 
     /// What it changes and what guards it, where it changes something.
     #[must_use]
-    pub fn response(&self) -> Option<&(Responder, Guards)> {
+    pub fn response(&self) -> Option<&Responding> {
         match &self.body {
             Body::Respond(response) => Some(response),
             _ => None,
@@ -87,7 +86,7 @@ impl Action {
     pub fn kind(&self) -> DeliveryKind {
         match &self.body {
             Body::Email(_) | Body::Webhook(_) => DeliveryKind::Notify,
-            Body::Gitlab(_) | Body::Respond(_) => DeliveryKind::Respond,
+            Body::Respond(_) => DeliveryKind::Respond,
             Body::Http(http) => http.kind(),
             Body::Memory(memory) => memory.kind(),
         }
@@ -97,7 +96,6 @@ impl Action {
     #[must_use]
     pub fn limit_span(&self) -> Option<Span> {
         match &self.body {
-            Body::Gitlab(gitlab) => Some(gitlab.limit().per),
             Body::Http(http) => http.limit().map(|limit| limit.per),
             Body::Email(_) | Body::Webhook(_) | Body::Memory(_) | Body::Respond(_) => None,
         }
@@ -116,7 +114,6 @@ impl Action {
         match &self.body {
             Body::Email(email) => email.run(notification, guard).await,
             Body::Webhook(webhook) => webhook.run(notification, guard).await,
-            Body::Gitlab(gitlab) => gitlab.run(notification, guard).await,
             Body::Http(http) => http.run(notification, guard).await,
             Body::Memory(memory) => memory.run(notification),
             Body::Respond(_) => Err(DeliveryError::permanent(format!("`{}` tells nobody", self.name))),
@@ -131,7 +128,7 @@ impl Action {
         match &self.body {
             Body::Email(email) => email.keep(note, now).await,
             Body::Webhook(webhook) => webhook.keep(note, now).await,
-            Body::Gitlab(_) | Body::Http(_) | Body::Memory(_) | Body::Respond(_) => {
+            Body::Http(_) | Body::Memory(_) | Body::Respond(_) => {
                 let reason = "checkpoints go to actions of type email or webhook";
                 Err(DeliveryError::permanent(reason))
             }
@@ -147,7 +144,7 @@ impl Action {
             Body::Email(email) => email.tell(notice, (key, now)).await,
             Body::Webhook(webhook) => webhook.tell(notice, (key, now)).await,
             Body::Memory(memory) => memory.tell(notice),
-            Body::Gitlab(_) | Body::Http(_) | Body::Respond(_) => {
+            Body::Http(_) | Body::Respond(_) => {
                 Err(DeliveryError::permanent(format!("`{}` tells nobody", self.name)))
             }
         }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::compose::{Told, compose};
 use super::error::DeliveryError;
 use super::worker::Worker;
-use crate::action::{Action, GuardInput};
+use crate::action::{Action, GuardInput, Responding};
 use crate::alert::Occasion;
 use crate::encode::{CheckpointNote, Notification, Place};
 use crate::event::{Position, canonical};
@@ -47,7 +47,7 @@ async fn respond(
     action: &Arc<Action>,
     policy: &Arc<Policy>,
 ) -> Result<Option<Result<Outcome, DeliveryError>>, StoreError> {
-    let Some((responder, guards)) = action.response() else { return Ok(None) };
+    let Some(Responding { responder, guards, by_hand }) = action.response() else { return Ok(None) };
     let told = {
         let (worker, row, action) = (Arc::clone(worker), row.clone(), Arc::clone(action));
         let now = worker.clock.now();
@@ -55,7 +55,7 @@ async fn respond(
     };
     let told = told.as_ref().map(|(told, _)| told);
     let (store, clock) = (&worker.store, &worker.clock);
-    let job = Job { store, clock, policy, guards, responder, row, told };
+    let job = Job { store, clock, policy, guards, responder, row, told, by_hand: by_hand.as_ref() };
     let ended =
         if row.occasion == Occasion::Undo { respond::undo(&job).await? } else { respond::run(&job).await? };
     Ok(match ended {

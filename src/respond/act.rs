@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::job::{Ended, Job};
 use super::run::{again_or_failed, failed, lasts};
 use super::sight::{Receipt, Sight, Standing, Subject};
 use crate::deliver::DeliveryError;
+use crate::encode::notification_json;
 use crate::log::fault;
 use crate::store::{Ending, Outcome, Response, ResponseStatus, StoreError};
 
@@ -27,6 +26,9 @@ pub(super) async fn act(
         Err(error) => return not_done(job, response, subject, error).await,
     };
     response.receipt = Some((receipt.request.clone(), receipt.answer.clone()));
+    if !job.responder.reads_back() {
+        return acted(job, response, sight, Some(&receipt)).await;
+    }
     match seen(job, subject, |sight| sight.standing == Standing::Already).await {
         Ok(sight) if sight.standing == Standing::Already => acted(job, response, &sight, Some(&receipt)).await,
         Ok(sight) => {
@@ -88,19 +90,21 @@ async fn acted(
     response.acted_at = Some(now);
     response.states.1 = Some(sight.state.clone());
     response.after = Some(sight.before.clone());
-    if verb.undo.is_none() {
-        response.before = None;
-    }
+    response.undoable = verb.undo.is_some();
     let mut summary = match receipt {
+        Some(receipt) if !job.responder.reads_back() => {
+            let (request, answer) = (&receipt.request, &receipt.answer);
+            format!("{request} was answered {answer} for {}; whether it is done was not read back", sight.who)
+        }
         Some(_) => format!("{} {}; read back: {}", verb.past, sight.who, sight.state),
         None => format!("{} is already {}: an earlier try had {} it", sight.who, sight.state, verb.past),
     };
-    let lasts = if response.before.is_some() { lasts(job, &response).await? } else { None };
+    let lasts = if response.undoable { lasts(job, &response).await? } else { None };
     let undo_at = lasts.map(|span| now.plus(span));
     if let Some(at) = undo_at {
         summary.push_str(&format!("; undone by itself at {at}"));
     }
-    let by_hand = by_hand(&response, sight);
+    let by_hand = by_hand(job, &response, sight);
     response.undo_by_hand.clone_from(&by_hand);
     response.summary.clone_from(&summary);
     tracing::info!(response.id, action = response.action, "{summary}");
@@ -111,10 +115,12 @@ async fn acted(
 }
 
 /// How a person undoes it.
-fn by_hand(response: &Response, sight: &Sight) -> Option<String> {
+fn by_hand(job: &Job<'_>, response: &Response, sight: &Sight) -> Option<String> {
+    if let (Some(template), Some(told)) = (job.by_hand, job.told) {
+        return template.render(&notification_json(told)).ok();
+    }
     let page = sight.page.as_ref().map(|page| format!("\nin the browser: {page}")).unwrap_or_default();
-    response.before.as_ref().filter(|before| **before != Value::Null)?;
-    Some(format!("watchfire responses undo {}{page}", response.id))
+    response.undoable.then(|| format!("watchfire responses undo {}{page}", response.id))
 }
 
 /// Looks until what is wanted is seen, a few times within seconds; the last look.

@@ -7,7 +7,7 @@ use super::policy::Policy;
 use super::responder::Responder;
 use crate::clock::Clock;
 use crate::deliver::{ATTEMPTS_MAX, DeliveryError};
-use crate::encode::Notification;
+use crate::encode::{Notification, Template};
 use crate::store::{OutboxRow, Response, Store, StoreError};
 
 /// One try of one response.
@@ -27,6 +27,8 @@ pub struct Job<'a> {
     pub row: &'a OutboxRow,
     /// The alert it answers; none where a person asked for it without one.
     pub told: Option<&'a Notification>,
+    /// How a person undoes it, over the alert.
+    pub by_hand: Option<&'a Template>,
 }
 
 /// How a try ended.

@@ -4,8 +4,6 @@
 //! allowed in one transaction, done, and looked at until it is seen. Each step may end the process: the next try begins
 //! anew, and one that had been allowed first looks whether it was done.
 
-use serde_json::Value;
-
 use super::act::{act, recover};
 use super::job::{Ended, Job};
 use super::notices;
@@ -96,7 +94,7 @@ fn see(response: &mut Response, subject: &Subject, sight: &Sight) {
     });
     response.who = Some(sight.who.clone());
     response.page.clone_from(&sight.page);
-    response.before = Some(sight.before.clone()).filter(|before| *before != Value::Null);
+    response.before = Some(sight.before.clone());
     response.states.0 = Some(sight.state.clone());
 }
 

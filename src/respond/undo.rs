@@ -23,7 +23,8 @@ pub async fn undo(job: &Job<'_>) -> Result<Ended, StoreError> {
     }
     let subject: Option<Subject> =
         response.subject.clone().and_then(|subject| serde_json::from_value(subject).ok());
-    let (Some(subject), Some(before)) = (subject, response.before.clone()) else {
+    let before = response.before.clone().unwrap_or(Value::Null);
+    let Some(subject) = subject.filter(|_| response.undoable) else {
         let why = "nothing is kept that could be put back".to_owned();
         return end(job, response, (UndoStatus::Refused, why, false)).await;
     };
@@ -31,11 +32,12 @@ pub async fn undo(job: &Job<'_>) -> Result<Ended, StoreError> {
         Ok(sight) => sight,
         Err(error) => return again_or_failed(job, response, error).await,
     };
-    if sight.before == before {
+    let reads_back = job.responder.reads_back();
+    if reads_back && sight.before == before {
         let summary = format!("{} is {} as before", sight.who, sight.state);
         return end(job, response, (UndoStatus::Undone, summary, job.row.attempts > 0)).await;
     }
-    if let Some(why) = changed_meanwhile(&response, &sight) {
+    if let Some(why) = changed_meanwhile(&response, &sight).filter(|_| reads_back) {
         return end(job, response, (UndoStatus::Refused, why, false)).await;
     }
     fault::point("respond.before_undo");
@@ -44,6 +46,10 @@ pub async fn undo(job: &Job<'_>) -> Result<Ended, StoreError> {
         Err(error) => return again_or_failed(job, response, error).await,
     };
     fault::point("respond.after_undo");
+    if !reads_back {
+        let summary = format!("undone: {} was answered {}; it was not read back", receipt.request, receipt.answer);
+        return end(job, response, (UndoStatus::Undone, summary, true)).await;
+    }
     match seen(job, &subject, |sight| sight.before == before).await {
         Ok(sight) if sight.before == before => {
             let word = job.responder.verb().undo.unwrap_or("undo");

@@ -178,6 +178,8 @@ pub struct Response {
     pub page: Option<String>,
     /// What undoing restores, as its responder writes it.
     pub before: Option<Value>,
+    /// Whether there is a way back.
+    pub undoable: bool,
     /// The state it was in when it began, and the state it was left in.
     pub states: (Option<String>, Option<String>),
     /// What undoing expects to find, as its responder writes it.
@@ -256,6 +258,7 @@ impl Response {
             who: None,
             page: None,
             before: None,
+            undoable: false,
             states: (None, None),
             after: None,
             summary: String::new(),

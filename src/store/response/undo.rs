@@ -118,7 +118,7 @@ impl Store {
 fn why_not(response: &Response) -> Option<String> {
     match (response.status, response.undo) {
         (ResponseStatus::Acted, UndoStatus::Undone) => Some("it was undone already".to_owned()),
-        (ResponseStatus::Acted, _) if response.before.is_none() => {
+        (ResponseStatus::Acted, _) if !response.undoable => {
             Some("there is no way back from it; what can be done by hand is in its notes".to_owned())
         }
         (ResponseStatus::Acted, _) => None,
