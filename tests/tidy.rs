@@ -27,7 +27,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("backup", &["log", "store"]),
     ("proof", &["log", "store"]),
     ("deliver", &["log", "store"]),
-    ("respond", &["deliver", "store"]),
+    ("respond", &["deliver", "log", "store"]),
     ("action", &["deliver", "respond", "store"]),
     ("forward", &["deliver", "log", "store"]),
     ("source", &["deliver", "log", "store"]),

@@ -5,7 +5,9 @@ use serde::{Deserialize, Deserializer};
 use crate::deliver::{ConfigError, Variants, tagged};
 use crate::encode::TemplateError;
 
-use super::{EmailConfig, GitlabConfig, HttpConfig, WebhookConfig};
+use super::response::Http;
+use super::{EmailConfig, HttpConfig, RespondConfig, WebhookConfig};
+use crate::respond::ResponderConfig;
 
 /// One action as written in the configuration.
 #[derive(Debug, Clone)]
@@ -14,21 +16,25 @@ pub enum ActionConfig {
     Email(EmailConfig),
     /// `type: webhook`.
     Webhook(WebhookConfig),
-    /// `type: gitlab`.
-    Gitlab(GitlabConfig),
-    /// `type: http`.
-    Http(HttpConfig),
+    /// `type: http`, which tells somebody.
+    Http(Box<HttpConfig>),
+    /// `type: gitlab`, `type: github`, and `type: http` with `kind: respond`.
+    Respond(Box<RespondConfig>),
 }
 
 impl Variants for ActionConfig {
-    const NAMES: &'static [&'static str] = &["email", "webhook", "gitlab", "http"];
+    const NAMES: &'static [&'static str] = &["email", "webhook", "gitlab", "github", "http"];
 
     fn read<'de, D: Deserializer<'de>>(kind: &str, rest: D) -> Result<Self, D::Error> {
         match kind {
             "email" => Deserialize::deserialize(rest).map(Self::Email),
             "webhook" => Deserialize::deserialize(rest).map(Self::Webhook),
-            "gitlab" => Deserialize::deserialize(rest).map(Self::Gitlab),
-            _ => Deserialize::deserialize(rest).map(Self::Http),
+            "gitlab" => RespondConfig::of(rest, ResponderConfig::Gitlab).map(|it| Self::Respond(Box::new(it))),
+            "github" => RespondConfig::of(rest, ResponderConfig::Github).map(|it| Self::Respond(Box::new(it))),
+            _ => Ok(match Http::deserialize(rest)? {
+                Http::Notify(config) => Self::Http(config),
+                Http::Respond(config) => Self::Respond(config),
+            }),
         }
     }
 }

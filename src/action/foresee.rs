@@ -1,15 +1,17 @@
 //! What an action would do about an alert, as far as that can be said without asking anybody: for backtests.
 //!
-//! The same guards decide as when it runs. What only the other side knows (is the account an administrator's, a bot's,
-//! Watchfire's own; the name behind an id) is taken to speak for acting; [`ActionConfig::asks`] says so.
+//! The same guards decide as when it runs, in the same order. What only the other side knows (is the account an
+//! administrator's, a bot's, Watchfire's own; the name behind an id) is taken to speak for acting; [`ActionConfig::asks`]
+//! says so. Nobody approves anything.
 
 use crate::encode::Notification;
-use crate::store::DeliveryKind;
+use crate::respond::{Identity, Policy, Standing, Subject};
+use crate::store::{DeliveryKind, LimitOf};
+use crate::time::{Span, Timestamp};
 
-use super::gitlab_user::{Change, Own, User, Verdict, judge, limited, user_id};
 use super::http::HttpConfig;
-use super::target::{Found, foreign, on_never, target};
-use super::{ActionConfig, AtMost, GitlabConfig, GuardInput};
+use super::target::{Found, on_never, target};
+use super::{ActionConfig, AtMost, GuardInput, RespondConfig};
 
 /// What an action would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +20,27 @@ pub struct Foresight {
     pub subject: Option<String>,
     /// What becomes of it.
     pub verdict: Foreseen,
+    /// The state in which it leaves what it changes.
+    pub leaves: Option<&'static str>,
+    /// For how long; none: until somebody undoes it.
+    pub lasts: Option<Span>,
+}
+
+/// What was done in a backtest before.
+#[derive(Clone, Copy)]
+pub struct SoFar<'a> {
+    /// The time.
+    pub now: Timestamp,
+    /// What holds for all responses together.
+    pub policy: &'a Policy,
+    /// How often this action changed something since then.
+    pub of_action: &'a dyn Fn(Timestamp) -> u64,
+    /// How many others than this identity were changed since then, by all actions; none where this one was.
+    pub others: &'a dyn Fn(Timestamp) -> Option<u64>,
+    /// The state that the same thing was brought into.
+    pub state: Option<&'a str>,
+    /// How often this action changed the same one before, and when last.
+    pub repeats: (u64, Option<Timestamp>),
 }
 
 /// What becomes of an alert that an action gets.
@@ -27,12 +50,18 @@ pub enum Foreseen {
     Tells,
     /// It changes something.
     Acts,
+    /// It waits for people to approve it.
+    Waits,
     /// The account is as wanted, by an earlier alert.
     Already,
     /// It is held back: the account is on `never`.
     Never,
     /// It is held back: `at_most` is reached.
     Limited,
+    /// It is held back: `responses.at_most` is reached, by all responses together.
+    Beyond,
+    /// It is held back: it was done to the same one a moment before.
+    Cooling,
     /// It is held back: the alert does not say whom it is about, or somebody that is no account.
     Nobody,
     /// It is held back: an event of the alert happened in another system than the action is for.
@@ -43,12 +72,15 @@ pub enum Foreseen {
 
 impl Foreseen {
     /// All of them, in the order in which people want to read them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Tells,
         Self::Acts,
+        Self::Waits,
         Self::Already,
         Self::Never,
         Self::Limited,
+        Self::Beyond,
+        Self::Cooling,
         Self::Nobody,
         Self::Elsewhere,
         Self::Impossible,
@@ -60,9 +92,12 @@ impl Foreseen {
         match self {
             Self::Tells => "tells",
             Self::Acts => "acts",
+            Self::Waits => "waits_for_approval",
             Self::Already => "already",
             Self::Never => "held_by_never",
             Self::Limited => "held_by_limit",
+            Self::Beyond => "held_by_blast_radius",
+            Self::Cooling => "held_by_cool_down",
             Self::Nobody => "held_without_account",
             Self::Elsewhere => "held_by_forge",
             Self::Impossible => "held_by_state",
@@ -71,32 +106,39 @@ impl Foreseen {
 }
 
 impl ActionConfig {
-    /// What it would do about an alert. `before` is the last change that was made to the same account.
+    /// What it would do about an alert.
     #[must_use]
-    pub fn foresee(&self, told: &Notification, guard: &GuardInput, before: Option<Change>) -> Foresight {
+    pub fn foresee(&self, told: &Notification, so_far: &SoFar<'_>) -> Foresight {
         match self {
-            Self::Email(_) | Self::Webhook(_) => Foresight { subject: None, verdict: Foreseen::Tells },
-            Self::Gitlab(config) => gitlab(config, told, guard, before),
-            Self::Http(config) => http(config, told, guard),
+            Self::Respond(config) => respond(config, told, so_far),
+            Self::Http(config) => {
+                let recent =
+                    config.at_most.map_or(0, |limit| (so_far.of_action)(so_far.now.minus(limit.per)));
+                http(config, told, &GuardInput { recent, now: so_far.now })
+            }
+            _ => plain(None, Foreseen::Tells),
         }
     }
 
-    /// The account it would change, by the field of the alert that names it; for [`foresee`](Self::foresee).
+    /// What it would change; for [`foresee`](Self::foresee).
     #[must_use]
-    pub fn account(&self, told: &Notification) -> Option<u64> {
+    pub fn subject(&self, told: &Notification) -> Option<Subject> {
+        self.respond()?.responder.subject(told).ok()
+    }
+
+    /// Its settings, if it changes something.
+    #[must_use]
+    pub fn respond(&self) -> Option<&RespondConfig> {
         match self {
-            Self::Gitlab(config) => user_id(&target(told, &config.user).ok()?).ok(),
-            Self::Email(_) | Self::Webhook(_) | Self::Http(_) => None,
+            Self::Respond(config) => Some(config),
+            _ => None,
         }
     }
 
-    /// What it does to accounts, and where.
+    /// Whether what it changes is an account of a forge.
     #[must_use]
-    pub fn change(&self) -> Option<(Change, &str)> {
-        match self {
-            Self::Gitlab(config) => Some((config.change, config.url.trim_end_matches('/'))),
-            Self::Email(_) | Self::Webhook(_) | Self::Http(_) => None,
-        }
+    pub fn is_of_account(&self) -> bool {
+        self.respond().is_some_and(|config| config.responder.is_of_account())
     }
 
     /// `type` in the configuration, and for those that change accounts what they do.
@@ -105,11 +147,8 @@ impl ActionConfig {
         match self {
             Self::Email(_) => "email".to_owned(),
             Self::Webhook(_) => "webhook".to_owned(),
-            Self::Gitlab(config) => format!("gitlab, {} the account", config.change.verb()),
-            Self::Http(config) if config.kind == DeliveryKind::Respond => {
-                format!("http, {} as a response", config.method)
-            }
             Self::Http(config) => format!("http, {}", config.method),
+            Self::Respond(config) => config.responder.words(),
         }
     }
 
@@ -117,9 +156,9 @@ impl ActionConfig {
     #[must_use]
     pub fn is_dry_run(&self) -> bool {
         match self {
-            Self::Gitlab(config) => config.dry_run,
-            Self::Http(config) => config.dry_run.unwrap_or(config.kind == DeliveryKind::Respond),
-            Self::Email(_) | Self::Webhook(_) => false,
+            Self::Http(config) => config.dry_run.unwrap_or(false),
+            Self::Respond(config) => config.guards.dry_run.unwrap_or(true),
+            _ => false,
         }
     }
 
@@ -127,11 +166,9 @@ impl ActionConfig {
     #[must_use]
     pub fn at_most(&self) -> Option<AtMost> {
         match self {
-            Self::Gitlab(config) => Some(config.at_most),
-            Self::Http(config) => {
-                config.at_most.or_else(|| (config.kind == DeliveryKind::Respond).then(AtMost::default))
-            }
-            Self::Email(_) | Self::Webhook(_) => None,
+            Self::Http(config) => config.at_most,
+            Self::Respond(config) => Some(config.guards.at_most.unwrap_or_default()),
+            _ => None,
         }
     }
 
@@ -139,80 +176,82 @@ impl ActionConfig {
     #[must_use]
     pub fn looks_at(&self) -> Vec<&str> {
         match self {
-            Self::Gitlab(config) => vec![&config.user],
             Self::Http(config) if !config.never.is_empty() => vec![&config.user, "author_name"],
-            Self::Email(_) | Self::Webhook(_) | Self::Http(_) => Vec::new(),
+            Self::Respond(config) => config.responder.looks_at(),
+            _ => Vec::new(),
         }
     }
 
     /// What it finds out from the other side before it acts, for people; none if it asks nothing.
     #[must_use]
     pub fn asks(&self) -> Option<String> {
-        let Self::Gitlab(config) = self else { return None };
-        let names = config.never.iter().filter(|name| name.id().is_none()).map(|name| name.0.as_str());
-        let names: Vec<&str> = names.collect();
+        let config = self.respond()?;
+        let asks = config.responder.asks()?;
+        let names = config.guards.never.iter().filter(|name| name.id().is_none());
+        let names: Vec<&str> = names.map(|name| name.0.as_str()).collect();
         let never = match names.as_slice() {
             [] => String::new(),
             names => format!("; whether it is one of {} on `never`", names.join(", ")),
         };
-        Some(format!(
-            "not known without asking GitLab: whether the account exists, is {} already, or is an administrator, a bot or \
-             Watchfire's own, which are never touched{never}",
-            config.change.state()
-        ))
+        Some(format!("{asks}{never}"))
     }
 }
 
-fn gitlab(
-    config: &GitlabConfig,
-    told: &Notification,
-    guard: &GuardInput,
-    before: Option<Change>,
-) -> Foresight {
-    let found = target(told, &config.user);
-    let subject = found.as_ref().ok().cloned();
-    if foreign(told, &config.forge).is_some() {
-        return Foresight { subject, verdict: Foreseen::Elsewhere };
+const fn plain(subject: Option<String>, verdict: Foreseen) -> Foresight {
+    Foresight { subject, verdict, leaves: None, lasts: None }
+}
+
+fn respond(config: &RespondConfig, told: &Notification, so_far: &SoFar<'_>) -> Foresight {
+    let found = config.responder.subject(told);
+    let subject = found.as_ref().ok().map(|subject| subject.id.clone());
+    let foresight = |verdict| plain(subject.clone(), verdict);
+    if config.responder.elsewhere(told).is_some() {
+        return foresight(Foreseen::Elsewhere);
     }
-    let Ok(id) = found.and_then(|text| user_id(&text)) else {
-        return Foresight { subject, verdict: Foreseen::Nobody };
-    };
-    let subject = Some(id.to_string());
-    if config.never.iter().any(|entry| i64::try_from(id).is_ok_and(|id| entry.is_id(id))) {
-        return Foresight { subject, verdict: Foreseen::Never };
+    let Ok(found) = found else { return foresight(Foreseen::Nobody) };
+    let guards = &config.guards;
+    // Its name is not known here; a list by names decides when it runs.
+    let identity = Identity { forge: found.forge, id: found.id, name: Some(String::new()) };
+    if so_far.policy.protects(&identity, guards, so_far.now).is_some() {
+        return foresight(Foreseen::Never);
     }
-    // An account that nobody has touched yet is in the state that the change is for.
-    let state = before.map_or_else(|| config.change.opposite().state(), Change::state);
-    let user = User {
-        id,
-        username: String::new(),
-        state: state.to_owned(),
-        is_admin: Some(false),
-        bot: Some(false),
-    };
-    let own = Own { id: 0 };
-    let verdict = match judge(config.change, &user, own, &[]) {
-        Verdict::Refuse(_) => Foreseen::Impossible,
-        Verdict::Already => Foreseen::Already,
-        Verdict::Change => match limited(Verdict::Change, config.at_most, guard) {
-            Verdict::Change => Foreseen::Acts,
-            Verdict::Already | Verdict::Refuse(_) => Foreseen::Limited,
-        },
-    };
-    Foresight { subject, verdict }
+    let (standing, leaves) = config.responder.foresee(so_far.state);
+    match standing {
+        Standing::Impossible | Standing::Missing => return foresight(Foreseen::Impossible),
+        Standing::Already => return foresight(Foreseen::Already),
+        Standing::ToDo => {}
+    }
+    let (repeats, last) = so_far.repeats;
+    let is_cooling = |span| last.is_some_and(|last| last.plus(span) > so_far.now);
+    if guards.cool_down.is_some_and(is_cooling) {
+        return foresight(Foreseen::Cooling);
+    }
+    for limit in so_far.policy.limits(guards) {
+        let since = so_far.now.minus(limit.per);
+        let (count, verdict) = match limit.of {
+            LimitOf::Action => (Some((so_far.of_action)(since)), Foreseen::Limited),
+            LimitOf::Identities => ((so_far.others)(since), Foreseen::Beyond),
+        };
+        if count.is_some_and(|count| count >= limit.count) {
+            return foresight(verdict);
+        }
+    }
+    if guards.approvals > 0 {
+        return foresight(Foreseen::Waits);
+    }
+    Foresight { leaves: Some(leaves), lasts: guards.lasts.after(repeats), ..foresight(Foreseen::Acts) }
 }
 
 fn http(config: &HttpConfig, told: &Notification, guard: &GuardInput) -> Foresight {
     let subject = target(told, &config.user).ok();
-    let foresight = |verdict| Foresight { subject: subject.clone(), verdict };
+    let foresight = |verdict| plain(subject.clone(), verdict);
     match on_never(&config.never, told, &config.user) {
         Found::Off => {}
         Found::On(_) => return foresight(Foreseen::Never),
         Found::Unknown(_) => return foresight(Foreseen::Nobody),
     }
     let is_response = config.kind == DeliveryKind::Respond;
-    let limit = config.at_most.or_else(|| is_response.then(AtMost::default));
-    if limit.is_some_and(|limit| limit.refusal(guard).is_some()) {
+    if config.at_most.is_some_and(|limit| limit.refusal(guard).is_some()) {
         return foresight(Foreseen::Limited);
     }
     foresight(if is_response { Foreseen::Acts } else { Foreseen::Tells })
@@ -222,35 +261,48 @@ fn http(config: &HttpConfig, told: &Notification, guard: &GuardInput) -> Foresig
 mod tests {
     use super::*;
     use crate::encode::tests_support::notification;
-    use crate::time::Timestamp;
+
+    const NOW: Timestamp = Timestamp(1_769_850_000_000);
 
     fn config(yaml: &str) -> ActionConfig {
         serde_yaml::from_str(yaml).unwrap()
     }
 
-    fn foresee(yaml: &str, told: &Notification, recent: u64, before: Option<Change>) -> Foreseen {
-        config(yaml).foresee(told, &GuardInput { recent, now: Timestamp(0) }, before).verdict
+    fn foresee(yaml: &str, told: &Notification, recent: u64, state: Option<&str>) -> Foreseen {
+        let policy = Policy::default();
+        let so_far = SoFar {
+            now: NOW,
+            policy: &policy,
+            of_action: &|_| recent,
+            others: &|_| Some(0),
+            state,
+            repeats: (0, None),
+        };
+        config(yaml).foresee(told, &so_far).verdict
+    }
+
+    fn gitlab(more: &str) -> String {
+        format!("{{type: gitlab, url: 'https://g', token: {{env: T}}, do: block, dry_run: false{more}}}")
     }
 
     #[test]
     fn the_guards_decide_as_when_it_runs() {
-        let gitlab = |more: &str| {
-            format!("{{type: gitlab, url: 'https://g', token: {{env: T}}, do: block, dry_run: false{more}}}")
-        };
         let told = notification();
-        for (more, recent, before, expected) in [
+        for (more, recent, state, expected) in [
             ("", 0, None, Foreseen::Acts),
             ("", 3, None, Foreseen::Limited),
             (", at_most: {count: 5, per: 1d}", 3, None, Foreseen::Acts),
             (", never: [root, 7]", 0, None, Foreseen::Never),
-            (", never: [7]", 3, Some(Change::Block), Foreseen::Never),
+            (", never: [7]", 3, Some("blocked"), Foreseen::Never),
             (", never: [root]", 0, None, Foreseen::Acts),
-            ("", 3, Some(Change::Block), Foreseen::Already),
-            ("", 0, Some(Change::Ban), Foreseen::Already),
-            ("", 0, Some(Change::Unblock), Foreseen::Acts),
+            ("", 3, Some("blocked"), Foreseen::Already),
+            ("", 0, Some("banned"), Foreseen::Already),
+            ("", 0, Some("active"), Foreseen::Acts),
             (", user: nobody", 0, None, Foreseen::Nobody),
+            (", approvals: 1", 0, None, Foreseen::Waits),
+            (", approvals: 1", 3, None, Foreseen::Limited),
         ] {
-            assert_eq!(foresee(&gitlab(more), &told, recent, before), expected, "{more} {before:?}");
+            assert_eq!(foresee(&gitlab(more), &told, recent, state), expected, "{more} {state:?}");
         }
         let mut key = notification();
         key.alert.key.0[0].1 = "-3".into();
@@ -259,11 +311,35 @@ mod tests {
         two.places.insert(crate::encode::Place { forge: "ci".into(), format: crate::event::Format::Gitlab });
         assert_eq!(foresee(&gitlab(""), &two, 0, None), Foreseen::Elsewhere);
         let ban = gitlab("").replace("block", "ban");
-        assert_eq!(foresee(&ban, &told, 0, Some(Change::Block)), Foreseen::Impossible);
+        assert_eq!(foresee(&ban, &told, 0, Some("blocked")), Foreseen::Impossible);
         assert_eq!(foresee(&gitlab("").replace("block", "unblock"), &told, 0, None), Foreseen::Acts);
-        assert_eq!(config(&gitlab("")).account(&told), Some(7));
+        assert_eq!(config(&gitlab("")).subject(&told).map(|subject| subject.id), Some("7".into()));
         let asked = config(&gitlab(", never: [root, 7]")).asks().unwrap();
         assert!(asked.contains("is blocked already") && asked.contains("one of root on `never`"), "{asked}");
+    }
+
+    #[test]
+    fn all_responses_share_one_radius_and_repeats_last_longer() {
+        let (told, policy) = (notification(), Policy::default());
+        let foresee = |more: &str, others: Option<u64>, repeats| {
+            let so_far = SoFar {
+                now: NOW,
+                policy: &policy,
+                of_action: &|_| 0,
+                others: &|_| others,
+                state: None,
+                repeats,
+            };
+            config(&gitlab(more)).foresee(&told, &so_far)
+        };
+        assert_eq!(foresee("", Some(5), (0, None)).verdict, Foreseen::Beyond);
+        assert_eq!(foresee("", Some(4), (0, None)).verdict, Foreseen::Acts);
+        assert_eq!(foresee("", None, (0, None)).verdict, Foreseen::Acts, "it is one of those already");
+        let ladder = ", for: [1h, 1d]";
+        let lasts = |repeats| foresee(ladder, Some(0), (repeats, None)).lasts.unwrap().to_string();
+        assert_eq!((lasts(0), lasts(1), lasts(7)), ("1h".into(), "1d".into(), "1d".into()));
+        let cool = |ago: i64| foresee(", cool_down: 1h", Some(0), (1, Some(NOW.minus(Span::minutes(ago)))));
+        assert_eq!((cool(59).verdict, cool(60).verdict), (Foreseen::Cooling, Foreseen::Acts));
     }
 
     #[test]

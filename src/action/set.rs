@@ -12,10 +12,10 @@ use crate::time::{Span, Timestamp};
 
 use super::config::Problem;
 use super::email::Email;
-use super::gitlab::Gitlab;
 use super::http::Http;
 use super::webhook::Webhook;
-use super::{ActionConfig, ActionError, GuardInput, Memory};
+use super::{ActionConfig, ActionError, GuardInput, Memory, Responding};
+use crate::respond::{Guards, Policy, Responder};
 
 /// One action, ready to run.
 pub struct Action {
@@ -26,9 +26,9 @@ pub struct Action {
 enum Body {
     Email(Email),
     Webhook(Webhook),
-    Gitlab(Gitlab),
     Http(Http),
     Memory(Memory),
+    Respond(Box<Responding>),
 }
 
 impl fmt::Debug for Action {
@@ -46,8 +46,8 @@ impl Action {
         let body: Result<Body, Problem> = match config {
             ActionConfig::Email(config) => Email::build(config, context).map(Body::Email),
             ActionConfig::Webhook(config) => Webhook::build(config, context).map(Body::Webhook),
-            ActionConfig::Gitlab(config) => Gitlab::build(config, context).map(Body::Gitlab),
             ActionConfig::Http(config) => Http::build(config, context).map(Body::Http),
+            ActionConfig::Respond(config) => config.build(context).map(|built| Body::Respond(Box::new(built))),
         };
         let body = body.map_err(|problem| ActionError { name: name.to_owned(), problem })?;
         Ok(Self { name: name.to_owned(), body })
@@ -57,6 +57,22 @@ impl Action {
     #[must_use]
     pub fn memory(name: &str, memory: Memory) -> Self {
         Self { name: name.to_owned(), body: Body::Memory(memory) }
+    }
+
+    /// An action that changes something, within these guards.
+    #[must_use]
+    pub fn responding(name: &str, responder: Responder, guards: Guards) -> Self {
+        let response = Responding { responder, guards, by_hand: None };
+        Self { name: name.to_owned(), body: Body::Respond(Box::new(response)) }
+    }
+
+    /// What it changes and what guards it, where it changes something.
+    #[must_use]
+    pub fn response(&self) -> Option<&Responding> {
+        match &self.body {
+            Body::Respond(response) => Some(response),
+            _ => None,
+        }
     }
 
     /// Its configured name.
@@ -70,7 +86,7 @@ impl Action {
     pub fn kind(&self) -> DeliveryKind {
         match &self.body {
             Body::Email(_) | Body::Webhook(_) => DeliveryKind::Notify,
-            Body::Gitlab(_) => DeliveryKind::Respond,
+            Body::Respond(_) => DeliveryKind::Respond,
             Body::Http(http) => http.kind(),
             Body::Memory(memory) => memory.kind(),
         }
@@ -80,9 +96,8 @@ impl Action {
     #[must_use]
     pub fn limit_span(&self) -> Option<Span> {
         match &self.body {
-            Body::Gitlab(gitlab) => Some(gitlab.limit().per),
             Body::Http(http) => http.limit().map(|limit| limit.per),
-            Body::Email(_) | Body::Webhook(_) | Body::Memory(_) => None,
+            Body::Email(_) | Body::Webhook(_) | Body::Memory(_) | Body::Respond(_) => None,
         }
     }
 
@@ -99,9 +114,9 @@ impl Action {
         match &self.body {
             Body::Email(email) => email.run(notification, guard).await,
             Body::Webhook(webhook) => webhook.run(notification, guard).await,
-            Body::Gitlab(gitlab) => gitlab.run(notification, guard).await,
             Body::Http(http) => http.run(notification, guard).await,
             Body::Memory(memory) => memory.run(notification),
+            Body::Respond(_) => Err(DeliveryError::permanent(format!("`{}` tells nobody", self.name))),
         }
     }
 
@@ -113,7 +128,7 @@ impl Action {
         match &self.body {
             Body::Email(email) => email.keep(note, now).await,
             Body::Webhook(webhook) => webhook.keep(note, now).await,
-            Body::Gitlab(_) | Body::Http(_) | Body::Memory(_) => {
+            Body::Http(_) | Body::Memory(_) | Body::Respond(_) => {
                 let reason = "checkpoints go to actions of type email or webhook";
                 Err(DeliveryError::permanent(reason))
             }
@@ -129,7 +144,7 @@ impl Action {
             Body::Email(email) => email.tell(notice, (key, now)).await,
             Body::Webhook(webhook) => webhook.tell(notice, (key, now)).await,
             Body::Memory(memory) => memory.tell(notice),
-            Body::Gitlab(_) | Body::Http(_) => {
+            Body::Http(_) | Body::Respond(_) => {
                 Err(DeliveryError::permanent(format!("`{}` tells nobody", self.name)))
             }
         }
@@ -157,7 +172,10 @@ impl Action {
 
 /// All configured actions.
 #[derive(Debug, Clone, Default)]
-pub struct ActionSet(BTreeMap<String, Arc<Action>>);
+pub struct ActionSet {
+    actions: BTreeMap<String, Arc<Action>>,
+    policy: Arc<Policy>,
+}
 
 impl ActionSet {
     /// Builds all of them.
@@ -171,26 +189,39 @@ impl ActionSet {
         configs.iter().map(|(name, config)| Action::build(name, config, context)).collect()
     }
 
+    /// With what holds for all responses together.
+    #[must_use]
+    pub fn under(self, policy: Policy) -> Self {
+        Self { policy: Arc::new(policy), ..self }
+    }
+
+    /// What holds for all responses together.
+    #[must_use]
+    pub const fn policy(&self) -> &Arc<Policy> {
+        &self.policy
+    }
+
     /// The action of that name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Arc<Action>> {
-        self.0.get(name).cloned()
+        self.actions.get(name).cloned()
     }
 
     /// Whether the action of that name responds or notifies.
     #[must_use]
     pub fn kind(&self, name: &str) -> Option<DeliveryKind> {
-        self.0.get(name).map(|action| action.kind())
+        self.actions.get(name).map(|action| action.kind())
     }
 
     /// Their names, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.actions.keys().map(String::as_str)
     }
 }
 
 impl FromIterator<Action> for ActionSet {
     fn from_iter<I: IntoIterator<Item = Action>>(actions: I) -> Self {
-        Self(actions.into_iter().map(|action| (action.name.clone(), Arc::new(action))).collect())
+        let actions = actions.into_iter().map(|action| (action.name.clone(), Arc::new(action))).collect();
+        Self { actions, policy: Arc::default() }
     }
 }

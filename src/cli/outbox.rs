@@ -90,6 +90,7 @@ pub(super) const fn state(state: OutboxState) -> &'static str {
         OutboxState::Pending => "pending",
         OutboxState::Done => "done",
         OutboxState::Dead => "given up",
+        OutboxState::Waiting => "waiting",
     }
 }
 

@@ -133,6 +133,12 @@ pub(super) fn meaning(document: &Document, tree: &Node, findings: &mut Findings<
         let place = log.get(key).unwrap_or(log).place;
         findings.add("limit", Some(place), format!("`log.{key}` will not do"), Some(message));
     }
+    let responses = section("responses");
+    for (key, message) in document.responses.problems() {
+        let place = responses.get(key).unwrap_or(responses).place;
+        findings.add("responses", Some(place), format!("`responses.{key}` will not do"), Some(message));
+    }
+    askers(document, responses, findings);
     if let Some(message) = document.api.rate_problem() {
         let place = section("api").get("rate").map(|node| node.place);
         findings.add("limit", place, "`api.rate` is out of range".to_owned(), Some(message));
@@ -189,6 +195,17 @@ fn keepers(document: &Document, checkpoints: &Node, findings: &mut Findings<'_>)
         let help = suggest::help(name, "actions of type email or webhook and forwarders", &known);
         let message = format!("there is no action or forwarder `{name}` that can keep checkpoints");
         findings.add("unknown-keeper", Some(node.place), message, Some(help));
+    }
+}
+
+fn askers(document: &Document, responses: &Node, findings: &mut Findings<'_>) {
+    let known: Vec<&str> = document.actions.keys().map(String::as_str).collect();
+    let named = responses.get("approval").and_then(|approval| approval.get("actions"));
+    for node in named.map(Node::items).unwrap_or_default() {
+        let Some(name) = node.text().filter(|name| !known.contains(name)) else { continue };
+        let help = suggest::help(name, "actions", &known);
+        let message = format!("there is no action `{name}` that could ask for approval");
+        findings.add("unknown-action", Some(node.place), message, Some(help));
     }
 }
 

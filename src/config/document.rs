@@ -16,6 +16,7 @@ use crate::alert::Level;
 use crate::api::ApiConfig;
 use crate::forward::ForwardConfig;
 use crate::reporting::{ExportConfig, ReportConfig};
+use crate::respond::ResponsesConfig;
 use crate::source::SourceConfig;
 use crate::telemetry::LoggingConfig;
 use crate::time::Span;
@@ -43,6 +44,7 @@ pub(super) struct Document {
     pub log: LogConfig,
     pub logging: LoggingConfig,
     pub api: ApiConfig,
+    pub responses: ResponsesConfig,
 }
 
 impl Default for Document {
@@ -67,6 +69,7 @@ impl Default for Document {
             log: LogConfig::default(),
             logging: LoggingConfig::default(),
             api: ApiConfig::default(),
+            responses: ResponsesConfig::default(),
         }
     }
 }

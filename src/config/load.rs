@@ -17,6 +17,7 @@ use crate::deliver::{Secret, SecretRef};
 use crate::enrich::Own;
 use crate::forward::ForwardConfig;
 use crate::reporting::Schedules;
+use crate::respond::ResponsesConfig;
 use crate::retention::Policy;
 use crate::source::{Source, Tokens};
 use crate::telemetry::LoggingConfig;
@@ -65,6 +66,8 @@ pub struct Config {
     pub administrators: Option<Tokens>,
     /// Calls of the API a second and token.
     pub api_rate: u32,
+    /// What holds for all responses together.
+    pub responses: ResponsesConfig,
 }
 
 /// Reads a configuration and the secrets of its sources.
@@ -131,6 +134,7 @@ pub(super) fn parse(text: &str, path: &Path, env: Option<&Env<'_>>) -> Result<Co
         logging: document.logging,
         administrators,
         api_rate: document.api.rate,
+        responses: document.responses,
         base,
     })
 }

@@ -168,8 +168,10 @@ fn forwarders(
 }
 
 fn rule_text(rules: &RuleSet, id: &str) -> RuleText {
-    let rule = rules.unit(id).map(|unit| &unit.rule);
+    let unit = rules.unit(id);
+    let rule = unit.map(|unit| &unit.rule);
     RuleText {
+        version: unit.map(|unit| unit.fingerprint.iter().map(|byte| format!("{byte:02x}")).collect()),
         description: rule.and_then(|rule| rule.description.clone()),
         references: rule.map(|rule| rule.references.clone()).unwrap_or_default(),
         falsepositives: rule.map(|rule| rule.falsepositives.clone()).unwrap_or_default(),

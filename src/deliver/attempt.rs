@@ -8,11 +8,13 @@ use serde_json::{Map, Value};
 use super::compose::{Told, compose};
 use super::error::DeliveryError;
 use super::worker::Worker;
-use crate::action::{Action, GuardInput};
+use crate::action::{Action, GuardInput, Responding};
+use crate::alert::Occasion;
 use crate::encode::{CheckpointNote, Notification, Place};
 use crate::event::{Position, canonical};
 use crate::log::{LogError, fault};
 use crate::report::render::ReportMail;
+use crate::respond::{self, Ended, Job, Policy};
 use crate::store::{DeliveryKind, OutboxRow, Outcome, Store, StoreError, checkpoint_named, notice_named};
 use crate::time::Timestamp;
 
@@ -22,9 +24,52 @@ const EVIDENCE_MAX: usize = 50;
 /// How a try ended. The outer error is ours (store, log), the inner one the delivery's.
 pub(super) type Tried = Result<Result<Outcome, DeliveryError>, StoreError>;
 
-/// Runs the action once.
-pub(super) async fn attempt(worker: &Arc<Worker>, row: &OutboxRow, now: Timestamp) -> Tried {
-    let action = worker.actions.borrow().get(&row.action);
+/// Runs the action once; none where what it did is recorded already.
+pub(super) async fn attempt(
+    worker: &Arc<Worker>,
+    row: &OutboxRow,
+    now: Timestamp,
+) -> Result<Option<Result<Outcome, DeliveryError>>, StoreError> {
+    let actions = Arc::clone(&worker.actions.borrow());
+    let action = actions.get(&row.action);
+    if row.kind == DeliveryKind::Respond
+        && let Some(action) = action.as_ref().filter(|action| action.response().is_some())
+    {
+        return respond(worker, row, action, actions.policy()).await;
+    }
+    tell(worker, row, (action, now)).await.map(Some)
+}
+
+/// Runs a response, which records by itself what it decided and did.
+async fn respond(
+    worker: &Arc<Worker>,
+    row: &OutboxRow,
+    action: &Arc<Action>,
+    policy: &Arc<Policy>,
+) -> Result<Option<Result<Outcome, DeliveryError>>, StoreError> {
+    let Some(Responding { responder, guards, by_hand }) = action.response() else { return Ok(None) };
+    let told = {
+        let (worker, row, action) = (Arc::clone(worker), row.clone(), Arc::clone(action));
+        let now = worker.clock.now();
+        blocking(move || prepare(&worker, &row, &action, now)).await?
+    };
+    let told = told.as_ref().map(|(told, _)| told);
+    let (store, clock) = (&worker.store, &worker.clock);
+    let job = Job { store, clock, policy, guards, responder, row, told, by_hand: by_hand.as_ref() };
+    let ended =
+        if row.occasion == Occasion::Undo { respond::undo(&job).await? } else { respond::run(&job).await? };
+    Ok(match ended {
+        Ended::Settled => None,
+        Ended::Again(error) => Some(Err(error)),
+    })
+}
+
+/// Tells somebody, by an action that is configured.
+async fn tell(
+    worker: &Arc<Worker>,
+    row: &OutboxRow,
+    (action, now): (Option<Arc<Action>>, Timestamp),
+) -> Tried {
     let Some(action) = action else {
         let reason =
             format!("no action `{}` is configured: configure it, or let this be given up", row.action);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use crate::alert::{Alert, Triage};
+use crate::alert::{Alert, Occasion, Triage};
 use crate::encode::{Notification, Place, Response, ResponseState, RuleText};
 use crate::store::{DeliveryKind, OutboxRow, OutboxState};
 
@@ -35,6 +35,8 @@ pub fn compose(
     let responses = siblings
         .iter()
         .filter(|sibling| sibling.kind == DeliveryKind::Respond && sibling.id != row.id)
+        // What is undone after a set time is told with the response itself until then.
+        .filter(|sibling| sibling.occasion != Occasion::Undo || sibling.state != OutboxState::Pending)
         .map(response)
         .collect();
     let attempt = row.attempts.saturating_add(1);
@@ -57,6 +59,7 @@ pub fn compose(
 pub fn response(row: &OutboxRow) -> Response {
     let state = match row.state {
         OutboxState::Pending => ResponseState::Pending,
+        OutboxState::Waiting => ResponseState::Waiting,
         OutboxState::Done => ResponseState::Done,
         OutboxState::Dead => ResponseState::Failed,
     };

@@ -317,7 +317,10 @@ fn asked_to_wait(headers: &HeaderMap, now: Timestamp) -> Option<Span> {
         }
         return moment(value).map(|at| until(at.0));
     }
-    let reset = text("ratelimit-reset")?.parse::<i64>().ok()?;
+    // GitHub gives `x-ratelimit-reset` with every answer; it is a wish for patience only when nothing remains.
+    let is_used_up = text("x-ratelimit-remaining") == Some("0");
+    let reset = text("ratelimit-reset").or_else(|| text("x-ratelimit-reset").filter(|_| is_used_up))?;
+    let reset = reset.parse::<i64>().ok()?;
     Some(until(reset.saturating_mul(1000)))
 }
 

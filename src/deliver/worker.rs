@@ -150,7 +150,9 @@ async fn finish(
 async fn deliver(worker: Arc<Worker>, row: OutboxRow, shutdown: CancellationToken) -> Finished {
     let now = worker.clock.now();
     let result = match attempt(&worker, &row, now).await {
-        Ok(result) => result,
+        Ok(Some(result)) => result,
+        // It is recorded, together with what came of it.
+        Ok(None) => return Finished { action: row.action, cool_until: None },
         Err(error) => {
             tracing::error!(action = row.action, alert.id = %row.alert, %error, "a delivery cannot be prepared");
             return Finished { action: row.action, cool_until: Some(now.plus(STORE_REST)) };

@@ -141,6 +141,7 @@ fn context(notification: &Notification) -> Value {
 fn response(response: &Response) -> Value {
     let (word, tone) = match response {
         Response { needs_human: true, .. } => ("A PERSON MUST DECIDE", "bad"),
+        Response { state: ResponseState::Waiting, .. } => ("WAITS FOR APPROVAL", "bad"),
         Response { state: ResponseState::Failed, .. } => ("FAILED, ACT BY HAND", "bad"),
         Response { state: ResponseState::Pending, .. } => ("NOT YET DONE, STILL TRYING", "bad"),
         Response { dry_run: true, .. } => ("REHEARSAL, NOTHING CHANGED", "quiet"),

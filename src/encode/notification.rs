@@ -18,6 +18,8 @@ pub struct RuleText {
     pub references: Vec<String>,
     /// `falsepositives`.
     pub falsepositives: Vec<String>,
+    /// The fingerprint of its meaning, in hex; none while it is not loaded.
+    pub version: Option<String>,
 }
 
 /// Where an event happened, and how it is written.
@@ -85,6 +87,8 @@ pub struct Response {
 pub enum ResponseState {
     /// It has not been tried with success yet, and will be.
     Pending,
+    /// It waits for people to approve it.
+    Waiting,
     /// It came to an end.
     Done,
     /// It was given up.
@@ -155,6 +159,7 @@ pub(crate) mod tests_support {
                 ),
                 references: vec!["https://attack.mitre.org/techniques/T1213/003/".into()],
                 falsepositives: vec!["A new colleague setting up a workstation".into()],
+                version: None,
             },
             events: (0..22).map(event).collect(),
             places: BTreeSet::from([Place { forge: "gitlab".into(), format: Format::Gitlab }]),

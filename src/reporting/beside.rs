@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::alert::Occasion;
 use crate::report::{AlertFact, CoverageFact, Draft, ResponseFact, Told};
 use crate::search::{Parts, Searcher};
 use crate::store::{
@@ -43,7 +44,8 @@ pub(super) fn alerts(store: &Store, draft: &mut Draft) -> Result<(), StoreError>
 }
 
 fn told(deliveries: &[OutboxRow]) -> Told {
-    let any = |state: OutboxState| deliveries.iter().any(|row| row.state == state);
+    let told = |row: &&OutboxRow| row.occasion != Occasion::Undo;
+    let any = |state: OutboxState| deliveries.iter().filter(told).any(|row| row.state == state);
     match () {
         () if deliveries.is_empty() => Told::Nobody,
         () if any(OutboxState::Dead) => Told::Failed,
@@ -75,6 +77,7 @@ fn response(store: &Store, row: &OutboxRow) -> Result<ResponseFact, StoreError> 
     let alert = store.alert(&row.alert)?.map(|stored| stored.alert);
     let outcome = row.outcome.as_ref();
     let state = match (row.state, outcome) {
+        (OutboxState::Waiting, _) => "waits for approval",
         (OutboxState::Dead, _) => "failed",
         (OutboxState::Pending, _) => "still being tried",
         (OutboxState::Done, Some(outcome)) if outcome.needs_human => "a person must decide",

@@ -20,6 +20,7 @@ mod ledger;
 mod rejected;
 mod gap;
 mod hold;
+mod response;
 mod tokens;
 mod audit;
 
@@ -33,6 +34,10 @@ pub use outbox::{checkpoint_name, checkpoint_named};
 pub use row::{
     AlertPlace, AlertQuery, Commit, DeliveryKind, NewRejected, OutboxCounts, OutboxPlace, OutboxQuery,
     OutboxRow, OutboxState, Outcome, Progress, Rejected, RuleAlerts, Settlement, Snapshot, StoredAlert,
+};
+pub use response::{
+    Approval, Decided, Decision, Ending, Hit, Limit, LimitOf, Parked, Reservation, Reserved, Response,
+    ResponseCounts, ResponsePlace, ResponseQuery, ResponseStatus, Step, Stop, UndoAsked, UndoStatus, Undone,
 };
 pub use tokens::{Role, TOKENS_MAX, TokenHash, TokenRow};
 

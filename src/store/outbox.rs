@@ -18,7 +18,7 @@ const COLUMNS: &str =
 
 /// A notification whose alert has responses that are not settled.
 const IS_HELD: &str = "(o.kind = 1 AND EXISTS (SELECT 1 FROM outbox AS r \
-    WHERE r.alert = o.alert AND r.kind = 0 AND r.state = 0))";
+    WHERE r.alert = o.alert AND r.kind = 0 AND r.state = 0 AND r.occasion <> 'undo'))";
 
 impl Store {
     /// Pending deliveries that are due, at most `max`: responses first, then the longest due.
@@ -140,6 +140,7 @@ impl Store {
                     Some(OutboxState::Pending) => counts.pending = count,
                     Some(OutboxState::Done) => counts.done = count,
                     Some(OutboxState::Dead) => counts.dead = count,
+                    Some(OutboxState::Waiting) => counts.waiting = count,
                     None => {}
                 }
             }
@@ -249,11 +250,12 @@ pub(super) const fn state_code(state: OutboxState) -> i64 {
         OutboxState::Pending => 0,
         OutboxState::Done => 1,
         OutboxState::Dead => 2,
+        OutboxState::Waiting => 3,
     }
 }
 
 fn state(code: i64) -> Option<OutboxState> {
-    let all = [OutboxState::Pending, OutboxState::Done, OutboxState::Dead];
+    let all = [OutboxState::Pending, OutboxState::Done, OutboxState::Dead, OutboxState::Waiting];
     all.into_iter().find(|state| state_code(*state) == code)
 }
 

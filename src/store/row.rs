@@ -117,6 +117,8 @@ pub enum OutboxState {
     Done,
     /// Given up; can be redriven.
     Dead,
+    /// A response that waits for people, until `due_at`.
+    Waiting,
 }
 
 /// One delivery of one alert by one action.
@@ -234,6 +236,8 @@ pub struct OutboxCounts {
     pub done: u64,
     /// Given up.
     pub dead: u64,
+    /// Waiting for people.
+    pub waiting: u64,
 }
 
 /// A body that could not be decoded, to be kept.

@@ -45,8 +45,10 @@ impl Store {
     /// `longest` from now, whatever the clock showed when it was put off.
     pub fn outbox_set_back(&self, by: Span, now: Timestamp, longest: Span) -> Result<(), StoreError> {
         self.write(|transaction| {
-            let sql = "UPDATE outbox SET due_at = min(due_at - ?1, ?2), created_at = created_at - ?1 \
-                       WHERE state = 0 AND (?1 > 0 OR due_at > ?2)";
+            // What is undone after a set time is due as late as it says.
+            let sql = "UPDATE outbox SET created_at = created_at - ?1, \
+                       due_at = CASE occasion WHEN 'undo' THEN due_at - ?1 ELSE min(due_at - ?1, ?2) END \
+                       WHERE state = 0 AND (?1 > 0 OR (due_at > ?2 AND occasion <> 'undo'))";
             transaction.prepare_cached(sql)?.execute(params![by.0, now.plus(longest).0])?;
             Ok(())
         })

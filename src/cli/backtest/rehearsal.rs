@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use super::progress::grouped;
-use crate::action::{ActionConfig, Change, Foreseen, GuardInput};
+use crate::action::{ActionConfig, Foreseen, SoFar};
 use crate::alert::{Alert, Occasion, Triage};
 use crate::cli::terminal::{clean, wrap};
 use crate::config::{Config, Route};
@@ -18,6 +18,7 @@ use crate::daemon::actions_of;
 use crate::encode::{Notification, Place, RuleText};
 use crate::engine::{Effects, RuleSet};
 use crate::event::{Catalogue, Event, Position, canonical};
+use crate::respond::{Policy, Subject as Changed};
 use crate::time::{Span, Timestamp};
 
 /// How many accounts or keys of one outcome are told apart; further ones are only counted.
@@ -27,6 +28,9 @@ const NAMED_MAX: usize = 6;
 /// Of how many events the fields that guards look at are kept; beyond it those of the oldest are let go, and an action
 /// that needs them says that it cannot tell whom an alert is about.
 const EVENTS_MAX: usize = 500_000;
+/// With more changes than this, those of more than so many days ago are let go: no limit is longer as a rule.
+const HITS_MAX: usize = 100_000;
+const HIT_DAYS: i64 = 31;
 /// Over how many hours alerts are counted one by one, for the busiest.
 const HOURS_MAX: usize = 100_000;
 
@@ -35,8 +39,11 @@ pub(in crate::cli) struct Rehearsal {
     path: PathBuf,
     routes: Vec<Route>,
     actions: BTreeMap<String, Rehearsed>,
-    /// The last change to each account, by the forge's address.
-    accounts: BTreeMap<(String, u64), Change>,
+    /// What was changed: the state it was brought into, and until when it stays so by itself.
+    changed: BTreeMap<Changed, (&'static str, Option<Timestamp>)>,
+    /// Whom responses hit, and when.
+    hit: Vec<(Timestamp, (String, String))>,
+    policy: Policy,
     /// Whether a guard asks where events happened.
     asks_where: bool,
     /// The fields of events that guards look at.
@@ -52,8 +59,8 @@ struct Rehearsed {
     due: u64,
     by_hour: BTreeMap<i64, u64>,
     outcomes: BTreeMap<Foreseen, Outcome>,
-    /// When it acted.
-    acted: Vec<Timestamp>,
+    /// When it acted, and on whom.
+    acted: Vec<(Timestamp, Option<Changed>)>,
 }
 
 #[derive(Default)]
@@ -77,9 +84,11 @@ impl Rehearsal {
             path: path.to_owned(),
             routes: config.routes.clone(),
             actions: configured.map(|(name, action)| (name.clone(), rehearsed(action))).collect(),
-            accounts: BTreeMap::new(),
+            changed: BTreeMap::new(),
+            hit: Vec::new(),
+            policy: Policy::new(config.responses.clone()),
             fields: looked_at(config, rules),
-            asks_where: config.actions.values().any(|action| action.change().is_some()),
+            asks_where: config.actions.values().any(|action| action.respond().is_some()),
             events: BTreeMap::new(),
         }
     }
@@ -153,21 +162,34 @@ impl Rehearsal {
             *action.by_hour.entry(hour).or_default() += 1;
         }
         let Some(config) = &action.config else { return };
-        let account = config.account(told).and_then(|id| {
-            let (change, place) = config.change()?;
-            Some((change, (place.to_owned(), id)))
-        });
-        let before = account.as_ref().and_then(|(_, account)| self.accounts.get(account)).copied();
-        let since = config.at_most().map(|limit| at.minus(limit.per));
-        let recent = action.acted.iter().filter(|acted| since.is_some_and(|since| **acted >= since)).count();
-        let guard = GuardInput { recent: recent as u64, now: at };
-        let foresight = config.foresee(told, &guard, before);
+        let subject = config.subject(told);
+        let state = subject.as_ref().and_then(|subject| self.changed.get(subject));
+        let state = state.filter(|(_, until)| until.is_none_or(|until| until > at)).map(|(state, _)| *state);
+        let identity = subject.as_ref().map(|subject| (subject.forge.clone(), subject.id.clone()));
+        let same = action.acted.iter().filter(|(_, whom)| whom.is_some() && *whom == subject);
+        let repeats = (same.clone().count() as u64, same.map(|(acted, _)| *acted).max());
+        let hit = &self.hit;
+        let others = |since: Timestamp| {
+            let recent: BTreeSet<&(String, String)> =
+                hit.iter().filter(|(acted, _)| *acted > since).map(|(_, whom)| whom).collect();
+            let is_known = identity.as_ref().is_some_and(|identity| recent.contains(identity));
+            (!is_known).then_some(recent.len() as u64)
+        };
+        let acted = &action.acted;
+        let of_action =
+            |since: Timestamp| acted.iter().filter(|(acted, _)| *acted > since).count() as u64;
+        let (of_action, others) = (&of_action, &others);
+        let so_far = SoFar { now: at, policy: &self.policy, of_action, others, state, repeats };
+        let foresight = config.foresee(told, &so_far);
         if foresight.verdict == Foreseen::Acts {
-            let oldest = since.unwrap_or(at);
-            action.acted.retain(|acted| *acted >= oldest);
-            action.acted.push(at);
-            if let Some((change, account)) = account {
-                self.accounts.insert(account, change);
+            action.acted.push((at, subject.clone()));
+            self.hit.extend(identity.map(|identity| (at, identity)));
+            if let (Some(subject), Some(leaves)) = (subject, foresight.leaves) {
+                self.changed.insert(subject, (leaves, foresight.lasts.map(|span| at.plus(span))));
+            }
+            if self.hit.len() > HITS_MAX {
+                let kept = at.minus(Span::days(HIT_DAYS));
+                self.hit.retain(|(acted, _)| *acted > kept);
             }
         }
         let who = foresight.subject.unwrap_or_else(|| match told.alert.key.to_string() {
@@ -273,7 +295,7 @@ impl Rehearsed {
         if config.is_dry_run() {
             line("dry_run is on: nothing is changed. Without it:".to_owned());
         }
-        let is_account = config.change().is_some();
+        let is_account = config.is_of_account();
         for (verdict, outcome) in &self.outcomes {
             let count = times(outcome.count);
             let names = match outcome.names() {
@@ -295,6 +317,13 @@ impl Rehearsed {
                         limit.count, limit.per
                     ));
                 }
+                Foreseen::Waits => {
+                    line(format!("waits for approval {count} (the rest is shown as if nobody approved): {names}"));
+                }
+                Foreseen::Beyond => {
+                    line(format!("held back {count} by `responses.at_most`, which counts all responses: {names}"));
+                }
+                Foreseen::Cooling => line(format!("held back {count} by `cool_down`: {names}")),
                 Foreseen::Nobody => {
                     line(format!("held back {count}, as the alert is about no one account: {names}"));
                 }

@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::deliver::{BuildContext, SecretRef, TextOrSecret};
 use crate::event::Catalogue;
 use crate::forward::{ForwardConfig, Forwarder};
+use crate::respond::ResponderConfig;
 use crate::rule::{Diagnostic, Lists, RuleFile, Severity, load, locate};
 
 /// Stands for every secret: it is a header's value, and base64 as webhooks want it.
@@ -95,10 +96,20 @@ fn without_secrets(action: &ActionConfig) -> ActionConfig {
             webhook.headers.values_mut().for_each(value);
             webhook.ca = None;
         }
-        ActionConfig::Gitlab(gitlab) => {
-            gitlab.token = stand_in();
-            gitlab.ca = None;
-        }
+        ActionConfig::Respond(respond) => match &mut respond.responder {
+            ResponderConfig::Gitlab(gitlab) => (gitlab.token, gitlab.ca) = (stand_in(), None),
+            ResponderConfig::Github(github) => (github.token, github.ca) = (stand_in(), None),
+            ResponderConfig::Http(http) => {
+                http.ca = None;
+                http.url = address(&http.url);
+                http.headers.values_mut().for_each(value);
+                let look = http.look.iter_mut().map(|look| &mut look.request);
+                for call in look.chain(&mut http.undo) {
+                    call.url = address(&call.url);
+                    call.headers.values_mut().for_each(value);
+                }
+            }
+        },
         ActionConfig::Http(http) => {
             http.url = address(&http.url);
             http.headers.values_mut().for_each(value);

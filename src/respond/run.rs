@@ -1,0 +1,289 @@
+//! The way of one response: what is asked, in which order, before anything is changed.
+//!
+//! kill switch, subject, look, what must not be touched, nothing to do, cool-down, limits, approval; then it is counted and
+//! allowed in one transaction, done, and looked at until it is seen. Each step may end the process: the next try begins
+//! anew, and one that had been allowed first looks whether it was done.
+
+use super::act::{act, recover};
+use super::job::{Ended, Job};
+use super::notices;
+use super::sight::{Sight, Standing, Subject};
+use crate::deliver::DeliveryError;
+use crate::log::fault;
+use crate::store::{
+    Ending, Hit, Limit, Outcome, Parked, Reservation, Reserved, Response, ResponseStatus, Stop, StoreError,
+};
+use crate::time::{Span, Timestamp};
+
+/// With more than so many waiting, no message is sent for each.
+const WAITING_MAX: u64 = 20;
+
+/// Runs a response once.
+///
+/// # Errors
+/// When the store fails; the response is then tried again.
+pub async fn run(job: &Job<'_>) -> Result<Ended, StoreError> {
+    let now = job.clock.now();
+    let mut response = begin(job, now).await?;
+    let is_resumed = response.status == ResponseStatus::Acting;
+    if !is_resumed && let Some(stop) = job.ask(crate::store::Store::responses_stopped).await? {
+        return stopped(job, response, &stop).await;
+    }
+    let subject = match subject(job, &response) {
+        Ok(subject) => subject,
+        Err(why) => return held(job, response, &why).await,
+    };
+    let sight = match job.responder.look(&subject, now).await {
+        Ok(sight) => sight,
+        Err(error) => return again_or_failed(job, response, error).await,
+    };
+    if is_resumed && sight.standing == Standing::Already {
+        return recover(job, response, &subject, sight).await;
+    }
+    see(&mut response, &subject, &sight);
+    if let Some(why) = job_refuses(job, &sight, now) {
+        return held(job, response, &why).await;
+    }
+    if sight.standing == Standing::Already {
+        return already(job, response, &sight).await;
+    }
+    if let Some(ended) = wait_or_go(job, &mut response, now).await? {
+        return Ok(ended);
+    }
+    fault::point("respond.before_act");
+    act(job, response, (&subject, &sight)).await
+}
+
+/// Counts the try, and gives what is known of the response.
+async fn begin(job: &Job<'_>, now: Timestamp) -> Result<Response, StoreError> {
+    let row = job.row;
+    let mut new = Response::new(row.id.clone(), row.action.clone(), job.responder.verb().plain, now);
+    if let Some(told) = job.told {
+        new.alert = Some(told.alert.id.clone());
+        new.rule = Some(told.alert.rule.to_string());
+        new.rule_version.clone_from(&told.rule.version);
+        new.evidence.clone_from(&told.alert.evidence);
+    }
+    let told = new.clone();
+    let mut response = job.ask(move |store| store.response_begin(&new, now)).await?;
+    // Asked for by a person: what the alert says comes now.
+    if response.rule.is_none() {
+        (response.rule, response.rule_version, response.evidence) = (told.rule, told.rule_version, told.evidence);
+    }
+    told.verb.clone_into(&mut response.verb);
+    response.approvals_needed = u32::from(job.guards.approvals);
+    response.dry_run = job.policy.rehearses(response.rule.as_deref(), job.guards);
+    Ok(response)
+}
+
+fn subject(job: &Job<'_>, response: &Response) -> Result<Subject, String> {
+    match (&response.user, job.told) {
+        (Some(user), _) => job.responder.named(user),
+        (None, Some(told)) => job.responder.subject(told),
+        (None, None) => Err("neither a person nor an alert says whom it is about".to_owned()),
+    }
+}
+
+/// Takes over what was seen.
+fn see(response: &mut Response, subject: &Subject, sight: &Sight) {
+    response.subject = serde_json::to_value(subject).ok();
+    response.hit = sight.identity.as_ref().map(|identity| Hit {
+        forge: identity.forge.clone(),
+        id: identity.id.clone(),
+        name: identity.name.clone(),
+    });
+    response.who = Some(sight.who.clone());
+    response.page.clone_from(&sight.page);
+    response.before = Some(sight.before.clone());
+    response.states.0 = Some(sight.state.clone());
+}
+
+/// Why it must not be done. What protects people comes before what saves work.
+fn job_refuses(job: &Job<'_>, sight: &Sight, now: Timestamp) -> Option<String> {
+    if sight.standing == Standing::Missing {
+        return Some("there is no such one".to_owned());
+    }
+    let Some(identity) = &sight.identity else {
+        return Some("it cannot be looked up whom this hits".to_owned());
+    };
+    if !sight.obstacles.is_empty() {
+        return Some(sight.obstacles.join("; "));
+    }
+    if let Some(why) = job.policy.protects(identity, job.guards, now) {
+        return Some(why);
+    }
+    (sight.standing == Standing::Impossible)
+        .then(|| format!("it is {}, which this cannot follow", sight.state))
+}
+
+/// Ends it here for the cool-down, the limits, an approval that is missing, or since it only rehearses; none: it is
+/// counted and may act.
+async fn wait_or_go(
+    job: &Job<'_>,
+    response: &mut Response,
+    now: Timestamp,
+) -> Result<Option<Ended>, StoreError> {
+    let limits = job.policy.limits(job.guards);
+    let reservation = Reservation { limits, cool_down: job.guards.cool_down };
+    let needs_people = !response.dry_run && !response.is_allowed(false);
+    response.summary = format!("is to {}", job.words(response));
+    let (mut asked, wanted) = (response.clone(), reservation.clone());
+    let reserved = if needs_people {
+        let found = job.ask(move |store| store.response_beyond(&asked, &wanted, now)).await?;
+        match found {
+            Some(reserved) => reserved,
+            None => return park(job, response.clone(), None, now).await.map(Some),
+        }
+    } else {
+        let (reserved, counted) = job
+            .ask(move |store| {
+                let reserved = store.response_reserve(&mut asked, &wanted, now)?;
+                Ok((reserved, asked))
+            })
+            .await?;
+        *response = counted;
+        reserved
+    };
+    let ended = match reserved {
+        Reserved::Go if response.dry_run => rehearsed(job, response.clone(), now).await?,
+        Reserved::Go => return Ok(None),
+        Reserved::Stopped(stop) => stopped(job, response.clone(), &stop).await?,
+        Reserved::Cooling(until) => {
+            let why = format!("it was done to the same one before, who is left alone until {until}");
+            held(job, response.clone(), &why).await?
+        }
+        Reserved::Beyond(limit) if response.dry_run => held(job, response.clone(), &limit.words).await?,
+        Reserved::Beyond(limit) => park(job, response.clone(), Some(limit), now).await?,
+    };
+    Ok(Some(ended))
+}
+
+/// It waits for people.
+async fn park(
+    job: &Job<'_>,
+    mut response: Response,
+    limit: Option<Limit>,
+    now: Timestamp,
+) -> Result<Ended, StoreError> {
+    let until = now.plus(job.policy.config.approval.expires);
+    let words = job.words(&response);
+    response.beyond = limit.as_ref().map(|limit| limit.words.clone());
+    let parked = if let Some(limit) = limit {
+        response.summary = format!("waits to {words}: {}; a person must decide", limit.words);
+        let told = notices::beyond(job.policy, (&response, &words), (&limit.words, until), now);
+        Parked { until, notices: told, limit: Some((limit.words, limit.per)) }
+    } else {
+        let people = if response.approvals_needed > 1 { "two people" } else { "a person" };
+        response.summary = format!("waits to {words}: {people} must approve it until {until}");
+        let waiting = job.ask(|store| store.response_counts()).await?.by_status;
+        let waiting: u64 = waiting
+            .iter()
+            .filter(|(status, ..)| *status == ResponseStatus::Waiting)
+            .map(|(.., count)| count)
+            .sum();
+        if waiting >= WAITING_MAX {
+            let told = notices::many_wait(job.policy, &response, now);
+            Parked { until, notices: told, limit: Some(("approvals".to_owned(), Span::hours(1))) }
+        } else {
+            let told = notices::wanted(job.policy, (&response, &words), until, now);
+            Parked { until, notices: told, limit: None }
+        }
+    };
+    tracing::info!(response.id, action = response.action, "{}", response.summary);
+    job.ask(move |store| store.response_park(&response, &parked, now)).await?;
+    Ok(Ended::Settled)
+}
+
+async fn stopped(job: &Job<'_>, response: Response, stop: &Stop) -> Result<Ended, StoreError> {
+    let summary =
+        format!("did not {}: all responses are stopped by {}: {}", job.words(&response), stop.by, stop.reason);
+    end(job, response, (ResponseStatus::Stopped, summary, true)).await
+}
+
+async fn held(job: &Job<'_>, response: Response, why: &str) -> Result<Ended, StoreError> {
+    let summary = format!("did not {}: {why}; a person must decide", job.words(&response));
+    let at = response.page.as_ref().map(|page| format!(" at {page}")).unwrap_or_default();
+    end(job, response, (ResponseStatus::Held, format!("{summary}{at}"), true)).await
+}
+
+async fn already(job: &Job<'_>, response: Response, sight: &Sight) -> Result<Ended, StoreError> {
+    let summary = format!("{} is already {}", sight.who, sight.state);
+    end(job, response, (ResponseStatus::Already, summary, false)).await
+}
+
+async fn rehearsed(job: &Job<'_>, response: Response, now: Timestamp) -> Result<Ended, StoreError> {
+    let state = response.states.0.as_deref().unwrap_or("unknown");
+    let mut summary = format!("would {}, now {state}", job.words(&response));
+    match job.guards.approvals {
+        0 => {}
+        1 => summary.push_str("; a person would have to approve it"),
+        _ => summary.push_str("; two people would have to approve it"),
+    }
+    if job.guards.lasts.ends() {
+        let span = lasts(job, &response).await?;
+        if let Some(span) = span {
+            summary.push_str(&format!("; it would end by itself at {}", now.plus(span)));
+        }
+    }
+    end(job, response, (ResponseStatus::Rehearsed, summary, false)).await
+}
+
+/// How long a response holds, by how often its action hit the same identity before.
+pub(super) async fn lasts(job: &Job<'_>, response: &Response) -> Result<Option<Span>, StoreError> {
+    let Some(hit) = response.hit.clone().filter(|_| job.guards.lasts.ends()) else { return Ok(None) };
+    let (action, id) = (response.action.clone(), response.id.clone());
+    let before = job.ask(move |store| store.response_repeats(&action, &hit, &id)).await?;
+    Ok(job.guards.lasts.after(before))
+}
+
+/// It ends without having changed anything.
+async fn end(
+    job: &Job<'_>,
+    mut response: Response,
+    (status, summary, needs_human): (ResponseStatus, String, bool),
+) -> Result<Ended, StoreError> {
+    tracing::info!(response.id, action = response.action, status = status.name(), "{summary}");
+    response.status = status;
+    response.summary.clone_from(&summary);
+    if !response.dry_run {
+        response.counted_at = None;
+    }
+    let dry_run = response.dry_run;
+    let outcome = Outcome { changed: false, dry_run, summary, undo: None, needs_human };
+    let ending = Ending { outcome, dead: None, undo_at: None, notices: Vec::new() };
+    let now = job.clock.now();
+    job.ask(move |store| store.response_end(&response, &ending, now)).await?;
+    Ok(Ended::Settled)
+}
+
+/// A failure that may pass is tried again; one that stays, and the last one, end it.
+pub(super) async fn again_or_failed(
+    job: &Job<'_>,
+    response: Response,
+    error: DeliveryError,
+) -> Result<Ended, StoreError> {
+    if matches!(error, DeliveryError::Retryable { .. }) && !job.is_last() {
+        return Ok(Ended::Again(error));
+    }
+    failed(job, response, error.reason()).await
+}
+
+/// It could not be done, and people are told.
+pub(super) async fn failed(
+    job: &Job<'_>,
+    mut response: Response,
+    why: &str,
+) -> Result<Ended, StoreError> {
+    let now = job.clock.now();
+    let words = job.words(&response);
+    let why = if job.is_last() { format!("gave up after {} tries: {why}", job.row.attempts + 1) } else { why.to_owned() };
+    tracing::error!(response.id, action = response.action, "{words} failed: {why}");
+    response.status = ResponseStatus::Failed;
+    response.summary.clone_from(&why);
+    let dry_run = response.dry_run;
+    let outcome = Outcome { changed: false, dry_run, summary: why.clone(), undo: None, needs_human: true };
+    let notices = notices::failed(job.policy, (&response, &words), &why, now);
+    let ending = Ending { outcome, dead: Some(why), undo_at: None, notices };
+    job.ask(move |store| store.response_end(&response, &ending, now)).await?;
+    Ok(Ended::Settled)
+}

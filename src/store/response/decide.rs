@@ -1,0 +1,218 @@
+//! People's words on responses: asked for by hand, approved, refused, or not answered in time.
+
+use rusqlite::{Transaction, params};
+
+use super::super::{
+    Deed, DeliveryKind, NewNotice, OutboxRow, Outcome, Store, StoreError, notice, outbox,
+};
+use super::row::{Approval, Response, ResponseStatus, body_of, get, must_get, own, parse, put, step};
+use super::run::{response_name, settle};
+use super::stop::stopped;
+use crate::alert::AlertId;
+use crate::time::Timestamp;
+
+/// Of a sweep, at most so many responses expire in one transaction.
+const EXPIRED_MAX: usize = 500;
+
+/// What a person says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// It may be done.
+    Approve,
+    /// It shall not.
+    Refuse,
+}
+
+/// What became of a response by a person's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decided {
+    /// It is done now.
+    Allowed,
+    /// So many more people must approve.
+    Wants(u32),
+    /// It is not done.
+    Declined,
+}
+
+impl Store {
+    /// Asks for a response by hand: `wanted` says which action and whom. Its delivery is due at once.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] while responses are stopped, and if the same was asked for already.
+    pub fn response_ask(&self, wanted: &Response, deed: &Deed) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            if let Some(stop) = stopped(transaction)? {
+                let what = format!("responses are stopped by {}: {}", stop.by, stop.reason);
+                return Err(StoreError::Conflict { what });
+            }
+            if get(transaction, &wanted.id)?.is_some() {
+                return Err(StoreError::Conflict { what: "the same was asked for already".to_owned() });
+            }
+            let mut response = wanted.clone();
+            response.requested_by.clone_from(&deed.author);
+            put(transaction, &response)?;
+            let about = response.alert.clone().unwrap_or_else(|| AlertId(response_name(&response.id)));
+            let row = OutboxRow {
+                id: response.id.clone(),
+                ..OutboxRow::owed(DeliveryKind::Respond, (about, &response.action), "", deed.at)
+            };
+            outbox::insert(transaction, &[row])?;
+            let user = response.user.as_deref().unwrap_or("the one its alert is about");
+            let reason = response.reason.as_deref().unwrap_or_default();
+            let told = format!("asked to {} {user}: {reason}", response.verb);
+            step(transaction, &response, ("asked", &told), deed)
+        })
+    }
+
+    /// A person approves or refuses a response that waits. `link` is the hash of the link it came by, which serves once.
+    ///
+    /// # Errors
+    /// [`StoreError::Unknown`] if there is no such response, [`StoreError::Conflict`] with a sentence where the word does
+    /// not count.
+    pub fn response_decide(
+        &self,
+        id: &str,
+        decision: Decision,
+        link: Option<&str>,
+        deed: &Deed,
+    ) -> Result<Decided, StoreError> {
+        self.write(|transaction| {
+            let mut response = must_get(transaction, id)?;
+            check(transaction, &response, decision, deed)?;
+            if let Some(link) = link {
+                use_link(transaction, link, deed.at)?;
+            }
+            response.updated_at = deed.at;
+            if decision == Decision::Refuse {
+                return decline(transaction, response, deed);
+            }
+            let beyond_limits = response.beyond.is_some();
+            response.approvals.retain(|approval| approval.by != deed.author);
+            response.approvals.push(Approval { by: deed.author.clone(), at: deed.at, beyond_limits });
+            let given = response.approvals.iter().filter(|a| a.beyond_limits || !beyond_limits).count();
+            let needed = response.approvals_needed.max(u32::from(beyond_limits));
+            let missing = needed.saturating_sub(u32::try_from(given).unwrap_or(u32::MAX));
+            let told = format!("approved by {}", deed.author);
+            if missing == 0 {
+                (response.status, response.expires_at) = (ResponseStatus::Begun, None);
+                let sql = "UPDATE outbox SET state = 0, due_at = ?2, attempts = 0, settled_at = NULL \
+                           WHERE id = ?1 AND state = 3";
+                transaction.prepare_cached(sql)?.execute(params![id, deed.at.0])?;
+            }
+            put(transaction, &response)?;
+            step(transaction, &response, ("approved", &told), deed)?;
+            Ok(if missing == 0 { Decided::Allowed } else { Decided::Wants(missing) })
+        })
+    }
+
+    /// Ends what nobody answered in time, and tells of it in one notice, made of them; how many. At most five hundred at a
+    /// time.
+    pub fn responses_expire(
+        &self,
+        now: Timestamp,
+        told: impl FnOnce(&[Response]) -> Option<NewNotice>,
+    ) -> Result<usize, StoreError> {
+        self.write(|transaction| {
+            let late = late(transaction, now)?;
+            let mut expired = Vec::new();
+            for mut response in late {
+                let summary = format!("did not {}: nobody approved it in time", words(&response));
+                (response.status, response.updated_at) = (ResponseStatus::Expired, now);
+                response.summary.clone_from(&summary);
+                settle(transaction, &response.id, (&outcome(summary.clone(), response.dry_run), None), now)?;
+                put(transaction, &response)?;
+                let status = ResponseStatus::Expired.name();
+                step(transaction, &response, (status, &summary), &own(now, "response"))?;
+                expired.push(response);
+            }
+            if !expired.is_empty()
+                && let Some(owed) = told(&expired)
+            {
+                notice::owe(transaction, &owed)?;
+            }
+            Ok(expired.len())
+        })
+    }
+
+    /// When the next response that waits expires.
+    pub fn responses_next_expiry(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.read(|connection| {
+            let sql = "SELECT min(expires_at) FROM response WHERE status = 'waiting'";
+            let next: Option<i64> = connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+            Ok(next.map(Timestamp))
+        })
+    }
+}
+
+fn late(transaction: &Transaction<'_>, now: Timestamp) -> Result<Vec<Response>, StoreError> {
+    let sql = "SELECT id, body FROM response WHERE status = 'waiting' AND expires_at <= ?1 \
+               ORDER BY expires_at LIMIT ?2";
+    let mut statement = transaction.prepare_cached(sql)?;
+    let rows = statement.query_map(params![now.0, EXPIRED_MAX.cast_signed() as i64], body_of)?;
+    rows.map(|row| {
+        let (id, body) = row?;
+        parse(&id, &body)
+    })
+    .collect()
+}
+
+fn check(
+    transaction: &Transaction<'_>,
+    response: &Response,
+    decision: Decision,
+    deed: &Deed,
+) -> Result<(), StoreError> {
+    let refuse = |what: String| Err(StoreError::Conflict { what });
+    if response.status != ResponseStatus::Waiting {
+        return refuse(format!("it waits for nobody: it is {}", response.status.name()));
+    }
+    if response.expires_at.is_none_or(|until| until <= deed.at) {
+        return refuse("the time to decide is over".to_owned());
+    }
+    if decision == Decision::Refuse {
+        return Ok(());
+    }
+    if let Some(stop) = stopped(transaction)? {
+        return refuse(format!("responses are stopped by {}: {}", stop.by, stop.reason));
+    }
+    if response.requested_by == deed.author {
+        return refuse("who asked for it cannot approve it".to_owned());
+    }
+    let beyond = response.beyond.is_some();
+    if response.approvals.iter().any(|given| given.by == deed.author && (given.beyond_limits || !beyond)) {
+        return refuse("the same person cannot approve it twice".to_owned());
+    }
+    Ok(())
+}
+
+fn use_link(transaction: &Transaction<'_>, hash: &str, now: Timestamp) -> Result<(), StoreError> {
+    let sql = "INSERT INTO response_link (hash, used_at) VALUES (?1, ?2) ON CONFLICT (hash) DO NOTHING";
+    if transaction.prepare_cached(sql)?.execute(params![hash, now.0])? == 0 {
+        return Err(StoreError::Conflict { what: "this link was used already".to_owned() });
+    }
+    Ok(())
+}
+
+fn decline(
+    transaction: &Transaction<'_>,
+    mut response: Response,
+    deed: &Deed,
+) -> Result<Decided, StoreError> {
+    let summary = format!("did not {}: refused by {}", words(&response), deed.author);
+    response.status = ResponseStatus::Declined;
+    response.expires_at = None;
+    response.summary.clone_from(&summary);
+    let outcome = Outcome { needs_human: false, ..outcome(summary.clone(), response.dry_run) };
+    settle(transaction, &response.id, (&outcome, None), deed.at)?;
+    put(transaction, &response)?;
+    step(transaction, &response, (ResponseStatus::Declined.name(), &summary), deed)?;
+    Ok(Decided::Declined)
+}
+
+fn words(response: &Response) -> String {
+    format!("{} {}", response.verb, response.who.as_deref().unwrap_or("anybody"))
+}
+
+const fn outcome(summary: String, dry_run: bool) -> Outcome {
+    Outcome { changed: false, dry_run, summary, undo: None, needs_human: true }
+}

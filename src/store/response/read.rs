@@ -1,0 +1,153 @@
+//! Finding responses.
+
+use rusqlite::types::Value;
+use rusqlite::{params, params_from_iter};
+
+use super::super::{Store, StoreError};
+use super::row::{Response, ResponseStatus, Step, body_of, get, parse};
+use crate::time::Timestamp;
+
+/// Which responses to list; newest first.
+#[derive(Debug, Clone, Default)]
+pub struct ResponseQuery {
+    /// Only those that stand so.
+    pub status: Option<ResponseStatus>,
+    /// Only this action's.
+    pub action: Option<String>,
+    /// Only those of this rule's alerts.
+    pub rule: Option<String>,
+    /// Only this alert's.
+    pub alert: Option<String>,
+    /// Only those that began at or after this.
+    pub since: Option<Timestamp>,
+    /// Only those that were done and are not undone.
+    pub in_force: bool,
+    /// Only those that come after this place in the list.
+    pub after: Option<ResponsePlace>,
+    /// At most so many; 0: all.
+    pub limit: usize,
+}
+
+/// A place in the list of responses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResponsePlace {
+    /// The response's `created_at`.
+    pub created_at: Timestamp,
+    /// Its id.
+    pub id: String,
+}
+
+/// How many responses there are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ResponseCounts {
+    /// By where they stand, and whether they only rehearsed.
+    pub by_status: Vec<(ResponseStatus, bool, u64)>,
+    /// How many are in force.
+    pub in_force: u64,
+}
+
+impl Store {
+    /// One response.
+    pub fn response(&self, id: &str) -> Result<Option<Response>, StoreError> {
+        self.read(|connection| get(connection, id))
+    }
+
+    /// Responses, newest first.
+    pub fn responses(&self, query: &ResponseQuery) -> Result<Vec<Response>, StoreError> {
+        let mut conditions: Vec<&str> = Vec::new();
+        let mut values: Vec<Value> = Vec::new();
+        let texts = [
+            ("status = ?", query.status.map(|status| status.name().to_owned())),
+            ("action = ?", query.action.clone()),
+            ("rule = ?", query.rule.clone()),
+            ("alert = ?", query.alert.clone()),
+        ];
+        for (condition, value) in texts {
+            if let Some(value) = value {
+                conditions.push(condition);
+                values.push(value.into());
+            }
+        }
+        if let Some(since) = query.since {
+            conditions.push("created_at >= ?");
+            values.push(since.0.into());
+        }
+        if query.in_force {
+            conditions.push("status = 'acted' AND undo <> 'undone'");
+        }
+        if let Some(ResponsePlace { created_at, id }) = &query.after {
+            conditions.push("(created_at, id) < (?, ?)");
+            values.extend([created_at.0.into(), id.clone().into()]);
+        }
+        let filter = if conditions.is_empty() { "" } else { "WHERE " };
+        let conditions = conditions.join(" AND ");
+        // SQLite reads a negative limit as none.
+        values.push(Value::from(if query.limit == 0 { -1 } else { query.limit.cast_signed() as i64 }));
+        let sql = format!(
+            "SELECT id, body FROM response {filter}{conditions} ORDER BY created_at DESC, id DESC LIMIT ?"
+        );
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(&sql)?;
+            let rows = statement.query_map(params_from_iter(values), body_of)?;
+            rows.map(|row| {
+                let (id, body) = row?;
+                parse(&id, &body)
+            })
+            .collect()
+        })
+    }
+
+    /// What happened to a response, oldest first.
+    pub fn response_steps(&self, id: &str) -> Result<Vec<Step>, StoreError> {
+        self.read(|connection| {
+            let sql = format!("{STEPS} WHERE response = ?1 ORDER BY number");
+            let mut statement = connection.prepare_cached(&sql)?;
+            let rows = statement.query_map([id], step)?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// Steps of all responses after this number, at most so many.
+    pub fn response_steps_after(&self, number: u64, limit: usize) -> Result<Vec<Step>, StoreError> {
+        self.read(|connection| {
+            let sql = format!("{STEPS} WHERE number > ?1 ORDER BY number LIMIT ?2");
+            let mut statement = connection.prepare_cached(&sql)?;
+            let rows =
+                statement.query_map(params![number.cast_signed(), limit.cast_signed() as i64], step)?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// How many responses stand where.
+    pub fn response_counts(&self) -> Result<ResponseCounts, StoreError> {
+        self.read(|connection| {
+            let sql = "SELECT status, dry_run, count(*), sum(status = 'acted' AND undo <> 'undone') FROM response \
+                       GROUP BY status, dry_run";
+            let mut counts = ResponseCounts::default();
+            let mut statement = connection.prepare_cached(sql)?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                let (name, dry_run): (String, bool) = (row.get(0)?, row.get(1)?);
+                let (count, in_force): (i64, i64) = (row.get(2)?, row.get(3)?);
+                if let Some(status) = ResponseStatus::named(&name) {
+                    counts.by_status.push((status, dry_run, count.cast_unsigned()));
+                }
+                counts.in_force += in_force.cast_unsigned();
+            }
+            Ok(counts)
+        })
+    }
+}
+
+const STEPS: &str = "SELECT number, response, at, status, author, summary FROM response_step";
+
+fn step(row: &rusqlite::Row<'_>) -> rusqlite::Result<Step> {
+    Ok(Step {
+        number: row.get::<_, i64>(0)?.cast_unsigned(),
+        response: row.get(1)?,
+        at: Timestamp(row.get(2)?),
+        status: row.get(3)?,
+        author: row.get(4)?,
+        summary: row.get(5)?,
+    })
+}

@@ -1,0 +1,182 @@
+//! What the run of a response keeps: that it begins, that it waits, and how it ends. Each is one transaction over the
+//! response, its delivery, the steps, the audit log and the notices that are owed.
+
+use rusqlite::{Transaction, params};
+
+use super::super::{
+    DeliveryKind, NewNotice, OutboxRow, OutboxState, Outcome, Store, StoreError, notice, outbox,
+};
+use super::row::{Response, ResponseStatus, UndoStatus, get, own, put, step, undo_id};
+use crate::alert::{AlertId, Occasion};
+use crate::log::fault;
+use crate::time::{Span, Timestamp};
+
+/// How the run of a response ended.
+#[derive(Debug, Clone)]
+pub struct Ending {
+    /// What its delivery says.
+    pub outcome: Outcome,
+    /// Its delivery was given up, for this reason.
+    pub dead: Option<String>,
+    /// When it undoes itself.
+    pub undo_at: Option<Timestamp>,
+    /// People are told.
+    pub notices: Vec<NewNotice>,
+}
+
+/// A response that waits for people.
+#[derive(Debug, Clone)]
+pub struct Parked {
+    /// Until when.
+    pub until: Timestamp,
+    /// They are told.
+    pub notices: Vec<NewNotice>,
+    /// The limit it would go beyond, by name and length: of those that wait for the same, within that time only one tells.
+    pub limit: Option<(String, Span)>,
+}
+
+impl Store {
+    /// A try of a response begins: counts it, and gives what is known of the response; `new` where it is the first one.
+    /// One that had failed or ended begins anew.
+    ///
+    /// # Errors
+    /// [`StoreError::Unknown`] when its delivery is not pending.
+    pub fn response_begin(&self, new: &Response, now: Timestamp) -> Result<Response, StoreError> {
+        self.write(|transaction| {
+            let sql = "UPDATE outbox SET attempts = attempts + 1, settled_at = ?2 WHERE id = ?1 AND state = 0";
+            if transaction.prepare_cached(sql)?.execute(params![new.id, now.0])? == 0 {
+                return Err(StoreError::Unknown { what: format!("pending delivery {}", new.id) });
+            }
+            let Some(mut known) = get(transaction, &new.id)? else {
+                put(transaction, new)?;
+                return Ok(new.clone());
+            };
+            if !matches!(known.status, ResponseStatus::Begun | ResponseStatus::Acting) {
+                known.status = ResponseStatus::Begun;
+                known.updated_at = now;
+                put(transaction, &known)?;
+            }
+            Ok(known)
+        })
+    }
+
+    /// It waits for people from now on; its delivery with it.
+    pub fn response_park(
+        &self,
+        response: &Response,
+        parked: &Parked,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            let sql = "UPDATE outbox SET state = ?2, due_at = ?3, settled_at = NULL, last_error = ?4 \
+                       WHERE id = ?1 AND state = 0";
+            let state = outbox::state_code(OutboxState::Waiting);
+            let values = params![response.id, state, parked.until.0, response.summary];
+            if transaction.prepare_cached(sql)?.execute(values)? == 0 {
+                return Ok(());
+            }
+            let mut response = response.clone();
+            response.status = ResponseStatus::Waiting;
+            (response.expires_at, response.updated_at) = (Some(parked.until), now);
+            put(transaction, &response)?;
+            let told = (ResponseStatus::Waiting.name(), response.summary.as_str());
+            step(transaction, &response, told, &own(now, "response"))?;
+            let is_told = match &parked.limit {
+                Some((name, per)) => is_first(transaction, (name, *per), now)?,
+                None => true,
+            };
+            for owed in parked.notices.iter().filter(|_| is_told) {
+                notice::owe(transaction, owed)?;
+            }
+            fault::point("store.response_parked");
+            Ok(())
+        })
+    }
+
+    /// It has ended, and its delivery with it: `response` says how. Nothing happens where the delivery has ended before.
+    pub fn response_end(
+        &self,
+        response: &Response,
+        ending: &Ending,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            if !settle(transaction, &response.id, (&ending.outcome, ending.dead.as_deref()), now)? {
+                return Ok(());
+            }
+            let mut response = response.clone();
+            response.updated_at = now;
+            if let Some(at) = ending.undo_at {
+                (response.undo, response.undo_at) = (UndoStatus::Due, Some(at));
+                owe_undo(transaction, &response, (at, now))?;
+            }
+            put(transaction, &response)?;
+            let told = (response.status.name(), response.summary.as_str());
+            step(transaction, &response, told, &own(now, "response"))?;
+            for owed in &ending.notices {
+                notice::owe(transaction, owed)?;
+            }
+            fault::point("store.response_ended");
+            Ok(())
+        })
+    }
+}
+
+/// Ends a delivery; false if it had ended.
+pub(super) fn settle(
+    transaction: &Transaction<'_>,
+    id: &str,
+    (outcome, dead): (&Outcome, Option<&str>),
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let text = serde_json::to_string(outcome)
+        .map_err(|error| StoreError::Database(format!("delivery {id}: {error}")))?;
+    let state = if dead.is_some() { OutboxState::Dead } else { OutboxState::Done };
+    let outcome_kept = dead.is_none().then_some(text);
+    let changed = dead.is_none() && outcome.changed;
+    let sql = "UPDATE outbox SET state = ?2, last_error = ?3, outcome = ?4, changed = ?5, settled_at = ?6 \
+               WHERE id = ?1 AND state IN (0, 3)";
+    let values = params![id, outbox::state_code(state), dead, outcome_kept, changed, now.0];
+    Ok(transaction.prepare_cached(sql)?.execute(values)? > 0)
+}
+
+/// Owes the delivery that undoes a response, or makes it due at this time if it is owed.
+pub(super) fn owe_undo(
+    transaction: &Transaction<'_>,
+    response: &Response,
+    (at, now): (Timestamp, Timestamp),
+) -> Result<(), StoreError> {
+    let id = undo_id(&response.id);
+    let sql = "UPDATE outbox SET state = 0, due_at = ?2, attempts = 0, settled_at = NULL, last_error = NULL, \
+               outcome = NULL, changed = 0 WHERE id = ?1";
+    if transaction.prepare_cached(sql)?.execute(params![id, at.0])? > 0 {
+        return Ok(());
+    }
+    let about = response.alert.clone().unwrap_or_else(|| AlertId(response_name(&response.id)));
+    let row = OutboxRow {
+        id,
+        due_at: at,
+        occasion: Occasion::Undo,
+        ..OutboxRow::owed(DeliveryKind::Respond, (about, &response.action), "", now)
+    };
+    outbox::insert(transaction, &[row])
+}
+
+/// What stands in place of an alert's id where a person asked for a response without one.
+#[must_use]
+pub(super) fn response_name(id: &str) -> String {
+    format!("response/{id}")
+}
+
+/// Whether nobody was told of this limit within its own time; if so, somebody is now.
+fn is_first(
+    transaction: &Transaction<'_>,
+    (name, per): (&str, Span),
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let sql = "INSERT INTO response_limit (name, noticed_at) VALUES (?1, ?2) \
+               ON CONFLICT (name) DO UPDATE SET noticed_at = excluded.noticed_at \
+               WHERE noticed_at <= ?3 OR noticed_at > ?2";
+    let values = params![name, now.0, now.minus(per).0];
+    Ok(transaction.prepare_cached(sql)?.execute(values)? > 0)
+}
