@@ -14,6 +14,12 @@ mod alerts;
 mod outbox;
 mod report;
 mod triage;
+mod history;
+mod change;
+mod terms;
+mod incident;
+mod life;
+mod quality;
 mod notice;
 mod settle;
 mod ledger;
@@ -24,17 +30,23 @@ mod tokens;
 mod audit;
 
 pub use audit::{AuditQuery, AuditRow, AuditVerified, Deed, WrongRow};
+pub use change::Changed;
 pub use database::{Store, copy};
 pub use error::StoreError;
 pub use gap::{Gap, GapState, NewGap};
+pub use history::HISTORY_MAX;
 pub use hold::{HOLDS_MAX, Hold, NewHold};
+pub use incident::{Incident, IncidentPlace, IncidentQuery};
+pub use life::ForgeOf;
 pub use notice::{NewNotice, notice_named};
 pub use outbox::{checkpoint_name, checkpoint_named};
 pub use row::{
     AlertPlace, AlertQuery, Commit, DeliveryKind, NewRejected, OutboxCounts, OutboxPlace, OutboxQuery,
     OutboxRow, OutboxState, Outcome, Progress, Rejected, RuleAlerts, Settlement, Snapshot, StoredAlert,
 };
+pub use terms::AlertTerms;
 pub use tokens::{Role, TOKENS_MAX, TokenHash, TokenRow};
+pub use triage::Standing;
 
 #[cfg(test)]
 mod tests;
