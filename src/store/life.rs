@@ -138,3 +138,6 @@ fn merge(
     history::write(transaction, alert, line)?;
     incident::follow(transaction, alert, &into)
 }
+
+#[cfg(test)]
+mod tests;
