@@ -1,21 +1,24 @@
-//! `/api/v1/alerts`: what was found, with its evidence, and what was done about it.
+//! `/api/v1/alerts`: what was found, with its evidence, where it stands, and what was done about it.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::ask::Asked;
+use super::conditional::Revision;
 use super::control::Control;
 use super::lookup::Object;
 use super::outbox::Delivery;
 use super::page::{Cursor, Limit, Moment, Page, number};
 use super::problem::Problem;
-use crate::alert::{AlertId, Level};
-use crate::store::{AlertPlace, AlertQuery, StoredAlert};
+use super::timeline::TimelineEntry;
+use crate::alert::{AlertId, AlertState, Level, Verdict};
+use crate::store::{AlertPlace, AlertQuery, Standing, Store, StoreError, StoredAlert};
 use crate::time::{Span, Timestamp};
 
 const LIST: &str = "alerts";
@@ -31,6 +34,18 @@ pub(super) struct AlertsAsked {
     /// Only those of this level or a graver one.
     #[param(value_type = Level, required = false)]
     level: Option<Level>,
+    /// Only those that stand so.
+    #[param(value_type = AlertState, required = false)]
+    state: Option<AlertState>,
+    /// Only those that were resolved so.
+    #[param(value_type = Verdict, required = false)]
+    verdict: Option<Verdict>,
+    /// Only this person's; empty: nobody's.
+    #[param(value_type = String, required = false)]
+    assignee: Option<String>,
+    /// Only this incident's, by id.
+    #[param(value_type = String, required = false)]
+    incident: Option<String>,
     /// Only those whose last finding is of this time or later: RFC 3339, or a day.
     #[param(value_type = String, required = false, example = "2026-01-31T09:00:00Z")]
     since: Option<Moment>,
@@ -79,17 +94,44 @@ pub(super) struct Alert {
     evidence: Vec<u64>,
     /// How many events count.
     evidence_count: u64,
-    /// The alert it went up in.
+    /// The alert it went up in; it stands where that one does.
     merged_into: Option<String>,
     /// When it was first stored.
     #[schema(format = DateTime)]
     created_at: String,
-    /// When it last changed.
+    /// When it last changed by what was found.
     #[schema(format = DateTime)]
     updated_at: String,
+    #[serde(flatten)]
+    standing: AlertStanding,
 }
 
-/// An alert with its evidence and its deliveries.
+/// Where an alert stands with the people who look into it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AlertStanding {
+    state: AlertState,
+    /// Who looks into it.
+    assignee: Option<String>,
+    /// What it turned out to be; only of a resolved one.
+    verdict: Option<Verdict>,
+    /// The alert that told the same; only of a duplicate.
+    duplicate_of: Option<String>,
+    /// What was said when it came to its state.
+    note: Option<String>,
+    /// When it came to its state; null while nobody has touched it.
+    #[schema(format = DateTime)]
+    changed_at: Option<String>,
+    /// Who brought it there.
+    changed_by: Option<String>,
+    /// The number of the last line of its history; for `revision`, or as the end of the `ETag` for `If-Match`.
+    revision: u64,
+    /// Findings since it was resolved.
+    findings_since: u64,
+    /// The incident it belongs to.
+    incident: Option<String>,
+}
+
+/// An alert with its evidence, its deliveries and its history.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct AlertWhole {
     alert: Alert,
@@ -98,10 +140,33 @@ pub(super) struct AlertWhole {
     events: Vec<Object>,
     /// Responses and notifications, in the order in which they are made.
     deliveries: Vec<Delivery>,
+    /// All that happened: what people and Watchfire did with it, who was told, what was done; what waits comes last.
+    timeline: Vec<TimelineEntry>,
 }
 
-impl From<&StoredAlert> for Alert {
-    fn from(stored: &StoredAlert) -> Self {
+impl From<Standing> for AlertStanding {
+    fn from(standing: Standing) -> Self {
+        let Standing { triage, duplicate_of, revision, findings_since, incident } = standing;
+        Self {
+            state: triage.state,
+            assignee: triage.assignee,
+            verdict: triage.verdict,
+            duplicate_of: duplicate_of.map(|id| id.0),
+            note: triage.note,
+            changed_at: triage.changed_at.map(|at| at.to_string()),
+            changed_by: triage.changed_by,
+            revision,
+            findings_since,
+            incident,
+        }
+    }
+}
+
+/// An alert and where it stands.
+pub(super) type Stood = (StoredAlert, Standing);
+
+impl From<&Stood> for Alert {
+    fn from((stored, standing): &Stood) -> Self {
         let alert = &stored.alert;
         Self {
             id: alert.id.0.clone(),
@@ -122,11 +187,24 @@ impl From<&StoredAlert> for Alert {
             merged_into: alert.merged_into.as_ref().map(|id| id.0.clone()),
             created_at: stored.created_at.to_string(),
             updated_at: stored.updated_at.to_string(),
+            standing: standing.clone().into(),
         }
     }
 }
 
-fn place(stored: &StoredAlert) -> Cursor {
+/// Alerts with where each stands.
+pub(super) fn with_standings(store: &Store, alerts: Vec<StoredAlert>) -> Result<Vec<Stood>, StoreError> {
+    let ids: Vec<AlertId> = alerts.iter().map(|stored| stored.alert.id.clone()).collect();
+    Ok(alerts.into_iter().zip(store.standings(&ids)?).collect())
+}
+
+/// One alert with where it stands, if it is there.
+pub(super) fn stood(store: &Store, id: &AlertId) -> Result<Option<Stood>, StoreError> {
+    let alert = store.alert(id)?;
+    alert.map(|alert| Ok((alert, store.standing(id)?))).transpose()
+}
+
+fn place((stored, _): &Stood) -> Cursor {
     let alert = &stored.alert;
     Cursor::new(LIST, &[&alert.last_at.0, &alert.position, &alert.id.0])
 }
@@ -152,30 +230,39 @@ pub(super) async fn list(
         since: asked.since.map(|moment| moment.0.minus(Span::millis(1))),
         until: asked.until.map(|moment| moment.0),
         whole_only: !asked.merged,
+        state: asked.state,
+        verdict: asked.verdict,
+        assignee: asked.assignee,
+        incident: asked.incident,
+        open_first: false,
         after: after.transpose()?,
         limit: asked.limit.and_one(),
     };
-    let rows = control.ask(move |store| store.alerts(&query)).await?;
-    Ok(Json(Page::new(rows, asked.limit, place, |stored| Alert::from(&stored))))
+    let rows = control.ask(move |store| with_standings(store, store.alerts(&query)?)).await?;
+    Ok(Json(Page::new(rows, asked.limit, place, |stood| Alert::from(&stood))))
 }
 
 /// Show an alert
 ///
-/// With the events that are its evidence, and what was done about it.
+/// With the events that are its evidence, and all that happened around it.
 #[utoipa::path(get, path = "/api/v1/alerts/{id}", tag = "alerts",
     params(("id" = String, Path, description = "The alert's id")),
     responses((status = 200, description = "The alert", body = AlertWhole)))]
 pub(super) async fn show(
     State(control): State<Arc<Control>>,
     Path(id): Path<String>,
-) -> Result<Json<AlertWhole>, Problem> {
+) -> Result<Response, Problem> {
     let id = AlertId(id);
     let found = control.ask(move |store| {
-        let alert = store.alert(&id)?;
-        alert.map(|alert| Ok((store.outbox_of(&alert.alert.id)?, alert))).transpose()
+        let Some(stood) = stood(store, &id)? else { return Ok(None) };
+        Ok(Some((stood, store.outbox_of(&id)?, store.timeline(&id)?)))
     });
-    let (deliveries, stored) = found.await?.ok_or_else(|| Problem::missing("alert of this id"))?;
-    let alert = Alert::from(&stored);
-    let events = control.find(move |events| events.at(&stored.alert.evidence)).await?;
-    Ok(Json(AlertWhole { alert, events, deliveries: deliveries.iter().map(Delivery::from).collect() }))
+    let (stood, deliveries, timeline) = found.await?.ok_or_else(|| Problem::missing("alert of this id"))?;
+    let (alert, revision) = (Alert::from(&stood), Revision(stood.1.revision));
+    let events = control.find(move |events| events.at(&stood.0.alert.evidence)).await?;
+    let deliveries = deliveries.iter().map(Delivery::from).collect();
+    let timeline = timeline.into_iter().map(TimelineEntry::from).collect();
+    let mut response = Json(AlertWhole { alert, events, deliveries, timeline }).into_response();
+    response.extensions_mut().insert(revision);
+    Ok(response)
 }

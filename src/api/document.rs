@@ -121,7 +121,8 @@ pub(super) fn complete(operation: &mut Operation, role: Role, is_get: bool) {
 
 /// An answer that is made while it is sent has no tag.
 fn is_streamed(answer: Option<&RefOr<Response>>) -> bool {
-    matches!(answer, Some(RefOr::T(response)) if response.content.contains_key("application/x-ndjson"))
+    let streams = ["application/x-ndjson", "text/event-stream"];
+    matches!(answer, Some(RefOr::T(response)) if streams.iter().any(|kind| response.content.contains_key(*kind)))
 }
 
 fn problem(status: u16, about: &str) -> Response {

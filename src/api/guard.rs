@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use super::rate::{Accounts, Pace};
 use super::repeats::Repeats;
@@ -28,6 +29,8 @@ const CHECKS_MAX: usize = 2;
 const SEARCHES_MAX: usize = 2;
 /// Exports at once: each lasts as long as its caller takes, and searches page by page.
 const EXPORTS_MAX: usize = 4;
+/// Streams of alerts at once.
+pub(super) const STREAMS_MAX: usize = 32;
 /// Searches that wait for one of them to end; further ones are refused.
 const WAITING_MAX: usize = 16;
 /// Wrong tokens from one address: ten at once, then one each six seconds.
@@ -45,6 +48,9 @@ pub struct Guard {
     /// Places in the queue for a search.
     pub(super) waiting: Semaphore,
     pub(super) exports: Arc<Semaphore>,
+    pub(super) streams: Arc<Semaphore>,
+    /// Cancelled when the daemon stops: streams have no end of their own.
+    pub(super) stop: CancellationToken,
     /// Refusals that were written down already.
     pub(super) repeats: Repeats,
     /// By BLAKE3 of the token's text.
@@ -80,6 +86,8 @@ impl Default for Guard {
             searches: Arc::new(Semaphore::new(SEARCHES_MAX)),
             waiting: Semaphore::new(WAITING_MAX),
             exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
+            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+            stop: CancellationToken::new(),
             repeats: Repeats::default(),
             verified: DashMap::new(),
             revoked: AtomicU64::new(0),
@@ -88,6 +96,11 @@ impl Default for Guard {
 }
 
 impl Guard {
+    /// Streams of alerts end.
+    pub fn end_streams(&self) {
+        self.stop.cancel();
+    }
+
     pub(super) fn known(&self, digest: &[u8; 32], now: Timestamp) -> Known {
         let Some(found) = self.verified.get(digest) else { return Known::No };
         // A clock that was set back makes everything look new, so what lies ahead counts as old.

@@ -200,6 +200,9 @@ impl From<StoreError> for Problem {
             }
             StoreError::Unknown { what } => Self::missing(what),
             StoreError::Conflict { what } => Self::conflict("conflict", what.clone()),
+            StoreError::Outdated { what } => {
+                Self::new(StatusCode::PRECONDITION_FAILED, "outdated", what.clone()).help("fetch it again")
+            }
             StoreError::Database(_) | StoreError::Corrupt { .. } | StoreError::Version { .. } => {
                 tracing::error!(%error, "the store failed");
                 Self::internal()

@@ -24,8 +24,8 @@ use super::finish::{finish, is_api};
 use super::problem::Problem;
 use super::record::record;
 use super::{
-    alerts, audit, counts, coverage, events, exports, gaps, health, holds, import, ledger, outbox, proof,
-    rejected, reports, retention, rules, tokens, trace, verify,
+    alerts, audit, counts, coverage, events, exports, gaps, health, holds, import, incidents, ledger, outbox,
+    proof, quality, rejected, reports, retention, rules, stream, tokens, trace, triage, verify,
 };
 use crate::source::not_found;
 use crate::store::Role::{self, Admin, Analyst, Responder, Viewer};
@@ -38,13 +38,25 @@ pub(super) fn registry() -> OpenApiRouter<Arc<Control>> {
         .routes(at(Viewer, routes!(health::health)))
         .routes(at(Viewer, routes!(tokens::me)))
         .routes(at(Viewer, routes!(alerts::list)))
+        .routes(at(Viewer, routes!(stream::stream)))
         .routes(at(Viewer, routes!(alerts::show)))
+        .routes(at(Analyst, routes!(triage::acknowledge)))
+        .routes(at(Analyst, routes!(triage::resolve)))
+        .routes(at(Analyst, routes!(triage::reopen)))
+        .routes(at(Analyst, routes!(triage::assign)))
+        .routes(at(Analyst, routes!(triage::comment)))
+        .routes(at(Viewer, routes!(incidents::list)))
+        .routes(at(Viewer, routes!(incidents::show)))
+        .routes(at(Analyst, routes!(incidents::acknowledge)))
+        .routes(at(Analyst, routes!(incidents::resolve)))
+        .routes(at(Analyst, routes!(incidents::assign)))
         .routes(at(Viewer, routes!(outbox::list)))
         .routes(at(Viewer, routes!(outbox::counts)))
         .routes(at(Viewer, routes!(outbox::show)))
         .routes(at(Responder, routes!(outbox::redrive)))
         .routes(at(Viewer, routes!(rules::list)))
         .routes(at(Viewer, routes!(rules::status)))
+        .routes(at(Viewer, routes!(quality::list)))
         .routes(at(Viewer, routes!(rules::show)))
         .routes(at(Viewer, routes!(ledger::list)))
         .routes(at(Viewer, routes!(coverage::coverage)))

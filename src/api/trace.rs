@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use utoipa::ToSchema;
 
-use super::alerts::Alert;
+use super::alerts::{Alert, with_standings};
 use super::ask::Asked;
 use super::control::Control;
 use super::events::missing;
@@ -141,7 +141,8 @@ pub(super) async fn trace(
     let (found, damaged) = traced.await?;
     let found = found.ok_or_else(missing)?;
     let since = found.event.event.time.minus(MARGIN);
-    let alerts = control.ask(move |store| store.alerts_citing(position, since)).await?;
+    let alerts =
+        control.ask(move |store| with_standings(store, store.alerts_citing(position, since)?)).await?;
     Ok(Json(Trace {
         event: found.event.shown,
         author: found.author.map(Strand::from),

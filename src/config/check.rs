@@ -128,6 +128,11 @@ pub(super) fn meaning(document: &Document, tree: &Node, findings: &mut Findings<
         let place = checkpoints.get(key).unwrap_or(checkpoints).place;
         findings.add("limit", Some(place), format!("`checkpoints.{key}` will not do"), Some(message));
     }
+    let incidents = section("incidents");
+    for (key, message) in document.incidents.problems() {
+        let place = incidents.get(key).unwrap_or(incidents).place;
+        findings.add("limit", Some(place), format!("`incidents.{key}` will not do"), Some(message));
+    }
     let log = section("log");
     for (key, message) in document.log.problems() {
         let place = log.get(key).unwrap_or(log).place;

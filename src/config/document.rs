@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::checkpoints::CheckpointsConfig;
 use super::enrichment::{GeoConfig, OwnConfig};
+use super::incidents::IncidentsConfig;
 use super::limits::Limits;
 use super::log::LogConfig;
 use super::retention::RetentionConfig;
@@ -35,6 +36,7 @@ pub(super) struct Document {
     pub lateness: Length,
     pub actions: BTreeMap<String, ActionConfig>,
     pub routes: Vec<Route>,
+    pub incidents: IncidentsConfig,
     pub forward: Vec<ForwardConfig>,
     pub retention: RetentionConfig,
     pub reports: Vec<ReportConfig>,
@@ -60,6 +62,7 @@ impl Default for Document {
             lateness: Length(Span::minutes(5)),
             actions: BTreeMap::new(),
             routes: Vec::new(),
+            incidents: IncidentsConfig::default(),
             forward: Vec::new(),
             retention: RetentionConfig::default(),
             reports: Vec::new(),

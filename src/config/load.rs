@@ -48,6 +48,8 @@ pub struct Config {
     pub actions: BTreeMap<String, ActionConfig>,
     /// Which alerts get which actions, beside those that rules name.
     pub routes: Vec<Route>,
+    /// An incident takes further alerts until none came for so long.
+    pub incident_gap: Span,
     /// Where events are passed on to.
     pub forward: Vec<ForwardConfig>,
     /// How long events are kept.
@@ -122,6 +124,7 @@ pub(super) fn parse(text: &str, path: &Path, env: Option<&Env<'_>>) -> Result<Co
         lateness: document.lateness.0,
         actions: document.actions,
         routes: document.routes,
+        incident_gap: document.incidents.gap.0,
         forward: document.forward,
         retention: document.retention.policy(),
         schedules: Schedules {

@@ -5,6 +5,7 @@ mod checkpoints;
 mod document;
 mod enrichment;
 mod error;
+mod incidents;
 mod limits;
 mod log;
 mod schedules;

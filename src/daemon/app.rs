@@ -18,6 +18,7 @@ use super::reload::{Reloader, status, tell};
 use super::retention::Keeper;
 use super::rulebook::{Rulebook, RulebookConfig};
 use super::tasks::{Group, start_intake, start_output};
+use super::terms;
 use super::watching::Watching;
 use crate::action::{ActionError, ActionSet};
 use crate::api::Detection as Stage;
@@ -86,6 +87,9 @@ pub enum ReloadError {
     /// An action.
     #[error(transparent)]
     Action(#[from] ActionError),
+    /// The control store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// A running daemon.
@@ -123,6 +127,7 @@ impl App {
         base.remember_sources(&config);
         let build = BuildContext { env: &*env, base: &config.base };
         let actions = Arc::new(ActionSet::build(&config.actions, &build)?);
+        terms::keep(&base.store, config.incident_gap, &actions)?;
         let mut rulebook = Rulebook::new(rulebook_config(&config), Arc::clone(&base.catalogue));
         let (reload, wanted) = mpsc::channel(1);
         let mut watching = Watching::new(reload.clone());
@@ -221,6 +226,7 @@ impl App {
         let config = config::load(&self.config_path, &*self.env)?;
         let build = BuildContext { env: &*self.env, base: &config.base };
         let actions = Arc::new(ActionSet::build(&config.actions, &build)?);
+        terms::keep(&self.store, config.incident_gap, &actions)?;
         let plan = Plan::new(config.routes.clone(), Arc::clone(&actions), &self.rules.borrow());
         self.actions.send_replace(actions);
         self.schedules.send_replace(Arc::new(config.schedules.clone()));
@@ -238,6 +244,7 @@ impl App {
     pub async fn stop(mut self) -> Result<(), DetectionError> {
         // What is refused from here on belongs to the gap.
         let stopped_at = self.clock.now();
+        self.shared.end_streams();
         self.intake.stop().await;
         let sealer = self.sealer;
         // It has told of a panic itself.

@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
+use super::forges::Forges;
 use super::inbox::{Inbox, Told};
 use super::matching::Matching;
-use super::metrics::{DetectionMetrics, LevelLabel, ReasonLabel};
+use super::metrics::{DetectionMetrics, LevelLabel, ReasonLabel, reason};
 use super::plan::Plan;
-use crate::alert::{Alert, LedgerReason};
+use crate::alert::Alert;
 use crate::api::Detection as Stage;
 use crate::clock::{Clock, Steps};
 use crate::engine::{Effects, Engine, Limits, RuleSet, SnapshotError};
@@ -80,6 +81,7 @@ pub(super) struct Detection {
     engine: Engine,
     matching: Matching,
     effects: Effects,
+    forges: Forges,
     snapshot_position: Position,
     /// By [`Clock::uptime`], as is `settling_since`.
     snapshot_at: Span,
@@ -115,6 +117,7 @@ impl Detection {
             engine,
             matching,
             effects,
+            forges: Forges::default(),
             snapshot_position,
             snapshot_at: now,
             settling_since: now,
@@ -181,6 +184,7 @@ impl Detection {
                 self.show();
                 return Ok(());
             }
+            self.forges.note(&entries);
             self.matching.judge(entries, &mut self.engine, &mut self.effects)?;
             let is_due = self.is_snapshot_due();
             self.commit(is_due)?;
@@ -273,6 +277,7 @@ impl Detection {
         }
         let snapshot = if with_snapshot { Some(self.engine.snapshot()?) } else { None };
         let now = self.context.clock.now();
+        let forges = self.forges.of_new(&self.effects.alerts, &mut self.context.reader);
         let alerts: Vec<Alert> = self.effects.alerts.iter().map(|opened| opened.alert.clone()).collect();
         let outbox = self.deliveries(now);
         let commit = Commit {
@@ -284,7 +289,8 @@ impl Detection {
             snapshot: snapshot.as_deref(),
         };
         fault::point("detection.judged");
-        while let Err(error) = self.context.store.commit(&commit) {
+        let forge_of = |alert: &Alert| forges.get(&alert.id).cloned();
+        while let Err(error) = self.context.store.commit_of(&commit, &forge_of) {
             self.context.metrics.commit_failures.inc();
             tracing::error!(%error, "what was detected cannot be stored; it will be tried again");
             if self.context.inbox.is_stopped_within(RETRY_PAUSE) {
@@ -357,18 +363,6 @@ fn restore(context: &Context, rules: &Arc<RuleSet>, bytes: &[u8]) -> Engine {
             tracing::warn!(%error, "the state is rebuilt from the log");
             Engine::new(Arc::clone(rules), catalogue(), context.limits)
         }
-    }
-}
-
-const fn reason(reason: LedgerReason) -> &'static str {
-    match reason {
-        LedgerReason::TooLate => "too_late",
-        LedgerReason::Evicted => "evicted",
-        LedgerReason::MissingKey => "missing_key",
-        LedgerReason::ScriptFailed => "script_failed",
-        LedgerReason::WindowFull => "window_full",
-        LedgerReason::NotANumber => "not_a_number",
-        LedgerReason::OutOfRange => "out_of_range",
     }
 }
 

@@ -147,6 +147,11 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// Streams of alerts end, so that the server can.
+    pub(super) fn end_streams(&self) {
+        self.control.guard.end_streams();
+    }
+
     /// The paths of a configuration.
     pub(super) fn router(&self, config: &Config) -> axum::Router {
         let health = Health {

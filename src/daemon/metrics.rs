@@ -8,6 +8,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::alert::LedgerReason;
+
 /// Counters and gauges of detection.
 #[derive(Debug, Clone, Default)]
 pub(super) struct DetectionMetrics {
@@ -55,5 +57,18 @@ impl DetectionMetrics {
         registry.register("rule_files_broken", "Rule files with errors", own.broken_files.clone());
         registry.register("rule_reloads", "Times the rules were read anew", own.reloads.clone());
         own
+    }
+}
+
+/// A reason as metrics name it.
+pub(super) const fn reason(reason: LedgerReason) -> &'static str {
+    match reason {
+        LedgerReason::TooLate => "too_late",
+        LedgerReason::Evicted => "evicted",
+        LedgerReason::MissingKey => "missing_key",
+        LedgerReason::ScriptFailed => "script_failed",
+        LedgerReason::WindowFull => "window_full",
+        LedgerReason::NotANumber => "not_a_number",
+        LedgerReason::OutOfRange => "out_of_range",
     }
 }

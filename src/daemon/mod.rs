@@ -6,6 +6,7 @@
 mod app;
 mod detection;
 mod files;
+mod forges;
 mod forwarding;
 mod foundation;
 mod gaps;
@@ -21,6 +22,7 @@ mod reload;
 mod retention;
 mod rulebook;
 mod tasks;
+mod terms;
 mod watching;
 mod witness;
 

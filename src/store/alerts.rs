@@ -10,6 +10,10 @@ use crate::time::Timestamp;
 
 const COLUMNS: &str = "SELECT id, body, created_at, updated_at FROM alert";
 
+/// What waits for somebody stands first.
+const OPEN_FIRST: &str = "coalesce((SELECT CASE t.state WHEN 'open' THEN 0 WHEN 'acknowledged' THEN 1 ELSE 2 END \
+    FROM triage AS t WHERE t.alert = alert.id), 0), ";
+
 impl Store {
     /// Alerts by the event time of their last finding, newest first.
     pub fn alerts(&self, query: &AlertQuery) -> Result<Vec<StoredAlert>, StoreError> {
@@ -34,6 +38,24 @@ impl Store {
         if query.whole_only {
             conditions.push("merged_into IS NULL");
         }
+        if let Some(state) = query.state {
+            conditions
+                .push("coalesce((SELECT t.state FROM triage AS t WHERE t.alert = alert.id), 'open') = ?");
+            values.push(Value::from(state.name().to_owned()));
+        }
+        if let Some(verdict) = query.verdict {
+            conditions.push("(SELECT t.verdict FROM triage AS t WHERE t.alert = alert.id) = ?");
+            values.push(Value::from(verdict.name().to_owned()));
+        }
+        if let Some(assignee) = &query.assignee {
+            conditions
+                .push("coalesce((SELECT t.assignee FROM triage AS t WHERE t.alert = alert.id), '') = ?");
+            values.push(Value::from(assignee.clone()));
+        }
+        if let Some(incident) = &query.incident {
+            conditions.push("incident = ?");
+            values.push(Value::from(incident.clone()));
+        }
         if let Some(AlertPlace { last_at, position, id }) = &query.after {
             conditions.push("(last_at, position, id) < (?, ?, ?)");
             values.extend([last_at.0.into(), position.cast_signed().into(), id.clone().into()]);
@@ -42,8 +64,10 @@ impl Store {
         let conditions = conditions.join(" AND ");
         // SQLite reads a negative limit as none.
         values.push(Value::from(if query.limit == 0 { -1 } else { query.limit.cast_signed() as i64 }));
-        let sql =
-            format!("{COLUMNS}{filter}{conditions} ORDER BY last_at DESC, position DESC, id DESC LIMIT ?");
+        let first = if query.open_first { OPEN_FIRST } else { "" };
+        let sql = format!(
+            "{COLUMNS}{filter}{conditions} ORDER BY {first}last_at DESC, position DESC, id DESC LIMIT ?"
+        );
         self.read(|connection| {
             let mut statement = connection.prepare_cached(&sql)?;
             let rows = statement.query_map(params_from_iter(values), columns)?;
@@ -57,6 +81,16 @@ impl Store {
             let sql = format!("{COLUMNS} WHERE id = ?1");
             let row = connection.prepare_cached(&sql)?.query_row([&id.0], columns).optional()?;
             row.map(parse).transpose()
+        })
+    }
+
+    /// Ids that begin so, at most five.
+    pub fn alerts_named(&self, beginning: &str) -> Result<Vec<AlertId>, StoreError> {
+        self.read(|connection| {
+            let sql = "SELECT id FROM alert WHERE id >= ?1 AND id < ?1 || '~' ORDER BY id LIMIT 5";
+            let mut statement = connection.prepare_cached(sql)?;
+            let rows = statement.query_map([beginning], |row| row.get(0).map(AlertId))?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
     }
 
@@ -114,7 +148,8 @@ fn parse((id, body, created_at, updated_at): Columns) -> Result<StoredAlert, Sto
     Ok(StoredAlert { alert, created_at: Timestamp(created_at), updated_at: Timestamp(updated_at) })
 }
 
-const fn rank(level: Level) -> i64 {
+/// A level's number in the table.
+pub(super) const fn rank(level: Level) -> i64 {
     match level {
         Level::Informational => 0,
         Level::Low => 1,
@@ -122,6 +157,11 @@ const fn rank(level: Level) -> i64 {
         Level::High => 3,
         Level::Critical => 4,
     }
+}
+
+/// The level of this number; one that is unknown is taken for the gravest.
+pub(super) fn level_of(number: i64) -> Level {
+    Level::ALL.into_iter().find(|level| rank(*level) == number).unwrap_or(Level::Critical)
 }
 
 /// Stores alerts, each in place of what had its id.

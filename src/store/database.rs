@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
-use super::{Commit, OutboxRow, StoreError, alerts, ledger, outbox, progress};
+use super::{Commit, ForgeOf, OutboxRow, StoreError, ledger, life, outbox, progress};
 use crate::log::fault;
 
 /// The steps from one format to the next; the first makes the tables. Never changed, only added to.
@@ -84,9 +84,14 @@ impl Store {
     /// step that is done again delivers nothing again. Ledger entries are added to what is there. Of the
     /// snapshots the newest two are kept.
     pub fn commit(&self, commit: &Commit<'_>) -> Result<(), StoreError> {
+        self.commit_of(commit, &|_| None)
+    }
+
+    /// The same where it is known whose people and things the alerts are about.
+    pub fn commit_of(&self, commit: &Commit<'_>, forge_of: &ForgeOf<'_>) -> Result<(), StoreError> {
         self.write(|transaction| {
             fault::point("store.begun");
-            alerts::upsert(transaction, commit.alerts, commit.at)?;
+            life::take(transaction, commit, forge_of)?;
             fault::point("store.alerts_written");
             outbox::insert(transaction, commit.outbox)?;
             fault::point("store.outbox_written");

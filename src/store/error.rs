@@ -54,6 +54,12 @@ pub enum StoreError {
         /// What is in the way, and what to do.
         what: String,
     },
+    /// It was changed since whoever wants to change it has seen it.
+    #[error("{what}: look again")]
+    Outdated {
+        /// What was changed, by whom.
+        what: String,
+    },
 }
 
 const fn advice(found: i64, known: i64) -> &'static str {

@@ -14,6 +14,12 @@ mod alerts;
 mod outbox;
 mod report;
 mod triage;
+mod history;
+mod change;
+mod terms;
+mod incident;
+mod life;
+mod quality;
 mod notice;
 mod settle;
 mod ledger;
@@ -25,10 +31,14 @@ mod tokens;
 mod audit;
 
 pub use audit::{AuditQuery, AuditRow, AuditVerified, Deed, WrongRow};
+pub use change::Changed;
 pub use database::{Store, copy};
 pub use error::StoreError;
 pub use gap::{Gap, GapState, NewGap};
+pub use history::HISTORY_MAX;
 pub use hold::{HOLDS_MAX, Hold, NewHold};
+pub use incident::{Incident, IncidentPlace, IncidentQuery};
+pub use life::ForgeOf;
 pub use notice::{NewNotice, notice_named};
 pub use outbox::{checkpoint_name, checkpoint_named};
 pub use row::{
@@ -39,7 +49,9 @@ pub use response::{
     Approval, Decided, Decision, Ending, Hit, Limit, LimitOf, Parked, Reservation, Reserved, Response,
     ResponseCounts, ResponsePlace, ResponseQuery, ResponseStatus, Step, Stop, UndoAsked, UndoStatus, Undone,
 };
+pub use terms::AlertTerms;
 pub use tokens::{Role, TOKENS_MAX, TokenHash, TokenRow};
+pub use triage::Standing;
 
 #[cfg(test)]
 mod tests;

@@ -259,6 +259,13 @@ fn state(code: i64) -> Option<OutboxState> {
     all.into_iter().find(|state| state_code(*state) == code)
 }
 
+/// When a delivery was settled, if it was.
+pub(super) fn settled_at(connection: &Connection, id: &str) -> Result<Option<Timestamp>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT settled_at FROM outbox WHERE id = ?1")?;
+    let found = statement.query_row([id], |row| row.get::<_, Option<i64>>(0)).optional()?;
+    Ok(found.flatten().map(Timestamp))
+}
+
 /// A row whose codes and outcome are not read yet.
 struct Columns {
     row: OutboxRow,

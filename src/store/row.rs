@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::alert::{Alert, AlertId, LedgerEntry, Level, Occasion};
+use crate::alert::{Alert, AlertId, AlertState, LedgerEntry, Level, Occasion, Verdict};
 use crate::event::Position;
 use crate::time::Timestamp;
 
@@ -65,6 +65,16 @@ pub struct AlertQuery {
     pub until: Option<Timestamp>,
     /// Without those that went up in another one.
     pub whole_only: bool,
+    /// Only those that stand so.
+    pub state: Option<AlertState>,
+    /// Only those that were resolved so.
+    pub verdict: Option<Verdict>,
+    /// Only this person's; an empty text: nobody's.
+    pub assignee: Option<String>,
+    /// Only this incident's.
+    pub incident: Option<String>,
+    /// Open ones first, then those somebody looks into, then the others; each newest first. Not together with `after`.
+    pub open_first: bool,
     /// Only those that come after this place in the list.
     pub after: Option<AlertPlace>,
     /// At most so many; 0: all.

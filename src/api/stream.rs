@@ -1,0 +1,204 @@
+//! `/api/v1/alerts/stream`: new and changed alerts as they come, as server-sent events.
+//!
+//! Every change of an alert has a number in the store, so that a stream that broke off goes on where it was: nothing is
+//! missed, not even what the command line or the time before a restart did. The store is looked at a few times a second:
+//! changes may be made beside the daemon.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use hyper::body::Frame;
+use serde::Deserialize;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+use super::admit::Caller;
+use super::alerts::{Alert, stood};
+use super::ask::Asked;
+use super::conditional::Streamed;
+use super::control::Control;
+use super::guard::STREAMS_MAX;
+use super::problem::Problem;
+use crate::time::Span;
+
+/// How often the store is asked for changes.
+const LOOK: Duration = Duration::from_millis(250);
+/// A comment is sent when nothing else was for so many looks: fifteen seconds.
+const SILENT_LOOKS: u32 = 60;
+/// Alerts sent in one piece.
+const PIECE: usize = 100;
+/// Who takes nothing for so long is cut off; it comes again with the last number it got.
+const PATIENCE: Span = Span::seconds(30);
+/// How long a client waits before it comes again, in milliseconds.
+const RETRY_MS: u32 = 2_000;
+
+/// Where to begin.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct StreamAsked {
+    /// Begin after this number, for clients that cannot send `Last-Event-ID`; 0: with all alerts there are.
+    #[param(value_type = u64, required = false)]
+    after: Option<u64>,
+}
+
+/// Follow alerts
+///
+/// Server-sent events. Each `alert` has an alert as it now stands as its `data`, as `/api/v1/alerts` shows it, and the
+/// number of its last change as its `id`. The first event is `position`: where the stream begins, which is now unless
+/// `Last-Event-ID` (or `after`) says where the last one ended. Then nothing is missed; an alert that changed several times
+/// comes once. `reset` comes in place of `position` where that number was never given out, since a backup was restored:
+/// fetch the lists anew. A comment comes every 15 seconds without anything else. 32 streams at once; beyond that 503. A
+/// stream ends when its token does, and when the daemon stops.
+#[utoipa::path(get, path = "/api/v1/alerts/stream", tag = "alerts",
+    params(StreamAsked, ("Last-Event-ID" = Option<u64>, Header, description = "The `id` of the last event that came")),
+    responses((status = 200, description = "The stream", body = String, content_type = "text/event-stream")))]
+pub(super) async fn stream(
+    State(control): State<Arc<Control>>,
+    caller: Caller,
+    headers: HeaderMap,
+    Asked(StreamAsked { after }): Asked<StreamAsked>,
+) -> Result<Response, Problem> {
+    let turn = Arc::clone(&control.guard.streams).try_acquire_owned();
+    let turn = turn.map_err(|_| Problem::unavailable(&format!("there are {STREAMS_MAX} streams already")))?;
+    let wanted = last_id(&headers)?.or(after);
+    let newest = control.ask(|store| store.alerts_changed()).await?;
+    let (name, number) = match wanted {
+        Some(number) if number > newest => ("reset", newest),
+        Some(number) => ("position", number),
+        None => ("position", newest),
+    };
+    let first = format!("retry: {RETRY_MS}\n{}", event(name, number, &format!("{{\"number\":{number}}}")));
+    let (sender, receiver) = mpsc::channel(1);
+    let sending = Sending { control, caller, sender, number, _turn: turn };
+    tokio::spawn(sending.run(first));
+    let mut response = ([(CONTENT_TYPE, "text/event-stream")], Body::new(Pieces(receiver))).into_response();
+    response.extensions_mut().insert(Streamed);
+    Ok(response)
+}
+
+fn last_id(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    let Some(value) = headers.get("last-event-id") else { return Ok(None) };
+    let number = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+    let wrong =
+        || Problem::bad("bad_last_event_id", "`Last-Event-ID` is not the `id` of an event of this stream");
+    number.map(Some).ok_or_else(wrong)
+}
+
+/// The text of one event; `data` is one line.
+fn event(name: &str, number: u64, data: &str) -> String {
+    format!("id: {number}\nevent: {name}\ndata: {data}\n\n")
+}
+
+/// A stream on its way.
+struct Sending {
+    control: Arc<Control>,
+    caller: Caller,
+    sender: mpsc::Sender<Bytes>,
+    /// Sent up to here.
+    number: u64,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl Sending {
+    async fn run(mut self, first: String) {
+        let stop = self.control.guard.stop.clone();
+        tokio::select! {
+            () = self.send_all(first) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+
+    /// Until nobody takes it any more, or may.
+    async fn send_all(&mut self, first: String) {
+        let (mut piece, mut silent) = (first, 0);
+        loop {
+            if !piece.is_empty() {
+                silent = 0;
+                if !self.send(std::mem::take(&mut piece)).await {
+                    return;
+                }
+            }
+            match self.next().await {
+                Ok(next) if !next.is_empty() => piece = next,
+                Ok(_) => {
+                    tokio::select! {
+                        () = tokio::time::sleep(LOOK) => {}
+                        () = self.sender.closed() => return,
+                    }
+                    silent += 1;
+                }
+                // It comes again; the log says why.
+                Err(_) => return,
+            }
+            if silent >= SILENT_LOOKS {
+                if !self.may_go_on().await {
+                    return;
+                }
+                ": nothing new\n\n".clone_into(&mut piece);
+            }
+        }
+    }
+
+    async fn send(&self, piece: String) -> bool {
+        tokio::select! {
+            sent = self.sender.send(piece.into()) => sent.is_ok(),
+            () = tokio::time::sleep(PATIENCE.to_std()) => false,
+        }
+    }
+
+    /// What changed since the last piece; empty if nothing did.
+    async fn next(&mut self) -> Result<String, Problem> {
+        let behind = self.number;
+        let found = self.control.ask(move |store| {
+            let mut found = Vec::new();
+            for (number, id) in store.alerts_changed_after(behind, PIECE)? {
+                found.extend(stood(store, &id)?.map(|stood| (number, stood)));
+            }
+            Ok(found)
+        });
+        let mut piece = String::new();
+        for (number, stood) in found.await? {
+            let data = serde_json::to_string(&Alert::from(&stood)).map_err(|error| {
+                tracing::error!(%error, "an alert cannot be written");
+                Problem::internal()
+            })?;
+            piece.push_str(&event("alert", number, &data));
+            self.number = number;
+        }
+        Ok(piece)
+    }
+
+    /// Whether the token still opens this. That of the configuration does until the daemon stops.
+    async fn may_go_on(&self) -> bool {
+        let Some(id) = self.caller.id.clone() else { return true };
+        let now = self.control.clock.now();
+        let found = self.control.ask(move |store| store.token(&id)).await;
+        found.is_ok_and(|row| {
+            row.is_some_and(|row| row.revoked_at.is_none() && row.expires_at.is_none_or(|until| now < until))
+        })
+    }
+}
+
+/// Pieces as they are made.
+struct Pieces(mpsc::Receiver<Bytes>);
+
+impl hyper::body::Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.poll_recv(context).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+    }
+}

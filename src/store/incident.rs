@@ -1,0 +1,267 @@
+//! Incidents: the alerts about one author or entity that came one after the other. All that is told of an incident is read
+//! off its alerts; stored is only which alerts belong to it, and from when to when they reach in event time.
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params, params_from_iter};
+
+use super::alerts::{level_of, rank};
+use super::{Changed, Deed, Store, StoreError, change};
+use crate::alert::{Alert, AlertId, AlertState, Change, Level};
+use crate::time::{Span, Timestamp};
+
+/// Alerts of one incident that are changed at once at most.
+const ALERTS_MAX: usize = 10_000;
+
+/// The alerts about one author or entity that came one after the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Incident {
+    /// Derived from its first alert's id.
+    pub id: String,
+    /// What its alerts have in common: `author_id = 7 at gitlab`.
+    pub about: String,
+    /// The title of its gravest alert, and how many rules more.
+    pub title: String,
+    /// The gravest alert's.
+    pub level: Level,
+    /// Open as long as one of its alerts is; else acknowledged as long as one is.
+    pub state: AlertState,
+    /// How many alerts, those left out that went up in another.
+    pub alerts: u64,
+    /// How many of them stand where, in the order of [`AlertState::ALL`].
+    pub states: [u64; 3],
+    /// Event time of the first moment.
+    pub first_at: Timestamp,
+    /// Event time of the last finding.
+    pub last_at: Timestamp,
+    /// When its first alert was stored.
+    pub created_at: Timestamp,
+    /// Where its alerts went, if all of them went up in those of another.
+    pub merged_into: Option<String>,
+}
+
+/// Which incidents to list; those whose last finding is newest first.
+#[derive(Debug, Clone, Default)]
+pub struct IncidentQuery {
+    /// Only those that stand so.
+    pub state: Option<AlertState>,
+    /// Only of this level or graver.
+    pub level: Option<Level>,
+    /// Only those that come after this place in the list.
+    pub after: Option<IncidentPlace>,
+    /// At most so many; 0: all.
+    pub limit: usize,
+}
+
+/// A place in the list of incidents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IncidentPlace {
+    /// The incident's `last_at`.
+    pub last_at: Timestamp,
+    /// Its id.
+    pub id: String,
+}
+
+const COLUMNS: &str = "SELECT i.id, i.about, i.first_at, i.last_at, i.created_at, i.merged_into, \
+    coalesce(max(a.level), 0) AS level, count(a.id) AS alerts, coalesce(sum(coalesce(t.state, 'open') = 'open'), 0) AS open, \
+    coalesce(sum(t.state = 'acknowledged'), 0) AS acknowledged, count(DISTINCT a.rule), \
+    (SELECT json_extract(g.body, '$.title') FROM alert AS g WHERE g.incident = i.id AND g.merged_into IS NULL \
+        ORDER BY g.level DESC, g.last_at DESC, g.id LIMIT 1) \
+    FROM incident AS i LEFT JOIN alert AS a ON a.incident = i.id AND a.merged_into IS NULL \
+    LEFT JOIN triage AS t ON t.alert = a.id";
+
+impl Store {
+    /// Incidents, those whose last finding is newest first; without those that went up in another.
+    pub fn incidents(&self, query: &IncidentQuery) -> Result<Vec<Incident>, StoreError> {
+        let mut values: Vec<Value> = Vec::new();
+        let mut conditions = String::from("i.merged_into IS NULL");
+        if let Some(IncidentPlace { last_at, id }) = &query.after {
+            conditions.push_str(" AND (i.last_at, i.id) < (?, ?)");
+            values.extend([last_at.0.into(), id.clone().into()]);
+        }
+        let mut having = String::from("alerts > 0");
+        having.push_str(match query.state {
+            None => "",
+            Some(AlertState::Open) => " AND open > 0",
+            Some(AlertState::Acknowledged) => " AND open = 0 AND acknowledged > 0",
+            Some(AlertState::Resolved) => " AND open = 0 AND acknowledged = 0",
+        });
+        if let Some(level) = query.level {
+            having.push_str(" AND level >= ?");
+            values.push(rank(level).into());
+        }
+        // SQLite reads a negative limit as none.
+        values.push(Value::from(if query.limit == 0 { -1 } else { query.limit.cast_signed() as i64 }));
+        let sql = format!(
+            "{COLUMNS} WHERE {conditions} GROUP BY i.last_at, i.id HAVING {having} \
+             ORDER BY i.last_at DESC, i.id DESC LIMIT ?"
+        );
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(&sql)?;
+            let rows = statement.query_map(params_from_iter(values), columns)?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// The incident of this id.
+    pub fn incident(&self, id: &str) -> Result<Option<Incident>, StoreError> {
+        self.read(|connection| {
+            let sql = format!("{COLUMNS} WHERE i.id = ?1 GROUP BY i.id");
+            Ok(connection.prepare_cached(&sql)?.query_row([id], columns).optional()?)
+        })
+    }
+
+    /// Ids that begin so, at most five.
+    pub fn incidents_named(&self, beginning: &str) -> Result<Vec<String>, StoreError> {
+        self.read(|connection| {
+            let sql = "SELECT id FROM incident WHERE id >= ?1 AND id < ?1 || '~' ORDER BY id LIMIT 5";
+            let mut statement = connection.prepare_cached(sql)?;
+            let rows = statement.query_map([beginning], |row| row.get(0))?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// Changes all alerts of an incident that this means something to, or none: those that nobody has taken up are
+    /// acknowledged, those that are not resolved are, those that are resolved are opened again; all are assigned.
+    ///
+    /// [`StoreError::Unknown`] if there is no such incident; else as [`Store::change`].
+    pub fn change_incident(
+        &self,
+        id: &str,
+        change: &Change,
+        deed: &Deed,
+    ) -> Result<Vec<Changed>, StoreError> {
+        self.write(|transaction| {
+            if !transaction.prepare_cached("SELECT 1 FROM incident WHERE id = ?1")?.exists([id])? {
+                return Err(StoreError::Unknown { what: format!("incident {id}") });
+            }
+            let meant = match change {
+                Change::Acknowledge { .. } => "= 'open'",
+                Change::Resolve { .. } => "!= 'resolved'",
+                Change::Reopen { .. } => "= 'resolved'",
+                Change::Assign { .. } | Change::Comment { .. } => "IS NOT NULL",
+            };
+            let alerts = alerts_of(transaction, id, meant)?;
+            let deed = deed.clone().asking(format!("incident {id}"));
+            alerts.iter().map(|alert| change::apply(transaction, alert, (change, None), &deed)).collect()
+        })
+    }
+}
+
+fn alerts_of(connection: &Connection, id: &str, meant: &str) -> Result<Vec<AlertId>, StoreError> {
+    let sql = format!(
+        "SELECT a.id FROM alert AS a LEFT JOIN triage AS t ON t.alert = a.id \
+         WHERE a.incident = ?1 AND a.merged_into IS NULL AND coalesce(t.state, 'open') {meant} \
+         ORDER BY a.started_at, a.position, a.id LIMIT ?2"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let limit = (ALERTS_MAX + 1).cast_signed() as i64;
+    let rows = statement.query_map(params![id, limit], |row| row.get(0).map(AlertId))?;
+    let found: Vec<AlertId> = rows.collect::<rusqlite::Result<_>>()?;
+    if found.len() > ALERTS_MAX {
+        let what = format!("incident {id} has more than {ALERTS_MAX} such alerts: change them one by one");
+        return Err(StoreError::Conflict { what });
+    }
+    Ok(found)
+}
+
+fn columns(row: &Row<'_>) -> rusqlite::Result<Incident> {
+    let count = |index| row.get::<_, i64>(index).map(i64::cast_unsigned);
+    let (alerts, open, acknowledged, rules) = (count(7)?, count(8)?, count(9)?, count(10)?);
+    let title: String = row.get::<_, Option<String>>(11)?.unwrap_or_default();
+    let title = match rules {
+        0 | 1 => title,
+        2 => format!("{title}, and one rule more"),
+        more => format!("{title}, and {} rules more", more - 1),
+    };
+    let state = match (open, acknowledged) {
+        (1.., _) => AlertState::Open,
+        (0, 1..) => AlertState::Acknowledged,
+        (0, 0) => AlertState::Resolved,
+    };
+    Ok(Incident {
+        id: row.get(0)?,
+        about: row.get(1)?,
+        title,
+        level: level_of(row.get(6)?),
+        state,
+        alerts,
+        states: [open, acknowledged, alerts.saturating_sub(open + acknowledged)],
+        first_at: Timestamp(row.get(2)?),
+        last_at: Timestamp(row.get(3)?),
+        created_at: Timestamp(row.get(4)?),
+        merged_into: row.get(5)?,
+    })
+}
+
+/// Puts a new alert into the newest incident about the same that is not resolved and that it comes no more than the gap
+/// after, or before; or into one of its own.
+pub(super) fn gather(
+    transaction: &Transaction<'_>,
+    alert: &Alert,
+    (about, gap): (&str, Span),
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let sql = "SELECT id FROM incident AS i WHERE about = ?1 AND merged_into IS NULL \
+               AND last_at >= ?2 AND first_at <= ?3 AND EXISTS \
+                   (SELECT 1 FROM alert AS a LEFT JOIN triage AS t ON t.alert = a.id \
+                    WHERE a.incident = i.id AND a.merged_into IS NULL AND coalesce(t.state, 'open') != 'resolved') \
+               ORDER BY last_at DESC, id DESC LIMIT 1";
+    let (from, to) = (alert.started_at.minus(gap), alert.last_at.plus(gap));
+    let open: Option<String> = transaction
+        .prepare_cached(sql)?
+        .query_row(params![about, from.0, to.0], |row| row.get(0))
+        .optional()?;
+    let id = match open {
+        Some(id) => id,
+        None => begin(transaction, alert, about, at)?,
+    };
+    transaction
+        .prepare_cached("UPDATE alert SET incident = ?2 WHERE id = ?1")?
+        .execute(params![alert.id.0, id])?;
+    extend(transaction, alert)
+}
+
+fn begin(
+    transaction: &Transaction<'_>,
+    alert: &Alert,
+    about: &str,
+    at: Timestamp,
+) -> Result<String, StoreError> {
+    let id: String =
+        blake3::hash(format!("incident\0{}", alert.id).as_bytes()).to_hex().chars().take(32).collect();
+    let sql = "INSERT INTO incident (id, about, first_at, last_at, created_at) VALUES (?1, ?2, ?3, ?4, ?5)";
+    let values = params![id, about, alert.started_at.0, alert.last_at.0, at.0];
+    transaction.prepare_cached(sql)?.execute(values)?;
+    Ok(id)
+}
+
+/// An alert's incident reaches as far as the alert does.
+pub(super) fn extend(transaction: &Transaction<'_>, alert: &Alert) -> Result<(), StoreError> {
+    let sql = "UPDATE incident SET first_at = min(first_at, ?2), last_at = max(last_at, ?3) \
+               WHERE id = (SELECT incident FROM alert WHERE id = ?1)";
+    let values = params![alert.id.0, alert.started_at.0, alert.last_at.0];
+    transaction.prepare_cached(sql)?.execute(values)?;
+    Ok(())
+}
+
+/// An alert that went up in another belongs where that one does. An incident that has no alert of its own left went up in
+/// that incident.
+pub(super) fn follow(
+    transaction: &Transaction<'_>,
+    alert: &AlertId,
+    into: &AlertId,
+) -> Result<(), StoreError> {
+    let incident = |of: &AlertId| -> Result<Option<String>, StoreError> {
+        let mut statement = transaction.prepare_cached("SELECT incident FROM alert WHERE id = ?1")?;
+        Ok(statement.query_row([&of.0], |row| row.get(0)).optional()?.flatten())
+    };
+    let (old, new) = (incident(alert)?, incident(into)?);
+    let Some(new) = new.filter(|new| old.as_ref() != Some(new)) else { return Ok(()) };
+    transaction
+        .prepare_cached("UPDATE alert SET incident = ?2 WHERE id = ?1")?
+        .execute(params![alert.0, new])?;
+    let sql = "UPDATE incident SET merged_into = ?2 WHERE id = ?1 AND NOT EXISTS \
+               (SELECT 1 FROM alert WHERE incident = ?1 AND merged_into IS NULL)";
+    transaction.prepare_cached(sql)?.execute(params![old, new])?;
+    Ok(())
+}
