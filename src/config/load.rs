@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::checkpoints::CheckpointsConfig;
-use super::document::{Document, Route};
+use super::document::Document;
 use super::error::{ConfigError, Findings, Place};
 use super::limits::Limits;
 use super::log::LogConfig;
@@ -18,6 +18,7 @@ use crate::enrich::Own;
 use crate::forward::ForwardConfig;
 use crate::reporting::Schedules;
 use crate::retention::Policy;
+use crate::route::{self, Route};
 use crate::source::{Source, Tokens};
 use crate::telemetry::LoggingConfig;
 use crate::time::Span;
@@ -47,6 +48,8 @@ pub struct Config {
     pub actions: BTreeMap<String, ActionConfig>,
     /// Which alerts get which actions, beside those that rules name.
     pub routes: Vec<Route>,
+    /// What holds alerts back from being told.
+    pub noise: route::Policy,
     /// Where events are passed on to.
     pub forward: Vec<ForwardConfig>,
     /// How long events are kept.
@@ -119,6 +122,12 @@ pub(super) fn parse(text: &str, path: &Path, env: Option<&Env<'_>>) -> Result<Co
         lateness: document.lateness.0,
         actions: document.actions,
         routes: document.routes,
+        noise: route::Policy {
+            inhibit: document.inhibit,
+            maintenance: document.maintenance,
+            storm: document.storm,
+            notices: document.notices,
+        },
         forward: document.forward,
         retention: document.retention.policy(),
         schedules: Schedules {

@@ -99,7 +99,7 @@ impl Wiring<'_> {
     fn routes(&self) -> Vec<Diagnostic> {
         let mut found = Vec::new();
         for route in &self.config.routes {
-            for name in &route.rules {
+            for name in &route.when.rules {
                 if self.rules().any(|rule| *rule.id == **name) {
                     continue;
                 }
@@ -112,7 +112,7 @@ impl Wiring<'_> {
                 let message = format!("no rule has the id `{name}`: this route never matches it");
                 found.push(self.warning("unknown-rule", ("routes", name), message, help));
             }
-            for tag in &route.tags {
+            for tag in &route.when.tags {
                 let tags = || self.rules().flat_map(|rule| &rule.tags).map(String::as_str);
                 if tags().any(|known| known == tag) {
                     continue;
