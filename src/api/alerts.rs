@@ -15,6 +15,7 @@ use super::outbox::Delivery;
 use super::page::{Cursor, Limit, Moment, Page, number};
 use super::problem::Problem;
 use crate::alert::{AlertId, Level};
+use crate::route::{Held, HeldBy};
 use crate::store::{AlertPlace, AlertQuery, StoredAlert};
 use crate::time::{Span, Timestamp};
 
@@ -98,6 +99,30 @@ pub(super) struct AlertWhole {
     events: Vec<Object>,
     /// Responses and notifications, in the order in which they are made.
     deliveries: Vec<Delivery>,
+    /// What was not done or told, or not yet, and what held it back.
+    held: Vec<HeldShown>,
+}
+
+/// Something that was held back.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Held)]
+pub(super) struct HeldShown {
+    /// The action that was not set off; null where none was due.
+    action: Option<String>,
+    by: HeldBy,
+    /// The silence's number, the window's name, the alert that inhibits, the delivery that is waited for.
+    which: String,
+    /// In a sentence.
+    why: String,
+    #[schema(format = DateTime)]
+    at: String,
+}
+
+impl From<Held> for HeldShown {
+    fn from(held: Held) -> Self {
+        let action = Some(held.action).filter(|action| !action.is_empty());
+        Self { action, by: held.by, which: held.which, why: held.why, at: held.at.to_string() }
+    }
 }
 
 impl From<&StoredAlert> for Alert {
@@ -172,10 +197,15 @@ pub(super) async fn show(
     let id = AlertId(id);
     let found = control.ask(move |store| {
         let alert = store.alert(&id)?;
-        alert.map(|alert| Ok((store.outbox_of(&alert.alert.id)?, alert))).transpose()
+        let whole = |alert: StoredAlert| {
+            let id = &alert.alert.id;
+            Ok((store.outbox_of(id)?, store.held_of(id)?, alert))
+        };
+        alert.map(whole).transpose()
     });
-    let (deliveries, stored) = found.await?.ok_or_else(|| Problem::missing("alert of this id"))?;
+    let (deliveries, held, stored) = found.await?.ok_or_else(|| Problem::missing("alert of this id"))?;
     let alert = Alert::from(&stored);
     let events = control.find(move |events| events.at(&stored.alert.evidence)).await?;
-    Ok(Json(AlertWhole { alert, events, deliveries: deliveries.iter().map(Delivery::from).collect() }))
+    let deliveries = deliveries.iter().map(Delivery::from).collect();
+    Ok(Json(AlertWhole { alert, events, deliveries, held: held.into_iter().map(HeldShown::from).collect() }))
 }

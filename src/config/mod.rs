@@ -10,6 +10,7 @@ mod log;
 mod schedules;
 mod load;
 mod retention;
+mod routes;
 mod suggest;
 mod tree;
 mod units;

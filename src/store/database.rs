@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
-use super::{Commit, OutboxRow, StoreError, alerts, ledger, outbox, progress};
+use super::{Commit, OutboxRow, Routing, StoreError, alerts, ledger, outbox, progress, routing};
 use crate::log::fault;
+use crate::route::Policy;
 
 /// The steps from one format to the next; the first makes the tables. Never changed, only added to.
 const MIGRATIONS: [&str; 9] = [
@@ -84,11 +85,19 @@ impl Store {
     /// step that is done again delivers nothing again. Ledger entries are added to what is there. Of the
     /// snapshots the newest two are kept.
     pub fn commit(&self, commit: &Commit<'_>) -> Result<(), StoreError> {
+        let (candidates, policy) = (&[], &Policy::default());
+        self.commit_routed(commit, &Routing { candidates, policy, suppressed: 0 })
+    }
+
+    /// The same, and decides in the same transaction what becomes of new alerts: told, told later or held back.
+    pub fn commit_routed(&self, commit: &Commit<'_>, routing: &Routing<'_>) -> Result<(), StoreError> {
         self.write(|transaction| {
             fault::point("store.begun");
+            let fresh = routing::fresh(transaction, routing)?;
             alerts::upsert(transaction, commit.alerts, commit.at)?;
             fault::point("store.alerts_written");
             outbox::insert(transaction, commit.outbox)?;
+            routing::settle(transaction, &fresh, routing, commit.at)?;
             fault::point("store.outbox_written");
             ledger::add(transaction, commit.ledger)?;
             fault::point("store.ledger_written");

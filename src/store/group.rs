@@ -56,7 +56,7 @@ pub(super) fn tell(
 ) -> Result<(String, Timestamp), StoreError> {
     let Some(group) = &manner.group else { return Ok((String::new(), at)) };
     let key = group.key(case);
-    let id = name(&format!("group\0{action}\0{key}"));
+    let id = name(&format!("group/{action}/{key}"));
     let state = state(transaction, &id)?;
     match join(group, state.as_ref(), at) {
         Joined::Waiting(delivery) => {
@@ -68,7 +68,7 @@ pub(super) fn tell(
             Ok((delivery, due_at))
         }
         Joined::New(due_at) => {
-            let unique = format!("{id}\0{}", case.alert.id);
+            let unique = format!("group/{id}/{}", case.alert.id);
             let row = OutboxRow::owed(DeliveryKind::Notify, (case.alert.id.clone(), action), &unique, at);
             let row = OutboxRow { due_at, ..row };
             outbox::insert(transaction, std::slice::from_ref(&row))?;
@@ -96,7 +96,7 @@ fn repeat(
         (None, Some(span)) => (Kind::GroupOpen, span),
         (None, None) => return Ok(()),
     };
-    let (id, about, action) = (format!("again\0{id}"), id.to_owned(), action.to_owned());
+    let (id, about, action) = (format!("again/{id}"), id.to_owned(), action.to_owned());
     followup::put(transaction, &Followup { id, kind, about, action, step: 0, span, due_at: last_due.plus(span) })
 }
 

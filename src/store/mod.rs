@@ -20,6 +20,15 @@ mod ledger;
 mod rejected;
 mod gap;
 mod hold;
+mod scene;
+mod held;
+mod silence;
+mod group;
+mod followup;
+mod storm;
+mod routing;
+#[cfg(test)]
+mod routing_tests;
 mod tokens;
 mod audit;
 
@@ -27,6 +36,7 @@ pub use audit::{AuditQuery, AuditRow, AuditVerified, Deed, WrongRow};
 pub use database::{Store, copy};
 pub use error::StoreError;
 pub use gap::{Gap, GapState, NewGap};
+pub use followup::{Followup, Kind as FollowupKind, REMINDERS_MAX};
 pub use hold::{HOLDS_MAX, Hold, NewHold};
 pub use notice::{NewNotice, notice_named};
 pub use outbox::{checkpoint_name, checkpoint_named};
@@ -34,6 +44,8 @@ pub use row::{
     AlertPlace, AlertQuery, Commit, DeliveryKind, NewRejected, OutboxCounts, OutboxPlace, OutboxQuery,
     OutboxRow, OutboxState, Outcome, Progress, Rejected, RuleAlerts, Settlement, Snapshot, StoredAlert,
 };
+pub use routing::{Candidate, Routing};
+pub use silence::{NewSilence, SILENCE_SPAN, SILENCE_SPAN_MAX, SILENCES_MAX, Silence, SilenceState};
 pub use tokens::{Role, TOKENS_MAX, TokenHash, TokenRow};
 
 #[cfg(test)]

@@ -200,7 +200,7 @@ fn remind(transaction: &Transaction<'_>, id: i64, ends_at: Timestamp, now: Times
         let due_at = ends_at.minus(before);
         if due_at > now {
             let about = id.to_string();
-            let id = format!("silence\0{id}\0{before}");
+            let id = format!("silence/{id}/{before}");
             let action = String::new();
             followup::put(transaction, &Followup { id, kind: Kind::Silence, about, action, step: 0, span: Span(0), due_at })?;
         }

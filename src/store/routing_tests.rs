@@ -1,0 +1,1 @@
+//! Deciding about alerts: what is told, held back and told again, against the store.
