@@ -258,9 +258,11 @@ pub(super) async fn extend(
     let deed = ticket.asking(format!("until {:?}", ends_at.chars().take(200).collect::<String>()));
     let (id, ends_at, now) = (number(&id)?, moment("ends_at", &ends_at)?, deed.at);
     let changed = control
-        .ask(move |store| {
-            if store.silence_extend(id, (ends_at, long), &deed)? { store.silence(id) } else { Ok(None) }
-        })
+        .ask(
+            move |store| {
+                if store.silence_extend(id, (ends_at, long), &deed)? { store.silence(id) } else { Ok(None) }
+            },
+        )
         .await?;
     changed.map(|silence| Recorded(Json(shown(silence, now)))).ok_or_else(missing)
 }
@@ -348,7 +350,8 @@ mod tests {
         assert_eq!(setup.get(SILENCES, &viewer).await.1["items"], json!([]));
         let (_, all) = setup.get(&format!("{SILENCES}?ended=true"), &viewer).await;
         assert_eq!(all["items"][0]["end_reason"], json!("done"));
-        let (_, nothing) = setup.post(&format!("{SILENCES}/preview"), &analyst, json!({"matchers": ["rule=x"]})).await;
+        let (_, nothing) =
+            setup.post(&format!("{SILENCES}/preview"), &analyst, json!({"matchers": ["rule=x"]})).await;
         assert_eq!(nothing, json!({"silenced": 0, "alerts": 0, "newest": []}));
     }
 

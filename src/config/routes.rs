@@ -4,7 +4,6 @@ use super::document::Document;
 use super::error::Findings;
 use super::suggest;
 use super::tree::Node;
-use crate::action::ActionConfig;
 
 /// More routes inside each other are refused.
 const DEPTH_MAX: usize = 8;
@@ -23,14 +22,20 @@ pub(super) fn check<'n>(
     look.routes(section("routes"), 1);
     for (name, count) in [("inhibit", document.inhibit.len()), ("maintenance", document.maintenance.len())] {
         if count > RULES_MAX {
-            look.add("route", section(name), format!("`{name}` has more than {RULES_MAX} entries"), "make some of them one".to_owned());
+            look.add(
+                "route",
+                section(name),
+                format!("`{name}` has more than {RULES_MAX} entries"),
+                "make some of them one".to_owned(),
+            );
         }
     }
     for (number, inhibition) in document.inhibit.iter().enumerate() {
         let Some(node) = section("inhibit").items().get(number) else { continue };
         for (key, condition) in [("when", &inhibition.when), ("hold", &inhibition.hold)] {
             if condition.is_empty() {
-                let help = "say which alerts: levels, tags, rules, entities, sources, forges or authors".to_owned();
+                let help =
+                    "say which alerts: levels, tags, rules, entities, sources, forges or authors".to_owned();
                 look.add("inhibit", node.get(key).unwrap_or(node), format!("`{key}` asks for nothing"), help);
             }
         }
@@ -60,7 +65,12 @@ impl Look<'_, '_> {
             let Some(children) = route.get("routes") else { continue };
             if depth >= DEPTH_MAX {
                 let help = "write some of them side by side".to_owned();
-                self.add("route", children, format!("routes lie more than {DEPTH_MAX} deep in each other"), help);
+                self.add(
+                    "route",
+                    children,
+                    format!("routes lie more than {DEPTH_MAX} deep in each other"),
+                    help,
+                );
             } else {
                 self.routes(children, depth + 1);
             }
@@ -105,10 +115,14 @@ impl Look<'_, '_> {
     fn tells(&mut self, actions: &Node) {
         self.known(actions);
         for action in actions.items() {
-            let Some(config) = action.text().and_then(|name| self.document.actions.get(name)) else { continue };
-            if responds(config) {
+            let Some(config) = action.text().and_then(|name| self.document.actions.get(name)) else {
+                continue;
+            };
+            if config.change().is_some() {
                 let message = format!("`{}` tells nobody", action.text().unwrap_or_default());
-                let help = "name actions that send messages; what changes accounts is named by rules and routes".to_owned();
+                let help =
+                    "name actions that send messages; what changes accounts is named by rules and routes"
+                        .to_owned();
                 self.add("route", action, message, help);
             }
         }
@@ -119,7 +133,56 @@ impl Look<'_, '_> {
     }
 }
 
-/// Whether an action changes something rather than telling somebody.
-const fn responds(config: &ActionConfig) -> bool {
-    matches!(config, ActionConfig::Gitlab(_))
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::load::parse;
+
+    const ACTIONS: &str = "actions:\n  page: {type: webhook, url: 'https://example.com/page'}\n  \
+        mail: {type: webhook, url: 'https://example.com/mail'}\n  lead: {type: webhook, url: 'https://example.com/lead'}\n  \
+        boss: {type: webhook, url: 'https://example.com/boss'}\n  ticket: {type: webhook, url: 'https://example.com/t'}\n  \
+        block: {type: gitlab, url: 'https://example.com', token: {env: T}, do: block}\n";
+
+    #[test]
+    fn the_page_about_routing_shows_what_works() {
+        let page = include_str!("../../docs/routing.md");
+        let examples: Vec<&str> =
+            page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        assert_eq!(examples.len(), 7);
+        for example in examples {
+            let text = format!("{ACTIONS}{example}");
+            if let Err(error) = parse(&text, Path::new("routing.md"), None) {
+                panic!("{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_found() {
+        let deep = "routes: [{actions: [mail], ".repeat(9) + &"}]".repeat(9);
+        for (text, words) in [
+            ("routes: [{levels: [high]}]\n", "a route without actions does nothing"),
+            ("routes: [{actions: []}]\n", "a route without actions does nothing"),
+            ("routes: [{routes: [{actions: [mial]}]}]\n", "did you mean `mail`?"),
+            ("routes: [{escalate: [{after: 1m, actions: [pgae]}]}]\n", "did you mean `page`?"),
+            ("routes: [{escalate: [{after: 1m, actions: [block]}]}]\n", "`block` tells nobody"),
+            ("notices: {actions: [nobody]}\n", "there is no action `nobody`"),
+            ("inhibit: [{when: {}, hold: {levels: [low]}, equal: []}]\n", "`when` asks for nothing"),
+            (
+                "maintenance: [{name: a, reason: b, days: [sun]}, {name: a, reason: b, days: [mon]}]\n",
+                "has the name `a`",
+            ),
+            (&deep, "more than 8 deep"),
+            ("routes: [{action: [mail]}]\n", "did you mean `actions`?"),
+            ("storm: {per_hour: -1}\n", "per_hour"),
+        ] {
+            let error =
+                parse(&format!("{ACTIONS}{text}"), Path::new("c.yaml"), None).unwrap_err().to_string();
+            assert!(error.contains(words), "{text}: {error}");
+        }
+        for text in ["routes: [{levels: [low], stop: true}]\n", "routes: [{routes: [{actions: [mail]}]}]\n"] {
+            assert!(parse(&format!("{ACTIONS}{text}"), Path::new("c.yaml"), None).is_ok(), "{text}");
+        }
+    }
 }

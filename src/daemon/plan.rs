@@ -45,7 +45,8 @@ impl Plan {
     pub(super) fn candidate(&self, alert: &Alert, scene: Scene, rules: &RuleSet, at: Timestamp) -> Candidate {
         let named = rules.unit(&alert.rule).map(|unit| unit.rule.respond.as_slice()).unwrap_or_default();
         let Way { told, escalate } = way(&self.routes, named, &Case { alert, scene: &scene }, at);
-        let told = told.into_iter().filter_map(|told| Some((self.actions.kind(&told.action)?, told))).collect();
+        let told =
+            told.into_iter().filter_map(|told| Some((self.actions.kind(&told.action)?, told))).collect();
         let tells = |name: &String| self.actions.kind(name) == Some(DeliveryKind::Notify);
         let step = |step: Escalation| {
             let actions = step.actions.into_iter().filter(tells).collect();

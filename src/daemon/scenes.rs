@@ -37,7 +37,8 @@ pub(super) fn scenes<'e>(
         let cited = cited.get(&alert.id).copied().unwrap_or(&alert.evidence);
         cited.iter().copied().chain([alert.position]).collect::<Vec<_>>()
     };
-    let mut known: Known = new.iter().flat_map(|opened| positions(opened)).map(|position| (position, None)).collect();
+    let mut known: Known =
+        new.iter().flat_map(|opened| positions(opened)).map(|position| (position, None)).collect();
     if let Err(error) = read(&mut known, reader, catalogue) {
         tracing::warn!(%error, "where new alerts happened is not known in full: the log cannot be read");
     }

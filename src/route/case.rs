@@ -165,7 +165,11 @@ impl Field {
     #[must_use]
     pub fn joined(&self, case: &Case<'_>) -> Option<String> {
         let values = self.values(case);
-        let texts: Vec<&str> = values.iter().map(|[first, other]| if first.is_empty() { other } else { first }).copied().collect();
+        let texts: Vec<&str> = values
+            .iter()
+            .map(|[first, other]| if first.is_empty() { other } else { first })
+            .copied()
+            .collect();
         (!texts.is_empty()).then(|| texts.join(", "))
     }
 }

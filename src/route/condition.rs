@@ -71,7 +71,8 @@ impl Condition {
     /// Whether it asks for nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        *self == Self { hours: Hours { zone: self.hours.zone.clone(), ..Hours::default() }, ..Self::default() }
+        *self
+            == Self { hours: Hours { zone: self.hours.zone.clone(), ..Hours::default() }, ..Self::default() }
     }
 
     /// Whether it asks for anything that stands in events.
@@ -107,7 +108,8 @@ impl Condition {
             reasons.push(format!("the level is {}, not {wanted}", alert.level));
         }
         if !self.tags.is_empty() && !self.tags.iter().any(|tag| alert.tags.contains(tag)) {
-            reasons.push(format!("the rule has not the tag {}", one_of(self.tags.iter().map(String::as_str))));
+            reasons
+                .push(format!("the rule has not the tag {}", one_of(self.tags.iter().map(String::as_str))));
         }
         let rules = (Field::Rule, &self.rules);
         for (field, globs) in std::iter::once(rules).chain(self.lists()) {

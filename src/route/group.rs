@@ -44,7 +44,9 @@ impl<'de> Deserialize<'de> for Group {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Written { by, wait, interval, repeat } = Written::deserialize(deserializer)?;
         if by.is_empty() {
-            return Err(D::Error::custom("`by` is empty: name the fields that alerts of one group share, such as [rule, author_id]"));
+            return Err(D::Error::custom(
+                "`by` is empty: name the fields that alerts of one group share, such as [rule, author_id]",
+            ));
         }
         let by = by.iter().map(|name| Field::named(name)).collect();
         Ok(Self { by, wait: wait.0, interval, repeat })

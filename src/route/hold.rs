@@ -10,7 +10,9 @@ use crate::alert::{Alert, AlertId};
 use crate::time::Timestamp;
 
 /// What holds back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum HeldBy {
     /// A silence that somebody made.

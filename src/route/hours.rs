@@ -52,10 +52,14 @@ pub struct Hours {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HoursError {
     /// No hours.
-    #[error("`{0}` is no stretch of hours: write two times such as \"08:00-18:00\"; \"22:00-06:00\" runs past midnight")]
+    #[error(
+        "`{0}` is no stretch of hours: write two times such as \"08:00-18:00\"; \"22:00-06:00\" runs past midnight"
+    )]
     Stretch(String),
     /// No day.
-    #[error("`{0}` is no day of the week: write mon, tue, wed, thu, fri, sat, sun, or a stretch such as mon-fri")]
+    #[error(
+        "`{0}` is no day of the week: write mon, tue, wed, thu, fri, sat, sun, or a stretch such as mon-fri"
+    )]
     Day(String),
 }
 

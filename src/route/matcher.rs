@@ -34,7 +34,9 @@ enum Test {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MatcherError {
     /// No operator, or nothing before it.
-    #[error("`{0}` is no matcher: write FIELD=VALUE, FIELD!=VALUE (`*` and `?` stand for other characters), FIELD=~REGEX or FIELD!~REGEX; fields are rule, level, tag, source, forge, entity, author and those of keys, such as author_id")]
+    #[error(
+        "`{0}` is no matcher: write FIELD=VALUE, FIELD!=VALUE (`*` and `?` stand for other characters), FIELD=~REGEX or FIELD!~REGEX; fields are rule, level, tag, source, forge, entity, author and those of keys, such as author_id"
+    )]
     Form(String),
     /// A field that is nearly one that is known.
     #[error("there is no field `{name}`: did you mean `{near}`?")]
@@ -114,7 +116,8 @@ impl FromStr for Matcher {
         if let Some(near) = near {
             return Err(MatcherError::Field { name: name.to_owned(), near });
         }
-        let wrong = |reason: String| MatcherError::Value { matcher: text.chars().take(100).collect(), reason };
+        let wrong =
+            |reason: String| MatcherError::Value { matcher: text.chars().take(100).collect(), reason };
         if text.chars().count() > LENGTH_MAX {
             return Err(wrong(format!("it has more than {LENGTH_MAX} characters")));
         }

@@ -17,6 +17,9 @@ mod hold;
 mod policy;
 mod dead_end;
 
+#[cfg(test)]
+mod tests;
+
 pub use case::{Case, Field, Scene};
 pub use condition::{Condition, Reach};
 pub use dead_end::{DeadEnd, dead_ends};

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::de::Error as _;
 
+use super::Case;
 use super::case::Field;
 use super::condition::{Condition, Reach};
 use super::hours::{Days, Hours, Stretch};
 use super::text::{parsed, some_time};
-use super::Case;
 use crate::report::Zone;
 use crate::time::{Span, Timestamp};
 
@@ -107,15 +107,17 @@ impl<'de> Deserialize<'de> for Window {
         if name.is_empty() || reason.trim().is_empty() {
             return Err(wrong("needs a name and a reason".to_owned()));
         }
-        let moment = |text: &String| time_zone.moment(text).map_err(|error| wrong(format!("has no such time: {error}")));
+        let moment = |text: &String| {
+            time_zone.moment(text).map_err(|error| wrong(format!("has no such time: {error}")))
+        };
         let dated = from.as_ref().zip(until.as_ref());
         let dated = dated.map(|(from, until)| Ok((moment(from)?, moment(until)?))).transpose()?;
         let weekly = Hours { hours, days, zone: time_zone.clone() };
         match (dated, weekly.is_always(), from.is_some() || until.is_some()) {
             (Some((from, until)), true, _) if from >= until => Err(wrong("ends before it begins".to_owned())),
-            (Some((from, until)), true, _) if until.since(from) > WINDOW_MAX => {
-                Err(wrong(format!("is longer than {WINDOW_MAX}: make a rule or a filter of what is never to be told")))
-            }
+            (Some((from, until)), true, _) if until.since(from) > WINDOW_MAX => Err(wrong(format!(
+                "is longer than {WINDOW_MAX}: make a rule or a filter of what is never to be told"
+            ))),
             (Some(_), true, _) | (None, false, false) => Ok(Self { name, reason, covers, weekly, dated }),
             (None, false, true) | (Some(_), false, _) => {
                 Err(wrong("is either weekly (`days`, `hours`) or dated (`from` and `until`)".to_owned()))

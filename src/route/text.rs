@@ -36,7 +36,9 @@ pub(super) fn some_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Sp
 }
 
 /// The same, or none.
-pub(super) fn some_time_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Span>, D::Error> {
+pub(super) fn some_time_or_none<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Span>, D::Error> {
     struct Inner(Span);
     impl<'de> Deserialize<'de> for Inner {
         fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -4,9 +4,9 @@ use serde::Deserialize;
 
 use super::case::Case;
 use super::condition::{Condition, Reach};
+use super::glob::Glob;
 use super::group::Group;
 use super::hours::{Days, Hours, Stretch};
-use super::glob::Glob;
 use super::text::{parsed, some_time, some_time_or_none};
 use crate::alert::Level;
 use crate::report::Zone;

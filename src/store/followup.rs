@@ -7,7 +7,10 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 
 use super::triage::triage_of;
-use super::{DeliveryKind, NewNotice, OutboxRow, SilenceState, Store, StoreError, group, held, notice, outbox, silence, storm};
+use super::{
+    DeliveryKind, NewNotice, OutboxRow, SilenceState, Store, StoreError, group, held, notice, outbox,
+    silence, storm,
+};
 use crate::alert::{Alert, AlertId, AlertState, Level, Occasion};
 use crate::encode::Notice;
 use crate::log::fault;
@@ -153,7 +156,12 @@ pub(super) fn forget(transaction: &Transaction<'_>, kind: Kind, about: &str) -> 
     Ok(())
 }
 
-fn move_on(transaction: &Transaction<'_>, row: &Followup, next: &Next, now: Timestamp) -> Result<(), StoreError> {
+fn move_on(
+    transaction: &Transaction<'_>,
+    row: &Followup,
+    next: &Next,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let step = row.step + u32::from(matches!(next, Next::Again { is_told: true }));
     if matches!(next, Next::Over) || step >= REMINDERS_MAX && row.kind != Kind::Storm {
         transaction.prepare_cached("DELETE FROM followup WHERE id = ?1")?.execute([&row.id])?;
@@ -280,6 +288,7 @@ fn columns(row: &Row<'_>) -> rusqlite::Result<(String, Followup)> {
 
 fn parse((kind, followup): (String, Followup)) -> Result<Followup, StoreError> {
     let known = Kind::ALL.into_iter().find(|known| known.name() == kind);
-    let kind = known.ok_or_else(|| StoreError::corrupt(format!("follow-up {}", followup.id), "an unknown kind"))?;
+    let kind =
+        known.ok_or_else(|| StoreError::corrupt(format!("follow-up {}", followup.id), "an unknown kind"))?;
     Ok(Followup { kind, ..followup })
 }

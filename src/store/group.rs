@@ -97,7 +97,10 @@ fn repeat(
         (None, None) => return Ok(()),
     };
     let (id, about, action) = (format!("again/{id}"), id.to_owned(), action.to_owned());
-    followup::put(transaction, &Followup { id, kind, about, action, step: 0, span, due_at: last_due.plus(span) })
+    followup::put(
+        transaction,
+        &Followup { id, kind, about, action, step: 0, span, due_at: last_due.plus(span) },
+    )
 }
 
 /// Tells a group again; none of its alerts is left if it answers no. One whose next message waits is not told now.

@@ -14,7 +14,8 @@ impl Store {
     /// What was held back of an alert, in the order of time.
     pub fn held_of(&self, alert: &AlertId) -> Result<Vec<Held>, StoreError> {
         self.read(|connection| {
-            let sql = "SELECT action, by, which, why, at FROM held WHERE alert = ?1 ORDER BY at, action, by, which";
+            let sql =
+                "SELECT action, by, which, why, at FROM held WHERE alert = ?1 ORDER BY at, action, by, which";
             let mut statement = connection.prepare_cached(sql)?;
             let rows = statement.query_map([&alert.0], |row| {
                 let by: String = row.get(1)?;
@@ -30,7 +31,9 @@ impl Store {
             })?;
             let named = |(by, held): (String, Held)| {
                 let by = HeldBy::named(&by);
-                let by = by.ok_or_else(|| StoreError::corrupt(format!("what held alert {alert}"), "an unknown word"))?;
+                let by = by.ok_or_else(|| {
+                    StoreError::corrupt(format!("what held alert {alert}"), "an unknown word")
+                })?;
                 Ok(Held { by, ..held })
             };
             rows.map(|row| named(row?)).collect()
@@ -42,7 +45,8 @@ impl Store {
     pub fn held_totals(&self) -> Result<Vec<(String, u64)>, StoreError> {
         self.read(|connection| {
             let mut statement = connection.prepare_cached("SELECT by, count FROM held_total ORDER BY by")?;
-            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned())))?;
+            let rows =
+                statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned())))?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
     }

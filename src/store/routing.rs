@@ -60,8 +60,13 @@ pub(super) fn settle(
     if fresh.is_empty() {
         return Ok(());
     }
-    let mut desk =
-        Desk { transaction, policy: routing.policy, at, quiet: silence::in_force(transaction, at)?, open: None };
+    let mut desk = Desk {
+        transaction,
+        policy: routing.policy,
+        at,
+        quiet: silence::in_force(transaction, at)?,
+        open: None,
+    };
     fresh.iter().try_for_each(|candidate| desk.decide(candidate))
 }
 
@@ -111,7 +116,8 @@ impl Desk<'_> {
         let within = rivals.iter().map(|(_, inhibition)| inhibition.within).max();
         if let (Some(within), None) = (within, &self.open) {
             // For the longest of all, since it is read once.
-            let longest = self.policy.inhibit.iter().map(|inhibition| inhibition.within).max().unwrap_or(within);
+            let longest =
+                self.policy.inhibit.iter().map(|inhibition| inhibition.within).max().unwrap_or(within);
             self.open = Some(scene::open_since(self.transaction, self.at.minus(longest))?);
         }
         let source = candidate.scene.source.as_deref();
@@ -152,7 +158,13 @@ impl Desk<'_> {
         })
     }
 
-    fn later(&self, id: String, kind: Kind, about: (&Alert, &str), span: crate::time::Span) -> Result<(), StoreError> {
+    fn later(
+        &self,
+        id: String,
+        kind: Kind,
+        about: (&Alert, &str),
+        span: crate::time::Span,
+    ) -> Result<(), StoreError> {
         let (about, action) = (about.0.id.0.clone(), about.1.to_owned());
         let due_at = self.at.plus(span);
         followup::put(self.transaction, &Followup { id, kind, about, action, step: 0, span, due_at })

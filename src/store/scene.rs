@@ -113,7 +113,8 @@ fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
 
 fn whole((id, alert, scene, at): Columns) -> Result<OpenAlert, StoreError> {
     let scene = parse(&scene, &id)?;
-    let alert = serde_json::from_str(&alert).map_err(|error| StoreError::corrupt(format!("alert {id}"), error))?;
+    let alert =
+        serde_json::from_str(&alert).map_err(|error| StoreError::corrupt(format!("alert {id}"), error))?;
     Ok(OpenAlert { alert, scene, changed_at: Timestamp(at) })
 }
 

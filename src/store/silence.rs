@@ -101,10 +101,16 @@ fn check_end(
     }
     let span = ends_at.since(starts_at.max(now));
     if span > SILENCE_SPAN_MAX {
-        return Err(("ends_at", format!("a silence ends within {SILENCE_SPAN_MAX}: what is never to be told is a filter")));
+        return Err((
+            "ends_at",
+            format!("a silence ends within {SILENCE_SPAN_MAX}: what is never to be told is a filter"),
+        ));
     }
     if span > SILENCE_SPAN && !is_long_meant {
-        return Err(("ends_at", format!("it lies more than {SILENCE_SPAN} ahead: ask for a long silence if that is meant")));
+        return Err((
+            "ends_at",
+            format!("it lies more than {SILENCE_SPAN} ahead: ask for a long silence if that is meant"),
+        ));
     }
     Ok(())
 }
@@ -195,14 +201,22 @@ impl Store {
 }
 
 /// Has people told before a silence ends.
-fn remind(transaction: &Transaction<'_>, id: i64, ends_at: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+fn remind(
+    transaction: &Transaction<'_>,
+    id: i64,
+    ends_at: Timestamp,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     for before in NOTICES {
         let due_at = ends_at.minus(before);
         if due_at > now {
             let about = id.to_string();
             let id = format!("silence/{id}/{before}");
             let action = String::new();
-            followup::put(transaction, &Followup { id, kind: Kind::Silence, about, action, step: 0, span: Span(0), due_at })?;
+            followup::put(
+                transaction,
+                &Followup { id, kind: Kind::Silence, about, action, step: 0, span: Span(0), due_at },
+            )?;
         }
     }
     Ok(())

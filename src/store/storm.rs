@@ -54,7 +54,8 @@ pub(super) fn count(transaction: &Transaction<'_>, due: &Due<'_>, at: Timestamp)
     storm.total += 1;
     storm.responses += due.responses;
     storm.held += u64::from(!is_new);
-    let told: Vec<String> = due.actions.iter().filter(|name| !storm.actions.contains(name)).cloned().collect();
+    let told: Vec<String> =
+        due.actions.iter().filter(|name| !storm.actions.contains(name)).cloned().collect();
     storm.actions.extend(told.iter().cloned());
     if !told.is_empty() {
         // Also later, to whoever was not told of it yet: an alert of the same rule may go another way.
@@ -66,7 +67,10 @@ pub(super) fn count(transaction: &Transaction<'_>, due: &Due<'_>, at: Timestamp)
         let about = about(rule, due.source);
         let (id, action) = (format!("storm/{about}"), String::new());
         let due_at = at.plus(HOUR);
-        followup::put(transaction, &Followup { id, kind: Kind::Storm, about, action, step: 0, span: HOUR, due_at })?;
+        followup::put(
+            transaction,
+            &Followup { id, kind: Kind::Storm, about, action, step: 0, span: HOUR, due_at },
+        )?;
     }
     keep(transaction, &storm)
 }
@@ -100,7 +104,10 @@ impl Storm {
         let Due { alert, limit, .. } = due;
         let mut lines = self.lines();
         lines.push(format!("The last one: {} ({})", alert.key, alert.reason));
-        lines.push("Further alerts are stored and listed, and not told one by one; a summary follows every hour.".to_owned());
+        lines.push(
+            "Further alerts are stored and listed, and not told one by one; a summary follows every hour."
+                .to_owned(),
+        );
         if self.responses > 0 {
             lines.push("Their responses are held back too: act by hand on those that need it.".to_owned());
         }
@@ -143,7 +150,8 @@ fn about(rule: &str, source: &str) -> String {
 }
 
 fn find(connection: &Connection, rule: &str, source: &str) -> Result<Option<Storm>, StoreError> {
-    let sql = "SELECT began_at, held, total, responses, level, actions FROM storm WHERE rule = ?1 AND source = ?2";
+    let sql =
+        "SELECT began_at, held, total, responses, level, actions FROM storm WHERE rule = ?1 AND source = ?2";
     let found: Option<([i64; 4], String, String)> = connection
         .prepare_cached(sql)?
         .query_row([rule, source], |row| {
