@@ -6,7 +6,6 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Steps};
-use crate::log::fault;
 use crate::route::Policy;
 use crate::store::{Store, StoreError};
 use crate::time::{Span, Timestamp};
@@ -64,7 +63,6 @@ impl Follower {
             let mut taken = 0;
             if store.followup_next_due()?.is_some_and(|due| due <= now) {
                 taken = store.followups_take(now, &policy, ROWS_MAX)?;
-                fault::point("followups.taken");
             }
             Ok::<_, StoreError>((taken, store.followup_next_due()?))
         };

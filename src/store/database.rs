@@ -98,6 +98,7 @@ impl Store {
             fault::point("store.alerts_written");
             outbox::insert(transaction, commit.outbox)?;
             routing::settle(transaction, &fresh, routing, commit.at)?;
+            fault::point("store.routed");
             fault::point("store.outbox_written");
             ledger::add(transaction, commit.ledger)?;
             fault::point("store.ledger_written");

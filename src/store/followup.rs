@@ -13,7 +13,6 @@ use super::{
 };
 use crate::alert::{Alert, AlertId, AlertState, Level, Occasion};
 use crate::encode::Notice;
-use crate::log::fault;
 use crate::route::{Case, Facts, Held, HeldBy, Policy, Scene, hold};
 use crate::time::{Span, Timestamp};
 
@@ -120,7 +119,6 @@ impl Store {
                 };
                 move_on(transaction, row, &next, now)?;
             }
-            fault::point("store.followups_written");
             Ok(due.len())
         })
     }
