@@ -20,6 +20,7 @@ pub mod reach;
 pub mod retention;
 pub mod encode;
 pub mod report;
+pub mod route;
 
 // The edges: all that touches the world.
 pub mod clock;

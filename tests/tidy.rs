@@ -12,7 +12,7 @@ mod text;
 use text::{blank, blank_tests, event_types, files, functions, has_word, imports, test_files};
 
 /// The pure part, in the order of `src/lib.rs`. What comes after it there is an edge.
-const CORE_LAST: &str = "report";
+const CORE_LAST: &str = "route";
 
 /// Which other edges an edge may import, beside the core, `clock`, `telemetry` and `pipeline`. `config` composes everybody's
 /// sections; `daemon`, `demo` and `cli` put the parts together and may import whatever stands before them.

@@ -18,6 +18,7 @@ use super::page::{Cursor, Limit, Moment, Page, number};
 use super::problem::Problem;
 use super::timeline::TimelineEntry;
 use crate::alert::{AlertId, AlertState, Level, Verdict};
+use crate::route::{Held, HeldBy};
 use crate::store::{AlertPlace, AlertQuery, Standing, Store, StoreError, StoredAlert};
 use crate::time::{Span, Timestamp};
 
@@ -142,6 +143,30 @@ pub(super) struct AlertWhole {
     deliveries: Vec<Delivery>,
     /// All that happened: what people and Watchfire did with it, who was told, what was done; what waits comes last.
     timeline: Vec<TimelineEntry>,
+    /// What was not done or told, or not yet, and what held it back.
+    held: Vec<HeldShown>,
+}
+
+/// Something that was held back.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Held)]
+pub(super) struct HeldShown {
+    /// The action that was not set off; null where none was due.
+    action: Option<String>,
+    by: HeldBy,
+    /// The silence's number, the window's name, the alert that inhibits, the delivery that is waited for.
+    which: String,
+    /// In a sentence.
+    why: String,
+    #[schema(format = DateTime)]
+    at: String,
+}
+
+impl From<Held> for HeldShown {
+    fn from(held: Held) -> Self {
+        let action = Some(held.action).filter(|action| !action.is_empty());
+        Self { action, by: held.by, which: held.which, why: held.why, at: held.at.to_string() }
+    }
 }
 
 impl From<Standing> for AlertStanding {
@@ -255,14 +280,16 @@ pub(super) async fn show(
     let id = AlertId(id);
     let found = control.ask(move |store| {
         let Some(stood) = stood(store, &id)? else { return Ok(None) };
-        Ok(Some((stood, store.outbox_of(&id)?, store.timeline(&id)?)))
+        Ok(Some((stood, store.outbox_of(&id)?, (store.timeline(&id)?, store.held_of(&id)?))))
     });
-    let (stood, deliveries, timeline) = found.await?.ok_or_else(|| Problem::missing("alert of this id"))?;
+    let (stood, deliveries, (timeline, held)) =
+        found.await?.ok_or_else(|| Problem::missing("alert of this id"))?;
     let (alert, revision) = (Alert::from(&stood), Revision(stood.1.revision));
     let events = control.find(move |events| events.at(&stood.0.alert.evidence)).await?;
     let deliveries = deliveries.iter().map(Delivery::from).collect();
     let timeline = timeline.into_iter().map(TimelineEntry::from).collect();
-    let mut response = Json(AlertWhole { alert, events, deliveries, timeline }).into_response();
+    let held = held.into_iter().map(HeldShown::from).collect();
+    let mut response = Json(AlertWhole { alert, events, deliveries, timeline, held }).into_response();
     response.extensions_mut().insert(revision);
     Ok(response)
 }

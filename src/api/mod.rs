@@ -12,6 +12,7 @@ mod repeats;
 mod key;
 mod guard;
 mod holds;
+mod silences;
 mod retention;
 mod places;
 mod stall;

@@ -25,7 +25,7 @@ use super::problem::Problem;
 use super::record::record;
 use super::{
     alerts, audit, counts, coverage, events, exports, gaps, health, holds, import, incidents, ledger, outbox,
-    proof, quality, rejected, reports, retention, rules, stream, tokens, trace, triage, verify,
+    proof, quality, rejected, reports, retention, rules, silences, stream, tokens, trace, triage, verify,
 };
 use crate::source::not_found;
 use crate::store::Role::{self, Admin, Analyst, Responder, Viewer};
@@ -86,6 +86,12 @@ pub(super) fn registry() -> OpenApiRouter<Arc<Control>> {
         .routes(at(Admin, routes!(holds::add)))
         .routes(at(Analyst, routes!(holds::show)))
         .routes(at(Admin, routes!(holds::end)))
+        .routes(at(Viewer, routes!(silences::list)))
+        .routes(at(Analyst, routes!(silences::add)))
+        .routes(at(Analyst, routes!(silences::preview)))
+        .routes(at(Viewer, routes!(silences::show)))
+        .routes(at(Analyst, routes!(silences::end)))
+        .routes(at(Analyst, routes!(silences::extend)))
         .routes(at(Admin, routes!(audit::list)))
         .routes(at(Admin, routes!(audit::verify)))
 }

@@ -10,7 +10,7 @@ use super::data::DataDir;
 use super::ledger::{ListFormat, ndjson};
 use super::rules::ShowArgs;
 use super::terminal::{self, Paint, clean};
-use super::{outbox, table};
+use super::{held, outbox, table};
 use crate::alert::{AlertId, Level};
 use crate::encode::{alert_json, search_command};
 use crate::event::{Catalogue, canonical};
@@ -125,12 +125,17 @@ pub fn show(args: &AlertArgs) -> anyhow::Result<ExitCode> {
     };
     let deliveries = store.outbox_of(&stored.alert.id)?;
     let events = evidence(&mut args.data.reader()?, &stored, &*args.show.catalogue()?)?;
+    let (held, followups) = (store.held_of(&stored.alert.id)?, store.followups_of(&stored.alert.id)?);
     match args.format {
-        AlertFormat::Text => super::print(&text(&stored, &events, &deliveries, Paint::stdout()))?,
+        AlertFormat::Text => {
+            let told = held::text(&stored.alert, &held, &followups, Paint::stdout());
+            super::print(&format!("{}{told}", text(&stored, &events, &deliveries, Paint::stdout())))?;
+        }
         AlertFormat::Json => {
             let mut whole = object(&stored);
             whole["events"] = events.into_iter().map(Value::Object).collect();
             whole["deliveries"] = serde_json::to_value(&deliveries)?;
+            whole["held"] = serde_json::to_value(&held)?;
             super::print(&format!("{}\n", serde_json::to_string_pretty(&whole)?))?;
         }
     }

@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 
 use super::{
     alerts, audit, backtest, backup, check, completions, coverage, demo, draft, explain, export, gaps,
-    generate, hold, import, ledger, openapi, outbox, periodic, reference, rejected, retention, say, schema,
-    search, serve, test, token, trace, verify,
+    generate, hold, import, ledger, openapi, outbox, periodic, reference, rejected, retention, route, say,
+    schema, search, serve, silence, test, token, trace, verify,
 };
 
 /// Watches the audit events of a software forge, finds what is out of order, tells people and blocks the account.
@@ -54,6 +54,10 @@ enum Command {
     Alerts(alerts::AlertsArgs),
     /// Show one alert: its events, and what was done about it
     Alert(alerts::AlertArgs),
+    /// Show the way of an alert through the routes
+    Route(route::RouteArgs),
+    /// Silence alerts for a while, or end that
+    Silence(silence::SilenceArgs),
     /// List or redrive deliveries to people and systems
     Outbox(outbox::OutboxArgs),
     /// Look at request bodies that could not be read
@@ -114,6 +118,8 @@ pub fn main() -> ExitCode {
         Command::Report(args) => periodic::run(args),
         Command::Alerts(args) => alerts::list(args),
         Command::Alert(args) => alerts::show(args),
+        Command::Route(args) => route::run(args),
+        Command::Silence(args) => silence::run(args),
         Command::Outbox(args) => outbox::run(args),
         Command::Rejected(args) => rejected::run(args),
         Command::Ledger(args) => ledger::run(args),

@@ -259,9 +259,9 @@ impl Account<'_> {
             let (first, last) = (summary.first.unwrap_or_default(), summary.last.unwrap_or_default());
             writeln!(output, "               {}", histogram(own, (first, last), width))?;
             write!(output, "{}", wrap(&clean(&top_keys(own)), INDENT, width))?;
-            // All alerts of a rule get the same: routes go by level, tags and rule.
-            let named = || unit.rule.respond.iter().map(String::as_str).collect();
-            let actions: Vec<&str> =
+            // Routes that look at events or at the hour may send others elsewhere.
+            let named = || unit.rule.respond.clone();
+            let actions: Vec<String> =
                 self.rehearsal.map_or_else(named, |rehearsal| rehearsal.actions_of(alert, self.rules));
             if !actions.is_empty() {
                 let would = format!("would run: {}", actions.join(", "));

@@ -128,7 +128,20 @@ mod tests {
         for (config, pointer) in [
             (odd.to_owned(), "/properties".to_owned()),
             (format!("sources: [{{{odd}}}]"), "/properties/sources/items/properties".to_owned()),
-            (format!("routes: [{{{odd}}}]"), "/properties/routes/items/properties".to_owned()),
+            (format!("routes: [{{{odd}}}]"), "/$defs/route/properties".to_owned()),
+            (
+                format!("routes: [{{group: {{{odd}}}}}]"),
+                "/$defs/route/properties/group/properties".to_owned(),
+            ),
+            (
+                format!("routes: [{{escalate: [{{{odd}}}]}}]"),
+                "/$defs/route/properties/escalate/items/properties".to_owned(),
+            ),
+            (format!("inhibit: [{{{odd}}}]"), "/properties/inhibit/items/properties".to_owned()),
+            (format!("inhibit: [{{when: {{{odd}}}}}]"), "/$defs/condition/properties".to_owned()),
+            (format!("maintenance: [{{{odd}}}]"), "/properties/maintenance/items/properties".to_owned()),
+            (format!("storm: {{{odd}}}"), "/properties/storm/properties".to_owned()),
+            (format!("notices: {{{odd}}}"), "/properties/notices/properties".to_owned()),
             (format!("reports: [{{{odd}}}]"), "/properties/reports/items/properties".to_owned()),
             (format!("exports: [{{{odd}}}]"), "/properties/exports/items/properties".to_owned()),
             (format!("geo: {{{odd}}}"), "/properties/geo/properties".to_owned()),

@@ -4,7 +4,7 @@
 use super::document::Document;
 use super::error::{Findings, PLAIN_SECRET, Place, SECRET_KEYS};
 use super::tree::{Key, Node, Value};
-use super::{retention, schedules, suggest};
+use super::{retention, routes, schedules, suggest};
 use crate::action::ActionConfig;
 use crate::forward::ForwardConfig;
 
@@ -114,7 +114,7 @@ pub(super) fn meaning(document: &Document, tree: &Node, findings: &mut Findings<
     unique(section("exports"), "name", "export", findings);
     schedules::reports(document, section("reports"), findings);
     schedules::exports(document, section("exports"), findings);
-    routes(document, section("routes"), findings);
+    routes::check(document, &section, findings);
     let names: Vec<&str> = sources.items().iter().filter_map(|source| source.get("name")?.text()).collect();
     retention::meaning(&document.retention, &names, section("retention"), findings);
     keepers(document, section("checkpoints"), findings);
@@ -155,7 +155,7 @@ pub(super) fn meaning(document: &Document, tree: &Node, findings: &mut Findings<
 }
 
 /// No two entries of a list have the same value of a key.
-fn unique(list: &Node, key: &str, what: &str, findings: &mut Findings<'_>) {
+pub(super) fn unique(list: &Node, key: &str, what: &str, findings: &mut Findings<'_>) {
     let values: Vec<&Node> = list.items().iter().filter_map(|item| item.get(key)).collect();
     for (index, node) in values.iter().enumerate() {
         let Some(text) = node.text() else { continue };
@@ -219,31 +219,5 @@ fn one_stdin(sources: &Node, findings: &mut Findings<'_>) {
     for second in kinds.filter(|kind| kind.text() == Some("stdin")).skip(1) {
         let message = "only one source can read standard input".to_owned();
         findings.add("duplicate", Some(second.place), message, None);
-    }
-}
-
-fn routes(document: &Document, routes: &Node, findings: &mut Findings<'_>) {
-    let known: Vec<&str> = document.actions.keys().map(String::as_str).collect();
-    for route in routes.items() {
-        let Some(actions) = route.get("actions") else { continue };
-        if actions.items().is_empty() {
-            let help = "name the actions that this route adds".to_owned();
-            findings.add(
-                "route",
-                Some(actions.place),
-                "a route without actions does nothing".to_owned(),
-                Some(help),
-            );
-        }
-        for action in actions.items() {
-            let Some(name) = action.text().filter(|name| !known.contains(name)) else { continue };
-            let help = suggest::help(name, "configured actions", &known);
-            findings.add(
-                "unknown-action",
-                Some(action.place),
-                format!("there is no action `{name}`"),
-                Some(help),
-            );
-        }
     }
 }

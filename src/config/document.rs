@@ -13,11 +13,11 @@ use super::log::LogConfig;
 use super::retention::RetentionConfig;
 use super::units::{Address, Length};
 use crate::action::ActionConfig;
-use crate::alert::Level;
 use crate::api::ApiConfig;
 use crate::forward::ForwardConfig;
 use crate::reporting::{ExportConfig, ReportConfig};
 use crate::respond::ResponsesConfig;
+use crate::route::{Inhibition, Notices, Route, Storm, Window};
 use crate::source::SourceConfig;
 use crate::telemetry::LoggingConfig;
 use crate::time::Span;
@@ -37,6 +37,10 @@ pub(super) struct Document {
     pub actions: BTreeMap<String, ActionConfig>,
     pub routes: Vec<Route>,
     pub incidents: IncidentsConfig,
+    pub inhibit: Vec<Inhibition>,
+    pub maintenance: Vec<Window>,
+    pub storm: Storm,
+    pub notices: Notices,
     pub forward: Vec<ForwardConfig>,
     pub retention: RetentionConfig,
     pub reports: Vec<ReportConfig>,
@@ -63,6 +67,10 @@ impl Default for Document {
             actions: BTreeMap::new(),
             routes: Vec::new(),
             incidents: IncidentsConfig::default(),
+            inhibit: Vec::new(),
+            maintenance: Vec::new(),
+            storm: Storm::default(),
+            notices: Notices::default(),
             forward: Vec::new(),
             retention: RetentionConfig::default(),
             reports: Vec::new(),
@@ -74,55 +82,5 @@ impl Default for Document {
             api: ApiConfig::default(),
             responses: ResponsesConfig::default(),
         }
-    }
-}
-
-/// Adds actions to the alerts it matches, beside those that the rule itself names. Conditions that are left out
-/// match everything; of those given, each must hold.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Route {
-    /// The alert's level is one of these.
-    #[serde(default)]
-    pub levels: Vec<Level>,
-    /// The rule has one of these tags.
-    #[serde(default)]
-    pub tags: Vec<String>,
-    /// The rule's id is one of these.
-    #[serde(default)]
-    pub rules: Vec<String>,
-    /// Names of configured actions.
-    pub actions: Vec<String>,
-}
-
-impl Route {
-    /// Whether alerts of such a rule go this way.
-    #[must_use]
-    pub fn matches(&self, rule: &str, level: Level, tags: &[String]) -> bool {
-        (self.levels.is_empty() || self.levels.contains(&level))
-            && (self.rules.is_empty() || self.rules.iter().any(|id| id == rule))
-            && (self.tags.is_empty() || self.tags.iter().any(|tag| tags.contains(tag)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_route_needs_every_condition_it_has() {
-        let all = Route::default();
-        assert!(all.matches("r", Level::Low, &[]));
-        let narrow = Route {
-            levels: vec![Level::High, Level::Critical],
-            tags: vec!["exfiltration".into()],
-            ..Route::default()
-        };
-        let tags = ["exfiltration".to_owned(), "attack.t1213".to_owned()];
-        assert!(narrow.matches("r", Level::High, &tags));
-        assert!(!narrow.matches("r", Level::Medium, &tags));
-        assert!(!narrow.matches("r", Level::High, &tags[1..]));
-        let named = Route { rules: vec!["mass-clone".into()], ..Route::default() };
-        assert!(named.matches("mass-clone", Level::Low, &[]) && !named.matches("other", Level::Low, &[]));
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::checkpoints::CheckpointsConfig;
-use super::document::{Document, Route};
+use super::document::Document;
 use super::error::{ConfigError, Findings, Place};
 use super::limits::Limits;
 use super::log::LogConfig;
@@ -19,6 +19,7 @@ use crate::forward::ForwardConfig;
 use crate::reporting::Schedules;
 use crate::respond::ResponsesConfig;
 use crate::retention::Policy;
+use crate::route::{self, Route};
 use crate::source::{Source, Tokens};
 use crate::telemetry::LoggingConfig;
 use crate::time::Span;
@@ -50,6 +51,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// An incident takes further alerts until none came for so long.
     pub incident_gap: Span,
+    /// What holds alerts back from being told.
+    pub noise: route::Policy,
     /// Where events are passed on to.
     pub forward: Vec<ForwardConfig>,
     /// How long events are kept.
@@ -125,6 +128,12 @@ pub(super) fn parse(text: &str, path: &Path, env: Option<&Env<'_>>) -> Result<Co
         actions: document.actions,
         routes: document.routes,
         incident_gap: document.incidents.gap.0,
+        noise: route::Policy {
+            inhibit: document.inhibit,
+            maintenance: document.maintenance,
+            storm: document.storm,
+            notices: document.notices,
+        },
         forward: document.forward,
         retention: document.retention.policy(),
         schedules: Schedules {

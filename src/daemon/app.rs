@@ -30,6 +30,7 @@ use crate::forward::ForwardError;
 use crate::log::{Log, LogError, Sealer};
 use crate::reporting::Schedules;
 use crate::retention::Policy;
+use crate::route;
 use crate::store::{Store, StoreError};
 
 /// Looks environment variables up.
@@ -112,6 +113,7 @@ pub struct App {
     schedules: watch::Sender<Arc<Schedules>>,
     rules: watch::Receiver<Arc<RuleSet>>,
     policy: watch::Sender<Arc<Policy>>,
+    noise: watch::Sender<Arc<route::Policy>>,
     shared: Shared,
 }
 
@@ -134,7 +136,7 @@ impl App {
         watching.renew(rulebook.paths());
         let reading = rulebook.read(base.clock.now());
         tell(&reading, &base.metrics);
-        let plan = Plan::new(config.routes.clone(), Arc::clone(&actions), &reading.rules);
+        let plan = Plan::new(&config, Arc::clone(&actions), &reading.rules);
         let (detection, inbox) = Inbox::new();
         let limits = config.limits.detection(config.lateness);
         let (context, stage) = base.detection_context((plan, inbox), limits)?;
@@ -144,7 +146,11 @@ impl App {
         let (actions, actions_in) = watch::channel(actions);
         let rules_now = rules_in.clone();
         let (schedules, schedules_in) = watch::channel(Arc::new(config.schedules.clone()));
-        let output = start_output(&mut base, &config, &build, (actions_in, rules_in, schedules_in))?;
+        let mut output = start_output(&mut base, &config, &build, (actions_in, rules_in, schedules_in))?;
+        let (noise, policy_seen) = watch::channel(Arc::new(config.noise.clone()));
+        let follower = base.follower(policy_seen);
+        let stop = output.stop.clone();
+        output.spawn(follower.run(stop));
         let (policy, policy_in) = watch::channel(Arc::new(config.retention.clone()));
         let (known, forwarders) = ((base.store.clone(), base.clock.clone()), base.forwarders.clone());
         let keeper = Keeper::new(known, &config, policy_in.clone(), rules_now.clone(), forwarders);
@@ -186,6 +192,7 @@ impl App {
             schedules,
             rules: rules_now,
             policy,
+            noise,
             shared,
         })
     }
@@ -227,10 +234,11 @@ impl App {
         let build = BuildContext { env: &*self.env, base: &config.base };
         let actions = Arc::new(ActionSet::build(&config.actions, &build)?);
         terms::keep(&self.store, config.incident_gap, &actions)?;
-        let plan = Plan::new(config.routes.clone(), Arc::clone(&actions), &self.rules.borrow());
+        let plan = Plan::new(&config, Arc::clone(&actions), &self.rules.borrow());
         self.actions.send_replace(actions);
         self.schedules.send_replace(Arc::new(config.schedules.clone()));
         self.detection.plan(plan);
+        self.noise.send_replace(Arc::new(config.noise.clone()));
         self.policy.send_replace(Arc::new(config.retention.clone()));
         drop(self.routers.send_replace(self.shared.router(&config)));
         // A full queue has a request waiting already.

@@ -15,7 +15,8 @@ use super::inbox::{Inbox, Told};
 use super::matching::Matching;
 use super::metrics::{DetectionMetrics, LevelLabel, ReasonLabel, reason};
 use super::plan::Plan;
-use crate::alert::Alert;
+use super::scenes::scenes;
+use crate::alert::{Alert, LedgerReason};
 use crate::api::Detection as Stage;
 use crate::clock::{Clock, Steps};
 use crate::engine::{Effects, Engine, Limits, RuleSet, SnapshotError};
@@ -23,7 +24,7 @@ use crate::event::{Entry, Position};
 use crate::log::{LogError, Reader, fault};
 use crate::pipeline::PipelineError;
 use crate::source::Sink;
-use crate::store::{Commit, OutboxRow, Progress, Store, StoreError};
+use crate::store::{Candidate, Commit, Progress, Routing, Store, StoreError};
 use crate::time::{Span, Timestamp};
 
 /// All that the thread needs.
@@ -279,18 +280,22 @@ impl Detection {
         let now = self.context.clock.now();
         let forges = self.forges.of_new(&self.effects.alerts, &mut self.context.reader);
         let alerts: Vec<Alert> = self.effects.alerts.iter().map(|opened| opened.alert.clone()).collect();
-        let outbox = self.deliveries(now);
+        let candidates = self.candidates(now);
+        let new = self.effects.alerts.iter().filter(|opened| opened.is_new).count();
+        let suppressed = self.effects.findings.iter().filter(|finding| finding.alert.is_some()).count();
+        let suppressed = suppressed.saturating_sub(new) as u64;
+        let routing = Routing { candidates: &candidates, policy: self.context.plan.policy(), suppressed };
         let commit = Commit {
             position: self.engine.position(),
             at: now,
             alerts: &alerts,
-            outbox: &outbox,
+            outbox: &[],
             ledger: &self.effects.ledger,
             snapshot: snapshot.as_deref(),
         };
         fault::point("detection.judged");
         let forge_of = |alert: &Alert| forges.get(&alert.id).cloned();
-        while let Err(error) = self.context.store.commit_of(&commit, &forge_of) {
+        while let Err(error) = self.context.store.commit_routed(&commit, &routing, &forge_of) {
             self.context.metrics.commit_failures.inc();
             tracing::error!(%error, "what was detected cannot be stored; it will be tried again");
             if self.context.inbox.is_stopped_within(RETRY_PAUSE) {
@@ -302,17 +307,19 @@ impl Detection {
             self.snapshot_at = self.context.clock.uptime();
         }
         fault::point("detection.committed");
-        if !outbox.is_empty() {
+        if !candidates.is_empty() {
             self.context.wake_deliveries.notify_one();
         }
         self.count();
         Ok(())
     }
 
-    fn deliveries(&self, now: Timestamp) -> Vec<OutboxRow> {
-        let new =
-            self.effects.alerts.iter().filter(|opened| opened.is_new && opened.alert.merged_into.is_none());
-        new.flat_map(|opened| self.context.plan.deliveries(&opened.alert, self.engine.rules(), now)).collect()
+    /// The new alerts, and what is to be set off for each.
+    fn candidates(&mut self, now: Timestamp) -> Vec<Candidate> {
+        let rules = self.engine.rules();
+        let new = scenes(&self.effects, &mut self.context.reader, rules.catalogue());
+        let plan = &self.context.plan;
+        new.into_iter().map(|(opened, scene)| plan.candidate(&opened.alert, scene, rules, now)).collect()
     }
 
     /// Counts what was just concluded, and makes room for what comes next.

@@ -8,6 +8,7 @@ use tokio::sync::{Notify, watch};
 
 use super::app::StartError;
 use super::detection::Context as DetectionContext;
+use super::followups::Follower;
 use super::gaps;
 use super::inbox::Inbox;
 use super::metrics::DetectionMetrics;
@@ -23,6 +24,7 @@ use crate::event::Catalogue;
 use crate::forward::ForwardStatus;
 use crate::log::{Log, Sealer, SealerMetrics};
 use crate::retention::Policy;
+use crate::route;
 use crate::source::{Context as SourceContext, Sink, SourceMetrics, endpoints};
 use crate::store::Store;
 use crate::telemetry;
@@ -114,6 +116,12 @@ impl Foundation {
             runtime: tokio::runtime::Handle::current(),
         };
         Ok((context, stage_in))
+    }
+
+    /// What tells what is due later.
+    pub(super) fn follower(&self, policy: watch::Receiver<Arc<route::Policy>>) -> Follower {
+        let wake = Arc::clone(&self.wake);
+        Follower { store: self.store.clone(), clock: self.clock.clone(), policy, wake }
     }
 
     /// What routers are built from, now that all metrics are registered.

@@ -1,41 +1,58 @@
-//! Which actions an alert sets off: those its rule names, and those of every route that matches.
+//! Which actions an alert sets off: those its rule names, and those of every route that matches; and what may hold them
+//! back.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::action::ActionSet;
 use crate::alert::Alert;
-use crate::config::Route;
+use crate::config::{Config, Route};
 use crate::engine::RuleSet;
-use crate::store::OutboxRow;
+use crate::route::{Case, Escalation, Policy, Scene, Way, way};
+use crate::store::{Candidate, DeliveryKind};
 use crate::time::Timestamp;
 
-/// The routes, and the actions they and the rules may name.
+/// The routes, what holds back, and the actions that routes and rules may name.
 #[derive(Debug)]
 pub(super) struct Plan {
     routes: Vec<Route>,
+    policy: Policy,
     actions: Arc<ActionSet>,
 }
 
 impl Plan {
     /// A plan; tells the operator which actions the rules name in vain.
-    pub(super) fn new(routes: Vec<Route>, actions: Arc<ActionSet>, rules: &RuleSet) -> Self {
-        let plan = Self { routes, actions };
+    pub(super) fn new(config: &Config, actions: Arc<ActionSet>, rules: &RuleSet) -> Self {
+        let plan = Self { routes: config.routes.clone(), policy: config.noise.clone(), actions };
         for (action, rules) in plan.unknown_actions(rules) {
             tracing::warn!(action, rules, "rules name an action that is not configured; it is passed over");
         }
         plan
     }
 
-    /// The deliveries of a new alert, each action once, in the order rule, routes.
-    pub(super) fn deliveries(&self, alert: &Alert, rules: &RuleSet, now: Timestamp) -> Vec<OutboxRow> {
-        let names = actions_of(alert, rules, &self.routes);
-        let rows = names.into_iter().filter_map(|name| Some((name, self.actions.kind(name)?)));
-        rows.map(|(name, kind)| {
-            let unique = format!("{}\0{name}", alert.id);
-            OutboxRow::owed(kind, (alert.id.clone(), name), &unique, now)
-        })
-        .collect()
+    /// One that sends nothing anywhere.
+    #[cfg(test)]
+    pub(super) fn empty() -> Self {
+        Self { routes: Vec::new(), policy: Policy::default(), actions: Arc::default() }
+    }
+
+    /// What holds alerts back.
+    pub(super) const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// What a new alert is to set off.
+    pub(super) fn candidate(&self, alert: &Alert, scene: Scene, rules: &RuleSet, at: Timestamp) -> Candidate {
+        let named = rules.unit(&alert.rule).map(|unit| unit.rule.respond.as_slice()).unwrap_or_default();
+        let Way { told, escalate } = way(&self.routes, named, &Case { alert, scene: &scene }, at);
+        let told =
+            told.into_iter().filter_map(|told| Some((self.actions.kind(&told.action)?, told))).collect();
+        let tells = |name: &String| self.actions.kind(name) == Some(DeliveryKind::Notify);
+        let step = |step: Escalation| {
+            let actions = step.actions.into_iter().filter(tells).collect();
+            Escalation { actions, ..step }
+        };
+        Candidate { alert: alert.clone(), scene, told, escalate: escalate.into_iter().map(step).collect() }
     }
 
     /// The action names in rules that no configured action has, which are passed over, and how many rules
@@ -51,16 +68,12 @@ impl Plan {
     }
 }
 
-/// The names of the actions of an alert, each once, in the order rule, routes; also of those that nobody configured.
+/// The names of the actions of an alert, each once, in the order rule, routes; also of those that nobody configured. What
+/// only its events could tell, such as paths, is taken from its key alone, and the hour is that of its last finding.
 #[must_use]
-pub fn actions_of<'a>(alert: &Alert, rules: &'a RuleSet, routes: &'a [Route]) -> Vec<&'a str> {
+pub fn actions_of(alert: &Alert, rules: &RuleSet, routes: &[Route]) -> Vec<String> {
     let named = rules.unit(&alert.rule).map(|unit| unit.rule.respond.as_slice()).unwrap_or_default();
-    let routed = routes.iter().filter(|route| route.matches(&alert.rule, alert.level, &alert.tags));
-    let mut names: Vec<&str> = Vec::new();
-    for name in named.iter().chain(routed.flat_map(|route| &route.actions)) {
-        if !names.contains(&name.as_str()) {
-            names.push(name);
-        }
-    }
-    names
+    let scene = Scene::of_key(&alert.key);
+    let way = way(routes, named, &Case { alert, scene: &scene }, alert.last_at);
+    way.told.into_iter().map(|told| told.action).collect()
 }

@@ -11,6 +11,7 @@ use super::app::StartError;
 use super::forwarding::{ForwardMetrics, filter};
 use super::foundation::Foundation;
 use super::gaps::{self, GapMetrics};
+use super::held_metrics::HeldMetrics;
 use super::inbox::Teller;
 use super::listening::{SilenceMetrics, listen};
 use super::outbox_metrics::OutboxMetrics;
@@ -108,6 +109,7 @@ pub(super) fn start_output(
     output.spawn(witness(witnessed, output.stop.clone()));
     base.registry.register_collector(Box::new(ForwardMetrics(statuses)));
     base.registry.register_collector(Box::new(OutboxMetrics(base.store.clone())));
+    base.registry.register_collector(Box::new(HeldMetrics(base.store.clone())));
     base.registry.register_collector(Box::new(GapMetrics(base.store.clone())));
     let heard = base.context.metrics.heard().clone();
     base.registry.register_collector(Box::new(SilenceMetrics(heard, base.clock.clone())));

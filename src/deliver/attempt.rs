@@ -173,7 +173,9 @@ fn prepare(
     let events = evidence(worker, &stored.alert.evidence);
     let rule = (worker.rule_text)(&stored.alert.rule);
     let told = Told { alert: stored.alert, triage: worker.store.triage(&row.alert)?, rule };
-    Ok(Some((compose(told, row, &siblings, events), GuardInput { recent, now })))
+    let mut notification = compose(told, row, &siblings, events);
+    notification.others = worker.store.told_with(row)?;
+    Ok(Some((notification, GuardInput { recent, now })))
 }
 
 /// Canonical events, and where they happened.

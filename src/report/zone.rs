@@ -54,6 +54,20 @@ impl Zone {
         self.zone.to_datetime(jiff::Timestamp::from_millisecond(at.0).unwrap_or_default())
     }
 
+    /// The moment of a local date and time such as `2026-11-22 07:00`, or of one with an offset.
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub fn moment(&self, text: &str) -> Result<Timestamp, crate::time::TimeError> {
+        if text.parse::<jiff::Timestamp>().is_ok() {
+            return Timestamp::parse(text);
+        }
+        let error = |_| crate::time::TimeError::Timestamp(text.to_owned());
+        let civil: jiff::civil::DateTime = text.parse().map_err(error)?;
+        let stamp = self.zone.to_timestamp(civil).map_err(error)?;
+        Ok(Timestamp(stamp.as_millisecond()))
+    }
+
     /// `2026-11-22 07:00`.
     #[must_use]
     pub fn minute(&self, at: Timestamp) -> String {

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
-use super::{Commit, ForgeOf, OutboxRow, StoreError, ledger, life, outbox, progress};
+use super::{Commit, ForgeOf, OutboxRow, Routing, StoreError, ledger, life, outbox, progress, routing};
 use crate::log::fault;
+use crate::route::Policy;
 
 /// The steps from one format to the next; the first makes the tables. Never changed, only added to.
 const MIGRATIONS: [&str; 9] = [
@@ -84,16 +85,26 @@ impl Store {
     /// step that is done again delivers nothing again. Ledger entries are added to what is there. Of the
     /// snapshots the newest two are kept.
     pub fn commit(&self, commit: &Commit<'_>) -> Result<(), StoreError> {
-        self.commit_of(commit, &|_| None)
+        let (candidates, policy) = (&[], &Policy::default());
+        self.commit_routed(commit, &Routing { candidates, policy, suppressed: 0 }, &|_| None)
     }
 
-    /// The same where it is known whose people and things the alerts are about.
-    pub fn commit_of(&self, commit: &Commit<'_>, forge_of: &ForgeOf<'_>) -> Result<(), StoreError> {
+    /// The same where it is known whose people and things the alerts are about, and decides in the same transaction what
+    /// becomes of new alerts: told, told later or held back.
+    pub fn commit_routed(
+        &self,
+        commit: &Commit<'_>,
+        routing: &Routing<'_>,
+        forge_of: &ForgeOf<'_>,
+    ) -> Result<(), StoreError> {
         self.write(|transaction| {
             fault::point("store.begun");
+            let fresh = routing::fresh(transaction, routing)?;
             life::take(transaction, commit, forge_of)?;
             fault::point("store.alerts_written");
             outbox::insert(transaction, commit.outbox)?;
+            routing::settle(transaction, &fresh, routing, commit.at)?;
+            fault::point("store.routed");
             fault::point("store.outbox_written");
             ledger::add(transaction, commit.ledger)?;
             fault::point("store.ledger_written");

@@ -27,6 +27,15 @@ mod rejected;
 mod gap;
 mod hold;
 mod response;
+mod scene;
+mod held;
+mod silence;
+mod group;
+mod followup;
+mod storm;
+mod routing;
+#[cfg(test)]
+mod routing_tests;
 mod tokens;
 mod audit;
 
@@ -36,6 +45,7 @@ pub use database::{Store, copy};
 pub use error::StoreError;
 pub use gap::{Gap, GapState, NewGap};
 pub use history::HISTORY_MAX;
+pub use followup::{Followup, Kind as FollowupKind, REMINDERS_MAX};
 pub use hold::{HOLDS_MAX, Hold, NewHold};
 pub use incident::{Incident, IncidentPlace, IncidentQuery};
 pub use life::ForgeOf;
@@ -50,6 +60,8 @@ pub use response::{
     ResponseCounts, ResponsePlace, ResponseQuery, ResponseStatus, Step, Stop, UndoAsked, UndoStatus, Undone,
 };
 pub use terms::AlertTerms;
+pub use routing::{Candidate, Routing};
+pub use silence::{NewSilence, SILENCE_SPAN, SILENCE_SPAN_MAX, SILENCES_MAX, Silence, SilenceState};
 pub use tokens::{Role, TOKENS_MAX, TokenHash, TokenRow};
 pub use triage::Standing;
 

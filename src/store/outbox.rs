@@ -70,7 +70,9 @@ impl Store {
     pub fn outbox_of(&self, alert: &AlertId) -> Result<Vec<OutboxRow>, StoreError> {
         self.read(|connection| {
             let mut statement = connection.prepare_cached(&format!(
-                "SELECT {COLUMNS} FROM outbox WHERE alert = ?1 ORDER BY kind, created_at, action"
+                "SELECT {COLUMNS} FROM outbox WHERE alert = ?1 \
+                 OR id IN (SELECT delivery FROM delivery_alert WHERE delivery_alert.alert = ?1) \
+                 ORDER BY kind, created_at, action"
             ))?;
             let rows = statement.query_map([&alert.0], columns)?;
             rows.map(|row| parse(row?)).collect()

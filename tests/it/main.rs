@@ -34,6 +34,8 @@ mod reload;
 mod restart;
 mod retention;
 #[cfg(test)]
+mod noise;
+#[cfg(test)]
 mod past;
 #[cfg(test)]
 mod sources;

@@ -54,6 +54,7 @@ actions:
     from: Watchfire <watchfire@{DOMAIN}>
     to: [soc@{DOMAIN}]
 routes: [{{actions: [hook, mail]}}]
+storm: {{per_hour: 0}}
 forward:
   - {{name: siem, type: http, url: '{}', batch: 100}}
   - name: splunk

@@ -124,13 +124,12 @@ impl Rehearsal {
     }
 
     /// The actions that an alert gets, whether they are configured or not.
-    pub(in crate::cli) fn actions_of<'a>(&'a self, alert: &Alert, rules: &'a RuleSet) -> Vec<&'a str> {
+    pub(in crate::cli) fn actions_of(&self, alert: &Alert, rules: &RuleSet) -> Vec<String> {
         actions_of(alert, rules, &self.routes)
     }
 
     fn alert(&mut self, alert: &Alert, rules: &RuleSet) {
-        let named: Vec<String> =
-            actions_of(alert, rules, &self.routes).into_iter().map(str::to_owned).collect();
+        let named = actions_of(alert, rules, &self.routes);
         if named.is_empty() {
             return;
         }
@@ -228,8 +227,8 @@ fn looked_at(config: &Config, rules: &RuleSet) -> BTreeSet<String> {
     let mut fields = BTreeSet::new();
     for unit in rules.units() {
         let rule = &unit.rule;
-        let routes = config.routes.iter().filter(|route| route.matches(&rule.id, rule.level, &rule.tags));
-        let names = rule.respond.iter().chain(routes.flat_map(|route| &route.actions));
+        let ways = config.routes.iter().map(|route| route.may_set_off(&rule.id, rule.level, &rule.tags));
+        let names = rule.respond.iter().map(String::as_str).chain(ways.flatten());
         let looked_at = names.filter_map(|name| config.actions.get(name)).flat_map(ActionConfig::looks_at);
         let missing = looked_at.filter(|field| !unit.key_names.iter().any(|name| name == field));
         fields.extend(missing.map(str::to_owned));

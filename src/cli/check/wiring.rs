@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::Config;
+use crate::config::{Config, Route};
 use crate::daemon::Reading;
+use crate::route::{DeadEnd, dead_ends};
 use crate::rule::ast::Rule;
 use crate::rule::{Diagnostic, Severity, closest, locate};
 
@@ -95,24 +96,40 @@ impl Wiring<'_> {
         }
     }
 
-    /// Rules and tags that routes name and no rule bears.
+    /// Rules and tags that routes name and no rule bears, and routes that no alert can come to.
     fn routes(&self) -> Vec<Diagnostic> {
         let mut found = Vec::new();
-        for route in &self.config.routes {
-            for name in &route.rules {
-                if self.rules().any(|rule| *rule.id == **name) {
+        self.unknown(&self.config.routes, &mut found);
+        // What is named in vain has been told by then.
+        if found.is_empty() {
+            let known: Vec<_> =
+                self.rules().map(|rule| (&*rule.id, rule.level, rule.tags.as_slice())).collect();
+            for DeadEnd { path, why } in dead_ends(&self.config.routes, &known) {
+                let path: Vec<String> = path.iter().map(ToString::to_string).collect();
+                let message = format!("route {} never matches: {why}", path.join("."));
+                found.push(self.warning("dead-route", ("routes", "routes"), message, None));
+            }
+        }
+        found
+    }
+
+    fn unknown(&self, routes: &[Route], found: &mut Vec<Diagnostic>) {
+        for route in routes {
+            for name in &route.when.rules {
+                if self.rules().any(|rule| name.matches(&rule.id)) {
                     continue;
                 }
-                let bearer = self.rules().find(|rule| rule.name.as_ref() == Some(name));
-                let near = || closest(name, self.rules().map(|rule| &*rule.id));
+                let text = name.text();
+                let bearer = self.rules().find(|rule| rule.name.as_deref() == Some(text));
+                let near = || closest(text, self.rules().map(|rule| &*rule.id));
                 let help = match bearer {
                     Some(rule) => Some(format!("routes go by `id`: write `{}`", rule.id)),
                     None => near().map(|near| format!("did you mean `{near}`?")),
                 };
                 let message = format!("no rule has the id `{name}`: this route never matches it");
-                found.push(self.warning("unknown-rule", ("routes", name), message, help));
+                found.push(self.warning("unknown-rule", ("routes", text), message, help));
             }
-            for tag in &route.tags {
+            for tag in &route.when.tags {
                 let tags = || self.rules().flat_map(|rule| &rule.tags).map(String::as_str);
                 if tags().any(|known| known == tag) {
                     continue;
@@ -121,8 +138,8 @@ impl Wiring<'_> {
                 let message = format!("no rule has the tag `{tag}`");
                 found.push(self.warning("unknown-tag", ("routes", tag), message, help));
             }
+            self.unknown(&route.routes, found);
         }
-        found
     }
 
     /// A warning about a word in a section of the configuration; about the file without one.

@@ -1,7 +1,6 @@
 use super::super::inbox::Teller;
 use super::super::rulebook::{Rulebook, RulebookConfig};
 use super::*;
-use crate::action::ActionSet;
 use crate::event::{Catalogue, Event, Format};
 use crate::log::{Log, LogOptions, NewEvent};
 
@@ -20,10 +19,6 @@ struct Setup {
 
 fn no_rules() -> Arc<RuleSet> {
     Rulebook::new(RulebookConfig::default(), Arc::new(Catalogue::built_in())).read(Timestamp(0)).rules
-}
-
-fn no_plan(rules: &RuleSet) -> Plan {
-    Plan::new(Vec::new(), Arc::new(ActionSet::default()), rules)
 }
 
 /// A detection that has recovered over a log with so many entries, of which it has judged none.
@@ -45,7 +40,7 @@ async fn recovered(entries: u64) -> (Setup, Detection) {
         sink: Sink::new(log.clone(), store.clone()),
         clock,
         limits: Limits::default(),
-        plan: no_plan(&rules),
+        plan: Plan::empty(),
         inbox,
         metrics: metrics.clone(),
         stage: stage_out,
@@ -85,7 +80,7 @@ async fn what_it_is_told_counts_from_the_next_batch_on() {
     let (setup, mut detection) = recovered(1).await;
     let rules = no_rules();
     setup.teller.rules(Arc::clone(&rules));
-    setup.teller.plan(no_plan(&rules));
+    setup.teller.plan(Plan::empty());
     detection.catch_up().unwrap();
     assert!(
         Arc::ptr_eq(detection.engine.rules(), &rules),

@@ -53,7 +53,8 @@ fn into(alert: Alert, other: &str) -> Alert {
 
 fn commit(store: &Store, alerts: &[Alert], outbox: &[OutboxRow]) {
     let commit = Commit { position: 1, at: NOW, alerts, outbox, ledger: &[], snapshot: None };
-    store.commit_of(&commit, &|_| Some("gitlab".into())).unwrap();
+    let routing = Routing { candidates: &[], policy: &Policy::default(), suppressed: 0 };
+    store.commit_routed(&commit, &routing, &|_| Some("gitlab".into())).unwrap();
 }
 
 fn told(alert: &str, action: &str) -> OutboxRow {
