@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer};
 use crate::deliver::{ConfigError, Variants, tagged};
 use crate::encode::TemplateError;
 
-use super::{EmailConfig, GitlabConfig, HttpConfig, WebhookConfig};
+use super::{CommandConfig, EmailConfig, GitlabConfig, HttpConfig, TargetConfig, WebhookConfig};
 
 /// One action as written in the configuration.
 #[derive(Debug, Clone)]
@@ -18,17 +18,37 @@ pub enum ActionConfig {
     Gitlab(GitlabConfig),
     /// `type: http`.
     Http(HttpConfig),
+    /// `type: command`.
+    Command(CommandConfig),
+    /// A service that is told over HTTP: `type: slack` and the like.
+    Target(TargetConfig),
 }
 
+/// The kinds that are no targets.
+const OWN: [&str; 5] = ["email", "webhook", "gitlab", "http", "command"];
+const ALL: [&str; OWN.len() + TargetConfig::NAMES.len()] = {
+    let mut all = [""; OWN.len() + TargetConfig::NAMES.len()];
+    let mut index = 0;
+    while index < all.len() {
+        all[index] = if index < OWN.len() { OWN[index] } else { TargetConfig::NAMES[index - OWN.len()] };
+        index += 1;
+    }
+    all
+};
+
 impl Variants for ActionConfig {
-    const NAMES: &'static [&'static str] = &["email", "webhook", "gitlab", "http"];
+    const NAMES: &'static [&'static str] = &ALL;
 
     fn read<'de, D: Deserializer<'de>>(kind: &str, rest: D) -> Result<Self, D::Error> {
         match kind {
             "email" => Deserialize::deserialize(rest).map(Self::Email),
             "webhook" => Deserialize::deserialize(rest).map(Self::Webhook),
             "gitlab" => Deserialize::deserialize(rest).map(Self::Gitlab),
-            _ => Deserialize::deserialize(rest).map(Self::Http),
+            "http" => Deserialize::deserialize(rest).map(Self::Http),
+            "command" => Deserialize::deserialize(rest).map(Self::Command),
+            target => TargetConfig::read(target, rest).map(|read| read.map(Self::Target)).unwrap_or_else(|| {
+                Err(serde::de::Error::unknown_variant(target, Self::NAMES))
+            }),
         }
     }
 }
@@ -98,7 +118,8 @@ mod tests {
                 5,
                 "often",
             ),
-            ("type: slack\nurl: https://x\n", 1, "unknown variant `slack`"),
+            ("type: slock\nurl: https://x\n", 1, "unknown variant `slock`"),
+            ("type: slack\nurl: https://x\nchanel: y\n", 3, "unknown field `chanel`"),
         ] {
             let error = serde_yaml::from_str::<ActionConfig>(yaml).unwrap_err();
             assert!(error.to_string().contains(part), "{error}");

@@ -75,7 +75,7 @@ impl ActionConfig {
     #[must_use]
     pub fn foresee(&self, told: &Notification, guard: &GuardInput, before: Option<Change>) -> Foresight {
         match self {
-            Self::Email(_) | Self::Webhook(_) => Foresight { subject: None, verdict: Foreseen::Tells },
+            Self::Email(_) | Self::Webhook(_) | Self::Command(_) | Self::Target(_) => Foresight { subject: None, verdict: Foreseen::Tells },
             Self::Gitlab(config) => gitlab(config, told, guard, before),
             Self::Http(config) => http(config, told, guard),
         }
@@ -86,7 +86,7 @@ impl ActionConfig {
     pub fn account(&self, told: &Notification) -> Option<u64> {
         match self {
             Self::Gitlab(config) => user_id(&target(told, &config.user).ok()?).ok(),
-            Self::Email(_) | Self::Webhook(_) | Self::Http(_) => None,
+            _ => None,
         }
     }
 
@@ -95,7 +95,7 @@ impl ActionConfig {
     pub fn change(&self) -> Option<(Change, &str)> {
         match self {
             Self::Gitlab(config) => Some((config.change, config.url.trim_end_matches('/'))),
-            Self::Email(_) | Self::Webhook(_) | Self::Http(_) => None,
+            _ => None,
         }
     }
 
@@ -105,6 +105,8 @@ impl ActionConfig {
         match self {
             Self::Email(_) => "email".to_owned(),
             Self::Webhook(_) => "webhook".to_owned(),
+            Self::Command(_) => "command".to_owned(),
+            Self::Target(target) => target.name().to_owned(),
             Self::Gitlab(config) => format!("gitlab, {} the account", config.change.verb()),
             Self::Http(config) if config.kind == DeliveryKind::Respond => {
                 format!("http, {} as a response", config.method)
@@ -119,7 +121,7 @@ impl ActionConfig {
         match self {
             Self::Gitlab(config) => config.dry_run,
             Self::Http(config) => config.dry_run.unwrap_or(config.kind == DeliveryKind::Respond),
-            Self::Email(_) | Self::Webhook(_) => false,
+            _ => false,
         }
     }
 
@@ -131,7 +133,7 @@ impl ActionConfig {
             Self::Http(config) => {
                 config.at_most.or_else(|| (config.kind == DeliveryKind::Respond).then(AtMost::default))
             }
-            Self::Email(_) | Self::Webhook(_) => None,
+            _ => None,
         }
     }
 

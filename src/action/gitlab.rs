@@ -105,7 +105,7 @@ impl Gitlab {
         let ca = config.ca.as_ref().map(|path| context.base.join(path));
         let options = HttpOptions { url: &config.url, timeout: config.timeout, ca: ca.as_deref() };
         Ok(Self {
-            http: deliver::Http::new(&options, vec![token])?,
+            http: deliver::Http::within(&options, vec![token], context.egress)?,
             base: url.as_str().trim_end_matches('/').to_owned(),
             headers,
             forge: config.forge.clone(),

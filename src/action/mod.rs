@@ -10,6 +10,9 @@ mod guard;
 mod target;
 mod email;
 mod webhook;
+mod notifier;
+mod targets;
+mod command;
 mod gitlab;
 mod gitlab_user;
 mod http;
@@ -20,6 +23,7 @@ mod conformance;
 #[cfg(test)]
 pub(crate) mod stand_in;
 
+pub use command::CommandConfig;
 pub use config::{ActionConfig, ActionError};
 pub use email::{EmailConfig, Security, SmtpConfig};
 pub use foresee::{Foreseen, Foresight};
@@ -29,4 +33,5 @@ pub use guard::{AtMost, GuardInput, Name};
 pub use http::HttpConfig;
 pub use memory::Memory;
 pub use set::{Action, ActionSet};
+pub use targets::TargetConfig;
 pub use webhook::WebhookConfig;

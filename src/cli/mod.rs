@@ -21,6 +21,7 @@ mod history;
 mod hold;
 mod import;
 mod ledger;
+mod notify;
 mod openapi;
 mod outbox;
 mod past;

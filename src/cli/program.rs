@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use super::{
     alerts, audit, backtest, backup, check, completions, coverage, demo, draft, explain, export, gaps,
-    generate, hold, import, ledger, openapi, outbox, periodic, reference, rejected, retention, say, schema,
+    generate, hold, import, ledger, notify, openapi, outbox, periodic, reference, rejected, retention, say, schema,
     search, serve, test, token, trace, verify,
 };
 
@@ -56,6 +56,8 @@ enum Command {
     Alert(alerts::AlertArgs),
     /// List or redrive deliveries to people and systems
     Outbox(outbox::OutboxArgs),
+    /// Show who is told what, or send an example alert
+    Notify(notify::NotifyArgs),
     /// Look at request bodies that could not be read
     Rejected(rejected::RejectedArgs),
     /// Show what rules could not judge, and why
@@ -115,6 +117,7 @@ pub fn main() -> ExitCode {
         Command::Alerts(args) => alerts::list(args),
         Command::Alert(args) => alerts::show(args),
         Command::Outbox(args) => outbox::run(args),
+        Command::Notify(args) => notify::run(args),
         Command::Rejected(args) => rejected::run(args),
         Command::Ledger(args) => ledger::run(args),
         Command::Gaps(args) => gaps::run(args),

@@ -128,6 +128,11 @@ pub(super) fn meaning(document: &Document, tree: &Node, findings: &mut Findings<
         let place = checkpoints.get(key).unwrap_or(checkpoints).place;
         findings.add("limit", Some(place), format!("`checkpoints.{key}` will not do"), Some(message));
     }
+    let egress = section("egress");
+    for (key, message) in document.egress.problems() {
+        let place = egress.get(key).unwrap_or(egress).place;
+        findings.add("egress", Some(place), format!("`egress.{key}` will not do"), Some(message));
+    }
     let log = section("log");
     for (key, message) in document.log.problems() {
         let place = log.get(key).unwrap_or(log).place;

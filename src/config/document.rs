@@ -14,6 +14,7 @@ use super::units::{Address, Length};
 use crate::action::ActionConfig;
 use crate::alert::Level;
 use crate::api::ApiConfig;
+use crate::deliver::Egress;
 use crate::forward::ForwardConfig;
 use crate::reporting::{ExportConfig, ReportConfig};
 use crate::source::SourceConfig;
@@ -35,6 +36,7 @@ pub(super) struct Document {
     pub actions: BTreeMap<String, ActionConfig>,
     pub routes: Vec<Route>,
     pub forward: Vec<ForwardConfig>,
+    pub egress: Egress,
     pub retention: RetentionConfig,
     pub reports: Vec<ReportConfig>,
     pub exports: Vec<ExportConfig>,
@@ -59,6 +61,7 @@ impl Default for Document {
             actions: BTreeMap::new(),
             routes: Vec::new(),
             forward: Vec::new(),
+            egress: Egress::default(),
             retention: RetentionConfig::default(),
             reports: Vec::new(),
             exports: Vec::new(),

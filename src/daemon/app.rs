@@ -121,7 +121,7 @@ impl App {
         let (listener, address) = listen(listener, config.listen).await?;
         let mut base = Foundation::open(&config, clock)?;
         base.remember_sources(&config);
-        let build = BuildContext { env: &*env, base: &config.base };
+        let build = BuildContext { env: &*env, base: &config.base, egress: &config.egress };
         let actions = Arc::new(ActionSet::build(&config.actions, &build)?);
         let mut rulebook = Rulebook::new(rulebook_config(&config), Arc::clone(&base.catalogue));
         let (reload, wanted) = mpsc::channel(1);
@@ -219,7 +219,7 @@ impl App {
     /// that are read rather than posted to, and forwarders, stay as they are until a restart.
     pub async fn reload(&self) -> Result<(), ReloadError> {
         let config = config::load(&self.config_path, &*self.env)?;
-        let build = BuildContext { env: &*self.env, base: &config.base };
+        let build = BuildContext { env: &*self.env, base: &config.base, egress: &config.egress };
         let actions = Arc::new(ActionSet::build(&config.actions, &build)?);
         let plan = Plan::new(config.routes.clone(), Arc::clone(&actions), &self.rules.borrow());
         self.actions.send_replace(actions);

@@ -16,6 +16,7 @@ mod report;
 mod triage;
 mod notice;
 mod settle;
+mod breaker;
 mod ledger;
 mod rejected;
 mod gap;
@@ -24,6 +25,7 @@ mod tokens;
 mod audit;
 
 pub use audit::{AuditQuery, AuditRow, AuditVerified, Deed, WrongRow};
+pub use breaker::OpenBreaker;
 pub use database::{Store, copy};
 pub use error::StoreError;
 pub use gap::{Gap, GapState, NewGap};
