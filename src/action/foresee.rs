@@ -143,7 +143,7 @@ impl ActionConfig {
         match self {
             Self::Gitlab(config) => vec![&config.user],
             Self::Http(config) if !config.never.is_empty() => vec![&config.user, "author_name"],
-            Self::Email(_) | Self::Webhook(_) | Self::Http(_) => Vec::new(),
+            _ => Vec::new(),
         }
     }
 

@@ -160,7 +160,9 @@ macro_rules! settings {
             }
 
             fn secrets(&mut self) -> Vec<&mut crate::deliver::SecretRef> {
-                [$(crate::action::notifier::Holds::held(&mut self.$secret)),*].into_iter().flatten().collect()
+                let held: Vec<Option<&mut crate::deliver::SecretRef>> =
+                    vec![$(crate::action::notifier::Holds::held(&mut self.$secret)),*];
+                held.into_iter().flatten().collect()
             }
 
             fn place(&mut self) -> (&mut crate::deliver::TextOrSecret, &mut Option<std::path::PathBuf>) {

@@ -82,7 +82,7 @@ fn list(config: &Config, context: &BuildContext<'_>) -> anyhow::Result<ExitCode>
         let wanted: Vec<&str> =
             Occasion::ALL.iter().filter(|occasion| action.wants(**occasion)).map(|occasion| occasion.name()).collect();
         let kind = if action.kind() == DeliveryKind::Respond { "responds" } else { "tells" };
-        Some(vec![name.clone(), settings.describe(), kind.to_owned(), wanted.join(", ")])
+        Some(vec![name.clone(), settings.words(), kind.to_owned(), wanted.join(", ")])
     };
     let rows: Vec<Vec<String>> = config.actions.iter().filter_map(row).collect();
     if rows.is_empty() {

@@ -121,7 +121,8 @@ fn message(card: &Card) -> String {
         text.push_str(&line);
         text.push('\n');
     }
-    text + &foot
+    text.push_str(&foot);
+    text
 }
 
 fn code(text: &str) -> String {
