@@ -6,7 +6,7 @@ use crate::deliver::{ConfigError, Variants, tagged};
 use crate::encode::TemplateError;
 
 use super::response::Http;
-use super::{EmailConfig, HttpConfig, RespondConfig, WebhookConfig};
+use super::{CommandConfig, EmailConfig, HttpConfig, RespondConfig, TargetConfig, WebhookConfig};
 use crate::respond::ResponderConfig;
 
 /// One action as written in the configuration.
@@ -20,10 +20,26 @@ pub enum ActionConfig {
     Http(Box<HttpConfig>),
     /// `type: gitlab`, `type: github`, and `type: http` with `kind: respond`.
     Respond(Box<RespondConfig>),
+    /// `type: command`.
+    Command(CommandConfig),
+    /// A service that is told over HTTP: `type: slack` and the like.
+    Target(TargetConfig),
 }
 
+/// The kinds that are no targets.
+const OWN: [&str; 6] = ["email", "webhook", "gitlab", "github", "http", "command"];
+const ALL: [&str; OWN.len() + TargetConfig::NAMES.len()] = {
+    let mut all = [""; OWN.len() + TargetConfig::NAMES.len()];
+    let mut index = 0;
+    while index < all.len() {
+        all[index] = if index < OWN.len() { OWN[index] } else { TargetConfig::NAMES[index - OWN.len()] };
+        index += 1;
+    }
+    all
+};
+
 impl Variants for ActionConfig {
-    const NAMES: &'static [&'static str] = &["email", "webhook", "gitlab", "github", "http"];
+    const NAMES: &'static [&'static str] = &ALL;
 
     fn read<'de, D: Deserializer<'de>>(kind: &str, rest: D) -> Result<Self, D::Error> {
         match kind {
@@ -31,9 +47,13 @@ impl Variants for ActionConfig {
             "webhook" => Deserialize::deserialize(rest).map(Self::Webhook),
             "gitlab" => RespondConfig::of(rest, ResponderConfig::Gitlab).map(|it| Self::Respond(Box::new(it))),
             "github" => RespondConfig::of(rest, ResponderConfig::Github).map(|it| Self::Respond(Box::new(it))),
-            _ => Ok(match Http::deserialize(rest)? {
+            "http" => Ok(match Http::deserialize(rest)? {
                 Http::Notify(config) => Self::Http(config),
                 Http::Respond(config) => Self::Respond(config),
+            }),
+            "command" => Deserialize::deserialize(rest).map(Self::Command),
+            target => TargetConfig::read(target, rest).map(|read| read.map(Self::Target)).unwrap_or_else(|| {
+                Err(serde::de::Error::unknown_variant(target, Self::NAMES))
             }),
         }
     }
@@ -104,7 +124,8 @@ mod tests {
                 5,
                 "often",
             ),
-            ("type: slack\nurl: https://x\n", 1, "unknown variant `slack`"),
+            ("type: slock\nurl: https://x\n", 1, "unknown variant `slock`"),
+            ("type: slack\nurl: https://x\nchanel: y\n", 3, "unknown field `chanel`"),
         ] {
             let error = serde_yaml::from_str::<ActionConfig>(yaml).unwrap_err();
             assert!(error.to_string().contains(part), "{error}");

@@ -1,8 +1,12 @@
 //! What every action that speaks HTTP must do, whatever its kind.
 
-use super::stand_in::{SECRET, Say, StandIn, action, hang_up, never_answer};
-use super::{Action, GuardInput};
+use serde_json::Value;
+
+use super::stand_in::{Asked, SECRET, Say, StandIn, action, hang_up, never_answer};
+use super::{Action, GuardInput, TargetConfig};
+use crate::alert::{AlertState, Occasion};
 use crate::deliver::DeliveryError;
+use crate::encode::Notification;
 use crate::encode::tests_support::notification;
 use crate::store::Outcome;
 use crate::time::{Span, Timestamp};
@@ -12,16 +16,43 @@ const PATH: &str = "/services/T000-path-token";
 
 const GUARD: GuardInput = GuardInput { recent: 0, now: Timestamp(1_769_850_000_000) };
 
+/// Every target: its `type`, what it needs beside its URL, and answers that it takes for success, in their order.
+fn targets() -> Vec<(&'static str, &'static str, Vec<Say>)> {
+    let text = |status, body: &str| Say { status, body: body.to_owned(), ..Say::default() };
+    let found_nothing = || text(200, r#"{"issues": []}"#);
+    vec![
+        ("slack", "", vec![text(200, "ok")]),
+        ("teams", "", vec![text(202, "")]),
+        ("discord", "", vec![text(200, r#"{"id": "1"}"#)]),
+        ("mattermost", "channel: town-square", vec![text(200, "ok")]),
+        ("telegram", "token: {env: SECRET}, chat: -100123", vec![text(200, r#"{"ok": true, "result": {}}"#)]),
+        ("pagerduty", "routing_key: {env: SECRET}", vec![text(202, r#"{"status": "success"}"#)]),
+        ("opsgenie", "api_key: {env: SECRET}, teams: [soc]", vec![text(202, r#"{"result": "Request will be processed"}"#)]),
+        ("jira", "token: {env: SECRET}, user: a@example.com, project: SEC", vec![found_nothing(), text(201, r#"{"key": "SEC-1"}"#)]),
+        ("gitlab_issue", "token: {env: SECRET}, project: soc/alerts", vec![text(200, "[]"), text(201, r#"{"iid": 1}"#)]),
+        ("gitlab_alert", "key: {env: SECRET}", vec![text(200, r#"[{"iid": 1}]"#)]),
+        ("alertmanager", "token: {env: SECRET}", vec![text(200, "")]),
+        ("ntfy", "topic: {env: SECRET}", vec![text(200, r#"{"id": "a"}"#)]),
+    ]
+}
+
+fn target(kind: &str, settings: &str, url: &str, timeout: &str) -> Action {
+    let settings = if settings.is_empty() { String::new() } else { format!("{settings}, ") };
+    action(&format!("{{type: {kind}, {settings}url: '{url}{PATH}?token=query-token-123', timeout: {timeout}}}"))
+}
+
 /// Every kind with a secret, against `url`. The timeout is short only where nobody answers.
 fn all(url: &str, timeout: &str) -> Vec<Action> {
-    [
+    let mut all: Vec<Action> = [
         format!("{{type: webhook, url: '{url}{PATH}?token=query-token-123', secret: {{env: SECRET}}, timeout: {timeout}}}"),
         format!("{{type: http, url: '{url}{PATH}?token=query-token-123', headers: {{Authorization: {{env: SECRET}}}}, timeout: {timeout}}}"),
         format!("{{type: gitlab, url: '{url}', token: {{env: SECRET}}, do: block, dry_run: false, timeout: {timeout}}}"),
     ]
     .iter()
     .map(|yaml| action(yaml))
-    .collect()
+    .collect();
+    all.extend(targets().into_iter().map(|(kind, settings, _)| target(kind, settings, url, timeout)));
+    all
 }
 
 async fn run(action: &Action) -> Result<Outcome, DeliveryError> {
@@ -42,27 +73,34 @@ fn assert_silent(action: &Action, result: &Result<Outcome, DeliveryError>) {
     }
 }
 
+#[test]
+fn no_target_is_left_out() {
+    let tested: Vec<&str> = targets().iter().map(|(kind, ..)| *kind).collect();
+    assert_eq!(tested, TargetConfig::NAMES);
+}
+
 #[tokio::test]
 async fn statuses_mean_the_same_everywhere() {
     for status in [300, 301, 307, 400, 401, 403, 408, 409, 410, 413, 422, 425, 429, 500, 502, 503, 504] {
         let echo = format!("no {SECRET} at {PATH}?token=query-token-123 Bearer {SECRET}");
         let say = Say { status, body: echo, headers: vec![("location", "http://127.0.0.1:1/".into())] };
         let server = StandIn::start(vec![say]).await;
-        for action in all(&server.url(), "30s") {
-            let result = run(&action).await;
-            assert_silent(&action, &result);
+        let all = all(&server.url(), "30s");
+        for action in &all {
+            let result = run(action).await;
+            assert_silent(action, &result);
             let may_pass = matches!(status, 408 | 425 | 429 | 500..);
             match &result {
                 Err(DeliveryError::Retryable { reason, .. }) if may_pass => {
                     assert!(reason.contains(&status.to_string()))
                 }
                 Err(DeliveryError::Permanent { reason }) if !may_pass => {
-                    assert!(reason.contains(&status.to_string()))
+                    assert!(reason.contains(&status.to_string()) && reason.contains("no "), "{reason}")
                 }
                 other => panic!("{status} {action:?}: {other:?}"),
             }
         }
-        assert_eq!(server.asked().len(), 3, "one request each, and no redirect is followed");
+        assert_eq!(server.asked().len(), all.len(), "one request each, and no redirect is followed");
     }
 }
 
@@ -113,4 +151,296 @@ async fn huge_answers_are_not_swallowed() {
         let reason = run(&action).await.unwrap_err().reason().to_owned();
         assert!(reason.len() < 500, "{} bytes", reason.len());
     }
+}
+
+/// What a target was sent of a message that it took.
+async fn sent(kind: &str, settings: &str, answers: Vec<Say>, told: &Notification) -> Vec<Asked> {
+    let server = StandIn::start(answers).await;
+    let action = target(kind, settings, &server.url(), "30s");
+    let outcome = action.run(told, &GUARD).await.unwrap_or_else(|error| panic!("{kind}: {error}"));
+    assert_silent(&action, &Ok(outcome));
+    server.asked()
+}
+
+#[tokio::test]
+async fn a_success_is_one_and_can_be_known_again() {
+    for (kind, settings, answers) in targets() {
+        let expected = answers.len();
+        let asked = sent(kind, settings, answers, &notification()).await;
+        assert_eq!(asked.len(), expected, "{kind}");
+        for request in &asked {
+            assert_eq!(request.headers["idempotency-key"], "fedcba9876543210", "{kind}");
+        }
+        let last = String::from_utf8(asked.last().unwrap().body.to_vec()).unwrap();
+        assert!(last.contains("0123456789abcdef0123456789abcdef"), "{kind}: the alert's id is in {last}");
+        for part in ["HIGH", "One account clones many projects"] {
+            assert!(last.contains(part), "{kind}: {part} in {last}");
+        }
+    }
+}
+
+/// A success status is none where the service's own word for it is missing.
+#[tokio::test]
+async fn an_answer_that_is_not_the_documented_one_is_no_success() {
+    for (kind, settings, _) in targets() {
+        for say in [
+            Say { status: 200, body: r#"{"ok": false, "description": "chat not found"}"#.into(), ..Say::default() },
+            Say { status: 203, body: "<html>log in</html>".into(), ..Say::default() },
+        ] {
+            // These have nothing to say but their status.
+            if say.status == 200 && matches!(kind, "teams" | "gitlab_alert" | "alertmanager") {
+                continue;
+            }
+            let server = StandIn::start(vec![say]).await;
+            let action = target(kind, settings, &server.url(), "30s");
+            let result = run(&action).await;
+            assert!(result.is_err(), "{kind}: {result:?}");
+        }
+    }
+}
+
+/// Texts that break out of something, somewhere.
+const EVIL: &[&str] = &[
+    r#"","a":"b"}]}{"evil": true"#,
+    "<!channel> <!here> <@U012345> @channel @here @everyone @all",
+    "</code></pre><a href=\"https://evil.example\">bank</a>",
+    "[bank](https://evil.example) ![x](https://evil.example/x.png) <https://evil.example|bank>",
+    "```\n/close\n/assign @root\n``` `x` {noformat} {code} [~root]",
+    "a\u{202e}b\u{0}c\r\nX-Evil: 1\u{2028}d",
+];
+
+/// All texts of a document, with where they stand.
+fn texts(value: &Value, place: &str, found: &mut Vec<(String, String)>) {
+    match value {
+        Value::String(text) => found.push((place.to_owned(), text.clone())),
+        Value::Array(items) => items.iter().for_each(|item| texts(item, &format!("{place}[]"), found)),
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                texts(field, &format!("{place}.{name}"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn with(evil: &str) -> Notification {
+    let mut told = notification();
+    told.alert.key.0[0].1 = evil.to_owned();
+    for event in &mut told.events {
+        for field in ["author_name", "entity_path", "target_details", "ip_address"] {
+            event.insert(field.to_owned(), evil.into());
+        }
+    }
+    told.others = vec![told.alert.clone()];
+    told
+}
+
+/// The shape of a document: all its places, without what stands there.
+fn shape(value: &Value) -> std::collections::BTreeSet<String> {
+    let mut found = Vec::new();
+    texts(value, "", &mut found);
+    found.into_iter().map(|(place, _)| place).collect()
+}
+
+#[tokio::test]
+async fn an_event_cannot_break_out_of_the_body() {
+    for (kind, settings, answers) in targets() {
+        let plain: Value =
+            serde_json::from_slice(&sent(kind, settings, answers.clone(), &with("alice")).await.last().unwrap().body)
+                .unwrap();
+        for evil in EVIL {
+            let asked = sent(kind, settings, answers.clone(), &with(evil)).await;
+            let body: Value = serde_json::from_slice(&asked.last().unwrap().body).unwrap();
+            assert_eq!(shape(&body), shape(&plain), "{kind}: {evil}");
+            let mut all = Vec::new();
+            texts(&body, "", &mut all);
+            for (place, text) in all {
+                assert_tame(kind, &place, &text);
+            }
+        }
+    }
+}
+
+/// What of a text its service would read as more than text.
+fn assert_tame(kind: &str, place: &str, text: &str) {
+    assert!(!text.contains(['\u{202e}', '\u{0}', '\r', '\u{2028}']), "{kind} {place}: {text:?}");
+    match kind {
+        // Only these are read as markup; all else is taken at its letter.
+        "slack" if place == ".text" => assert!(!text.contains(['<', '>']), "{text}"),
+        "telegram" if place == ".text" => {
+            let mut rest = text;
+            while let Some((_, tag)) = rest.split_once('<') {
+                let (tag, after) = tag.split_once('>').unwrap();
+                let is_ours = matches!(tag, "b" | "/b" | "code" | "/code" | "/a")
+                    || tag == "a href=\"https://attack.mitre.org/techniques/T1213/003/\"";
+                assert!(is_ours, "{tag} in {text}");
+                rest = after;
+            }
+            let outside: String = text.split("<code>").map(|part| part.rsplit("</code>").next().unwrap()).collect();
+            assert!(!outside.contains('@') && !outside.contains("evil"), "{outside}");
+        }
+        "discord" | "mattermost" | "gitlab_issue" | "gitlab_alert" if place.ends_with("description") || place.ends_with("text") => {
+            let outside = outside_code(text);
+            assert!(!outside.contains("evil") && !outside.contains("@e") && !outside.contains("\n/"), "{kind}: {outside}");
+        }
+        "mattermost" if place.ends_with("fallback") => assert_eq!(outside_code(text).trim(), "", "{text}"),
+        _ => {}
+    }
+}
+
+/// A Markdown text without its code.
+fn outside_code(text: &str) -> String {
+    let mut out = String::new();
+    let mut is_block = false;
+    for line in text.lines() {
+        if line.starts_with("```") {
+            is_block = !is_block;
+            continue;
+        }
+        if !is_block {
+            out.extend(line.split('`').step_by(2));
+            out.push('\n');
+        }
+    }
+    assert!(!is_block, "the block is closed: {text}");
+    out
+}
+
+#[tokio::test]
+async fn what_is_longest_fits() {
+    let long = "ä".repeat(5_000);
+    let mut told = with(&long);
+    told.alert.title = long.clone();
+    told.alert.reason = long.clone();
+    told.rule.description = Some(long.clone());
+    told.others = vec![told.alert.clone(); 100];
+    told.responses = vec![told.responses[0].clone(); 50];
+    for (kind, settings, answers) in targets() {
+        let asked = sent(kind, settings, answers, &told).await;
+        let body: Value = serde_json::from_slice(&asked.last().unwrap().body).unwrap();
+        let length = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).unwrap().chars().count();
+        match kind {
+            "slack" => {
+                assert!(length("/blocks/0/text/text") <= 150 && body["blocks"].as_array().unwrap().len() <= 50);
+            }
+            "teams" => assert!(body.to_string().len() <= 28 * 1024),
+            "discord" => assert!(length("/embeds/0/title") <= 256 && length("/embeds/0/description") <= 4_096),
+            "mattermost" => assert!(length("/attachments/0/text") <= 7_900),
+            "telegram" => assert!(length("/text") <= 4_096),
+            "pagerduty" => assert!(length("/payload/summary") <= 1_024 && body.to_string().len() < 500_000),
+            "opsgenie" => assert!(length("/message") <= 130 && length("/description") <= 15_000),
+            "jira" => assert!(length("/fields/summary") <= 255),
+            "gitlab_issue" => assert!(length("/title") <= 255),
+            "gitlab_alert" => assert!(length("/title") <= 200 && body.to_string().len() < 1_000_000),
+            "alertmanager" => assert!(body.to_string().len() < 100_000),
+            "ntfy" => assert!(body["message"].as_str().unwrap().len() <= 4_096),
+            other => panic!("{other}"),
+        }
+    }
+}
+
+fn resolved() -> Notification {
+    let mut told = notification();
+    told.occasion = Occasion::Resolved;
+    told.triage.state = AlertState::Resolved;
+    told
+}
+
+#[tokio::test]
+async fn what_was_opened_is_closed_under_the_same_key() {
+    let ids = |asked: &[Asked], pointer: &str| {
+        let body: Value = serde_json::from_slice(&asked.last().unwrap().body).unwrap();
+        body.pointer(pointer).cloned().unwrap_or_default()
+    };
+    for (kind, key, state, over) in [
+        ("pagerduty", "/dedup_key", "/event_action", Value::from("resolve")),
+        ("gitlab_alert", "/fingerprint", "/end_time", Value::from("2026-01-31T09:00:00.000Z")),
+        ("alertmanager", "/0/labels", "/0/endsAt", Value::from("2026-01-31T09:00:00.000Z")),
+    ] {
+        let (_, settings, answers) = targets().into_iter().find(|(name, ..)| *name == kind).unwrap();
+        let opened = sent(kind, settings, answers.clone(), &notification()).await;
+        let closed = sent(kind, settings, answers, &resolved()).await;
+        assert_eq!(ids(&opened, key), ids(&closed, key), "{kind}");
+        assert!(!ids(&opened, key).is_null() && ids(&opened, state) != over && ids(&closed, state) == over, "{kind}");
+    }
+    let closed = sent("opsgenie", "api_key: {env: SECRET}", vec![Say::status(202)], &resolved()).await;
+    assert!(
+        closed[0].path.ends_with("/v2/alerts/0123456789abcdef0123456789abcdef/close?token=query-token-123&identifierType=alias"),
+        "{}", closed[0].path
+    );
+}
+
+#[tokio::test]
+async fn an_issue_is_made_once_and_then_commented() {
+    let text = |status, body: &str| Say { status, body: body.to_owned(), ..Say::default() };
+    let there = || text(200, r#"{"issues": [{"key": "SEC-7"}]}"#);
+    let settings = "token: {env: SECRET}, project: SEC, edition: server, resolve: 31";
+    let again = sent("jira", settings, vec![there()], &notification()).await;
+    assert_eq!(again.len(), 1, "it is there, so it is not made again");
+    let closed = sent("jira", settings, vec![there(), text(201, "{}"), text(204, "")], &resolved()).await;
+    let paths: Vec<&str> = closed.iter().map(|asked| asked.path.split('?').next().unwrap()).collect();
+    assert_eq!(
+        paths.iter().map(|path| path.trim_start_matches(PATH)).collect::<Vec<_>>(),
+        ["/rest/api/2/search", "/rest/api/2/issue/SEC-7/comment", "/rest/api/2/issue/SEC-7/transitions"]
+    );
+    let found = || text(200, r#"[{"iid": 7}]"#);
+    let settings = "token: {env: SECRET}, project: soc/alerts";
+    assert_eq!(sent("gitlab_issue", settings, vec![found()], &notification()).await.len(), 1);
+    let closed = sent("gitlab_issue", settings, vec![found(), text(201, "{}"), text(200, "{}")], &resolved()).await;
+    assert!(closed[0].path.contains("search=0123456789abcdef0123456789abcdef&in=description"), "{}", closed[0].path);
+    assert!(closed[0].path.contains("/projects/soc%2Falerts/issues"), "{}", closed[0].path);
+    assert_eq!((closed[2].method.as_str(), &closed[2].body[..]), ("PUT", &br#"{"state_event":"close"}"#[..]));
+}
+
+#[tokio::test]
+async fn telegram_says_in_its_body_how_long_to_wait() {
+    let body = r#"{"ok": false, "error_code": 429, "parameters": {"retry_after": 31}}"#;
+    let server = StandIn::start(vec![Say { status: 429, body: body.into(), ..Say::default() }]).await;
+    let action = target("telegram", "token: {env: SECRET}, chat: '@soc'", &server.url(), "30s");
+    match run(&action).await {
+        Err(DeliveryError::Retryable { after, .. }) => assert_eq!(after, Some(Span::seconds(31))),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_users_words_take_the_place_of_ours_and_break_nothing() {
+    for (kind, settings, answers) in targets() {
+        let own = format!("{settings}{}title: 'See {{{{ alert.rule }}}}', text: \"{{{{ events[0].author_name }}}}\\nsecond\"", if settings.is_empty() { "" } else { ", " });
+        let asked = sent(kind, &own, answers, &with("<b>[x](y) @all")).await;
+        let body = String::from_utf8(asked.last().unwrap().body.to_vec()).unwrap();
+        assert!(body.contains("See gitlab") && body.contains("second"), "{kind}: {body}");
+    }
+    let wrong = super::stand_in::try_action("{type: slack, url: 'https://x', title: '{% if %}'}").unwrap_err();
+    assert!(wrong.to_string().contains("title: template line 1"), "{wrong}");
+}
+
+#[test]
+fn a_preview_shows_what_is_sent_and_no_secret() {
+    for (kind, settings, _) in targets() {
+        let action = target(kind, settings, "https://chat.example.com", "30s");
+        let shown = action.preview(&notification(), GUARD.now).unwrap();
+        assert!(shown.starts_with("POST https://chat.example.com/…") || shown.starts_with("GET https://chat.example.com/…"), "{shown}");
+        for secret in [SECRET, "path-token", "query-token"] {
+            assert!(!shown.contains(secret), "{kind}: {shown}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_an_event_steers_must_be_out_on_the_internet() {
+    let server = StandIn::start(vec![Say::status(200)]).await;
+    let port = server.address.port();
+    let mut told = notification();
+    let named = action(&format!("{{type: http, url: 'http://127.0.0.1:{port}/{{{{ alert.id }}}}'}}"));
+    assert!(named.run(&told, &GUARD).await.is_ok(), "the configuration names it");
+    let steered = action(&format!("{{type: http, url: 'http://{{{{ events[0].ip_address }}}}:{port}/'}}"));
+    for host in ["127.0.0.1", "localhost", "169.254.169.254", "2130706433", "127.1"] {
+        told.events[0].insert("ip_address".into(), host.into());
+        match steered.run(&told, &GUARD).await {
+            Err(DeliveryError::Permanent { reason }) => assert!(reason.contains("is refused"), "{reason}"),
+            other => panic!("{host}: {other:?}"),
+        }
+    }
+    assert_eq!(server.asked().len(), 1);
 }

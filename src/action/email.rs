@@ -10,6 +10,7 @@ use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 use serde::Deserialize;
 
+use crate::alert::Occasion;
 use crate::deliver::{
     BuildContext, ConfigError, DeliveryError, Secret, SecretRef, TIMEOUT, causes, chain, is_loopback_host,
     one_line, quoted, redact, span,
@@ -32,6 +33,9 @@ pub struct EmailConfig {
     pub from: String,
     /// Recipients, at least one; all get one mail.
     pub to: Vec<String>,
+    /// When an alert is told; absent: always but when it is acknowledged.
+    #[serde(default)]
+    pub occasions: Option<Vec<Occasion>>,
 }
 
 /// A mail server.
@@ -85,6 +89,7 @@ pub(super) struct Email {
     server: String,
     timeout: Span,
     secrets: Vec<Secret>,
+    occasions: Option<Vec<Occasion>>,
 }
 
 impl Email {
@@ -125,7 +130,23 @@ impl Email {
             server: format!("{}:{port}", smtp.host),
             timeout: smtp.timeout,
             secrets,
+            occasions: config.occasions.clone(),
         })
+    }
+
+    pub(super) fn wants(&self, occasion: Occasion) -> bool {
+        match &self.occasions {
+            Some(occasions) => occasions.contains(&occasion),
+            None => !matches!(occasion, Occasion::Acknowledged | Occasion::Undo),
+        }
+    }
+
+    /// The mail's text part and its head.
+    pub(super) fn preview(&self, notification: &Notification, now: Timestamp) -> Result<String, DeliveryError> {
+        let written = mail(notification).map_err(|error| broken(&error))?;
+        let to = self.to.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let head = format!("To: {to}\nFrom: {}\nSubject: {}\nDate: {now}\n", self.from, written.subject);
+        Ok(redact(&format!("SMTP {}\n{head}\n{}\n", self.server, written.text), &self.secrets))
     }
 
     pub(super) async fn run(

@@ -147,6 +147,8 @@ impl ActionConfig {
         match self {
             Self::Email(_) => "email".to_owned(),
             Self::Webhook(_) => "webhook".to_owned(),
+            Self::Command(_) => "command".to_owned(),
+            Self::Target(target) => target.name().to_owned(),
             Self::Http(config) => format!("http, {}", config.method),
             Self::Respond(config) => config.responder.words(),
         }

@@ -142,7 +142,7 @@ impl Http {
             url: template("url", url.expose(), Escape::Url)?,
             body: compile("body", &config.body, Escape::of(&config.content_type))?,
             undo: compile("undo", &config.undo, Escape::Plain)?,
-            http: deliver::Http::new(&options, secrets)?,
+            http: deliver::Http::within(&options, secrets, context.egress)?,
             method,
             fixed,
             headers,
@@ -186,6 +186,11 @@ impl Http {
         let changed = self.kind == DeliveryKind::Respond;
         let summary = format!("{call} answered {}", answer.status);
         Ok(Outcome { changed, dry_run: false, summary, undo, needs_human: false })
+    }
+
+    pub(super) fn preview(&self, notification: &Notification) -> Result<String, DeliveryError> {
+        let request = self.request(notification, &notification_json(notification))?;
+        Ok(self.http.shown(&request))
     }
 
     fn refusal(&self, notification: &Notification, guard: &GuardInput) -> Option<String> {

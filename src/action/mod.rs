@@ -11,6 +11,9 @@ mod target;
 mod email;
 mod webhook;
 mod response;
+mod notifier;
+mod targets;
+mod command;
 mod http;
 mod memory;
 mod foresee;
@@ -19,6 +22,7 @@ mod conformance;
 #[cfg(test)]
 pub(crate) mod stand_in;
 
+pub use command::CommandConfig;
 pub use config::{ActionConfig, ActionError};
 pub use email::{EmailConfig, Security, SmtpConfig};
 pub use foresee::{Foreseen, Foresight, SoFar};
@@ -28,4 +32,5 @@ pub use http::HttpConfig;
 pub use memory::Memory;
 pub use response::{RespondConfig, Responding};
 pub use set::{Action, ActionSet};
+pub use targets::TargetConfig;
 pub use webhook::WebhookConfig;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::alert::Occasion;
 use crate::deliver::{BuildContext, DeliveryError};
 use crate::encode::{CheckpointNote, Notice, Notification};
 use crate::report::render::ReportMail;
@@ -11,8 +12,10 @@ use crate::store::{DeliveryKind, Outcome};
 use crate::time::{Span, Timestamp};
 
 use super::config::Problem;
+use super::command::Command;
 use super::email::Email;
 use super::http::Http;
+use super::notifier::Notifier;
 use super::webhook::Webhook;
 use super::{ActionConfig, ActionError, GuardInput, Memory, Responding};
 use crate::respond::{Guards, Policy, Responder};
@@ -27,6 +30,8 @@ enum Body {
     Email(Email),
     Webhook(Webhook),
     Http(Http),
+    Command(Command),
+    Target(Box<Notifier>),
     Memory(Memory),
     Respond(Box<Responding>),
 }
@@ -48,6 +53,8 @@ impl Action {
             ActionConfig::Webhook(config) => Webhook::build(config, context).map(Body::Webhook),
             ActionConfig::Http(config) => Http::build(config, context).map(Body::Http),
             ActionConfig::Respond(config) => config.build(context).map(|built| Body::Respond(Box::new(built))),
+            ActionConfig::Command(config) => Command::build(config, context).map(Body::Command),
+            ActionConfig::Target(config) => config.build(context).map(Box::new).map(Body::Target),
         };
         let body = body.map_err(|problem| ActionError { name: name.to_owned(), problem })?;
         Ok(Self { name: name.to_owned(), body })
@@ -85,10 +92,54 @@ impl Action {
     #[must_use]
     pub fn kind(&self) -> DeliveryKind {
         match &self.body {
-            Body::Email(_) | Body::Webhook(_) => DeliveryKind::Notify,
+            Body::Email(_) | Body::Webhook(_) | Body::Command(_) | Body::Target(_) => DeliveryKind::Notify,
             Body::Respond(_) => DeliveryKind::Respond,
             Body::Http(http) => http.kind(),
             Body::Memory(memory) => memory.kind(),
+        }
+    }
+
+    /// Whether it is told of an alert on this occasion.
+    #[must_use]
+    pub fn wants(&self, occasion: Occasion) -> bool {
+        match &self.body {
+            Body::Email(email) => email.wants(occasion),
+            Body::Webhook(webhook) => webhook.wants(occasion),
+            Body::Command(command) => command.wants(occasion),
+            Body::Target(target) => target.wants(occasion),
+            Body::Http(http) if http.kind() == DeliveryKind::Notify => {
+                matches!(occasion, Occasion::Opened | Occasion::Reminder | Occasion::Escalated)
+            }
+            Body::Gitlab(_) | Body::Http(_) => matches!(occasion, Occasion::Opened | Occasion::Undo),
+            Body::Memory(_) => true,
+        }
+    }
+
+    /// How many of its deliveries, each of another alert, may be on their way at once.
+    #[must_use]
+    pub fn parallel(&self) -> usize {
+        match &self.body {
+            Body::Webhook(_) => 4,
+            Body::Target(target) => target.parallel(),
+            _ => 1,
+        }
+    }
+
+    /// What it would send or run, without its secrets and without doing it.
+    ///
+    /// # Errors
+    /// When that cannot be said: a template asks for what is not there, or it is a response.
+    pub fn preview(&self, notification: &Notification, now: Timestamp) -> Result<String, DeliveryError> {
+        match &self.body {
+            Body::Email(email) => email.preview(notification, now),
+            Body::Webhook(webhook) => webhook.preview(notification, now),
+            Body::Command(command) => command.preview(notification),
+            Body::Target(target) => target.preview(notification, now),
+            Body::Http(http) if http.kind() == DeliveryKind::Notify => http.preview(notification),
+            Body::Gitlab(_) | Body::Http(_) => {
+                Err(DeliveryError::permanent(format!("`{}` responds; it tells nobody", self.name)))
+            }
+            Body::Memory(_) => Ok("kept in memory".to_owned()),
         }
     }
 
@@ -97,7 +148,7 @@ impl Action {
     pub fn limit_span(&self) -> Option<Span> {
         match &self.body {
             Body::Http(http) => http.limit().map(|limit| limit.per),
-            Body::Email(_) | Body::Webhook(_) | Body::Memory(_) | Body::Respond(_) => None,
+            _ => None,
         }
     }
 
@@ -115,6 +166,8 @@ impl Action {
             Body::Email(email) => email.run(notification, guard).await,
             Body::Webhook(webhook) => webhook.run(notification, guard).await,
             Body::Http(http) => http.run(notification, guard).await,
+            Body::Command(command) => command.run(notification).await,
+            Body::Target(target) => target.run(notification, guard.now).await,
             Body::Memory(memory) => memory.run(notification),
             Body::Respond(_) => Err(DeliveryError::permanent(format!("`{}` tells nobody", self.name))),
         }
@@ -128,7 +181,7 @@ impl Action {
         match &self.body {
             Body::Email(email) => email.keep(note, now).await,
             Body::Webhook(webhook) => webhook.keep(note, now).await,
-            Body::Http(_) | Body::Memory(_) | Body::Respond(_) => {
+            _ => {
                 let reason = "checkpoints go to actions of type email or webhook";
                 Err(DeliveryError::permanent(reason))
             }
@@ -143,6 +196,8 @@ impl Action {
         match &self.body {
             Body::Email(email) => email.tell(notice, (key, now)).await,
             Body::Webhook(webhook) => webhook.tell(notice, (key, now)).await,
+            Body::Command(command) => command.tell(notice, key).await,
+            Body::Target(target) => target.tell(notice, key, now).await,
             Body::Memory(memory) => memory.tell(notice),
             Body::Http(_) | Body::Respond(_) => {
                 Err(DeliveryError::permanent(format!("`{}` tells nobody", self.name)))

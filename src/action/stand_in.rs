@@ -133,5 +133,7 @@ pub(crate) fn try_action(yaml: &str) -> Result<super::Action, super::ActionError
     let config = serde_yaml::from_str(yaml).unwrap_or_else(|error| panic!("{yaml}\n{error}"));
     let env = |name: &str| (name == "SECRET").then(|| SECRET.to_owned());
     let base = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    super::Action::build("it", &config, &crate::deliver::BuildContext { env: &env, base: &base })
+    let egress = crate::deliver::Egress::default();
+    let context = crate::deliver::BuildContext { env: &env, base: &base, egress: &egress };
+    super::Action::build("it", &config, &context)
 }

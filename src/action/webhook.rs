@@ -10,6 +10,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde::Deserialize;
 use standardwebhooks::{HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP};
 
+use crate::alert::Occasion;
 use crate::deliver::{
     self, BuildContext, ConfigError, DeliveryError, HttpOptions, Method, Request, Secret, SecretRef, TIMEOUT,
     TextOrSecret, Url, header, header_secrets, origin, parse_url, span,
@@ -30,6 +31,12 @@ pub struct WebhookConfig {
     /// Signs the body as Standard Webhooks defines: base64, with or without `whsec_` before it.
     #[serde(default)]
     pub secret: Option<SecretRef>,
+    /// Further ones, while receivers change from one to the next: the header carries a signature by each.
+    #[serde(default)]
+    pub secrets: Vec<SecretRef>,
+    /// When an alert is told; absent: always.
+    #[serde(default)]
+    pub occasions: Option<Vec<Occasion>>,
     /// minijinja over the alert's JSON; absent: that JSON.
     #[serde(default)]
     pub template: Option<String>,
@@ -47,6 +54,9 @@ pub struct WebhookConfig {
     pub timeout: Span,
 }
 
+/// Signatures in one header.
+const SECRETS_MAX: usize = 4;
+
 fn json() -> String {
     "application/json".to_owned()
 }
@@ -61,7 +71,8 @@ pub(super) struct Webhook {
     url: Url,
     headers: HeaderMap,
     template: Option<Template>,
-    signer: Option<standardwebhooks::Webhook>,
+    signers: Vec<standardwebhooks::Webhook>,
+    occasions: Option<Vec<Occasion>>,
 }
 
 impl Webhook {
@@ -77,15 +88,15 @@ impl Webhook {
             let (name, sent) = header(name, text.expose())?;
             headers.insert(name, sent);
         }
-        let signer = match &config.secret {
-            Some(reference) => {
-                let secret = reference.resolve(context.env, context.base)?;
-                let signer = signer(&secret)?;
-                secrets.push(secret);
-                Some(signer)
-            }
-            None => None,
-        };
+        if config.secrets.len() > SECRETS_MAX {
+            return Err(Problem::Setting(format!("secrets: at most {SECRETS_MAX}, while they are changed")));
+        }
+        let mut signers = Vec::new();
+        for reference in config.secret.iter().chain(&config.secrets) {
+            let secret = reference.resolve(context.env, context.base)?;
+            signers.push(signer(&secret)?);
+            secrets.push(secret);
+        }
         let compile = |text: &String| {
             Template::new(text, Escape::of(&config.content_type))
                 .map_err(|error| Problem::Template { key: "template".to_owned(), error })
@@ -93,8 +104,19 @@ impl Webhook {
         let template = config.template.as_ref().map(compile).transpose()?;
         let ca = config.ca.as_ref().map(|path| context.base.join(path));
         let options = HttpOptions { url: url.expose(), timeout: config.timeout, ca: ca.as_deref() };
-        let http = deliver::Http::new(&options, secrets)?;
-        Ok(Self { http, url: parse_url(url.expose())?, headers, template, signer })
+        let http = deliver::Http::within(&options, secrets, context.egress)?;
+        Ok(Self { http, url: parse_url(url.expose())?, headers, template, signers, occasions: config.occasions.clone() })
+    }
+
+    pub(super) fn wants(&self, occasion: Occasion) -> bool {
+        match &self.occasions {
+            Some(occasions) => occasions.contains(&occasion),
+            None => occasion != Occasion::Undo,
+        }
+    }
+
+    pub(super) fn preview(&self, notification: &Notification, now: Timestamp) -> Result<String, DeliveryError> {
+        Ok(self.http.shown(&self.request(notification, now)?))
     }
 
     pub(super) async fn run(
@@ -153,10 +175,11 @@ impl Webhook {
         let seconds = now.0.div_euclid(1000);
         put(HEADER_WEBHOOK_ID, id)?;
         put(HEADER_WEBHOOK_TIMESTAMP, &seconds.to_string())?;
-        if let Some(signer) = &self.signer {
-            let signature =
-                signer.sign(id, seconds, body.as_bytes()).map_err(|error| broken(error.to_string()))?;
-            put(HEADER_WEBHOOK_SIGNATURE, &signature)?;
+        let sign = |signer: &standardwebhooks::Webhook| signer.sign(id, seconds, body.as_bytes());
+        let signatures = self.signers.iter().map(sign).collect::<Result<Vec<_>, _>>();
+        let signatures = signatures.map_err(|error| broken(error.to_string()))?;
+        if !signatures.is_empty() {
+            put(HEADER_WEBHOOK_SIGNATURE, &signatures.join(" "))?;
         }
         Ok(Request { method: Method::POST, url: self.url.clone(), headers, body: Some(body.into()) })
     }
@@ -202,6 +225,22 @@ mod tests {
         let verifier = standardwebhooks::Webhook::new(&format!("whsec_{SECRET}")).unwrap();
         let expected = verifier.sign("fedcba9876543210", 1_769_850_000, &asked.body).unwrap();
         assert_eq!(value("webhook-signature"), expected);
+    }
+
+    #[tokio::test]
+    async fn while_secrets_change_either_of_them_verifies() {
+        let server = StandIn::start(vec![Say::status(204)]).await;
+        let (dir, old) = (tempfile::tempdir().unwrap(), "b2xkLXNlY3JldC1vZi10aGUtdGVzdHM=");
+        let file = dir.path().join("old");
+        std::fs::write(&file, old).unwrap();
+        let secrets = format!("secret: {{env: SECRET}}, secrets: [{{file: '{}'}}]", file.display());
+        action(&format!("{{type: webhook, url: '{}', {secrets}}}", server.url())).run(&notification(), &GUARD).await.unwrap();
+        let asked = server.asked().remove(0);
+        let signatures: Vec<&str> = asked.headers["webhook-signature"].to_str().unwrap().split(' ').collect();
+        let expected = [SECRET, old].map(|secret| {
+            standardwebhooks::Webhook::new(secret).unwrap().sign("fedcba9876543210", 1_769_850_000, &asked.body).unwrap()
+        });
+        assert_eq!(signatures, expected);
     }
 
     #[tokio::test]

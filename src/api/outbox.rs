@@ -172,6 +172,44 @@ pub(super) async fn redrive(
     Ok(Recorded(Json(find(&control, id).await?)))
 }
 
+/// Which deliveries to try again.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct RedriveAsked {
+    /// The action's configured name.
+    action: String,
+}
+
+/// How many deliveries are due again.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Redriven {
+    count: u64,
+}
+
+/// Try all deliveries of an action again that were given up
+///
+/// They are due at once, with their tries counted anew.
+#[utoipa::path(post, path = "/api/v1/outbox/redrive", tag = "outbox", params(RedriveAsked),
+    responses(
+        (status = 200, description = "How many are due again", body = Redriven),
+        (status = 409, description = "It gave nothing up", body = super::problem::ProblemBody,
+            content_type = "application/problem+json"),
+    ))]
+pub(super) async fn redrive_action(
+    State(control): State<Arc<Control>>,
+    ticket: Ticket,
+    Asked(asked): Asked<RedriveAsked>,
+) -> Result<Recorded<Json<Redriven>>, Problem> {
+    let deed = ticket.asking(format!("action={}", asked.action));
+    let count = control.ask(move |store| store.redrive_action(&asked.action, &deed)).await?;
+    if count == 0 {
+        return Err(Problem::conflict("nothing_given_up", "this action has given nothing up"));
+    }
+    control.wake.notify_one();
+    Ok(Recorded(Json(Redriven { count: u64::try_from(count).unwrap_or(u64::MAX) })))
+}
+
 async fn find(control: &Control, id: String) -> Result<Delivery, Problem> {
     let found = control.ask(move |store| store.outbox_get(&id)).await?;
     found.as_ref().map(Delivery::from).ok_or_else(|| Problem::missing("delivery of this id"))

@@ -54,6 +54,7 @@ pub(super) fn registry() -> OpenApiRouter<Arc<Control>> {
         .routes(at(Viewer, routes!(outbox::counts)))
         .routes(at(Viewer, routes!(outbox::show)))
         .routes(at(Responder, routes!(outbox::redrive)))
+        .routes(at(Responder, routes!(outbox::redrive_action)))
         .routes(at(Viewer, routes!(rules::list)))
         .routes(at(Viewer, routes!(rules::status)))
         .routes(at(Viewer, routes!(quality::list)))

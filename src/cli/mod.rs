@@ -22,6 +22,7 @@ mod history;
 mod hold;
 mod import;
 mod ledger;
+mod notify;
 mod openapi;
 mod outbox;
 mod past;

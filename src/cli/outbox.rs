@@ -7,14 +7,15 @@ use clap::{Args, Subcommand};
 use super::data::DataDir;
 use super::ledger::{ListFormat, ndjson};
 use super::{author, table, terminal};
-use crate::store::{DeliveryKind, OutboxRow, OutboxState};
+use crate::store::{DeliveryKind, OpenBreaker, OutboxRow, OutboxState};
 
 /// Options of `watchfire outbox`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   watchfire outbox --data-dir /var/lib/watchfire --dead
-  watchfire outbox --data-dir /var/lib/watchfire redrive 3f9a…")]
+  watchfire outbox --data-dir /var/lib/watchfire redrive 3f9a…
+  watchfire outbox --data-dir /var/lib/watchfire redrive --action chat")]
 pub struct OutboxArgs {
     #[command(flatten)]
     data: DataDir,
@@ -33,17 +34,23 @@ pub struct OutboxArgs {
 
 #[derive(Debug, Subcommand)]
 enum OutboxCommand {
-    /// Try a delivery again that was given up
+    /// Try deliveries again that were given up
     Redrive {
         /// Its id, or the beginning of it
-        id: String,
+        #[arg(required_unless_present = "action")]
+        id: Option<String>,
+        /// In place of an id: everything that this action gave up
+        #[arg(long, value_name = "NAME", conflicts_with = "id")]
+        action: Option<String>,
     },
 }
 
 /// Lists deliveries, or redrives one.
 pub fn run(args: &OutboxArgs) -> anyhow::Result<ExitCode> {
-    if let Some(OutboxCommand::Redrive { id }) = &args.command {
-        return redrive(args, id);
+    match &args.command {
+        Some(OutboxCommand::Redrive { action: Some(action), .. }) => return redrive_action(args, action),
+        Some(OutboxCommand::Redrive { id: Some(id), .. }) => return redrive(args, id),
+        _ => {}
     }
     let store = args.data.store()?;
     let state = args.dead.then_some(OutboxState::Dead);
@@ -59,6 +66,9 @@ pub fn run(args: &OutboxArgs) -> anyhow::Result<ExitCode> {
                 "{} pending, {} done, {} given up",
                 counts.pending, counts.done, counts.dead
             ));
+            for OpenBreaker { action, since, error } in store.breakers()? {
+                super::say(&format!("{action} is only probed since {since}: {error}"));
+            }
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -82,6 +92,17 @@ fn redrive(args: &OutboxArgs, id: &str) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+fn redrive_action(args: &OutboxArgs, action: &str) -> anyhow::Result<ExitCode> {
+    let store = args.data.store_to_write()?;
+    let count = store.redrive_action(action, &author::deed("watchfire outbox redrive --action", action.to_owned()))?;
+    if count == 0 {
+        super::say(&format!("watchfire: `{action}` gave nothing up"));
+        return Ok(ExitCode::FAILURE);
+    }
+    super::print(&format!("{count} deliveries of {action} are due again; the daemon tries them with its next look\n"))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// A delivery's state in one word.

@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 
 use super::{
     alerts, audit, backtest, backup, check, completions, coverage, demo, draft, explain, export, gaps,
-    generate, hold, import, ledger, openapi, outbox, periodic, reference, rejected, retention, route, say,
-    schema, search, serve, silence, test, token, trace, verify,
+    generate, hold, import, ledger, notify, openapi, outbox, periodic, reference, rejected, retention, route,
+    say, schema, search, serve, silence, test, token, trace, verify,
 };
 
 /// Watches the audit events of a software forge, finds what is out of order, tells people and blocks the account.
@@ -60,6 +60,8 @@ enum Command {
     Silence(silence::SilenceArgs),
     /// List or redrive deliveries to people and systems
     Outbox(outbox::OutboxArgs),
+    /// Show who is told what, or send an example alert
+    Notify(notify::NotifyArgs),
     /// Look at request bodies that could not be read
     Rejected(rejected::RejectedArgs),
     /// Show what rules could not judge, and why
@@ -121,6 +123,7 @@ pub fn main() -> ExitCode {
         Command::Route(args) => route::run(args),
         Command::Silence(args) => silence::run(args),
         Command::Outbox(args) => outbox::run(args),
+        Command::Notify(args) => notify::run(args),
         Command::Rejected(args) => rejected::run(args),
         Command::Ledger(args) => ledger::run(args),
         Command::Gaps(args) => gaps::run(args),

@@ -157,10 +157,16 @@ mod tests {
             (format!("actions: {{a: {{type: gitlab, {odd}}}}}"), action(2)),
             (format!("actions: {{a: {{type: gitlab, at_most: {{{odd}}}}}}}"), at_most),
             (format!("actions: {{a: {{type: http, {odd}}}}}"), action(3)),
+            (format!("actions: {{a: {{type: command, {odd}}}}}"), action(4)),
+            (format!("egress: {{{odd}}}"), "/properties/egress/properties".to_owned()),
             (format!("forward: [{{type: http, {odd}}}]"), forward(0)),
             (format!("forward: [{{type: file, {odd}}}]"), forward(1)),
             (format!("forward: [{{type: file, rotate: {{{odd}}}}}]"), rotate),
-        ] {
+        ]
+        .into_iter()
+        .chain(crate::action::TargetConfig::NAMES.iter().enumerate().map(|(index, name)| {
+            (format!("actions: {{a: {{type: {name}, {odd}}}}}"), action(5 + index))
+        })) {
             let mut known: BTreeSet<String> = expected(&config).into_iter().collect();
             if keys(&schema, &pointer).contains("type") {
                 // In sections whose shape depends on it, `type` is read before the rest.

@@ -14,6 +14,7 @@ use super::retention::RetentionConfig;
 use super::units::{Address, Length};
 use crate::action::ActionConfig;
 use crate::api::ApiConfig;
+use crate::deliver::Egress;
 use crate::forward::ForwardConfig;
 use crate::reporting::{ExportConfig, ReportConfig};
 use crate::respond::ResponsesConfig;
@@ -42,6 +43,7 @@ pub(super) struct Document {
     pub storm: Storm,
     pub notices: Notices,
     pub forward: Vec<ForwardConfig>,
+    pub egress: Egress,
     pub retention: RetentionConfig,
     pub reports: Vec<ReportConfig>,
     pub exports: Vec<ExportConfig>,
@@ -72,6 +74,7 @@ impl Default for Document {
             storm: Storm::default(),
             notices: Notices::default(),
             forward: Vec::new(),
+            egress: Egress::default(),
             retention: RetentionConfig::default(),
             reports: Vec::new(),
             exports: Vec::new(),

@@ -13,7 +13,7 @@ use super::log::LogConfig;
 use super::tree::Node;
 use super::{Env, check};
 use crate::action::ActionConfig;
-use crate::deliver::{Secret, SecretRef};
+use crate::deliver::{Egress, Secret, SecretRef};
 use crate::enrich::Own;
 use crate::forward::ForwardConfig;
 use crate::reporting::Schedules;
@@ -55,6 +55,8 @@ pub struct Config {
     pub noise: route::Policy,
     /// Where events are passed on to.
     pub forward: Vec<ForwardConfig>,
+    /// Where requests may go.
+    pub egress: Egress,
     /// How long events are kept.
     pub retention: Policy,
     /// Reports and exports of days, weeks and months.
@@ -135,6 +137,7 @@ pub(super) fn parse(text: &str, path: &Path, env: Option<&Env<'_>>) -> Result<Co
             notices: document.notices,
         },
         forward: document.forward,
+        egress: document.egress,
         retention: document.retention.policy(),
         schedules: Schedules {
             reports: document.reports,

@@ -127,7 +127,7 @@ impl App {
         let (listener, address) = listen(listener, config.listen).await?;
         let mut base = Foundation::open(&config, clock)?;
         base.remember_sources(&config);
-        let build = BuildContext { env: &*env, base: &config.base };
+        let build = BuildContext { env: &*env, base: &config.base, egress: &config.egress };
         let actions = Arc::new(ActionSet::build(&config.actions, &build)?);
         terms::keep(&base.store, config.incident_gap, &actions)?;
         let mut rulebook = Rulebook::new(rulebook_config(&config), Arc::clone(&base.catalogue));
@@ -231,7 +231,7 @@ impl App {
     /// that are read rather than posted to, and forwarders, stay as they are until a restart.
     pub async fn reload(&self) -> Result<(), ReloadError> {
         let config = config::load(&self.config_path, &*self.env)?;
-        let build = BuildContext { env: &*self.env, base: &config.base };
+        let build = BuildContext { env: &*self.env, base: &config.base, egress: &config.egress };
         let actions = Arc::new(ActionSet::build(&config.actions, &build)?);
         terms::keep(&self.store, config.incident_gap, &actions)?;
         let plan = Plan::new(&config, Arc::clone(&actions), &self.rules.borrow());

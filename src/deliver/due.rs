@@ -1,8 +1,9 @@
-//! Which deliveries may start now: one at a time per action, responses first, not while the receiver asked for
-//! patience.
+//! Which deliveries may start now: responses first, of each action as many as its receiver takes and one of each alert, not
+//! while the receiver asked for patience.
 
 use std::collections::{HashMap, HashSet};
 
+use crate::alert::AlertId;
 use crate::store::{DeliveryKind, OutboxRow, Settlement};
 use crate::time::{Span, Timestamp};
 
@@ -20,13 +21,19 @@ pub(super) const IDLE: Span = Span::minutes(1);
 /// What is under way, and which actions wait. Both are bounded by the number of configured actions.
 #[derive(Debug, Default)]
 pub(super) struct Desk {
-    busy: HashSet<String>,
+    busy: HashMap<String, HashSet<AlertId>>,
     cooling: HashMap<String, Timestamp>,
 }
 
 impl Desk {
-    /// Takes from `due`, in its order but responses first, what may start, and marks its actions busy.
-    pub(super) fn start(&mut self, due: Vec<OutboxRow>, now: Timestamp) -> Vec<OutboxRow> {
+    /// Takes from `due`, in its order but responses first, what may start. `most` says how many of an action may be under way
+    /// at once; of one alert it is always one.
+    pub(super) fn start(
+        &mut self,
+        due: Vec<OutboxRow>,
+        now: Timestamp,
+        most: impl Fn(&str) -> usize,
+    ) -> Vec<OutboxRow> {
         self.cooling.retain(|_, until| *until > now);
         let (respond, notify): (Vec<_>, Vec<_>) =
             due.into_iter().partition(|row| row.kind == DeliveryKind::Respond);
@@ -35,10 +42,15 @@ impl Desk {
             if self.room() == 0 {
                 break;
             }
-            if !self.cooling.contains_key(&row.action) && self.busy.insert(row.action.clone()) {
+            if self.cooling.contains_key(&row.action) {
+                continue;
+            }
+            let busy = self.busy.entry(row.action.clone()).or_default();
+            if busy.len() < most(&row.action).max(1) && busy.insert(row.alert.clone()) {
                 started.push(row);
             }
         }
+        self.busy.retain(|_, alerts| !alerts.is_empty());
         started
     }
 
@@ -49,14 +61,18 @@ impl Desk {
 
     /// How many more may start.
     pub(super) fn room(&self) -> usize {
-        RUNNING_MAX.saturating_sub(self.busy.len())
+        RUNNING_MAX.saturating_sub(self.busy.values().map(HashSet::len).sum())
     }
 
-    /// A delivery of `action` ended; its next one may start, not before `cool_until`.
-    pub(super) fn finish(&mut self, action: &str, cool_until: Option<Timestamp>) {
-        self.busy.remove(action);
+    /// A delivery of `action` about `alert` ended; the action's next one may start, not before `cool_until`.
+    pub(super) fn finish(&mut self, action: &str, alert: &AlertId, cool_until: Option<Timestamp>) {
+        if let Some(alerts) = self.busy.get_mut(action) {
+            alerts.remove(alert);
+        }
+        self.busy.retain(|_, alerts| !alerts.is_empty());
         if let Some(until) = cool_until {
-            self.cooling.insert(action.to_owned(), until);
+            let rest = self.cooling.entry(action.to_owned()).or_insert(until);
+            *rest = until.max(*rest);
         }
     }
 
@@ -113,7 +129,7 @@ mod tests {
         OutboxRow {
             occasion: crate::alert::Occasion::Opened,
             id: id.into(),
-            alert: AlertId("a".into()),
+            alert: AlertId(format!("a{id}")),
             action: action.into(),
             kind,
             created_at: NOW,
@@ -123,6 +139,10 @@ mod tests {
             last_error: None,
             outcome: None,
         }
+    }
+
+    fn about(id: &str) -> AlertId {
+        AlertId(format!("a{id}"))
     }
 
     fn ids(rows: &[OutboxRow]) -> Vec<&str> {
@@ -141,10 +161,25 @@ mod tests {
             ]
         };
         let mut desk = Desk::default();
-        assert_eq!(ids(&desk.start(due(), NOW)), ["3", "1", "4"]);
-        assert_eq!(ids(&desk.start(due(), NOW)), [""; 0], "all are busy");
-        desk.finish("mail", None);
-        assert_eq!(ids(&desk.start(due(), NOW)), ["1"], "the store decides what is still due");
+        assert_eq!(ids(&desk.start(due(), NOW, |_| 1)), ["3", "1", "4"]);
+        assert_eq!(ids(&desk.start(due(), NOW, |_| 1)), [""; 0], "all are busy");
+        desk.finish("mail", &about("1"), None);
+        assert_eq!(ids(&desk.start(due(), NOW, |_| 1)), ["1"], "the store decides what is still due");
+    }
+
+    #[test]
+    fn several_alerts_may_be_told_at_once_and_one_alert_is_told_once_at_a_time() {
+        let again = OutboxRow { alert: about("1"), ..row("1b", "hook", DeliveryKind::Notify) };
+        let due = || {
+            let rows = ["1", "2", "3"].map(|id| row(id, "hook", DeliveryKind::Notify));
+            [again.clone()].into_iter().chain(rows).collect::<Vec<_>>()
+        };
+        let mut desk = Desk::default();
+        assert_eq!(ids(&desk.start(due(), NOW, |_| 2)), ["1b", "2"]);
+        assert!(desk.start(due(), NOW, |_| 2).is_empty());
+        desk.finish("hook", &about("1"), None);
+        assert_eq!(ids(&desk.start(due()[1..].to_vec(), NOW, |_| 2)), ["1"]);
+        assert_eq!(desk.room(), RUNNING_MAX - 2);
     }
 
     #[test]
@@ -152,23 +187,23 @@ mod tests {
         let due: Vec<_> =
             (0..50).map(|n| row(&n.to_string(), &format!("a{n}"), DeliveryKind::Notify)).collect();
         let mut desk = Desk::default();
-        assert_eq!(desk.start(due.clone(), NOW).len(), RUNNING_MAX);
+        assert_eq!(desk.start(due.clone(), NOW, |_| 1).len(), RUNNING_MAX);
         assert_eq!(desk.room(), 0);
-        desk.finish("a3", None);
-        assert_eq!(ids(&desk.start(due, NOW)), ["3"]);
+        desk.finish("a3", &about("3"), None);
+        assert_eq!(ids(&desk.start(due, NOW, |_| 1)), ["3"]);
     }
 
     #[test]
     fn an_action_rests_as_long_as_its_receiver_asked() {
         let due = || vec![row("1", "hook", DeliveryKind::Notify)];
         let mut desk = Desk::default();
-        desk.start(due(), NOW);
+        desk.start(due(), NOW, |_| 1);
         let until = NOW.plus(Span::seconds(20));
-        desk.finish("hook", Some(until));
-        assert!(desk.start(due(), NOW).is_empty());
+        desk.finish("hook", &about("1"), Some(until));
+        assert!(desk.start(due(), NOW, |_| 1).is_empty());
         assert_eq!(desk.wake_at(None, NOW), NOW.plus(Span::seconds(20)));
         assert_eq!(desk.wake_at(Some(NOW.plus(Span::seconds(5))), NOW), NOW.plus(Span::seconds(5)));
-        assert_eq!(ids(&desk.start(due(), until)), ["1"]);
+        assert_eq!(ids(&desk.start(due(), until, |_| 1)), ["1"]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use reqwest::redirect::Policy;
 
 use crate::time::{Span, Timestamp};
 
+use super::egress::{Egress, Gate, proxied, refusal, refused};
 use super::error::{ConfigError, DeliveryError};
 use super::secret::{Secret, redact};
 
@@ -42,6 +43,7 @@ pub struct HttpOptions<'a> {
 pub struct Http {
     client: reqwest::Client,
     secrets: Vec<Secret>,
+    gate: Gate,
 }
 
 /// What is sent.
@@ -92,21 +94,34 @@ impl fmt::Debug for Request {
 }
 
 impl Http {
-    /// Prepares a client. `secrets` are put out of sight in every error.
+    /// Prepares a client under the rules that hold without a configuration (see [`Egress::of_the_machine`]). `secrets` are
+    /// put out of sight in every error.
     ///
     /// # Errors
     /// When the root certificates cannot be read.
     pub fn new(options: &HttpOptions<'_>, secrets: Vec<Secret>) -> Result<Self, ConfigError> {
+        Self::within(options, secrets, &Egress::of_the_machine())
+    }
+
+    /// The same under the rules of a configuration.
+    ///
+    /// # Errors
+    /// As [`Http::new`], and when the proxy's URL is none.
+    pub fn within(
+        options: &HttpOptions<'_>,
+        secrets: Vec<Secret>,
+        egress: &Egress,
+    ) -> Result<Self, ConfigError> {
         install_tls_provider();
         let timeout = options.timeout.to_std();
+        let gate = Gate::new(options.url, egress)?;
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("watchfire/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(timeout.min(std::time::Duration::from_secs(CONNECT_SECONDS_MAX)))
             .timeout(timeout)
+            .dns_resolver(gate.clone())
             .redirect(Policy::none());
-        if is_loopback(options.url) {
-            builder = builder.no_proxy();
-        }
+        builder = proxied(builder, options.url, egress)?;
         if let Some(path) = options.ca {
             builder = builder.tls_certs_merge(certificates(path)?);
         } else if options.url.starts_with("http://") {
@@ -114,7 +129,7 @@ impl Http {
             builder = builder.tls_certs_only([]);
         }
         let client = builder.build().map_err(|error| ConfigError::Tls(causes(&error)))?;
-        Ok(Self { client, secrets })
+        Ok(Self { client, secrets, gate })
     }
 
     /// Sends and reads the answer, whatever its status.
@@ -124,11 +139,15 @@ impl Http {
     pub async fn send(&self, request: Request, now: Timestamp) -> Result<Answer, DeliveryError> {
         let place = format!("{} {}", request.method, origin(&request.url));
         let secrets = self.secrets_of(&request.url);
+        self.gate.check(&request.url).map_err(|refused| refusal(&place, &refused))?;
         let mut builder = self.client.request(request.method, request.url).headers(request.headers);
         if let Some(body) = request.body {
             builder = builder.body(body);
         }
         let response = builder.send().await.map_err(|error| {
+            if let Some(refused) = refused(&error) {
+                return refusal(&place, refused);
+            }
             let is_ours = error.is_builder();
             let reason = quoted(&format!("{place}: {}", chain(&error.without_url())), &secrets);
             if is_ours { DeliveryError::permanent(reason) } else { DeliveryError::retryable(reason) }
@@ -147,6 +166,32 @@ impl Http {
         let parts = [url.password().unwrap_or_default(), url.query().unwrap_or_default(), url.path()];
         let long = parts.into_iter().filter(|part| part.len() >= PATH_SECRET_CHARS_MIN);
         self.secrets.iter().cloned().chain(long.map(Secret::new)).collect()
+    }
+}
+
+impl Http {
+    /// The request as a person may see it: without secrets, whether they are configured or stand in the URL.
+    #[must_use]
+    pub fn shown(&self, request: &Request) -> String {
+        let secrets = self.secrets_of(&request.url);
+        let path = redact(request.url.path(), &self.secrets);
+        let path = if path.len() < PATH_SECRET_CHARS_MIN { path } else { "/…".to_owned() };
+        let mut text = format!("{} {}{path}\n", request.method, origin(&request.url));
+        for (name, value) in &request.headers {
+            let value = value.to_str().unwrap_or("…");
+            let is_telling = !header_secrets(name.as_str(), &Secret::new(value), false).is_empty()
+                && name != "idempotency-key";
+            let value = if is_telling { "…".to_owned() } else { redact(value, &secrets) };
+            text.push_str(&format!("{name}: {value}\n"));
+        }
+        if let Some(body) = &request.body {
+            let body = match serde_json::from_slice::<serde_json::Value>(body) {
+                Ok(json) => format!("{json:#}"),
+                Err(_) => String::from_utf8_lossy(body).into_owned(),
+            };
+            text.push_str(&format!("\n{}\n", redact(&body, &secrets)));
+        }
+        text
     }
 }
 
@@ -184,6 +229,21 @@ impl Answer {
             408 | 425 | 429 | 500..=599 => DeliveryError::Retryable { reason, after: self.after },
             _ => DeliveryError::Permanent { reason },
         }
+    }
+
+    /// A failure in the receiver's own words although the status is one of success.
+    #[must_use]
+    pub fn unlike(&self, expected: &str) -> DeliveryError {
+        let said = if self.quote.is_empty() { "nothing" } else { &self.quote };
+        let reason = format!("{} answered {}, but not {expected}: {said}", self.place, self.status);
+        DeliveryError::Permanent { reason }
+    }
+
+    /// `https://chat.example.com answered 200`.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let origin = self.place.split_once(' ').map_or(self.place.as_str(), |(_, origin)| origin);
+        format!("{origin} answered {}", self.status)
     }
 
     /// The beginning of the body on one line, without secrets.
@@ -265,11 +325,6 @@ fn certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, ConfigError> {
     let pem = std::fs::read(path).map_err(|cause| error(cause.to_string()))?;
     let found = reqwest::Certificate::from_pem_bundle(&pem).map_err(|cause| error(causes(&cause)))?;
     if found.is_empty() { Err(error("it holds no PEM certificate".to_owned())) } else { Ok(found) }
-}
-
-/// Whether a URL leads to this machine, where no proxy can reach it for us.
-fn is_loopback(url: &str) -> bool {
-    Url::parse(url).ok().is_some_and(|url| url.host_str().is_some_and(is_loopback_host))
 }
 
 /// `localhost`, `127.0.0.0/8` or `::1`.

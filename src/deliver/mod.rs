@@ -9,7 +9,9 @@ mod secret;
 mod retry;
 mod tagged;
 mod unit;
+mod egress;
 mod http;
+mod breaker;
 mod due;
 mod compose;
 mod attempt;
@@ -17,6 +19,7 @@ mod worker;
 #[cfg(test)]
 mod worker_tests;
 
+pub use egress::{Egress, Network};
 pub use compose::{compose, response};
 pub use error::{ConfigError, DeliveryError};
 pub use http::{

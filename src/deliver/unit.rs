@@ -8,6 +8,8 @@ use serde::{Deserialize, Deserializer};
 
 use crate::time::Span;
 
+use super::egress::Egress;
+
 /// Looks up an environment variable. Only `config` reads the environment; everybody else is handed this.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -18,6 +20,8 @@ pub struct BuildContext<'a> {
     pub env: Lookup<'a>,
     /// The folder of the configuration file.
     pub base: &'a Path,
+    /// Where requests may go.
+    pub egress: &'a Egress,
 }
 
 /// Reads `10m`; for `#[serde(deserialize_with = …)]`.

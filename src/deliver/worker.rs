@@ -11,14 +11,16 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::action::ActionSet;
+use crate::alert::AlertId;
 use crate::clock::{Clock, Steps};
 use crate::encode::RuleText;
 use crate::event::Catalogue;
 use crate::log::{LogError, Reader, fault};
-use crate::store::{OutboxRow, Settlement, Store, StoreError};
+use crate::store::{DeliveryKind, OpenBreaker, OutboxRow, Outcome, Settlement, Store, StoreError};
 use crate::time::{Span, Timestamp};
 
 use super::attempt::{attempt, in_store};
+use super::breaker::{Breakers, Change, FAILURES_MAX, Sign};
 use super::due::{Desk, IDLE, settle};
 use super::error::DeliveryError;
 use super::retry::WAIT_MAX;
@@ -55,22 +57,33 @@ pub struct Worker {
 /// A delivery that ended.
 struct Finished {
     action: String,
+    alert: AlertId,
     cool_until: Option<Timestamp>,
+    sign: Sign,
+}
+
+/// What one loop knows of its actions.
+#[derive(Debug, Default)]
+struct Table {
+    desk: Desk,
+    breakers: Breakers,
 }
 
 /// Delivers until `shutdown`, then lets what is under way end, 10 s at most; the rest stays pending.
 pub async fn work(worker: Worker, shutdown: CancellationToken) {
     let worker = Arc::new(worker);
-    let mut desk = Desk::default();
+    let mut table = Table::default();
     let mut jobs = JoinSet::new();
     let mut rows: HashMap<Id, OutboxRow> = HashMap::new();
     let mut clock_steps = Steps::new(worker.clock.clone());
-    mind_clock(&worker, &mut desk, Span(0)).await;
+    mind_clock(&worker, &mut table.desk, Span(0)).await;
+    // What was known of receivers has gone with the one before.
+    keep(&worker, |store| store.breaker_closed(None)).await;
     while !shutdown.is_cancelled() {
         if let Some(step) = clock_steps.taken() {
-            mind_clock(&worker, &mut desk, Span(step.0.saturating_neg().max(0))).await;
+            mind_clock(&worker, &mut table.desk, Span(step.0.saturating_neg().max(0))).await;
         }
-        let wake_at = match start_due(&worker, &mut desk).await {
+        let wake_at = match start_due(&worker, &mut table).await {
             Ok((started, wake_at)) => {
                 for row in started {
                     let job = deliver(Arc::clone(&worker), row.clone(), shutdown.clone());
@@ -84,7 +97,7 @@ pub async fn work(worker: Worker, shutdown: CancellationToken) {
             }
         };
         tokio::select! {
-            Some(joined) = jobs.join_next_with_id() => finish(&worker, &mut desk, &mut rows, joined).await,
+            Some(joined) = jobs.join_next_with_id() => finish(&worker, &mut table, &mut rows, joined).await,
             () = worker.wake.notified() => {}
             // Never for longer: the clock may be set between one question and the next.
             () = worker.clock.sleep(wake_at.since(worker.clock.now()).min(IDLE)) => {}
@@ -110,13 +123,19 @@ async fn mind_clock(worker: &Worker, desk: &mut Desk, back: Span) {
 }
 
 /// What may start now, and when to look again if nothing else happens.
-async fn start_due(worker: &Worker, desk: &mut Desk) -> Result<(Vec<OutboxRow>, Timestamp), StoreError> {
+async fn start_due(worker: &Worker, table: &mut Table) -> Result<(Vec<OutboxRow>, Timestamp), StoreError> {
     let now = worker.clock.now();
     let mut started = Vec::new();
+    let Table { desk, breakers } = table;
     if desk.room() > 0 {
         // The store gives every action its share, so rows of busy actions do not hide the others.
         let due = in_store(worker, move |store| store.outbox_due(now, ROWS_MAX)).await?;
-        started = desk.start(due, now);
+        let actions = Arc::clone(&worker.actions.borrow());
+        let most = |action: &str| match actions.get(action) {
+            Some(action) if !breakers.is_open(action.name()) => action.parallel(),
+            _ => 1,
+        };
+        started = desk.start(due, now, most);
     }
     let next_due = in_store(worker, Store::outbox_next_due).await?;
     Ok((started, desk.wake_at(next_due, now)))
@@ -124,14 +143,14 @@ async fn start_due(worker: &Worker, desk: &mut Desk) -> Result<(Vec<OutboxRow>, 
 
 async fn finish(
     worker: &Worker,
-    desk: &mut Desk,
+    table: &mut Table,
     rows: &mut HashMap<Id, OutboxRow>,
     joined: Result<(Id, Finished), JoinError>,
 ) {
     match joined {
         Ok((id, finished)) => {
             rows.remove(&id);
-            desk.finish(&finished.action, finished.cool_until);
+            heard(worker, table, finished).await;
         }
         Err(error) => {
             // A panic in an action: its row goes up the ladder like any other failure.
@@ -141,8 +160,50 @@ async fn finish(
             let failure = DeliveryError::retryable("the action ended abnormally; the log says more");
             let (settlement, _) = settle(Err(failure), row.attempts.saturating_add(1), now, rand::random());
             let is_recorded = record(worker, &row, settlement).await.is_ok();
-            desk.finish(&row.action, (!is_recorded).then(|| now.plus(STORE_REST)));
+            table.desk.finish(&row.action, &row.alert, (!is_recorded).then(|| now.plus(STORE_REST)));
         }
+    }
+}
+
+/// What a delivery's end says about its receiver.
+async fn heard(worker: &Worker, table: &mut Table, finished: Finished) {
+    let Finished { action, alert, cool_until, sign } = finished;
+    let now = worker.clock.now();
+    let (change, rest) = table.breakers.heard(&action, &sign, now);
+    table.desk.finish(&action, &alert, cool_until.max(rest));
+    match (change, sign) {
+        (Some(Change::Opened), Sign::Away(error)) => {
+            tracing::warn!(action, "the receiver failed {FAILURES_MAX} times in a row; it is only probed until it answers");
+            keep(worker, move |store| store.breaker_opened(&OpenBreaker { action, since: now, error })).await;
+        }
+        (Some(Change::Closed), _) => {
+            tracing::info!(action, "the receiver is back; what waited for it is delivered");
+            keep(worker, move |store| {
+                store.outbox_hasten(&action, now)?;
+                store.breaker_closed(Some(&action))
+            })
+            .await;
+        }
+        _ => {}
+    }
+}
+
+/// Writes what only helps: without it everything goes on all the same.
+async fn keep(
+    worker: &Worker,
+    write: impl FnOnce(&Store) -> Result<(), StoreError> + Send + 'static,
+) {
+    if let Err(error) = in_store(worker, write).await {
+        tracing::error!(%error, "what is known of receivers cannot be written");
+    }
+}
+
+/// A response says nothing about a receiver: what keeps it from acting is mostly not the network.
+fn sign_of(row: &OutboxRow, result: &Result<Outcome, DeliveryError>) -> Sign {
+    match result {
+        _ if row.kind == DeliveryKind::Respond => Sign::Silent,
+        Ok(_) | Err(DeliveryError::Permanent { .. }) => Sign::There,
+        Err(DeliveryError::Retryable { reason, .. }) => Sign::Away(reason.clone()),
     }
 }
 
@@ -155,10 +216,12 @@ async fn deliver(worker: Arc<Worker>, row: OutboxRow, shutdown: CancellationToke
         Ok(None) => return Finished { action: row.action, cool_until: None },
         Err(error) => {
             tracing::error!(action = row.action, alert.id = %row.alert, %error, "a delivery cannot be prepared");
-            return Finished { action: row.action, cool_until: Some(now.plus(STORE_REST)) };
+            let cool_until = Some(now.plus(STORE_REST));
+            return Finished { action: row.action, alert: row.alert, cool_until, sign: Sign::Silent };
         }
     };
     let tries = row.attempts.saturating_add(1);
+    let sign = sign_of(&row, &result);
     let (settlement, cool_until) = settle(result, tries, worker.clock.now(), rand::random());
     tell(&row, tries, &settlement);
     // The effect has happened. Only recording it may be repeated, so the action stays busy until that is done.
@@ -170,7 +233,7 @@ async fn deliver(worker: Arc<Worker>, row: OutboxRow, shutdown: CancellationToke
         }
     }
     fault::point("deliver.recorded");
-    Finished { action: row.action, cool_until }
+    Finished { action: row.action, alert: row.alert, cool_until, sign }
 }
 
 async fn record(worker: &Worker, row: &OutboxRow, settlement: Settlement) -> Result<(), StoreError> {

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::alert::Level;
 
+use super::card::{before, other};
 use super::json::{minute, plain, row_json};
 use super::notification::{Notification, Response, ResponseState};
 use super::template::value_of;
@@ -19,6 +20,8 @@ use super::{TemplateError, search_command};
 
 /// Rows of the evidence table.
 const ROWS_MAX: usize = 20;
+/// Further alerts that are named.
+const OTHERS_MAX: usize = 50;
 /// Authors and addresses that are listed.
 const PEOPLE_MAX: usize = 5;
 const VALUE_CHARS_MAX: usize = 200;
@@ -69,11 +72,17 @@ pub fn subject(notification: &Notification) -> String {
     let level = alert.level.name().to_uppercase();
     let key = if alert.key.0.is_empty() { String::new() } else { format!(": {}", alert.key) };
     let name = account(&notification.events).map_or_else(String::new, |name| format!(" ({name})"));
-    clean(&format!("[Watchfire] {level} {}{key}{name}", alert.title), SUBJECT_CHARS_MAX)
+    let said = before(notification.occasion, &notification.triage);
+    let others = match notification.others.len() {
+        0 => String::new(),
+        1 => " and another alert".to_owned(),
+        more => format!(" and {more} further alerts"),
+    };
+    clean(&format!("[Watchfire] {level} {said}{}{key}{name}{others}", alert.title), SUBJECT_CHARS_MAX)
 }
 
 /// The name of the account behind the events at hand, if there is only one.
-fn account(events: &[Map<String, Value>]) -> Option<String> {
+pub(super) fn account(events: &[Map<String, Value>]) -> Option<String> {
     let mut found: Option<(&Value, String)> = None;
     for event in events {
         let Some(id) = event.get("author_id").filter(|id| !id.is_null() && kind_of_nobody(id).is_none())
@@ -115,6 +124,10 @@ fn context(notification: &Notification) -> Value {
         "level": alert.level.name().to_uppercase(),
         "colour": colour(alert.level),
         "title": clean(&alert.title, VALUE_CHARS_MAX),
+        "said": clean(&before(notification.occasion, &notification.triage), VALUE_CHARS_MAX),
+        "note": notification.triage.note.as_deref().map(|text| clean(text, 500)),
+        "others": notification.others.iter().take(OTHERS_MAX).map(other).collect::<Vec<_>>(),
+        "others_more": notification.others.len().saturating_sub(OTHERS_MAX),
         "key": clean(&alert.key.to_string(), VALUE_CHARS_MAX),
         "name": account(&notification.events),
         "reason": clean(&alert.reason, 500),
@@ -138,7 +151,7 @@ fn context(notification: &Notification) -> Value {
 }
 
 /// One response: how it stands in a word, what happened, how to undo it, and whether somebody must act.
-fn response(response: &Response) -> Value {
+pub(super) fn response(response: &Response) -> Value {
     let (word, tone) = match response {
         Response { needs_human: true, .. } => ("A PERSON MUST DECIDE", "bad"),
         Response { state: ResponseState::Waiting, .. } => ("WAITS FOR APPROVAL", "bad"),
@@ -160,7 +173,7 @@ fn response(response: &Response) -> Value {
 }
 
 /// The authors in the evidence with the addresses they came from, in order of first appearance.
-fn people(events: &[Map<String, Value>]) -> (Vec<Value>, usize) {
+pub(super) fn people(events: &[Map<String, Value>]) -> (Vec<Value>, usize) {
     let field = |event: &Map<String, Value>, name: &str| {
         event.get(name).map(|value| clean(&plain(value), VALUE_CHARS_MAX)).unwrap_or_default()
     };
@@ -222,7 +235,7 @@ pub(crate) fn clean(text: &str, chars_max: usize) -> String {
 }
 
 /// White text on each of these has a contrast of at least 4.5 to 1.
-const fn colour(level: Level) -> &'static str {
+pub(super) const fn colour(level: Level) -> &'static str {
     match level {
         Level::Critical => "#8b0a1a",
         Level::High => "#b83a0b",

@@ -58,7 +58,7 @@ impl Bench {
         filter: Option<EventFilter>,
     ) -> (Arc<ForwardStatus>, CancellationToken, JoinHandle<()>) {
         let config = serde_yaml::from_str(yaml).unwrap();
-        let context = BuildContext { env: &|_| None, base: self.dir.path() };
+        let context = BuildContext { env: &|_| None, base: self.dir.path(), egress: &crate::deliver::Egress::default() };
         let catalogue = Arc::new(Catalogue::built_in());
         let forwarder = Forwarder::build(&config, filter, catalogue, self.clock.clone(), &context).unwrap();
         let (status, stop) = (forwarder.status(), CancellationToken::new());

@@ -22,6 +22,7 @@ mod life;
 mod quality;
 mod notice;
 mod settle;
+mod breaker;
 mod ledger;
 mod rejected;
 mod gap;
@@ -41,6 +42,7 @@ mod audit;
 
 pub use audit::{AuditQuery, AuditRow, AuditVerified, Deed, WrongRow};
 pub use change::Changed;
+pub use breaker::OpenBreaker;
 pub use database::{Store, copy};
 pub use error::StoreError;
 pub use gap::{Gap, GapState, NewGap};

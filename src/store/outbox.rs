@@ -20,11 +20,17 @@ const COLUMNS: &str =
 const IS_HELD: &str = "(o.kind = 1 AND EXISTS (SELECT 1 FROM outbox AS r \
     WHERE r.alert = o.alert AND r.kind = 0 AND r.state = 0 AND r.occasion <> 'undo'))";
 
+/// What is told of an alert while something that was to be told of it before, by the same action, is still to be told: it
+/// waits its turn. Rows are numbered in the order of their writing, whatever the clock showed.
+const IS_BEHIND: &str = "EXISTS (SELECT 1 FROM outbox AS e WHERE e.alert = o.alert AND e.kind = o.kind \
+    AND e.state = 0 AND e.action = o.action AND e.rowid < o.rowid)";
+
 impl Store {
     /// Pending deliveries that are due, at most `max`: responses first, then the longest due.
     ///
     /// A notification is held back while its alert has responses that are not settled, at most 60 seconds
-    /// after its creation. When more are due than `max`, every action gets its share, so that one action
+    /// after its creation. What an action is to tell of one alert goes in the order in which it was owed: a later message
+    /// waits while an earlier one is tried again. When more are due than `max`, every action gets its share, so that one action
     /// with a long queue does not hide the others.
     pub fn outbox_due(&self, now: Timestamp, max: usize) -> Result<Vec<OutboxRow>, StoreError> {
         self.read(|connection| {
@@ -46,7 +52,8 @@ impl Store {
     pub fn outbox_next_due(&self) -> Result<Option<Timestamp>, StoreError> {
         self.read(|connection| {
             let mut statement = connection.prepare_cached(&format!(
-                "SELECT due_at, created_at, {IS_HELD} FROM outbox AS o WHERE state = 0 ORDER BY due_at"
+                "SELECT due_at, created_at, {IS_HELD} FROM outbox AS o WHERE state = 0 AND NOT {IS_BEHIND} \
+                 ORDER BY due_at"
             ))?;
             let mut rows = statement.query([])?;
             let mut next: Option<Timestamp> = None;
@@ -202,6 +209,7 @@ fn due_of(
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM outbox AS o \
          WHERE state = 0 AND action = ?1 AND due_at <= ?2 AND (created_at <= ?3 OR NOT {IS_HELD}) \
+         AND NOT {IS_BEHIND} \
          ORDER BY due_at LIMIT ?4"
     ))?;
     let held_since = now.minus(HOLD_BACK);

@@ -54,6 +54,30 @@ impl Store {
         })
     }
 
+    /// The receiver is back: what was put off because it was away is due now. How many.
+    pub fn outbox_hasten(&self, action: &str, now: Timestamp) -> Result<usize, StoreError> {
+        self.write(|transaction| {
+            let sql = "UPDATE outbox SET due_at = ?2 WHERE state = 0 AND action = ?1 AND due_at > ?2 AND attempts > 0";
+            Ok(transaction.prepare_cached(sql)?.execute(params![action, now.0])?)
+        })
+    }
+
+    /// Makes everything pending again that this action gave up, as [`Store::redrive`] does; how much that was. Who did it is
+    /// recorded in the same transaction, if it was anything.
+    pub fn redrive_action(&self, action: &str, deed: &Deed) -> Result<usize, StoreError> {
+        self.write(|transaction| {
+            let sql = "UPDATE outbox SET state = ?2, due_at = ?3, attempts = 0, settled_at = NULL \
+                       WHERE action = ?1 AND state = ?4";
+            let values =
+                params![action, state_code(OutboxState::Pending), deed.at.0, state_code(OutboxState::Dead)];
+            let count = transaction.prepare_cached(sql)?.execute(values)?;
+            if count > 0 {
+                audit::record(transaction, deed, "done")?;
+            }
+            Ok(count)
+        })
+    }
+
     /// Makes a delivery that was given up pending again, due at once and with its tries counted anew; false
     /// if there is none that was given up under this id. Who did it is recorded in the same transaction.
     pub fn redrive(&self, id: &str, deed: &Deed) -> Result<bool, StoreError> {

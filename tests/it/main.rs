@@ -29,6 +29,8 @@ mod witness;
 #[cfg(test)]
 mod guards;
 #[cfg(test)]
+mod outage;
+#[cfg(test)]
 mod reload;
 #[cfg(test)]
 mod restart;

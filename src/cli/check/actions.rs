@@ -22,7 +22,7 @@ pub(super) fn check(
     catalogue: &Arc<Catalogue>,
 ) -> Vec<Diagnostic> {
     let env = |_: &str| Some(STAND_IN.to_owned());
-    let context = BuildContext { env: &env, base: &config.base };
+    let context = BuildContext { env: &env, base: &config.base, egress: &config.egress };
     let file: Arc<str> = path.to_string_lossy().into();
     let problem = |section: &str, name: &str, message: String| {
         let (from, ..) = locate(Some(text), 1, section);
@@ -92,7 +92,7 @@ fn without_secrets(action: &ActionConfig) -> ActionConfig {
         }
         ActionConfig::Webhook(webhook) => {
             webhook.url = address(&webhook.url);
-            webhook.secret.iter_mut().for_each(|secret| *secret = stand_in());
+            webhook.secret.iter_mut().chain(&mut webhook.secrets).for_each(|secret| *secret = stand_in());
             webhook.headers.values_mut().for_each(value);
             webhook.ca = None;
         }
@@ -115,6 +115,8 @@ fn without_secrets(action: &ActionConfig) -> ActionConfig {
             http.headers.values_mut().for_each(value);
             http.ca = None;
         }
+        ActionConfig::Command(command) => command.env.values_mut().for_each(value),
+        ActionConfig::Target(target) => target.cover(&stand_in(), address),
     }
     action
 }

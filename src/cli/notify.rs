@@ -1,0 +1,132 @@
+//! `watchfire notify`: what is configured to tell people and programs, and a message to see that it does.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+
+use super::table;
+use super::terminal;
+use crate::action::{Action, ActionSet, GuardInput};
+use crate::alert::Occasion;
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::deliver::BuildContext;
+use crate::encode::example;
+use crate::store::DeliveryKind;
+
+/// Options of `watchfire notify`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The message tells of an alert that was made up, and says so. Actions that respond are never run.
+
+Examples:
+  watchfire notify list --config /etc/watchfire/config.yaml
+  watchfire notify test chat --config /etc/watchfire/config.yaml --dry-run
+  watchfire notify test pager --config /etc/watchfire/config.yaml --occasion resolved --id 1f")]
+pub struct NotifyArgs {
+    /// The configuration file
+    #[arg(long, global = true, value_name = "FILE", default_value = "/etc/watchfire/config.yaml")]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: NotifyCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum NotifyCommand {
+    /// List the actions, and on which occasions they are told
+    List,
+    /// Send an example alert through an action
+    Test(TestArgs),
+}
+
+#[derive(Debug, Args)]
+struct TestArgs {
+    /// The action's configured name
+    name: String,
+    /// Why it is told
+    #[arg(long, value_name = "OCCASION", default_value = "opened", value_parser = occasion)]
+    occasion: Occasion,
+    /// The example's alert id, in hexadecimal: the same for several occasions of one example; made up when left out
+    #[arg(long, value_name = "HEX")]
+    id: Option<String>,
+    /// Show what would be sent, without its secrets, and send nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+fn occasion(text: &str) -> Result<Occasion, String> {
+    Occasion::named(text).ok_or_else(|| {
+        let known: Vec<&str> = Occasion::ALL.iter().map(|occasion| occasion.name()).collect();
+        format!("expected one of {}", known.join(", "))
+    })
+}
+
+/// Lists actions, or tries one.
+pub fn run(args: &NotifyArgs) -> anyhow::Result<ExitCode> {
+    let env = |name: &str| std::env::var(name).ok();
+    let config = config::load(&args.config, &env).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let context = BuildContext { env: &env, base: &config.base, egress: &config.egress };
+    match &args.command {
+        NotifyCommand::List => list(&config, &context),
+        NotifyCommand::Test(test) => try_one(&config, &context, test),
+    }
+}
+
+fn list(config: &Config, context: &BuildContext<'_>) -> anyhow::Result<ExitCode> {
+    let actions = ActionSet::build(&config.actions, context)?;
+    let row = |(name, settings): (&String, &crate::action::ActionConfig)| {
+        let action = actions.get(name)?;
+        let wanted: Vec<&str> =
+            Occasion::ALL.iter().filter(|occasion| action.wants(**occasion)).map(|occasion| occasion.name()).collect();
+        let kind = if action.kind() == DeliveryKind::Respond { "responds" } else { "tells" };
+        Some(vec![name.clone(), settings.words(), kind.to_owned(), wanted.join(", ")])
+    };
+    let rows: Vec<Vec<String>> = config.actions.iter().filter_map(row).collect();
+    if rows.is_empty() {
+        super::say("no actions are configured; see docs/notifications.md");
+        return Ok(ExitCode::SUCCESS);
+    }
+    super::print(&table::table(&["NAME", "WHAT", "KIND", "OCCASIONS"], &rows, &[0, 2], terminal::width()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn try_one(config: &Config, context: &BuildContext<'_>, test: &TestArgs) -> anyhow::Result<ExitCode> {
+    let Some(settings) = config.actions.get(&test.name) else {
+        let known: Vec<&str> = config.actions.keys().map(String::as_str).collect();
+        let reason = format!("there is no action `{}`; configured are: {}", test.name, known.join(", "));
+        return Err(super::Usage(reason).into());
+    };
+    let action = Arc::new(Action::build(&test.name, settings, context)?);
+    if action.kind() == DeliveryKind::Respond {
+        let reason = format!("`{}` responds: it would change an account; rehearse it with `dry_run`", test.name);
+        return Err(super::Usage(reason).into());
+    }
+    let now = Clock::system().now();
+    let unique = test.id.clone().unwrap_or_else(|| format!("{:016x}{:016x}", now.0, rand::random::<u64>()));
+    let told = example(test.occasion, &unique, now);
+    super::print(&action.preview(&told, now)?)?;
+    if !action.wants(test.occasion) {
+        super::say(&format!("note: `{}` is not told of an alert that is {}", test.name, test.occasion.name()));
+    }
+    if test.dry_run {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
+    match runtime.block_on(action.run(&told, &GuardInput { recent: 0, now })) {
+        Ok(outcome) => {
+            super::say(&format!("told: {}", outcome.summary));
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            let hope = match &error {
+                crate::deliver::DeliveryError::Retryable { .. } => "the daemon would try again",
+                crate::deliver::DeliveryError::Permanent { .. } => "the daemon would give up",
+            };
+            super::say(&format!("failed ({hope}): {error}"));
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
