@@ -107,10 +107,8 @@ impl Action {
             Body::Webhook(webhook) => webhook.wants(occasion),
             Body::Command(command) => command.wants(occasion),
             Body::Target(target) => target.wants(occasion),
-            Body::Http(http) if http.kind() == DeliveryKind::Notify => {
-                matches!(occasion, Occasion::Opened | Occasion::Reminder | Occasion::Escalated)
-            }
-            Body::Gitlab(_) | Body::Http(_) => matches!(occasion, Occasion::Opened | Occasion::Undo),
+            Body::Http(_) => matches!(occasion, Occasion::Opened | Occasion::Reminder | Occasion::Escalated),
+            Body::Respond(_) => matches!(occasion, Occasion::Opened | Occasion::Undo),
             Body::Memory(_) => true,
         }
     }
@@ -135,8 +133,8 @@ impl Action {
             Body::Webhook(webhook) => webhook.preview(notification, now),
             Body::Command(command) => command.preview(notification),
             Body::Target(target) => target.preview(notification, now),
-            Body::Http(http) if http.kind() == DeliveryKind::Notify => http.preview(notification),
-            Body::Gitlab(_) | Body::Http(_) => {
+            Body::Http(http) => http.preview(notification),
+            Body::Respond(_) => {
                 Err(DeliveryError::permanent(format!("`{}` responds; it tells nobody", self.name)))
             }
             Body::Memory(_) => Ok("kept in memory".to_owned()),

@@ -132,6 +132,7 @@ pub(super) fn meaning(document: &Document, tree: &Node, findings: &mut Findings<
     for (key, message) in document.incidents.problems() {
         let place = incidents.get(key).unwrap_or(incidents).place;
         findings.add("limit", Some(place), format!("`incidents.{key}` will not do"), Some(message));
+    }
     let egress = section("egress");
     for (key, message) in document.egress.problems() {
         let place = egress.get(key).unwrap_or(egress).place;

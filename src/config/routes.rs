@@ -118,7 +118,7 @@ impl Look<'_, '_> {
             let Some(config) = action.text().and_then(|name| self.document.actions.get(name)) else {
                 continue;
             };
-            if config.change().is_some() {
+            if config.respond().is_some() {
                 let message = format!("`{}` tells nobody", action.text().unwrap_or_default());
                 let help =
                     "name actions that send messages; what changes accounts is named by rules and routes"

@@ -16,7 +16,7 @@ use super::matching::Matching;
 use super::metrics::{DetectionMetrics, LevelLabel, ReasonLabel, reason};
 use super::plan::Plan;
 use super::scenes::scenes;
-use crate::alert::{Alert, LedgerReason};
+use crate::alert::Alert;
 use crate::api::Detection as Stage;
 use crate::clock::{Clock, Steps};
 use crate::engine::{Effects, Engine, Limits, RuleSet, SnapshotError};

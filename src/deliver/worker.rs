@@ -213,7 +213,9 @@ async fn deliver(worker: Arc<Worker>, row: OutboxRow, shutdown: CancellationToke
     let result = match attempt(&worker, &row, now).await {
         Ok(Some(result)) => result,
         // It is recorded, together with what came of it.
-        Ok(None) => return Finished { action: row.action, cool_until: None },
+        Ok(None) => {
+            return Finished { action: row.action, alert: row.alert, cool_until: None, sign: Sign::Silent };
+        }
         Err(error) => {
             tracing::error!(action = row.action, alert.id = %row.alert, %error, "a delivery cannot be prepared");
             let cool_until = Some(now.plus(STORE_REST));

@@ -39,7 +39,7 @@ impl Reach<'_> {
     ) -> Result<deliver::Http, Problem> {
         let ca = self.ca.map(|path| context.base.join(path));
         let options = HttpOptions { url: self.url, timeout: self.timeout, ca: ca.as_deref() };
-        Ok(deliver::Http::new(&options, secrets)?)
+        Ok(deliver::Http::within(&options, secrets, context.egress)?)
     }
 }
 

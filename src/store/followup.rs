@@ -6,7 +6,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 
-use super::triage::triage_of;
+use super::triage::standing_of;
 use super::{
     DeliveryKind, NewNotice, OutboxRow, SilenceState, Store, StoreError, group, held, notice, outbox,
     silence, storm,
@@ -184,7 +184,7 @@ fn alert(
 ) -> Result<Next, StoreError> {
     let id = AlertId(row.about.clone());
     let Some((alert, scene)) = known(transaction, &id)? else { return Ok(Next::Over) };
-    if alert.merged_into.is_some() || triage_of(transaction, &id)?.state != AlertState::Open {
+    if alert.merged_into.is_some() || standing_of(transaction, &id)?.triage.state != AlertState::Open {
         return Ok(Next::Over);
     }
     let is_reminder = row.kind == Kind::Reminder;

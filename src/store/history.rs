@@ -84,7 +84,7 @@ impl Store {
         for row in rows {
             let settled = self.read(|connection| outbox::settled_at(connection, &row.id))?;
             let (fate, at) = match row.state {
-                OutboxState::Pending => (Fate::Waiting, row.due_at),
+                OutboxState::Pending | OutboxState::Waiting => (Fate::Waiting, row.due_at),
                 OutboxState::Done => (Fate::Done, settled.unwrap_or(row.created_at)),
                 OutboxState::Dead => (Fate::Dead, settled.unwrap_or(row.created_at)),
             };

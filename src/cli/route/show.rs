@@ -142,7 +142,7 @@ fn when(told: &Told, config: &Config, case: &Case<'_>) -> String {
     let Some(action) = config.actions.get(&told.action) else {
         return "is not configured: it is passed over".to_owned();
     };
-    if action.change().is_some() {
+    if action.respond().is_some() {
         return "at once, behind its guards".to_owned();
     }
     let mut text = match &told.manner.group {
