@@ -34,12 +34,17 @@ fn free_port() -> Result<SocketAddr> {
 
 impl Program {
     pub(super) fn watchfire(program: &Path, folder: &Path) -> Result<Self> {
+        Self::watchfire_with(program, folder, "")
+    }
+
+    /// With more of a configuration.
+    pub(super) fn watchfire_with(program: &Path, folder: &Path, more: &str) -> Result<Self> {
         let address = free_port()?;
         let config = folder.join("watchfire.yaml");
         let text = format!(
             "data_dir: data\nlisten: {address}\nrules: [rules]\napi: {{token: {{env: TOKEN}}}}\nsources:\n  \
              - {{name: gitlab, type: gitlab, path: /one, token: {{env: TOKEN}}}}\n  \
-             - {{name: many, type: http, format: gitlab, path: /many, token: {{env: TOKEN}}}}\n"
+             - {{name: many, type: http, format: gitlab, path: /many, token: {{env: TOKEN}}}}\n{more}"
         );
         fs::write(&config, text)?;
         let mut command = Command::new(program);
