@@ -10,6 +10,7 @@
 #[path = "../ingest/client.rs"]
 mod client;
 #[path = "../ingest/program.rs"]
+#[expect(dead_code, reason = "the other benchmark uses the rest")]
 mod program;
 
 use std::collections::BTreeMap;
