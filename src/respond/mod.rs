@@ -12,6 +12,8 @@ mod github;
 mod http_call;
 mod http;
 mod responder;
+#[cfg(test)]
+mod tests;
 
 pub use github::{GithubConfig, GithubDo};
 pub use gitlab::{GitlabConfig, GitlabDo, Role};
