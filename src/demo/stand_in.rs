@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, Response, Uri};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::DemoError;
 use super::serving::{Cut, CutAt, Serving};
@@ -23,6 +23,8 @@ pub enum Fault {
     Status(u16, Option<u64>),
     /// Answers that the rate limit is reached, as this forge does; it ends at this moment (seconds since 1970).
     Limited(u64),
+    /// Answers 403 with the words of GitHub's secondary rate limit, and no time.
+    Secondary,
     /// Answers a change with success and does not make it.
     Lies,
     /// Makes the change and breaks the connection before the answer.
@@ -114,6 +116,8 @@ pub(super) trait World: Clone + Send + 'static {
     fn answer(&mut self, asked: &Asked) -> Reply;
     /// That the rate limit is reached, until then.
     fn limited(&self, until: u64) -> Reply;
+    /// Given with every answer while the rate limit is not reached.
+    fn usual_headers(&self) -> Vec<(&'static str, String)>;
     /// What a status looks like there.
     fn failure(&self, status: u16) -> Reply;
 }
@@ -206,6 +210,10 @@ impl<W: World> Inner<W> {
                 reply
             }
             Fault::Limited(until) => self.world.limited(*until),
+            Fault::Secondary => {
+                let text = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.";
+                Reply::json(403, json!({ "message": text }))
+            }
             Fault::Lies => self.world.clone().answer(asked),
             Fault::WrongId => {
                 let mut reply = self.world.answer(asked);
@@ -243,7 +251,10 @@ async fn serve<W: World>(
     let body = serde_json::from_slice(&body).unwrap_or_default();
     let asked = Asked { method, path: uri.path().to_owned(), headers, query, body };
     let mut inner = shared.inner();
-    let reply = inner.answer(&asked, &fault);
+    let mut reply = inner.answer(&asked, &fault);
+    if !matches!(fault, Fault::Limited(_)) {
+        reply.headers.extend(inner.world.usual_headers());
+    }
     if inner.calls.len() < CALLS_MAX {
         let method = asked.method.to_string();
         inner.calls.push(ApiCall { method, path: asked.path, status: reply.status });

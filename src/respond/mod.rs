@@ -13,7 +13,7 @@ mod http_call;
 mod http;
 mod responder;
 #[cfg(test)]
-mod tests;
+mod forge_tests;
 
 pub use github::{GithubConfig, GithubDo};
 pub use gitlab::{GitlabConfig, GitlabDo, Role};

@@ -11,18 +11,21 @@ impl World for GitlabWorld {
     const NAME: &'static str = "GitLab stand-in";
 
     fn answer(&mut self, asked: &Asked) -> Reply {
-        let mut reply = match self.caller(asked) {
+        match self.caller(asked) {
             Ok(me) => self.route(asked, &me),
             Err(refusal) => refusal,
-        };
-        // doc/security/rate_limits.md, "Response headers".
-        reply.headers.extend([
+        }
+    }
+
+    /// docs.gitlab.com/administration/settings/user_and_ip_rate_limits, "Response headers".
+    fn usual_headers(&self) -> Vec<(&'static str, String)> {
+        vec![
             ("ratelimit-limit", "2000".to_owned()),
             ("ratelimit-name", "throttle_authenticated_api".to_owned()),
             ("ratelimit-observed", "1".to_owned()),
             ("ratelimit-remaining", "1999".to_owned()),
-        ]);
-        reply
+            ("ratelimit-reset", "4102444800".to_owned()),
+        ]
     }
 
     fn limited(&self, until: u64) -> Reply {

@@ -19,6 +19,7 @@ fn answers() -> Vec<(String, Fault, bool)> {
         add("403, Retry-After: 90".into(), Fault::Status(403, Some(90)));
         add("429, Retry-After: 7".into(), Fault::Status(429, Some(7)));
         add("rate limit used up for 120 s".into(), Fault::Limited(1_769_850_120));
+        add("403 in the words of a secondary rate limit".into(), Fault::Secondary);
         add("no answer in time".into(), Fault::Slow(Span::minutes(10)));
         add("answer cut in the middle".into(), Fault::CutInside);
         add("a proxy's page with 200".into(), Fault::Html);
@@ -39,7 +40,7 @@ async fn conclude(case: Case, api: &Api, fault: &Fault, at_change: bool) -> (Str
     drop(patient.look(&case.subject(), NOW).await);
     let first = match fault {
         Fault::Slow(_) => {
-            let impatient = case.responder(api, "500ms");
+            let impatient = case.responder(api, "100ms");
             api.fail(fault.clone(), at_change);
             attempt(&impatient, &case.subject()).await
         }
@@ -69,6 +70,14 @@ async fn conclude(case: Case, api: &Api, fault: &Fault, at_change: bool) -> (Str
     (kind, reason)
 }
 
+/// The forge, its world before, and what is concluded.
+async fn tried(case: Case, fault: Fault, at_change: bool) -> (Api, String, (String, String)) {
+    let api = case.api().await;
+    let before = api.world();
+    let ended = conclude(case, &api, &fault, at_change).await;
+    (api, before, ended)
+}
+
 /// The table, one answer after the other: what is concluded, for which types, and in the words of the first of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_response_type_against_every_answer() {
@@ -77,10 +86,9 @@ async fn every_response_type_against_every_answer() {
     let mut table = String::new();
     for (words, fault, at_change) in answers() {
         let mut groups: Vec<(String, String, Vec<&str>)> = Vec::new();
-        for (index, case) in CASES.into_iter().enumerate() {
-            let api = case.api().await;
-            let before = api.world();
-            let (kind, reason) = conclude(case, &api, &fault, at_change).await;
+        let tries = CASES.map(|case| tokio::spawn(tried(case, fault.clone(), at_change)));
+        for (index, (case, task)) in CASES.into_iter().zip(tries).enumerate() {
+            let (api, before, (kind, reason)) = task.await.unwrap();
             let after = api.world();
             if fault == Fault::None {
                 assert_eq!(kind, "done", "{}: {reason}", case.name);
@@ -100,7 +108,8 @@ async fn every_response_type_against_every_answer() {
         for (kind, reason, names) in groups {
             let who = if names.len() == CASES.len() { "all".to_owned() } else { names.join(", ") };
             writeln!(table, "    {kind}: {who}").unwrap();
-            if reason != kind {
+            // Which of its calls an impatient one gave up at depends on the machine.
+            if reason != kind && !matches!(fault, Fault::Slow(_)) {
                 writeln!(table, "        {reason}").unwrap();
             }
         }
