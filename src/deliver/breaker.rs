@@ -75,7 +75,7 @@ mod tests {
     fn it_opens_rests_ever_longer_and_closes_with_the_first_answer() {
         let mut breakers = Breakers::default();
         let now = Timestamp(0);
-        let mut fail = |breakers: &mut Breakers| breakers.heard("chat", &Sign::Away("away".into()), now);
+        let fail = |breakers: &mut Breakers| breakers.heard("chat", &Sign::Away("away".into()), now);
         for _ in 1..FAILURES_MAX {
             assert_eq!(fail(&mut breakers), (None, None));
         }

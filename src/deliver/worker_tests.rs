@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::action::stand_in::{action, never_answer};
 use crate::action::{Action, ActionSet, Memory};
+use crate::alert::AlertId;
 use crate::clock::Clock;
 use crate::encode::ResponseState;
 use crate::encode::tests_support::alert;
@@ -85,7 +86,11 @@ impl Bench {
     }
 
     fn add(&self, id: &str, action: &str, kind: DeliveryKind) {
-        let alert = crate::alert::Alert { evidence: vec![3, 1, 2], ..alert() };
+        self.add_of(&alert().id.0, id, (action, kind));
+    }
+
+    fn add_of(&self, about: &str, id: &str, (action, kind): (&str, DeliveryKind)) {
+        let alert = crate::alert::Alert { id: AlertId(about.into()), evidence: vec![3, 1, 2], ..alert() };
         let row = OutboxRow {
             occasion: crate::alert::Occasion::Opened,
             id: id.into(),
@@ -106,7 +111,7 @@ impl Bench {
     }
 
     fn row(&self, id: &str) -> OutboxRow {
-        self.store.outbox_of(&alert().id).unwrap().into_iter().find(|row| row.id == id).unwrap()
+        self.store.outbox_get(id).unwrap().unwrap()
     }
 
     async fn until(&self, what: impl Fn() -> bool) {
@@ -248,6 +253,71 @@ async fn many_alerts_are_told_once_each() {
     keys.sort_unstable();
     keys.dedup();
     assert_eq!((keys.len(), bench.mail.seen().len()), (300, 300));
+    bench.shutdown.cancel();
+    worker.await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_told_of_one_alert_goes_in_order_and_other_alerts_go_on() {
+    let bench = Bench::new().await;
+    bench.mail.fail_next(DeliveryError::retryable("away"));
+    let mail = ("mail", DeliveryKind::Notify);
+    bench.add_of("a", "a1", mail);
+    bench.add_of("a", "a2", mail);
+    bench.add_of("b", "b1", mail);
+    let worker = bench.start();
+    bench.until(|| bench.row("b1").state == OutboxState::Done).await;
+    assert_eq!((bench.row("a1").attempts, bench.row("a2").attempts), (1, 0), "a2 waits for a1");
+    assert!(bench.row("a1").due_at > NOW);
+    bench.clock.set(NOW.plus(Span::seconds(5)));
+    bench.until(|| bench.row("a2").state == OutboxState::Done).await;
+    let keys: Vec<_> = bench.mail.seen().into_iter().map(|told| told.idempotency_key).collect();
+    assert_eq!(keys, ["a1", "b1", "a1", "a2"]);
+    bench.shutdown.cancel();
+    worker.await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_given_up_holds_nothing_up() {
+    let bench = Bench::new().await;
+    bench.mail.fail_next(DeliveryError::permanent("no such mailbox"));
+    bench.add("m1", "mail", DeliveryKind::Notify);
+    bench.add("m2", "mail", DeliveryKind::Notify);
+    let worker = bench.start();
+    bench.until(|| bench.row("m2").state == OutboxState::Done).await;
+    assert_eq!(bench.row("m1").state, OutboxState::Dead);
+    let deed = crate::store::Deed::new(NOW, "alice", "test");
+    assert_eq!(bench.store.redrive_action("chat", &deed).unwrap(), 0);
+    assert_eq!(bench.store.redrive_action("mail", &deed).unwrap(), 1);
+    bench.wake.notify_one();
+    bench.until(|| bench.row("m1").state == OutboxState::Done).await;
+    bench.shutdown.cancel();
+    worker.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_away_is_only_probed_and_gets_everything_when_it_is_back() {
+    let bench = Bench::new().await;
+    for _ in 0..7 {
+        bench.mail.fail_next(DeliveryError::retryable("away"));
+    }
+    for n in 0..20 {
+        bench.add_of(&format!("alert{n}"), &format!("m{n}"), ("mail", DeliveryKind::Notify));
+    }
+    let worker = bench.start();
+    bench.until(|| bench.store.breakers().unwrap().len() == 1).await;
+    assert_eq!(bench.mail.seen().len(), 5, "the others are not tried");
+    let open = bench.store.breakers().unwrap().remove(0);
+    assert_eq!((open.action.as_str(), open.since, open.error.as_str()), ("mail", NOW, "away"));
+    // Two more probes fail and the next one succeeds; what would have waited for its own next try goes at once.
+    bench
+        .until(|| {
+            bench.clock.set(bench.clock.now().plus(Span::seconds(1)));
+            bench.store.outbox_counts().unwrap().done == 20
+        })
+        .await;
+    assert!(bench.store.breakers().unwrap().is_empty());
+    assert_eq!(bench.mail.seen().len(), 27);
     bench.shutdown.cancel();
     worker.await.unwrap();
 }

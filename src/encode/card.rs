@@ -20,6 +20,7 @@ const TITLE_CHARS_MAX: usize = 200;
 const VALUE_CHARS_MAX: usize = 200;
 const TEXT_CHARS_MAX: usize = 1_000;
 const URL_CHARS_MAX: usize = 2_000;
+const COMMAND_CHARS_MAX: usize = 2_000;
 /// Of a user's own text.
 const LINES_MAX: usize = 30;
 
@@ -136,9 +137,9 @@ impl Card {
             others: others.iter().take(OTHERS_MAX).map(other).collect(),
             others_more: others.len().saturating_sub(OTHERS_MAX),
             links: links.filter(is_web).collect(),
-            command: Some(search_command(alert)),
+            command: Some(clean(&search_command(alert), COMMAND_CHARS_MAX)),
             rule: Some(clean(&alert.rule, VALUE_CHARS_MAX)),
-            key: alert.key.0.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+            key: alert.key.0.iter().map(|(name, value)| (name.clone(), clean(value, VALUE_CHARS_MAX))).collect(),
             id: alert.id.0.clone(),
             idempotency_key: notification.idempotency_key.clone(),
             at: alert.started_at,

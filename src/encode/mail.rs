@@ -25,6 +25,7 @@ const OTHERS_MAX: usize = 50;
 /// Authors and addresses that are listed.
 const PEOPLE_MAX: usize = 5;
 const VALUE_CHARS_MAX: usize = 200;
+const COMMAND_CHARS_MAX: usize = 2_000;
 /// Of the name in the subject.
 const NAME_CHARS_MAX: usize = 60;
 const SUBJECT_CHARS_MAX: usize = 180;
@@ -144,7 +145,7 @@ fn context(notification: &Notification) -> Value {
         "falsepositives": lines(&notification.rule.falsepositives),
         "references": lines(&notification.rule.references),
         "tags": lines(&alert.tags),
-        "search": search_command(alert),
+        "search": clean(&search_command(alert), COMMAND_CHARS_MAX),
         "rule": clean(&alert.rule, VALUE_CHARS_MAX),
         "id": alert.id.0,
     })

@@ -26,4 +26,4 @@ pub use notification::{Notification, Place, Response, ResponseState, RuleText};
 pub use search::search_command;
 pub(crate) use template::value_of;
 pub use template::{Escape, Template, TemplateError};
-pub use write::{Dialect, Room, code, escaped, html};
+pub use write::{Dialect, Room, code, escaped, html, is_telling, prose};

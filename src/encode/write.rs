@@ -48,7 +48,7 @@ impl Card {
         let end = if dialect == Dialect::Forge { "  " } else { "" };
         let mut lines: Vec<String> = Vec::new();
         lines.extend(self.subject.as_ref().map(|subject| format!("{}{end}", code(subject))));
-        lines.extend(self.why_lines().map(|line| format!("{}{end}", escaped(line))));
+        lines.extend(self.why_lines().map(|line| format!("{}{end}", prose(line))));
         lines.extend(self.facts.iter().map(|(name, value)| match name.as_str() {
             "" => format!("{}{end}", code(value)),
             name => format!("**{}:** {}{end}", escaped(name), code(value)),
@@ -122,8 +122,22 @@ pub fn code(text: &str) -> String {
     if text.trim().is_empty() { String::new() } else { format!("`{text}`") }
 }
 
+/// The mark that ends code becomes a letter that looks like it, and not another quote: the text may be a command for a shell.
 fn unticked(text: &str) -> String {
-    clean(text, 2_000).replace('`', "'")
+    text.replace(|c: char| c.is_control(), " ").replace('`', "\u{2cb}")
+}
+
+/// A sentence or a title, which a template of the user's may have filled from an event: at its letter, and in code if there
+/// is a link, a name or a command in it.
+#[must_use]
+pub fn prose(text: &str) -> String {
+    if is_telling(text) { code(text) } else { escaped(text) }
+}
+
+/// Whether a service may find a link, a name or a command in a text without markup.
+#[must_use]
+pub fn is_telling(text: &str) -> bool {
+    text.contains("://") || text.contains("www.") || text.contains('@') || text.trim_start().starts_with('/')
 }
 
 /// Text of our own and of rules: what Markdown would read as markup is taken at its letter, and nobody is mentioned.
@@ -163,12 +177,52 @@ mod tests {
 
     #[test]
     fn the_text_can_be_read() {
-        insta::assert_snapshot!(Card::of(&notification()).text(ROOM), @"");
+        insta::assert_snapshot!(Card::of(&notification()).text(ROOM), @r"
+        HIGH One account clones many projects: author_id = 7 (alice <alice@example.com>)
+        22 different entity_id within 10m, at least 20
+        Someone copies far more projects in ten minutes than a person reads.
+        Who: alice <alice@example.com>, id 7, User from 203.0.113.9
+        When (UTC): 2026-01-31 09:00:00 to 2026-01-31 09:08:00
+        Events: 25
+        Findings: 3
+        Rule: gitlab-mass-clone (attack.t1213.003)
+        [DONE] block-author: blocked user 7 (alice); read back: blocked
+          undo: Admin area > Users > alice > Unblock
+        [FAILED, ACT BY HAND] ticket: POST https://tickets answered 500
+          2026-01-31 09:00:05  repository_git_operation  shop/project-0  Project project  203.0.113.9
+          2026-01-31 09:01:05  repository_git_operation  shop/project-1  Project project  203.0.113.9
+          and 23 more events
+        watchfire search 'author_id:7 created_at:>=2026-01-31T08:00:00Z created_at:<=2026-01-31T10:08:00Z'
+        Read about it: https://attack.mitre.org/techniques/T1213/003/
+        Watchfire alert 0123456789abcdef0123456789abcdef (opened)
+        ");
     }
 
     #[test]
     fn the_markdown_can_be_read() {
-        insta::assert_snapshot!(Card::of(&notification()).markdown(Dialect::Chat, ROOM), @"");
+        insta::assert_snapshot!(Card::of(&notification()).markdown(Dialect::Chat, ROOM), @r"
+        `author_id = 7 (alice <alice@example.com>)`
+        22 different entity\_id within 10m, at least 20
+        Someone copies far more projects in ten minutes than a person reads.
+        **Who:** `alice <alice@example.com>, id 7, User from 203.0.113.9`
+        **When \(UTC\):** `2026-01-31 09:00:00 to 2026-01-31 09:08:00`
+        **Events:** `25`
+        **Findings:** `3`
+        **Rule:** `gitlab-mass-clone (attack.t1213.003)`
+        **DONE** `block-author: blocked user 7 (alice); read back: blocked`
+        Undo: `Admin area > Users > alice > Unblock`
+        **FAILED, ACT BY HAND** `ticket: POST https://tickets answered 500`
+        `watchfire search 'author_id:7 created_at:>=2026-01-31T08:00:00Z created_at:<=2026-01-31T10:08:00Z'`
+        Read about it: <https://attack.mitre.org/techniques/T1213/003/>
+
+        ```text
+        2026-01-31 09:00:05  repository_git_operation  shop/project-0  Project project  203.0.113.9
+        2026-01-31 09:01:05  repository_git_operation  shop/project-1  Project project  203.0.113.9
+          and 23 more events
+        ```
+
+        Watchfire alert 0123456789abcdef0123456789abcdef \(opened\)
+        ");
     }
 
     #[test]
@@ -185,7 +239,7 @@ mod tests {
 
     #[test]
     fn what_is_typed_stays_text() {
-        assert_eq!(code("a`b``` @all\n/close"), "`a'b''' @all /close`");
+        assert_eq!(code("a`b``` @all\n/close"), "`a\u{2cb}b\u{2cb}\u{2cb}\u{2cb} @all /close`");
         assert_eq!(escaped("*a* [b](c) <!here> @all"), "\\*a\\* \\[b\\]\\(c\\) \\<\\!here\\> @\u{200b}all");
         assert_eq!(html("<b>&\""), "&lt;b&gt;&amp;&quot;");
     }

@@ -67,6 +67,7 @@ impl HttpOutput {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::deliver::Egress;
     use crate::action::stand_in::{SECRET, Say, StandIn};
     use crate::event::Catalogue;
     use crate::forward::ForwardConfig;
@@ -76,7 +77,7 @@ mod tests {
     fn output(yaml: &str) -> HttpOutput {
         let ForwardConfig::Http(config) = serde_yaml::from_str(yaml).unwrap() else { panic!("{yaml}") };
         let env = |name: &str| (name == "SECRET").then(|| SECRET.to_owned());
-        HttpOutput::build(&config, &BuildContext { env: &env, base: std::path::Path::new("."), egress: &crate::deliver::Egress::default() }).unwrap()
+        HttpOutput::build(&config, &BuildContext { env: &env, base: std::path::Path::new("."), egress: &Egress::default() }).unwrap()
     }
 
     #[tokio::test]

@@ -14,7 +14,7 @@ use super::file::FileMark;
 use super::*;
 use crate::action::stand_in::{Say, StandIn};
 use crate::clock::Clock;
-use crate::deliver::BuildContext;
+use crate::deliver::{BuildContext, Egress};
 use crate::event::{Catalogue, Event, Format};
 use crate::log::{Log, LogOptions, NewEvent};
 use crate::store::Store;
@@ -58,7 +58,7 @@ impl Bench {
         filter: Option<EventFilter>,
     ) -> (Arc<ForwardStatus>, CancellationToken, JoinHandle<()>) {
         let config = serde_yaml::from_str(yaml).unwrap();
-        let context = BuildContext { env: &|_| None, base: self.dir.path(), egress: &crate::deliver::Egress::default() };
+        let context = BuildContext { env: &|_| None, base: self.dir.path(), egress: &Egress::default() };
         let catalogue = Arc::new(Catalogue::built_in());
         let forwarder = Forwarder::build(&config, filter, catalogue, self.clock.clone(), &context).unwrap();
         let (status, stop) = (forwarder.status(), CancellationToken::new());

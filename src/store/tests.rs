@@ -220,7 +220,7 @@ fn what_is_due_comes_in_order_and_every_action_gets_a_share() {
     let (_dir, store) = open();
     let mut rows: Vec<_> = (0..20)
         .map(|number| {
-            let mut row = row(&format!("m{number:02}"), "a", DeliveryKind::Notify);
+            let mut row = row(&format!("m{number:02}"), &format!("a{number}"), DeliveryKind::Notify);
             row.due_at = after(number);
             row
         })
@@ -237,6 +237,35 @@ fn what_is_due_comes_in_order_and_every_action_gets_a_share() {
     assert_eq!(store.outbox_due(after(99), 100).unwrap().len(), 22);
     assert_eq!(store.outbox_due(after(-1), 10).unwrap(), []);
     assert_eq!(store.outbox_next_due().unwrap(), Some(NOW));
+}
+
+#[test]
+fn what_is_owed_later_of_one_alert_waits_for_what_was_owed_before() {
+    let (_dir, store) = open();
+    let of = |id: &str, alert: &str, action: &str| OutboxRow { action: action.into(), ..row(id, alert, DeliveryKind::Notify) };
+    let mut early = of("1", "a", "chat");
+    // Whatever the clock showed when it was written.
+    (early.created_at, early.due_at) = (after(50), after(60));
+    add(&store, &[early, of("2", "a", "chat"), of("3", "b", "chat"), of("4", "a", "mail")]);
+    assert_eq!(ids(&store.outbox_due(NOW, 10).unwrap()), ["3", "4"]);
+    for id in ["3", "4"] {
+        store.outbox_settle(id, &Settlement::Done(outcome(false)), NOW).unwrap();
+    }
+    assert_eq!(store.outbox_next_due().unwrap(), Some(after(60)), "not when the one behind it is due");
+    assert_eq!(ids(&store.outbox_due(after(60), 10).unwrap()), ["1"]);
+    store.outbox_settle("1", &Settlement::Dead { error: "no".to_owned() }, after(60)).unwrap();
+    assert_eq!(ids(&store.outbox_due(after(60), 10).unwrap()), ["2"]);
+}
+
+#[test]
+fn what_a_receiver_put_off_is_due_once_it_is_back() {
+    let (_dir, store) = open();
+    add(&store, &[row("1", "a", DeliveryKind::Notify), OutboxRow { due_at: after(900), ..row("2", "b", DeliveryKind::Notify) }]);
+    let retry = Settlement::Retry { at: after(600), error: "503".to_owned() };
+    store.outbox_settle("1", &retry, NOW).unwrap();
+    assert_eq!(store.outbox_hasten("chat", NOW).unwrap(), 0);
+    assert_eq!(store.outbox_hasten("mail", after(5)).unwrap(), 1, "what was never tried keeps its time");
+    assert_eq!(ids(&store.outbox_due(after(5), 10).unwrap()), ["1"]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::super::config::Problem;
 use super::super::notifier::{Described, Step, Target, once, post, settings};
 use crate::deliver::{Answer, BuildContext, DeliveryError, TextOrSecret, Url};
-use crate::encode::{Card, Dialect, Room, clean, escaped};
+use crate::encode::{Card, Dialect, Room, clean, prose};
 use crate::time::Timestamp;
 
 const ROOM: Room = Room { rows: 8, chars: 4_000 };
@@ -58,7 +58,7 @@ fn message(card: &Card) -> Value {
     json!({
         "allowed_mentions": {"parse": []},
         "embeds": [{
-            "title": escaped(&clean(&card.heading(), TITLE_CHARS_MAX)),
+            "title": prose(&clean(&card.heading(), TITLE_CHARS_MAX)),
             "description": card.markdown(Dialect::Chat, ROOM),
             "color": colour,
             "timestamp": card.at.to_string(),

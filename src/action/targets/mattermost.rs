@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::super::config::Problem;
 use super::super::notifier::{Described, Step, Target, once, post, settings};
 use crate::deliver::{Answer, BuildContext, DeliveryError, TextOrSecret, Url};
-use crate::encode::{Card, Dialect, Room, code, escaped};
+use crate::encode::{Card, Dialect, Room, code, prose};
 use crate::time::Timestamp;
 
 const ROOM: Room = Room { rows: 10, chars: 6_000 };
@@ -58,7 +58,7 @@ impl Mattermost {
             "attachments": [{
                 "fallback": code(&card.headline(200)),
                 "color": card.colour(),
-                "text": format!("##### {}\n{}", escaped(&card.heading()), card.markdown(Dialect::Chat, ROOM)),
+                "text": format!("##### {}\n{}", prose(&card.heading()), card.markdown(Dialect::Chat, ROOM)),
             }],
         });
         if let (Some(channel), Some(fields)) = (&self.channel, message.as_object_mut()) {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::super::config::Problem;
 use super::super::notifier::{Described, Step, Target, below, once, post, settings};
 use crate::deliver::{Answer, BuildContext, DeliveryError, SecretRef, TextOrSecret, Url};
-use crate::encode::{Card, html};
+use crate::encode::{Card, html, is_telling};
 use crate::time::{Span, Timestamp};
 
 /// Telegram counts UTF-16 units; this leaves room for those that are two.
@@ -90,7 +90,7 @@ fn judge(answer: &Answer) -> Result<String, DeliveryError> {
 
 /// Whole lines, as many as there is room for.
 fn message(card: &Card) -> String {
-    let mut lines = vec![format!("<b>{}</b>", html(&card.heading()))];
+    let mut lines = vec![bold(&card.heading())];
     lines.extend(card.subject.as_ref().map(|subject| code(subject)));
     let why = Some(&card.why).filter(|why| !why.is_empty());
     lines.extend(why.into_iter().chain(&card.lines).map(|line| code(line)));
@@ -123,6 +123,11 @@ fn message(card: &Card) -> String {
     }
     text.push_str(&foot);
     text
+}
+
+/// Names and links are only taken for text where they stand in code.
+fn bold(text: &str) -> String {
+    if is_telling(text) { code(text) } else { format!("<b>{}</b>", html(text)) }
 }
 
 fn code(text: &str) -> String {
