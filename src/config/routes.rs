@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_meant_is_found() {
-        let deep = "routes: [{actions: [mail], ".repeat(9) + &"}]".repeat(9);
+        let deep = format!("{}{}\n", "routes: [{actions: [mail], ".repeat(9), "}]".repeat(9));
         for (text, words) in [
             ("routes: [{levels: [high]}]\n", "a route without actions does nothing"),
             ("routes: [{actions: []}]\n", "a route without actions does nothing"),

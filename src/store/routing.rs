@@ -121,7 +121,11 @@ impl Desk<'_> {
             self.open = Some(scene::open_since(self.transaction, self.at.minus(longest))?);
         }
         let source = candidate.scene.source.as_deref();
-        let recent = scene::recent(self.transaction, (&candidate.alert.rule, source), self.at)?;
+        let rule: &str = &candidate.alert.rule;
+        let recent = match self.policy.storm.limit(rule) {
+            Some(limit) => scene::recent(self.transaction, (rule, source), self.at, limit)?,
+            None => 0,
+        };
         let facts = Facts { quiet: &self.quiet, open: self.open.as_deref().unwrap_or_default(), recent };
         Ok(hold(self.policy, &case, &facts, self.at))
     }

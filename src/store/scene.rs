@@ -53,7 +53,7 @@ impl Store {
 
     /// How many alerts of a rule and source the storm guard counts at this moment.
     pub fn recent_alerts(&self, rule: &str, source: Option<&str>, at: Timestamp) -> Result<u64, StoreError> {
-        self.read(|connection| recent(connection, (rule, source), at))
+        self.read(|connection| recent(connection, (rule, source), at, u64::MAX))
     }
 }
 
@@ -66,10 +66,11 @@ pub(super) fn insert(
 ) -> Result<(), StoreError> {
     let body = serde_json::to_string(scene)
         .map_err(|error| StoreError::Database(format!("scene of alert {}: {error}", alert.id)))?;
-    let sql = "INSERT INTO scene (alert, rule, source, at, held, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+    let sql = "INSERT INTO scene (alert, rule, source, at, held, counted, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
                ON CONFLICT (alert) DO NOTHING";
     let source = scene.source.as_deref().unwrap_or_default();
-    let values = params![alert.id.0, alert.rule, source, at.0, held.map(HeldBy::name), body];
+    let counted = matches!(held, None | Some(HeldBy::Storm));
+    let values = params![alert.id.0, alert.rule, source, at.0, held.map(HeldBy::name), counted, body];
     transaction.prepare_cached(sql)?.execute(values)?;
     Ok(())
 }
@@ -80,15 +81,18 @@ pub(super) fn is_known(connection: &Connection, alert: &AlertId) -> Result<bool,
 }
 
 /// How many alerts of a rule and source were committed within the hour before, but for those that something else than
-/// the storm guard held back. What a clock that was set back makes lie in the future does not count.
+/// the storm guard held back; it counts to `most`, not further: in a storm there are many. What a clock that was set back
+/// makes lie in the future does not count.
 pub(super) fn recent(
     connection: &Connection,
     (rule, source): (&str, Option<&str>),
     at: Timestamp,
+    most: u64,
 ) -> Result<u64, StoreError> {
-    let sql = "SELECT count(*) FROM scene WHERE rule = ?1 AND source = ?2 AND at > ?3 AND at <= ?4 \
-               AND (held IS NULL OR held = 'storm')";
-    let values = params![rule, source.unwrap_or_default(), at.minus(HOUR).0, at.0];
+    let sql = "SELECT count(*) FROM (SELECT 1 FROM scene WHERE rule = ?1 AND source = ?2 AND counted = 1 \
+               AND at > ?3 AND at <= ?4 LIMIT ?5)";
+    let limit = i64::try_from(most).unwrap_or(i64::MAX);
+    let values = params![rule, source.unwrap_or_default(), at.minus(HOUR).0, at.0, limit];
     let count: i64 = connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?;
     Ok(count.cast_unsigned())
 }

@@ -233,3 +233,24 @@ async fn a_storm_is_one_summary_and_nothing_is_hidden() {
     assert_eq!(rows.len(), 6);
     daemon.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn suppression_counts_from_the_findings_and_survives_a_restart() {
+    let receiver = Receiver::start().await;
+    // The events are hours old: what counts is when they happened.
+    let clock = Clock::fixed(at(5 * 3600));
+    let setup = setup(&clock, &receiver, &["hook"], "routes: [{actions: [hook]}]\n");
+    setup.rule("deleted.yml", &format!("{RULE}suppress: 1h\n"));
+    let daemon = setup.start().await;
+    daemon.post_all(&[project(4, 0)]).await;
+    daemon.stop().await;
+    let daemon = setup.start().await;
+    daemon.post_all(&[project(4, 3_600), project(4, 3_600 + 3_601)]).await;
+    let alerts = daemon.alerts();
+    let seen: Vec<(u64, Timestamp)> = alerts.iter().map(|alert| (alert.findings, alert.started_at)).collect();
+    assert_eq!(seen, [(2, at(0)), (1, at(7_201))]);
+    passes(&clock, &receiver, "/hook", 2, Span(0)).await;
+    let totals = daemon.app.store().held_totals().unwrap();
+    assert_eq!(totals, [("suppressed".to_owned(), 1)]);
+    daemon.stop().await;
+}

@@ -2,14 +2,15 @@
 
 -- Where the events of each alert happened, and what held it back first, if anything did.
 CREATE TABLE scene (
-    alert  TEXT NOT NULL PRIMARY KEY,
-    rule   TEXT NOT NULL,
-    source TEXT NOT NULL,                -- of the event that completed it; empty where it was the clock
-    at     INTEGER NOT NULL,             -- when the alert was committed
-    held   TEXT,                         -- silence, maintenance, inhibition, storm
-    body   TEXT NOT NULL
+    alert   TEXT NOT NULL PRIMARY KEY,
+    rule    TEXT NOT NULL,
+    source  TEXT NOT NULL,               -- of the event that completed it; empty where it was the clock
+    at      INTEGER NOT NULL,            -- when the alert was committed
+    held    TEXT,                        -- silence, maintenance, inhibition, storm
+    counted INTEGER NOT NULL,            -- whether the storm guard counts it
+    body    TEXT NOT NULL
 ) STRICT;
-CREATE INDEX scene_rule ON scene (rule, source, at);
+CREATE INDEX scene_rule ON scene (rule, source, counted, at);
 CREATE INDEX scene_at ON scene (at);
 CREATE INDEX alert_updated ON alert (updated_at);
 
