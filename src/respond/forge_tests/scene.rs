@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use crate::deliver::{BuildContext, DeliveryError};
+use crate::deliver::{BuildContext, DeliveryError, Egress};
 use crate::demo::{
     AccountState, ApiToken, Fault, GithubApi, GithubToken, GithubWorld, GitlabApi, GitlabWorld, SimAccount,
     SimCredential, SimKey, SimMember, SimMembership, SimOrganization, SimPlace, SimToken, SimUser,
@@ -165,7 +165,7 @@ pub(super) fn build(name: &str, yaml: &str) -> Result<Responder, Problem> {
         _ => ResponderConfig::Http(serde_yaml::from_str(yaml).map_err(wrong)?),
     };
     let env = |name: &str| (name == "SECRET").then(|| SECRET.to_owned());
-    Responder::build(&config, &BuildContext { env: &env, base: Path::new(".") })
+    Responder::build(&config, &BuildContext { env: &env, base: Path::new("."), egress: &Egress::of_the_machine() })
 }
 
 pub(super) fn gitlab_world() -> GitlabWorld {

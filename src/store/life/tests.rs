@@ -13,6 +13,8 @@ use crate::store::{
     AlertQuery, AlertTerms, AuditQuery, Commit, Deed, DeliveryKind, IncidentQuery, OutboxRow, OutboxState,
     Outcome, Settlement, Store, StoreError,
 };
+use crate::route::Policy;
+use crate::store::Routing;
 use crate::time::{Span, Timestamp};
 
 const NOW: Timestamp = Timestamp(1_790_000_000_000);
