@@ -46,9 +46,9 @@ impl Variants for ActionConfig {
             "gitlab" => Deserialize::deserialize(rest).map(Self::Gitlab),
             "http" => Deserialize::deserialize(rest).map(Self::Http),
             "command" => Deserialize::deserialize(rest).map(Self::Command),
-            target => TargetConfig::read(target, rest).map(|read| read.map(Self::Target)).unwrap_or_else(|| {
-                Err(serde::de::Error::unknown_variant(target, Self::NAMES))
-            }),
+            target => TargetConfig::read(target, rest)
+                .map(|read| read.map(Self::Target))
+                .unwrap_or_else(|| Err(serde::de::Error::unknown_variant(target, Self::NAMES))),
         }
     }
 }

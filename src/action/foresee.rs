@@ -75,7 +75,9 @@ impl ActionConfig {
     #[must_use]
     pub fn foresee(&self, told: &Notification, guard: &GuardInput, before: Option<Change>) -> Foresight {
         match self {
-            Self::Email(_) | Self::Webhook(_) | Self::Command(_) | Self::Target(_) => Foresight { subject: None, verdict: Foreseen::Tells },
+            Self::Email(_) | Self::Webhook(_) | Self::Command(_) | Self::Target(_) => {
+                Foresight { subject: None, verdict: Foreseen::Tells }
+            }
             Self::Gitlab(config) => gitlab(config, told, guard, before),
             Self::Http(config) => http(config, told, guard),
         }

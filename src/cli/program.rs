@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 
 use super::{
     alerts, audit, backtest, backup, check, completions, coverage, demo, draft, explain, export, gaps,
-    generate, hold, import, ledger, notify, openapi, outbox, periodic, reference, rejected, retention, say, schema,
-    search, serve, test, token, trace, verify,
+    generate, hold, import, ledger, notify, openapi, outbox, periodic, reference, rejected, retention, say,
+    schema, search, serve, test, token, trace, verify,
 };
 
 /// Watches the audit events of a software forge, finds what is out of order, tells people and blocks the account.
