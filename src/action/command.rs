@@ -129,7 +129,10 @@ impl Command {
         let words = [self.program.clone()].into_iter().chain(self.rendered(&told)?);
         let command = words.map(|word| format!("{word:?}")).collect::<Vec<_>>().join(" ");
         let names = self.env.iter().map(|(name, _)| format!("{name}=…\n")).collect::<String>();
-        Ok(redact(&format!("{command}\n{names}{KEY}={}\n\n{told:#}\n", notification.idempotency_key), &self.secrets))
+        Ok(redact(
+            &format!("{command}\n{names}{KEY}={}\n\n{told:#}\n", notification.idempotency_key),
+            &self.secrets,
+        ))
     }
 
     /// What an event's author typed must not become an option of the program.
@@ -143,7 +146,9 @@ impl Command {
                 return Err(wrong(format!("it has a zero byte, or more than {ARGUMENT_BYTES_MAX} bytes")));
             }
             if text.starts_with('-') && !argument.is_option {
-                return Err(wrong("an event would make it an option; write something before the template".to_owned()));
+                return Err(wrong(
+                    "an event would make it an option; write something before the template".to_owned(),
+                ));
             }
             Ok(text)
         };

@@ -52,9 +52,9 @@ impl Variants for ActionConfig {
                 Http::Respond(config) => Self::Respond(config),
             }),
             "command" => Deserialize::deserialize(rest).map(Self::Command),
-            target => TargetConfig::read(target, rest).map(|read| read.map(Self::Target)).unwrap_or_else(|| {
-                Err(serde::de::Error::unknown_variant(target, Self::NAMES))
-            }),
+            target => TargetConfig::read(target, rest)
+                .map(|read| read.map(Self::Target))
+                .unwrap_or_else(|| Err(serde::de::Error::unknown_variant(target, Self::NAMES))),
         }
     }
 }

@@ -27,9 +27,21 @@ fn targets() -> Vec<(&'static str, &'static str, Vec<Say>)> {
         ("mattermost", "channel: town-square", vec![text(200, "ok")]),
         ("telegram", "token: {env: SECRET}, chat: -100123", vec![text(200, r#"{"ok": true, "result": {}}"#)]),
         ("pagerduty", "routing_key: {env: SECRET}", vec![text(202, r#"{"status": "success"}"#)]),
-        ("opsgenie", "api_key: {env: SECRET}, teams: [soc]", vec![text(202, r#"{"result": "Request will be processed"}"#)]),
-        ("jira", "token: {env: SECRET}, user: a@example.com, project: SEC", vec![found_nothing(), text(201, r#"{"key": "SEC-1"}"#)]),
-        ("gitlab_issue", "token: {env: SECRET}, project: soc/alerts", vec![text(200, "[]"), text(201, r#"{"iid": 1}"#)]),
+        (
+            "opsgenie",
+            "api_key: {env: SECRET}, teams: [soc]",
+            vec![text(202, r#"{"result": "Request will be processed"}"#)],
+        ),
+        (
+            "jira",
+            "token: {env: SECRET}, user: a@example.com, project: SEC",
+            vec![found_nothing(), text(201, r#"{"key": "SEC-1"}"#)],
+        ),
+        (
+            "gitlab_issue",
+            "token: {env: SECRET}, project: soc/alerts",
+            vec![text(200, "[]"), text(201, r#"{"iid": 1}"#)],
+        ),
         ("gitlab_alert", "key: {env: SECRET}", vec![text(200, r#"[{"iid": 1}]"#)]),
         ("alertmanager", "token: {env: SECRET}", vec![text(200, "")]),
         ("ntfy", "topic: {env: SECRET}", vec![text(200, r#"{"id": "a"}"#)]),
@@ -46,7 +58,9 @@ fn secrets_of(settings: &str) -> &'static [&'static str] {
 
 fn target(kind: &str, settings: &str, url: &str, timeout: &str) -> Action {
     let settings = if settings.is_empty() { String::new() } else { format!("{settings}, ") };
-    action(&format!("{{type: {kind}, {settings}url: '{url}{PATH}?token=query-token-123', timeout: {timeout}}}"))
+    action(&format!(
+        "{{type: {kind}, {settings}url: '{url}{PATH}?token=query-token-123', timeout: {timeout}}}"
+    ))
 }
 
 /// Every kind with a secret, against `url`. The timeout is short only where nobody answers.
@@ -61,9 +75,11 @@ fn all(url: &str, timeout: &str) -> Vec<(Action, &'static [&'static str])> {
     .collect();
     // A gitlab action's URL holds no secret, so only its token counts.
     all[2].1 = &[SECRET];
-    all.extend(targets().into_iter().map(|(kind, settings, _)| {
-        (target(kind, settings, url, timeout), secrets_of(settings))
-    }));
+    all.extend(
+        targets()
+            .into_iter()
+            .map(|(kind, settings, _)| (target(kind, settings, url, timeout), secrets_of(settings))),
+    );
     all
 }
 
@@ -193,7 +209,11 @@ async fn a_success_is_one_and_can_be_known_again() {
 async fn an_answer_that_is_not_the_documented_one_is_no_success() {
     for (kind, settings, _) in targets() {
         for say in [
-            Say { status: 200, body: r#"{"ok": false, "description": "chat not found"}"#.into(), ..Say::default() },
+            Say {
+                status: 200,
+                body: r#"{"ok": false, "description": "chat not found"}"#.into(),
+                ..Say::default()
+            },
             Say { status: 203, body: "<html>log in</html>".into(), ..Say::default() },
         ] {
             // These have nothing to say but their status.
@@ -240,7 +260,14 @@ fn with(evil: &str) -> Notification {
             event.insert(field.to_owned(), evil.into());
         }
     }
-    told.others = vec![told.alert.clone()];
+    told
+}
+
+/// With another alert in the same message, where that is one.
+fn together(kind: &str, mut told: Notification) -> Notification {
+    if matches!(kind, "slack" | "teams" | "discord" | "mattermost" | "telegram" | "ntfy") {
+        told.others = vec![told.alert.clone()];
+    }
     told
 }
 
@@ -254,11 +281,13 @@ fn shape(value: &Value) -> std::collections::BTreeSet<String> {
 #[tokio::test]
 async fn an_event_cannot_break_out_of_the_body() {
     for (kind, settings, answers) in targets() {
-        let plain: Value =
-            serde_json::from_slice(&sent(kind, settings, answers.clone(), &with("alice")).await.last().unwrap().body)
-                .unwrap();
+        let plain: Value = serde_json::from_slice(
+            &sent(kind, settings, answers.clone(), &with("alice")).await.last().unwrap().body,
+        )
+        .unwrap();
         for evil in EVIL {
-            let asked = sent(kind, settings, answers.clone(), &with(evil)).await;
+            let told = together(kind, with(evil));
+            let asked = sent(kind, settings, answers.clone(), &told).await;
             let body: Value = serde_json::from_slice(&asked.last().unwrap().body).unwrap();
             assert_eq!(shape(&body), shape(&plain), "{kind}: {evil}");
             let mut all = Vec::new();
@@ -285,12 +314,16 @@ fn assert_tame(kind: &str, place: &str, text: &str) {
                 assert!(is_ours, "{tag} in {text}");
                 rest = after;
             }
-            let outside: String = text.split("<code>").map(|part| part.rsplit("</code>").next().unwrap()).collect();
+            let outside: String =
+                text.split("<code>").map(|part| part.rsplit("</code>").next().unwrap()).collect();
             assert!(!outside.contains('@') && !outside.contains("evil.example"), "{outside}");
         }
-        "discord" | "mattermost" | "gitlab_issue" | "gitlab_alert" if place.ends_with("description") || place.ends_with("text") => {
+        "discord" | "mattermost" | "gitlab_issue" | "gitlab_alert"
+            if place.ends_with("description") || place.ends_with("text") =>
+        {
             let outside = outside_code(text);
-            let is_tame = !outside.contains("evil.example") && !outside.contains("@e") && !outside.contains("\n/");
+            let is_tame =
+                !outside.contains("evil.example") && !outside.contains("@e") && !outside.contains("\n/");
             assert!(is_tame, "{kind}: {outside}");
         }
         "mattermost" if place.ends_with("fallback") => assert_eq!(outside_code(text).trim(), "", "{text}"),
@@ -323,18 +356,24 @@ async fn what_is_longest_fits() {
     told.alert.title = long.clone();
     told.alert.reason = long.clone();
     told.rule.description = Some(long.clone());
-    told.others = vec![told.alert.clone(); 100];
+    told.others = vec![told.alert.clone(); 60];
     told.responses = vec![told.responses[0].clone(); 50];
     for (kind, settings, answers) in targets() {
-        let asked = sent(kind, settings, answers, &told).await;
-        let body: Value = serde_json::from_slice(&asked.last().unwrap().body).unwrap();
+        let requests = answers.len();
+        let several = std::iter::repeat_n(answers, 61).flatten().collect();
+        let asked = sent(kind, settings, several, &told).await;
+        let body: Value = serde_json::from_slice(&asked[requests - 1].body).unwrap();
         let length = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).unwrap().chars().count();
         match kind {
             "slack" => {
-                assert!(length("/blocks/0/text/text") <= 150 && body["blocks"].as_array().unwrap().len() <= 50);
+                assert!(
+                    length("/blocks/0/text/text") <= 150 && body["blocks"].as_array().unwrap().len() <= 50
+                );
             }
             "teams" => assert!(body.to_string().len() <= 28 * 1024),
-            "discord" => assert!(length("/embeds/0/title") <= 256 && length("/embeds/0/description") <= 4_096),
+            "discord" => {
+                assert!(length("/embeds/0/title") <= 256 && length("/embeds/0/description") <= 4_096)
+            }
             "mattermost" => assert!(length("/attachments/0/text") <= 7_900),
             "telegram" => assert!(length("/text") <= 4_096),
             "pagerduty" => assert!(length("/payload/summary") <= 1_024 && body.to_string().len() < 500_000),
@@ -371,12 +410,18 @@ async fn what_was_opened_is_closed_under_the_same_key() {
         let opened = sent(kind, settings, answers.clone(), &notification()).await;
         let closed = sent(kind, settings, answers, &resolved()).await;
         assert_eq!(ids(&opened, key), ids(&closed, key), "{kind}");
-        assert!(!ids(&opened, key).is_null() && ids(&opened, state) != over && ids(&closed, state) == over, "{kind}");
+        assert!(
+            !ids(&opened, key).is_null() && ids(&opened, state) != over && ids(&closed, state) == over,
+            "{kind}"
+        );
     }
     let closed = sent("opsgenie", "api_key: {env: SECRET}", vec![Say::status(202)], &resolved()).await;
     assert!(
-        closed[0].path.ends_with("/v2/alerts/0123456789abcdef0123456789abcdef/close?token=query-token-123&identifierType=alias"),
-        "{}", closed[0].path
+        closed[0].path.ends_with(
+            "/v2/alerts/0123456789abcdef0123456789abcdef/close?token=query-token-123&identifierType=alias"
+        ),
+        "{}",
+        closed[0].path
     );
 }
 
@@ -396,10 +441,40 @@ async fn an_issue_is_made_once_and_then_commented() {
     let found = || text(200, r#"[{"iid": 7}]"#);
     let settings = "token: {env: SECRET}, project: soc/alerts";
     assert_eq!(sent("gitlab_issue", settings, vec![found()], &notification()).await.len(), 1);
-    let closed = sent("gitlab_issue", settings, vec![found(), text(201, "{}"), text(200, "{}")], &resolved()).await;
-    assert!(closed[0].path.contains("search=0123456789abcdef0123456789abcdef&in=description"), "{}", closed[0].path);
+    let closed =
+        sent("gitlab_issue", settings, vec![found(), text(201, "{}"), text(200, "{}")], &resolved()).await;
+    assert!(
+        closed[0].path.contains("search=0123456789abcdef0123456789abcdef&in=description"),
+        "{}",
+        closed[0].path
+    );
     assert!(closed[0].path.contains("/projects/soc%2Falerts/issues"), "{}", closed[0].path);
     assert_eq!((closed[2].method.as_str(), &closed[2].body[..]), ("PUT", &br#"{"state_event":"close"}"#[..]));
+}
+
+/// Services that keep a state are told of each alert under its own key; the others in one message.
+#[tokio::test]
+async fn alerts_that_are_told_together_are_all_told() {
+    let mut told = notification();
+    let other =
+        |n: u32| crate::alert::Alert { id: crate::alert::AlertId(format!("{n:032x}")), ..told.alert.clone() };
+    told.others = vec![other(1), other(2)];
+    for (kind, settings, answers) in targets() {
+        let several = std::iter::repeat_n(answers.clone(), 3).flatten().collect();
+        let asked = sent(kind, settings, several, &told).await;
+        let is_keyed = asked.len() > answers.len();
+        assert_eq!(asked.len(), if is_keyed { 3 * answers.len() } else { answers.len() }, "{kind}");
+        let all: String =
+            asked.iter().map(|asked| String::from_utf8_lossy(&asked.body).into_owned()).collect();
+        for alert in [&told.alert, &told.others[0], &told.others[1]] {
+            assert!(all.contains(&alert.id.0), "{kind}: {}", alert.id);
+        }
+        let keys: std::collections::BTreeSet<_> =
+            asked.iter().map(|asked| asked.headers["idempotency-key"].to_str().unwrap().to_owned()).collect();
+        assert_eq!(keys.len(), if is_keyed { 3 } else { 1 }, "{kind}");
+        let is_chat = matches!(kind, "slack" | "teams" | "discord" | "mattermost" | "telegram" | "ntfy");
+        assert_ne!(is_chat, is_keyed, "{kind}");
+    }
 }
 
 #[tokio::test]
@@ -416,7 +491,10 @@ async fn telegram_says_in_its_body_how_long_to_wait() {
 #[tokio::test]
 async fn a_users_words_take_the_place_of_ours_and_break_nothing() {
     for (kind, settings, answers) in targets() {
-        let own = format!("{settings}{}title: 'See {{{{ alert.rule }}}}', text: \"{{{{ events[0].author_name }}}}\\nsecond\"", if settings.is_empty() { "" } else { ", " });
+        let own = format!(
+            "{settings}{}title: 'See {{{{ alert.rule }}}}', text: \"{{{{ events[0].author_name }}}}\\nsecond\"",
+            if settings.is_empty() { "" } else { ", " }
+        );
         for evil in EVIL {
             let asked = sent(kind, &own, answers.clone(), &with(evil)).await;
             let body: Value = serde_json::from_slice(&asked.last().unwrap().body).unwrap();
@@ -427,7 +505,8 @@ async fn a_users_words_take_the_place_of_ours_and_break_nothing() {
             all.iter().for_each(|(place, text)| assert_tame(kind, place, text));
         }
     }
-    let wrong = super::stand_in::try_action("{type: slack, url: 'https://x', title: '{% if %}'}").unwrap_err();
+    let wrong =
+        super::stand_in::try_action("{type: slack, url: 'https://x', title: '{% if %}'}").unwrap_err();
     assert!(wrong.to_string().contains("title: template line 1"), "{wrong}");
 }
 

@@ -142,7 +142,11 @@ impl Email {
     }
 
     /// The mail's text part and its head.
-    pub(super) fn preview(&self, notification: &Notification, now: Timestamp) -> Result<String, DeliveryError> {
+    pub(super) fn preview(
+        &self,
+        notification: &Notification,
+        now: Timestamp,
+    ) -> Result<String, DeliveryError> {
         let written = mail(notification).map_err(|error| broken(&error))?;
         let to = self.to.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let head = format!("To: {to}\nFrom: {}\nSubject: {}\nDate: {now}\n", self.from, written.subject);

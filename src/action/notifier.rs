@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use crate::alert::Occasion;
 use crate::deliver::{
-    self, Answer, BuildContext, DeliveryError, HttpOptions, Method, Request, Secret, SecretRef, TextOrSecret, Url,
-    header, parse_url, set_content_type,
+    self, Answer, BuildContext, DeliveryError, HttpOptions, Method, Request, Secret, SecretRef, TextOrSecret,
+    Url, header, parse_url, set_content_type,
 };
 use crate::encode::{Card, Escape, Notice, Notification, Template, notification_json};
 use crate::store::Outcome;
@@ -24,13 +24,8 @@ const SECRET_CHARS_MIN: usize = 12;
 /// Requests that one message may need.
 const STEPS_MAX: usize = 4;
 /// The occasions on which people are told again. That somebody has acknowledged it is for those who keep a state.
-const TOLD: [Occasion; 5] = [
-    Occasion::Opened,
-    Occasion::Reminder,
-    Occasion::Escalated,
-    Occasion::Resolved,
-    Occasion::Reopened,
-];
+const TOLD: [Occasion; 5] =
+    [Occasion::Opened, Occasion::Reminder, Occasion::Escalated, Occasion::Resolved, Occasion::Reopened];
 
 /// What comes next for a card.
 #[derive(Debug)]
@@ -51,6 +46,11 @@ pub(super) trait Target: Send + Sync {
     /// How many messages about different alerts may be on their way at once.
     fn parallel(&self) -> usize {
         1
+    }
+
+    /// Whether it keeps a state for each alert, so that alerts that are told together are told to it one by one.
+    fn is_keyed(&self) -> bool {
+        false
     }
 
     /// The next step after these answers.
@@ -230,16 +230,45 @@ impl Notifier {
         self.target.parallel()
     }
 
-    pub(super) async fn run(&self, notification: &Notification, now: Timestamp) -> Result<Outcome, DeliveryError> {
-        self.send(&self.card(notification)?, now).await
+    pub(super) async fn run(
+        &self,
+        notification: &Notification,
+        now: Timestamp,
+    ) -> Result<Outcome, DeliveryError> {
+        if !self.target.is_keyed() || notification.others.is_empty() {
+            return self.send(&self.card(notification)?, now).await;
+        }
+        let first = Notification { others: Vec::new(), ..notification.clone() };
+        let outcome = self.send(&self.card(&first)?, now).await?;
+        for alert in &notification.others {
+            // Nothing is at hand of it but itself. If one fails all are told again, which their keys make harmless.
+            let one = Notification {
+                alert: alert.clone(),
+                events: Vec::new(),
+                responses: Vec::new(),
+                idempotency_key: format!("{}-{}", notification.idempotency_key, alert.id),
+                ..first.clone()
+            };
+            self.send(&self.card(&one)?, now).await?;
+        }
+        Ok(outcome)
     }
 
-    pub(super) async fn tell(&self, notice: &Notice, key: &str, now: Timestamp) -> Result<Outcome, DeliveryError> {
+    pub(super) async fn tell(
+        &self,
+        notice: &Notice,
+        key: &str,
+        now: Timestamp,
+    ) -> Result<Outcome, DeliveryError> {
         self.send(&Card::of_notice(notice, key), now).await
     }
 
     /// The first request, as a person may see it.
-    pub(super) fn preview(&self, notification: &Notification, now: Timestamp) -> Result<String, DeliveryError> {
+    pub(super) fn preview(
+        &self,
+        notification: &Notification,
+        now: Timestamp,
+    ) -> Result<String, DeliveryError> {
         match self.target.step(&self.card(notification)?, &[], now)? {
             Step::Ask(request) => Ok(self.http.shown(&request)),
             Step::Done(said) => Ok(said),
@@ -270,7 +299,13 @@ impl Notifier {
         loop {
             match self.target.step(card, &answers, now)? {
                 Step::Done(summary) => {
-                    return Ok(Outcome { changed: false, dry_run: false, summary, undo: None, needs_human: false });
+                    return Ok(Outcome {
+                        changed: false,
+                        dry_run: false,
+                        summary,
+                        undo: None,
+                        needs_human: false,
+                    });
                 }
                 Step::Ask(_) if answers.len() == STEPS_MAX => {
                     return Err(DeliveryError::permanent("the service wants to be asked without end"));

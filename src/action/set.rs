@@ -11,8 +11,8 @@ use crate::report::render::ReportMail;
 use crate::store::{DeliveryKind, Outcome};
 use crate::time::{Span, Timestamp};
 
-use super::config::Problem;
 use super::command::Command;
+use super::config::Problem;
 use super::email::Email;
 use super::http::Http;
 use super::notifier::Notifier;

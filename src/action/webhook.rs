@@ -105,7 +105,14 @@ impl Webhook {
         let ca = config.ca.as_ref().map(|path| context.base.join(path));
         let options = HttpOptions { url: url.expose(), timeout: config.timeout, ca: ca.as_deref() };
         let http = deliver::Http::within(&options, secrets, context.egress)?;
-        Ok(Self { http, url: parse_url(url.expose())?, headers, template, signers, occasions: config.occasions.clone() })
+        Ok(Self {
+            http,
+            url: parse_url(url.expose())?,
+            headers,
+            template,
+            signers,
+            occasions: config.occasions.clone(),
+        })
     }
 
     pub(super) fn wants(&self, occasion: Occasion) -> bool {
@@ -115,7 +122,11 @@ impl Webhook {
         }
     }
 
-    pub(super) fn preview(&self, notification: &Notification, now: Timestamp) -> Result<String, DeliveryError> {
+    pub(super) fn preview(
+        &self,
+        notification: &Notification,
+        now: Timestamp,
+    ) -> Result<String, DeliveryError> {
         Ok(self.http.shown(&self.request(notification, now)?))
     }
 
@@ -234,11 +245,17 @@ mod tests {
         let file = dir.path().join("old");
         std::fs::write(&file, old).unwrap();
         let secrets = format!("secret: {{env: SECRET}}, secrets: [{{file: '{}'}}]", file.display());
-        action(&format!("{{type: webhook, url: '{}', {secrets}}}", server.url())).run(&notification(), &GUARD).await.unwrap();
+        action(&format!("{{type: webhook, url: '{}', {secrets}}}", server.url()))
+            .run(&notification(), &GUARD)
+            .await
+            .unwrap();
         let asked = server.asked().remove(0);
         let signatures: Vec<&str> = asked.headers["webhook-signature"].to_str().unwrap().split(' ').collect();
         let expected = [SECRET, old].map(|secret| {
-            standardwebhooks::Webhook::new(secret).unwrap().sign("fedcba9876543210", 1_769_850_000, &asked.body).unwrap()
+            standardwebhooks::Webhook::new(secret)
+                .unwrap()
+                .sign("fedcba9876543210", 1_769_850_000, &asked.body)
+                .unwrap()
         });
         assert_eq!(signatures, expected);
     }

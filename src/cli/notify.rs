@@ -79,8 +79,11 @@ fn list(config: &Config, context: &BuildContext<'_>) -> anyhow::Result<ExitCode>
     let actions = ActionSet::build(&config.actions, context)?;
     let row = |(name, settings): (&String, &crate::action::ActionConfig)| {
         let action = actions.get(name)?;
-        let wanted: Vec<&str> =
-            Occasion::ALL.iter().filter(|occasion| action.wants(**occasion)).map(|occasion| occasion.name()).collect();
+        let wanted: Vec<&str> = Occasion::ALL
+            .iter()
+            .filter(|occasion| action.wants(**occasion))
+            .map(|occasion| occasion.name())
+            .collect();
         let kind = if action.kind() == DeliveryKind::Respond { "responds" } else { "tells" };
         Some(vec![name.clone(), settings.words(), kind.to_owned(), wanted.join(", ")])
     };
@@ -101,7 +104,8 @@ fn try_one(config: &Config, context: &BuildContext<'_>, test: &TestArgs) -> anyh
     };
     let action = Arc::new(Action::build(&test.name, settings, context)?);
     if action.kind() == DeliveryKind::Respond {
-        let reason = format!("`{}` responds: it would change an account; rehearse it with `dry_run`", test.name);
+        let reason =
+            format!("`{}` responds: it would change an account; rehearse it with `dry_run`", test.name);
         return Err(super::Usage(reason).into());
     }
     let now = Clock::system().now();
@@ -109,7 +113,11 @@ fn try_one(config: &Config, context: &BuildContext<'_>, test: &TestArgs) -> anyh
     let told = example(test.occasion, &unique, now);
     super::print(&action.preview(&told, now)?)?;
     if !action.wants(test.occasion) {
-        super::say(&format!("note: `{}` is not told of an alert that is {}", test.name, test.occasion.name()));
+        super::say(&format!(
+            "note: `{}` is not told of an alert that is {}",
+            test.name,
+            test.occasion.name()
+        ));
     }
     if test.dry_run {
         return Ok(ExitCode::SUCCESS);
@@ -128,5 +136,50 @@ fn try_one(config: &Config, context: &BuildContext<'_>, test: &TestArgs) -> anyh
             super::say(&format!("failed ({hope}): {error}"));
             Ok(ExitCode::FAILURE)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::action::stand_in::{Say, StandIn};
+
+    fn args(dir: &std::path::Path, config: &str, command: NotifyCommand) -> NotifyArgs {
+        let path = dir.join("w.yaml");
+        std::fs::write(&path, config).unwrap();
+        NotifyArgs { config: path, command }
+    }
+
+    fn test(name: &str, dry_run: bool) -> NotifyCommand {
+        NotifyCommand::Test(TestArgs { name: name.into(), occasion: Occasion::Resolved, id: None, dry_run })
+    }
+
+    #[test]
+    fn an_example_is_sent_and_a_rehearsal_is_not() {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let server = runtime.block_on(StandIn::start(vec![Say::status(204), Say::status(400)]));
+        let dir = tempfile::tempdir().unwrap();
+        let config = format!("actions: {{hook: {{type: webhook, url: '{}'}}}}", server.url());
+        run(&args(dir.path(), &config, test("hook", true))).unwrap();
+        assert!(server.asked().is_empty());
+        let sent = run(&args(dir.path(), &config, test("hook", false))).unwrap();
+        assert_eq!(format!("{sent:?}"), format!("{:?}", ExitCode::SUCCESS));
+        let body: serde_json::Value = serde_json::from_slice(&server.asked().remove(0).body).unwrap();
+        assert_eq!((&body["occasion"], &body["triage"]["verdict"]), (&"resolved".into(), &"test".into()));
+        assert!(body["alert"]["title"].as_str().unwrap().contains("only a test"));
+        let refused = run(&args(dir.path(), &config, test("hook", false))).unwrap();
+        assert_eq!(format!("{refused:?}"), format!("{:?}", ExitCode::FAILURE));
+    }
+
+    #[test]
+    fn responses_are_not_tried_and_unknown_names_are_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = "actions: {call: {type: http, url: 'http://127.0.0.1:1/', kind: respond}}";
+        for (name, part) in [("call", "would change an account"), ("cal", "configured are: call")] {
+            let error = run(&args(dir.path(), config, test(name, false))).unwrap_err();
+            assert!(error.to_string().contains(part), "{error}");
+        }
+        run(&args(dir.path(), config, NotifyCommand::List)).unwrap();
     }
 }

@@ -96,12 +96,15 @@ fn redrive(args: &OutboxArgs, id: &str) -> anyhow::Result<ExitCode> {
 
 fn redrive_action(args: &OutboxArgs, action: &str) -> anyhow::Result<ExitCode> {
     let store = args.data.store_to_write()?;
-    let count = store.redrive_action(action, &author::deed("watchfire outbox redrive --action", action.to_owned()))?;
+    let count = store
+        .redrive_action(action, &author::deed("watchfire outbox redrive --action", action.to_owned()))?;
     if count == 0 {
         super::say(&format!("watchfire: `{action}` gave nothing up"));
         return Ok(ExitCode::FAILURE);
     }
-    super::print(&format!("{count} deliveries of {action} are due again; the daemon tries them with its next look\n"))?;
+    super::print(&format!(
+        "{count} deliveries of {action} are due again; the daemon tries them with its next look\n"
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 

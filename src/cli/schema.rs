@@ -164,9 +164,12 @@ mod tests {
             (format!("forward: [{{type: file, rotate: {{{odd}}}}}]"), rotate),
         ]
         .into_iter()
-        .chain(crate::action::TargetConfig::NAMES.iter().enumerate().map(|(index, name)| {
-            (format!("actions: {{a: {{type: {name}, {odd}}}}}"), action(5 + index))
-        })) {
+        .chain(
+            crate::action::TargetConfig::NAMES
+                .iter()
+                .enumerate()
+                .map(|(index, name)| (format!("actions: {{a: {{type: {name}, {odd}}}}}"), action(5 + index))),
+        ) {
             let mut known: BTreeSet<String> = expected(&config).into_iter().collect();
             if keys(&schema, &pointer).contains("type") {
                 // In sections whose shape depends on it, `type` is read before the rest.

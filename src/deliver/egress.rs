@@ -204,9 +204,7 @@ impl Gate {
     fn look(&self, host: &str, address: IpAddr, is_named: bool) -> Result<(), Refused> {
         match self.egress.refusal(address, is_named) {
             None => Ok(()),
-            Some(what) => {
-                Err(Refused { host: host.to_owned(), address, what, is_steered: !is_named })
-            }
+            Some(what) => Err(Refused { host: host.to_owned(), address, what, is_steered: !is_named }),
         }
     }
 }
@@ -226,7 +224,9 @@ impl Resolve for Gate {
             }
             match (allowed.is_empty(), refused) {
                 (true, Some(refusal)) => Err(refusal.into()),
-                _ => Ok(Box::new(allowed.into_iter()) as Box<dyn Iterator<Item = SocketAddr> + Send> as Addrs),
+                _ => {
+                    Ok(Box::new(allowed.into_iter()) as Box<dyn Iterator<Item = SocketAddr> + Send> as Addrs)
+                }
             }
         })
     }
@@ -271,7 +271,11 @@ pub(super) fn proxied(
     url: &str,
     egress: &Egress,
 ) -> Result<reqwest::ClientBuilder, ConfigError> {
-    let proxy = if named_host(url).is_some_and(|host| is_loopback_host(&host)) { Proxy::None } else { egress.proxy()? };
+    let proxy = if named_host(url).is_some_and(|host| is_loopback_host(&host)) {
+        Proxy::None
+    } else {
+        egress.proxy()?
+    };
     Ok(match proxy {
         Proxy::None => builder.no_proxy(),
         Proxy::Environment => builder,
@@ -296,17 +300,44 @@ mod tests {
     #[test]
     fn named_hosts_may_be_inside_and_steered_ones_may_not() {
         let inside = [
-            "127.0.0.1", "127.9.9.9", "::1", "10.1.2.3", "172.16.0.1", "172.31.255.255", "192.168.1.1", "fd12::1",
-            "100.64.0.1", "192.0.0.8", "198.18.0.1", "::ffff:10.0.0.1", "2002:a00:1::", "64:ff9b::a00:1", "fec0::1",
+            "127.0.0.1",
+            "127.9.9.9",
+            "::1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.168.1.1",
+            "fd12::1",
+            "100.64.0.1",
+            "192.0.0.8",
+            "198.18.0.1",
+            "::ffff:10.0.0.1",
+            "2002:a00:1::",
+            "64:ff9b::a00:1",
+            "fec0::1",
         ];
         for address in inside {
             assert!(!refused(address, true, &[]), "{address}");
             assert!(refused(address, false, &[]), "{address}");
         }
         let never = [
-            "169.254.169.254", "169.254.0.1", "fe80::1", "febf::1", "fd00:ec2::254", "100.100.100.200", "168.63.129.16",
-            "0.0.0.0", "0.1.2.3", "::", "255.255.255.255", "240.0.0.1", "224.0.0.1", "ff02::1",
-            "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::",
+            "169.254.169.254",
+            "169.254.0.1",
+            "fe80::1",
+            "febf::1",
+            "fd00:ec2::254",
+            "100.100.100.200",
+            "168.63.129.16",
+            "0.0.0.0",
+            "0.1.2.3",
+            "::",
+            "255.255.255.255",
+            "240.0.0.1",
+            "224.0.0.1",
+            "ff02::1",
+            "::ffff:169.254.169.254",
+            "64:ff9b::a9fe:a9fe",
+            "2002:a9fe:a9fe::",
         ];
         for address in never {
             assert!(refused(address, true, &[]) && refused(address, false, &[]), "{address}");
@@ -339,14 +370,23 @@ mod tests {
     #[test]
     fn an_address_that_is_written_out_is_looked_at() {
         let gate = Gate::new("https://{{ host }}/x", &Egress::default()).unwrap();
-        for url in ["http://127.0.0.1/", "http://[::1]/", "http://2130706433/", "http://0xa9.254.43518/", "http://10.0.0.1:99/"] {
+        for url in [
+            "http://127.0.0.1/",
+            "http://[::1]/",
+            "http://2130706433/",
+            "http://0xa9.254.43518/",
+            "http://10.0.0.1:99/",
+        ] {
             let refused = gate.check(&Url::parse(url).unwrap()).unwrap_err();
             assert!(refused.is_steered && refused.to_string().contains("egress.allow"), "{url}");
         }
         assert!(gate.check(&Url::parse("http://8.8.8.8/").unwrap()).is_ok());
         let gate = Gate::new("http://10.0.0.1/x", &Egress::default()).unwrap();
         assert!(gate.check(&Url::parse("http://10.0.0.1/y").unwrap()).is_ok());
-        assert!(gate.check(&Url::parse("http://10.0.0.2/y").unwrap()).is_err(), "only the one that was named");
+        assert!(
+            gate.check(&Url::parse("http://10.0.0.2/y").unwrap()).is_err(),
+            "only the one that was named"
+        );
     }
 
     #[tokio::test]
@@ -358,7 +398,40 @@ mod tests {
         assert!(lookup("http://localhost/").await.unwrap() > 0);
         let error = lookup("http://{{ host }}/").await.err().unwrap();
         assert!(error.to_string().contains("localhost is refused"), "{error}");
-        assert!(lookup("http://elsewhere.example/").await.is_err(), "another name than the one that was named");
+        assert!(
+            lookup("http://elsewhere.example/").await.is_err(),
+            "another name than the one that was named"
+        );
+    }
+
+    async fn get(url: &str, egress: &Egress) -> Result<u16, DeliveryError> {
+        use crate::deliver::{Http, HttpOptions, Method, Request};
+        let options = HttpOptions { url, timeout: crate::time::Span::seconds(20), ca: None };
+        let http = Http::within(&options, Vec::new(), egress).unwrap();
+        let request = Request {
+            method: Method::GET,
+            url: Url::parse(url).unwrap(),
+            headers: Default::default(),
+            body: None,
+        };
+        http.send(request, crate::time::Timestamp(0)).await.map(|answer| answer.status)
+    }
+
+    #[tokio::test]
+    async fn requests_go_through_the_proxy_that_is_configured_and_no_other() {
+        use crate::action::stand_in::{Say, StandIn};
+        let proxy = StandIn::start(vec![Say::status(299)]).await;
+        let egress =
+            Egress { proxy: Some(proxy.url()), no_proxy: vec!["direct.invalid".into()], ..Egress::default() };
+        assert_eq!(get("http://chat.invalid/x", &egress).await.unwrap(), 299);
+        assert_eq!(proxy.calls(), ["GET http://chat.invalid/x"], "whose name it looks up");
+        assert!(get("http://direct.invalid/x", &egress).await.is_err(), "nobody knows that name");
+        let there = StandIn::start(vec![Say::status(200)]).await;
+        assert_eq!(get(&there.url(), &egress).await.unwrap(), 200, "this machine is reached without a proxy");
+        assert!(get("http://chat.invalid/x", &Egress::default()).await.is_err());
+        assert_eq!(proxy.calls().len(), 1);
+        let refused = get("http://169.254.169.254/latest/meta-data", &egress).await.unwrap_err();
+        assert!(refused.reason().contains("is refused"), "through a proxy, too: {refused}");
     }
 
     #[test]

@@ -19,8 +19,8 @@ mod worker;
 #[cfg(test)]
 mod worker_tests;
 
-pub use egress::{Egress, Network};
 pub use compose::{compose, response};
+pub use egress::{Egress, Network};
 pub use error::{ConfigError, DeliveryError};
 pub use http::{
     Answer, Http, HttpOptions, Method, Request, TIMEOUT, Url, causes, chain, header, header_secrets,

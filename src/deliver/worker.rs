@@ -173,7 +173,10 @@ async fn heard(worker: &Worker, table: &mut Table, finished: Finished) {
     table.desk.finish(&action, &alert, cool_until.max(rest));
     match (change, sign) {
         (Some(Change::Opened), Sign::Away(error)) => {
-            tracing::warn!(action, "the receiver failed {FAILURES_MAX} times in a row; it is only probed until it answers");
+            tracing::warn!(
+                action,
+                "the receiver failed {FAILURES_MAX} times in a row; it is only probed until it answers"
+            );
             keep(worker, move |store| store.breaker_opened(&OpenBreaker { action, since: now, error })).await;
         }
         (Some(Change::Closed), _) => {
@@ -189,10 +192,7 @@ async fn heard(worker: &Worker, table: &mut Table, finished: Finished) {
 }
 
 /// Writes what only helps: without it everything goes on all the same.
-async fn keep(
-    worker: &Worker,
-    write: impl FnOnce(&Store) -> Result<(), StoreError> + Send + 'static,
-) {
+async fn keep(worker: &Worker, write: impl FnOnce(&Store) -> Result<(), StoreError> + Send + 'static) {
     if let Err(error) = in_store(worker, write).await {
         tracing::error!(%error, "what is known of receivers cannot be written");
     }

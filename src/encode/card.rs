@@ -139,7 +139,12 @@ impl Card {
             links: links.filter(is_web).collect(),
             command: Some(clean(&search_command(alert), COMMAND_CHARS_MAX)),
             rule: Some(clean(&alert.rule, VALUE_CHARS_MAX)),
-            key: alert.key.0.iter().map(|(name, value)| (name.clone(), clean(value, VALUE_CHARS_MAX))).collect(),
+            key: alert
+                .key
+                .0
+                .iter()
+                .map(|(name, value)| (name.clone(), clean(value, VALUE_CHARS_MAX)))
+                .collect(),
             id: alert.id.0.clone(),
             idempotency_key: notification.idempotency_key.clone(),
             at: alert.started_at,
@@ -301,7 +306,8 @@ fn fact(line: &str) -> (String, String) {
 }
 
 fn row(json: &Value) -> Row {
-    let text = |name: &str| clean(json.get(name).and_then(Value::as_str).unwrap_or_default(), VALUE_CHARS_MAX);
+    let text =
+        |name: &str| clean(json.get(name).and_then(Value::as_str).unwrap_or_default(), VALUE_CHARS_MAX);
     let parts = ["event_type", "entity", "target", "ip"].map(text);
     Row { time: text("time"), parts: parts.into_iter().filter(|part| !part.is_empty()).collect() }
 }
@@ -329,7 +335,8 @@ fn read_label(n: usize) -> String {
 
 /// Only what a browser opens; other schemes start programs.
 fn is_web(link: &Link) -> bool {
-    let is_short = link.url.len() <= URL_CHARS_MAX && !link.url.contains(|c: char| c.is_control() || c.is_whitespace());
+    let is_short =
+        link.url.len() <= URL_CHARS_MAX && !link.url.contains(|c: char| c.is_control() || c.is_whitespace());
     is_short && (link.url.starts_with("https://") || link.url.starts_with("http://"))
 }
 
@@ -373,7 +380,9 @@ mod tests {
             .map(|occasion| Card::of(&Notification { occasion, ..notification.clone() }).title)
             .collect();
         assert_eq!(titles.iter().collect::<std::collections::BTreeSet<_>>().len(), Occasion::ALL.len());
-        assert!(titles.contains(&"Resolved by bob, false positive: One account clones many projects".to_owned()));
+        assert!(
+            titles.contains(&"Resolved by bob, false positive: One account clones many projects".to_owned())
+        );
     }
 
     #[test]

@@ -12,7 +12,8 @@ use crate::time::{Span, Timestamp};
 /// What is told of an alert that was made up, on this occasion. `unique` makes it differ from every other one.
 #[must_use]
 pub fn example(occasion: Occasion, unique: &str, now: Timestamp) -> Notification {
-    let id: String = unique.chars().filter(char::is_ascii_hexdigit).chain(std::iter::repeat('0')).take(32).collect();
+    let id: String =
+        unique.chars().filter(char::is_ascii_hexdigit).chain(std::iter::repeat('0')).take(32).collect();
     let began = now.minus(Span::minutes(8));
     let events: Vec<Map<String, Value>> = (0..3).filter_map(|n| event(n, began)).collect();
     let (state, verdict) = match occasion {
@@ -65,7 +66,7 @@ fn event(n: i64, began: Timestamp) -> Option<Map<String, Value>> {
         "id": n, "position": n + 1, "source": "gitlab", "author_id": 7, "author_name": "Example Person",
         "author_class": "User", "created_at": began.plus(Span::minutes(n)).to_string(),
         "event_type": "repository_git_operation", "entity_path": format!("example/project-{n}"),
-        "target_type": "Project", "target_details": format!("example/project-{n}"), "ip_address": "192.0.2.7",
+        "target_type": "Project", "target_details": format!("project-{n}"), "ip_address": "192.0.2.7",
     });
     event.as_object().cloned()
 }

@@ -369,6 +369,33 @@ mod tests {
     }
 
     #[test]
+    fn what_has_come_of_it_and_further_alerts_are_told() {
+        use crate::alert::{AlertState, Occasion, Verdict};
+        let mut notification = notification();
+        notification.occasion = Occasion::Resolved;
+        notification.triage.state = AlertState::Resolved;
+        notification.triage.verdict = Some(Verdict::Benign);
+        notification.triage.changed_by = Some("bob".into());
+        notification.triage.note = Some("a <b>move</b>".into());
+        notification.others = vec![notification.alert.clone(); 60];
+        let mail = mail(&notification).unwrap();
+        let subject = "[Watchfire] HIGH Resolved by bob, benign: One account clones many projects: author_id = 7 \
+                       (alice <alice@example.com>) and 60 further alerts";
+        assert_eq!(mail.subject, subject);
+        for part in [
+            "HIGH  Resolved by bob, benign: One account",
+            "NOTE\n  a <b>move</b>",
+            "ALSO IN THIS MAIL",
+            "and 10 more",
+        ] {
+            assert!(mail.text.contains(part), "{part}\n{}", mail.text);
+        }
+        for part in ["Resolved by bob, benign:", "a &lt;b&gt;move", "Also in this mail", "and 10 more"] {
+            assert!(mail.html.contains(part), "{part}");
+        }
+    }
+
+    #[test]
     fn every_standing_of_a_response_is_told() {
         let mut notification = notification();
         let base = notification.responses[0].clone();

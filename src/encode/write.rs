@@ -2,7 +2,6 @@
 //! mentions, links or commands.
 
 use super::Card;
-use super::mail::clean;
 
 /// What to leave out where there is little room.
 #[derive(Debug, Clone, Copy)]
@@ -60,12 +59,14 @@ impl Card {
         lines.extend(self.others.iter().map(|other| format!("Also: {}{end}", code(other))));
         lines.extend(self.more_others());
         lines.extend(self.command.iter().map(|command| format!("{}{end}", code(command))));
-        let links = self.links.iter().map(|link| format!("{}: <{}>{end}", escaped(&link.label), angled(&link.url)));
+        let links =
+            self.links.iter().map(|link| format!("{}: <{}>{end}", escaped(&link.label), angled(&link.url)));
         lines.extend(links);
         let mut last = vec![escaped(&self.foot())];
         if !self.rows.is_empty() && room.rows > 0 {
             let rows = self.rows.iter().take(room.rows).map(|row| unticked(&row.line()));
-            let block = ["".to_owned(), "```text".to_owned()].into_iter().chain(rows).chain(self.more(room.rows));
+            let block =
+                ["".to_owned(), "```text".to_owned()].into_iter().chain(rows).chain(self.more(room.rows));
             let block = block.chain(["```".to_owned(), "".to_owned()]).collect::<Vec<_>>().join("\n");
             if block.chars().count() * 2 < room.chars {
                 last.insert(0, block);
@@ -229,7 +230,9 @@ mod tests {
     fn there_is_never_more_than_there_is_room_for() {
         let card = Card::of(&notification());
         for chars in [300, 500, 900, 2_000, 5_000] {
-            for text in [card.text(Room { rows: 20, chars }), card.markdown(Dialect::Forge, Room { rows: 20, chars })] {
+            for text in
+                [card.text(Room { rows: 20, chars }), card.markdown(Dialect::Forge, Room { rows: 20, chars })]
+            {
                 assert!(text.chars().count() <= chars, "{chars}: {}", text.chars().count());
                 assert!(text.contains("0123456789abcdef0123456789abcdef"), "the foot stays: {text}");
                 assert_eq!(text.matches("```").count() % 2, 0);

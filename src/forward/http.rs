@@ -44,7 +44,11 @@ impl HttpOutput {
         }
         let ca = config.ca.as_ref().map(|path| context.base.join(path));
         let options = HttpOptions { url: url.expose(), timeout: config.timeout, ca: ca.as_deref() };
-        Ok(Self { http: deliver::Http::within(&options, secrets, context.egress)?, url: parse_url(url.expose())?, headers })
+        Ok(Self {
+            http: deliver::Http::within(&options, secrets, context.egress)?,
+            url: parse_url(url.expose())?,
+            headers,
+        })
     }
 
     /// Sends a batch that has events. The status comes along with a refusal, for 413.
@@ -67,8 +71,8 @@ impl HttpOutput {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deliver::Egress;
     use crate::action::stand_in::{SECRET, Say, StandIn};
+    use crate::deliver::Egress;
     use crate::event::Catalogue;
     use crate::forward::ForwardConfig;
     use crate::forward::batch::tests::entry;
@@ -77,7 +81,11 @@ mod tests {
     fn output(yaml: &str) -> HttpOutput {
         let ForwardConfig::Http(config) = serde_yaml::from_str(yaml).unwrap() else { panic!("{yaml}") };
         let env = |name: &str| (name == "SECRET").then(|| SECRET.to_owned());
-        HttpOutput::build(&config, &BuildContext { env: &env, base: std::path::Path::new("."), egress: &Egress::default() }).unwrap()
+        HttpOutput::build(
+            &config,
+            &BuildContext { env: &env, base: std::path::Path::new("."), egress: &Egress::default() },
+        )
+        .unwrap()
     }
 
     #[tokio::test]

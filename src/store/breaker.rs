@@ -45,11 +45,13 @@ impl Store {
     /// The actions that are only probed, by name.
     pub fn breakers(&self) -> Result<Vec<OpenBreaker>, StoreError> {
         self.read(|connection| {
-            let sql = "SELECT bytes FROM checkpoint WHERE name >= 'breaker/' AND name < 'breaker0' ORDER BY name";
+            let sql =
+                "SELECT bytes FROM checkpoint WHERE name >= 'breaker/' AND name < 'breaker0' ORDER BY name";
             let mut statement = connection.prepare_cached(sql)?;
             let rows = statement.query_map([], |row| row.get::<_, Vec<u8>>(0))?;
             rows.map(|bytes| {
-                serde_json::from_slice(&bytes?).map_err(|error| StoreError::corrupt("breaker".to_owned(), error))
+                serde_json::from_slice(&bytes?)
+                    .map_err(|error| StoreError::corrupt("breaker".to_owned(), error))
             })
             .collect()
         })
@@ -65,7 +67,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         store.set_checkpoint("forward/siem", b"7").unwrap();
-        let open = |action: &str| OpenBreaker { action: action.into(), since: Timestamp(5), error: "away".into() };
+        let open =
+            |action: &str| OpenBreaker { action: action.into(), since: Timestamp(5), error: "away".into() };
         for action in ["mail", "mail2", "chat", "mail"] {
             store.breaker_opened(&open(action)).unwrap();
         }

@@ -242,7 +242,10 @@ fn what_is_due_comes_in_order_and_every_action_gets_a_share() {
 #[test]
 fn what_is_owed_later_of_one_alert_waits_for_what_was_owed_before() {
     let (_dir, store) = open();
-    let of = |id: &str, alert: &str, action: &str| OutboxRow { action: action.into(), ..row(id, alert, DeliveryKind::Notify) };
+    let of = |id: &str, alert: &str, action: &str| OutboxRow {
+        action: action.into(),
+        ..row(id, alert, DeliveryKind::Notify)
+    };
     let mut early = of("1", "a", "chat");
     // Whatever the clock showed when it was written.
     (early.created_at, early.due_at) = (after(50), after(60));
@@ -260,7 +263,13 @@ fn what_is_owed_later_of_one_alert_waits_for_what_was_owed_before() {
 #[test]
 fn what_a_receiver_put_off_is_due_once_it_is_back() {
     let (_dir, store) = open();
-    add(&store, &[row("1", "a", DeliveryKind::Notify), OutboxRow { due_at: after(900), ..row("2", "b", DeliveryKind::Notify) }]);
+    add(
+        &store,
+        &[
+            row("1", "a", DeliveryKind::Notify),
+            OutboxRow { due_at: after(900), ..row("2", "b", DeliveryKind::Notify) },
+        ],
+    );
     let retry = Settlement::Retry { at: after(600), error: "503".to_owned() };
     store.outbox_settle("1", &retry, NOW).unwrap();
     assert_eq!(store.outbox_hasten("chat", NOW).unwrap(), 0);

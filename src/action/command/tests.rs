@@ -22,7 +22,8 @@ async fn script(text: &str, more: &str) -> Result<Outcome, DeliveryError> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("script");
     std::fs::write(&path, text).unwrap();
-    run(&format!("command: [/bin/sh, '{}', '{{{{ alert.id }}}}', 'a b; $(id)'], {more}", path.display())).await
+    run(&format!("command: [/bin/sh, '{}', '{{{{ alert.id }}}}', 'a b; $(id)'], {more}", path.display()))
+        .await
 }
 
 #[tokio::test]
@@ -33,7 +34,10 @@ async fn arguments_reach_the_program_as_they_are() {
 
 #[tokio::test]
 async fn the_alert_is_its_input_and_its_environment_is_empty() {
-    let said = script("wc -c; env | sort | tr '\\n' ' '; pwd", "env: {TOKEN: {env: SECRET}, A: b}").await.unwrap().summary;
+    let said = script("wc -c; env | sort | tr '\\n' ' '; pwd", "env: {TOKEN: {env: SECRET}, A: b}")
+        .await
+        .unwrap()
+        .summary;
     let length = crate::encode::notification_json(&notification()).to_string().len();
     assert!(said.contains(&format!(": {length} A=b ")), "{said}");
     assert!(said.contains("TOKEN=… WATCHFIRE_KEY=fedcba9876543210") && !said.contains(SECRET), "{said}");
@@ -42,14 +46,19 @@ async fn the_alert_is_its_input_and_its_environment_is_empty() {
 
 #[tokio::test]
 async fn its_end_says_whether_it_may_pass() {
-    for (code, may_pass) in [(1, true), (75, true), (99, true), (2, false), (64, false), (78, false), (127, false)] {
+    for (code, may_pass) in
+        [(1, true), (75, true), (99, true), (2, false), (64, false), (78, false), (127, false)]
+    {
         let result = script(&format!("echo why >&2; exit {code}"), "timeout: 20s").await;
         let error = result.unwrap_err();
         assert_eq!(matches!(error, DeliveryError::Retryable { .. }), may_pass, "{error:?}");
         assert!(error.reason().ends_with(&format!("ended with {code}: why")), "{error:?}");
     }
     let error = script("kill -9 $$", "timeout: 20s").await.unwrap_err();
-    assert!(matches!(&error, DeliveryError::Retryable { reason, .. } if reason.contains("signal")), "{error:?}");
+    assert!(
+        matches!(&error, DeliveryError::Retryable { reason, .. } if reason.contains("signal")),
+        "{error:?}"
+    );
     let error = run("command: [/nowhere/at/all]").await.unwrap_err();
     assert!(matches!(error, DeliveryError::Permanent { .. }), "{error:?}");
 }
@@ -79,7 +88,8 @@ async fn what_it_started_ends_with_it() {
 
 #[tokio::test]
 async fn it_may_say_as_much_as_it_likes_and_read_nothing() {
-    let said = script("exec <&-; head -c 5000000 /dev/zero | tr '\\0' x; echo end", "timeout: 60s").await.unwrap();
+    let said =
+        script("exec <&-; head -c 5000000 /dev/zero | tr '\\0' x; echo end", "timeout: 60s").await.unwrap();
     assert!(said.summary.len() < 1_000, "{}", said.summary.len());
 }
 

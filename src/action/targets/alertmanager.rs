@@ -38,7 +38,8 @@ const fn day() -> Span {
 
 impl AlertmanagerConfig {
     fn target(&self, url: Url, context: &BuildContext<'_>) -> Result<Described, Problem> {
-        let url = below(&url, &["api", "v2", "alerts"]).map_err(|error| Problem::Setting(error.to_string()))?;
+        let url =
+            below(&url, &["api", "v2", "alerts"]).map_err(|error| Problem::Setting(error.to_string()))?;
         let token = self.token.as_ref().map(|token| token.resolve(context.env, context.base)).transpose()?;
         let mut headers = HeaderMap::new();
         if let Some(token) = &token {
@@ -58,6 +59,10 @@ struct Alertmanager {
 impl Target for Alertmanager {
     fn parallel(&self) -> usize {
         PARALLEL
+    }
+
+    fn is_keyed(&self) -> bool {
+        true
     }
 
     fn step(&self, card: &Card, answers: &[Answer], now: Timestamp) -> Result<Step, DeliveryError> {

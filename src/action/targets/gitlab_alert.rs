@@ -40,6 +40,10 @@ struct GitlabAlert {
 }
 
 impl Target for GitlabAlert {
+    fn is_keyed(&self) -> bool {
+        true
+    }
+
     fn step(&self, card: &Card, answers: &[Answer], now: Timestamp) -> Result<Step, DeliveryError> {
         let request = || Ok(post(self.url.clone(), self.headers.clone(), &payload(card, now)));
         once(answers, request, |answer| is_one_of(answer, &[200, 201]))

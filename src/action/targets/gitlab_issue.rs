@@ -55,7 +55,8 @@ impl GitlabIssueConfig {
         };
         let issues = below(&url, &["api", "v4", "projects", &project, "issues"]);
         let issues = issues.map_err(|error| Problem::Setting(error.to_string()))?;
-        let target = GitlabIssue { issues, headers, labels: self.labels.join(","), confidential: self.confidential };
+        let target =
+            GitlabIssue { issues, headers, labels: self.labels.join(","), confidential: self.confidential };
         Ok(Described { target: Box::new(target), secrets: vec![token] })
     }
 }
@@ -70,6 +71,10 @@ struct GitlabIssue {
 impl Target for GitlabIssue {
     fn wants(&self, occasion: Occasion) -> bool {
         !matches!(occasion, Occasion::Undo | Occasion::Reminder)
+    }
+
+    fn is_keyed(&self) -> bool {
+        true
     }
 
     fn step(&self, card: &Card, answers: &[Answer], _: Timestamp) -> Result<Step, DeliveryError> {

@@ -94,6 +94,10 @@ impl Target for Jira {
         !matches!(occasion, Occasion::Undo | Occasion::Reminder)
     }
 
+    fn is_keyed(&self) -> bool {
+        true
+    }
+
     fn step(&self, card: &Card, answers: &[Answer], _: Timestamp) -> Result<Step, DeliveryError> {
         let [search, rest @ ..] = answers else { return self.search(card) };
         let found = found(search)?;
@@ -141,13 +145,15 @@ impl Jira {
     }
 
     fn ask(&self, path: &[&str], body: &Value) -> Result<Step, DeliveryError> {
-        let path: Vec<&str> = ["rest", "api", self.version()].into_iter().chain(path.iter().copied()).collect();
+        let path: Vec<&str> =
+            ["rest", "api", self.version()].into_iter().chain(path.iter().copied()).collect();
         Ok(Step::Ask(Box::new(post(below(&self.url, &path)?, self.headers.clone(), body))))
     }
 
     fn search(&self, card: &Card) -> Result<Step, DeliveryError> {
         let query = format!("project = \"{}\" AND labels = \"{}\"", self.config.project, label(card));
-        let path: &[&str] = if self.config.edition == Edition::Cloud { &["search", "jql"] } else { &["search"] };
+        let path: &[&str] =
+            if self.config.edition == Edition::Cloud { &["search", "jql"] } else { &["search"] };
         self.ask(path, &json!({"jql": query, "maxResults": 1, "fields": ["key"]}))
     }
 
@@ -170,7 +176,9 @@ impl Jira {
                 json!({"type": "doc", "version": 1, "content": [block]})
             }
             // The mark that ends the block is the only markup within it.
-            Edition::Server => format!("{{noformat}}\n{}\n{{noformat}}", text.replace('{', "(").replace('}', ")")).into(),
+            Edition::Server => {
+                format!("{{noformat}}\n{}\n{{noformat}}", text.replace('{', "(").replace('}', ")")).into()
+            }
         }
     }
 }

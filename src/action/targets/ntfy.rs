@@ -84,8 +84,9 @@ impl Ntfy {
             (_, Level::Low | Level::Informational) => (2, "information_source"),
         };
         let actions = card.links.iter().take(3);
-        let actions: Vec<Value> =
-            actions.map(|link| json!({"action": "view", "label": clean(&link.label, 40), "url": link.url})).collect();
+        let actions: Vec<Value> = actions
+            .map(|link| json!({"action": "view", "label": clean(&link.label, 40), "url": link.url}))
+            .collect();
         json!({
             "topic": self.topic,
             "title": clean(&card.heading(), TITLE_CHARS_MAX),

@@ -7,7 +7,9 @@ use reqwest::header::HeaderMap;
 use serde_json::{Map, Value, json};
 
 use super::super::config::Problem;
-use super::super::notifier::{Described, Step, Target, below, is_one_of, once, post, secret_header, settings};
+use super::super::notifier::{
+    Described, Step, Target, below, is_one_of, once, post, secret_header, settings,
+};
 use crate::alert::{Level, Occasion};
 use crate::deliver::{Answer, BuildContext, DeliveryError, SecretRef, TextOrSecret, Url};
 use crate::encode::{Card, Room, Status};
@@ -58,6 +60,10 @@ impl Target for Opsgenie {
 
     fn parallel(&self) -> usize {
         PARALLEL
+    }
+
+    fn is_keyed(&self) -> bool {
+        true
     }
 
     fn step(&self, card: &Card, answers: &[Answer], _: Timestamp) -> Result<Step, DeliveryError> {

@@ -52,6 +52,10 @@ impl Target for Pagerduty {
         PARALLEL
     }
 
+    fn is_keyed(&self) -> bool {
+        true
+    }
+
     fn step(&self, card: &Card, answers: &[Answer], _: Timestamp) -> Result<Step, DeliveryError> {
         let request = || Ok(post(self.url.clone(), HeaderMap::new(), &self.event(card)));
         once(answers, request, |answer| is_one_of(answer, &[202]))
@@ -65,7 +69,8 @@ impl Pagerduty {
             Status::Acknowledged => "acknowledge",
             Status::Resolved => "resolve",
         };
-        let mut event = json!({"routing_key": self.key.expose(), "event_action": action, "dedup_key": card.id});
+        let mut event =
+            json!({"routing_key": self.key.expose(), "event_action": action, "dedup_key": card.id});
         if let (Status::Firing, Some(event)) = (card.status, event.as_object_mut()) {
             let links: Vec<Value> =
                 card.links.iter().map(|link| json!({"href": link.url, "text": link.label})).collect();

@@ -55,7 +55,8 @@ fn judge(answer: &Answer) -> Result<String, DeliveryError> {
 
 fn message(card: &Card) -> Value {
     let header = clean(&card.heading(), HEADER_CHARS_MAX);
-    let mut blocks = vec![json!({"type": "header", "text": {"type": "plain_text", "text": header, "emoji": false}})];
+    let mut blocks =
+        vec![json!({"type": "header", "text": {"type": "plain_text", "text": header, "emoji": false}})];
     blocks.push(rich(vec![section(about(card))]));
     if !card.done.is_empty() {
         blocks.push(rich(card.done.iter().take(DEEDS_MAX).flat_map(deed).collect()));
@@ -79,7 +80,9 @@ fn message(card: &Card) -> Value {
     if !buttons.is_empty() {
         blocks.push(json!({"type": "actions", "elements": buttons}));
     }
-    blocks.push(json!({"type": "context", "elements": [{"type": "plain_text", "text": card.foot(), "emoji": false}]}));
+    blocks.push(
+        json!({"type": "context", "elements": [{"type": "plain_text", "text": card.foot(), "emoji": false}]}),
+    );
     // What a phone shows on its lock screen.
     let fallback = html(&card.headline(HEADER_CHARS_MAX));
     json!({
@@ -113,7 +116,11 @@ fn deed(deed: &crate::encode::Deed) -> Vec<Value> {
 
 fn run(text: &str, bold: bool) -> Value {
     let text: String = text.chars().take(TEXT_CHARS_MAX).collect();
-    if bold { json!({"type": "text", "text": text, "style": {"bold": true}}) } else { json!({"type": "text", "text": text}) }
+    if bold {
+        json!({"type": "text", "text": text, "style": {"bold": true}})
+    } else {
+        json!({"type": "text", "text": text})
+    }
 }
 
 fn section(elements: Vec<Value>) -> Value {

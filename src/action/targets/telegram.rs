@@ -77,7 +77,11 @@ fn judge(answer: &Answer) -> Result<String, DeliveryError> {
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let is_ok = body.get("ok").and_then(Value::as_bool);
     if answer.is_success() {
-        return if is_ok == Some(true) { Ok(answer.summary()) } else { Err(answer.unlike("with `ok: true`")) };
+        return if is_ok == Some(true) {
+            Ok(answer.summary())
+        } else {
+            Err(answer.unlike("with `ok: true`"))
+        };
     }
     let asked = body.pointer("/parameters/retry_after").and_then(Value::as_i64).map(Span::seconds);
     match answer.failure() {
@@ -106,7 +110,9 @@ fn message(card: &Card) -> String {
     lines.extend(card.more(ROWS_MAX).filter(|_| !card.rows.is_empty()));
     lines.extend(card.others.iter().map(|other| format!("Also: {}", code(other))));
     lines.extend(card.command.as_ref().map(|command| code(command)));
-    let links = card.links.iter().map(|link| format!("{}: <a href=\"{}\">{}</a>", html(&link.label), html(&link.url), html(&link.url)));
+    let links = card.links.iter().map(|link| {
+        format!("{}: <a href=\"{}\">{}</a>", html(&link.label), html(&link.url), html(&link.url))
+    });
     lines.extend(links);
     let foot = html(&card.foot());
     let mut room = CHARS_MAX.saturating_sub(foot.len());

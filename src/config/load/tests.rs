@@ -307,3 +307,16 @@ fn mistakes_in_schedules_have_their_place() {
         assert!(all.len() == 1 && all[0].starts_with("4:") && all[0].contains(part), "{part}\n{all:#?}");
     }
 }
+
+#[test]
+fn where_requests_may_go_is_checked() {
+    let config =
+        parsed("sources: []\negress: {allow: [10.0.0.0/8], proxy: 'http://proxy:3128', no_proxy: [a]}\n")
+            .unwrap();
+    assert_eq!(config.egress.allow.len(), 1);
+    assert_eq!(
+        mistakes("sources: []\negress:\n  proxy: proxy\n"),
+        ["3:10+5 egress: `egress.proxy` will not do (url: relative URL without a base, or `environment`)"]
+    );
+    assert!(mistakes("sources: []\negress:\n  alow: [ten]\n")[0].contains("unknown key `alow`"));
+}
