@@ -26,6 +26,7 @@ pub struct Verb {
 
 /// A responder as written in the configuration, without what belongs to the guards.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "one for each action, read once")]
 pub enum ResponderConfig {
     /// `type: gitlab`.
     Gitlab(GitlabConfig),

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::deliver::{DeliveryError, Method, one_line};
 use crate::respond::client::Call;
+use crate::respond::target::{number, text};
 use crate::respond::{Receipt, Sight, Standing, Subject};
 use crate::time::Timestamp;
 
@@ -23,8 +24,10 @@ const PAGES_MAX: usize = 100;
 #[derive(Debug, Deserialize)]
 struct Credential {
     login: String,
-    credential_id: u64,
-    /// `personal access token`, `SSH key`.
+    /// A number; older versions write it as a text.
+    credential_id: Value,
+    /// `personal access token`, `SSH key`, or whatever there will be.
+    #[serde(default = "credential")]
     credential_type: String,
     #[serde(default)]
     credential_authorized_at: Option<String>,
@@ -32,8 +35,12 @@ struct Credential {
     scopes: Option<Vec<String>>,
 }
 
+fn credential() -> String {
+    "credential".to_owned()
+}
+
 fn id_of(subject: &Subject) -> Result<u64, DeliveryError> {
-    crate::respond::target::number(&subject.id, "a credential").map_err(DeliveryError::permanent)
+    number(&subject.id, "a credential").map_err(DeliveryError::permanent)
 }
 
 pub(super) async fn look(github: &Github, subject: &Subject, now: Timestamp) -> Result<Sight, DeliveryError> {
@@ -81,7 +88,8 @@ async fn find(github: &Github, id: u64, now: Timestamp) -> Result<Option<Credent
         }
         let list: Vec<Credential> = github.client.parsed(call, &answer)?;
         let is_last = list.len() < PAGE;
-        match list.into_iter().find(|credential| credential.credential_id == id) {
+        let wanted = id.to_string();
+        match list.into_iter().find(|credential| text(Some(&credential.credential_id)) == wanted) {
             Some(found) => return Ok(Some(found)),
             None if is_last => return Ok(None),
             None => {}

@@ -10,6 +10,7 @@ mod membership;
 mod block;
 mod suspension;
 mod credential;
+#[expect(clippy::module_inception, reason = "what the folder is about; the other files are its parts")]
 mod github;
 
 pub use config::{GithubConfig, GithubDo};

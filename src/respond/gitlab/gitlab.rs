@@ -41,6 +41,9 @@ impl Gitlab {
             headers: HeaderMap::from_iter([header("private-token", token.expose())?]),
             token,
             needs: match config.change.family() {
+                _ if config.change == GitlabDo::DeleteDeployKey => {
+                    "a maintainer's of the project, or an administrator's, with the `api` scope"
+                }
                 Family::Member => {
                     "an owner's of the group or project, or an administrator's, with the `api` scope"
                 }
