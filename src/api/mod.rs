@@ -12,6 +12,8 @@ mod repeats;
 mod key;
 mod guard;
 mod holds;
+mod responses;
+mod approvals;
 mod retention;
 mod places;
 mod stall;

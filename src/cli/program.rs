@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::{
-    alerts, audit, backtest, backup, check, completions, coverage, demo, draft, explain, export, gaps,
-    generate, hold, import, ledger, openapi, outbox, periodic, reference, rejected, retention, say, schema,
+    alerts, approve, audit, backtest, backup, check, completions, coverage, demo, draft, explain, export, gaps,
+    generate, hold, import, ledger, openapi, outbox, periodic, reference, rejected, respond, responses, retention, say, schema,
     search, serve, test, token, trace, verify,
 };
 
@@ -56,6 +56,12 @@ enum Command {
     Alert(alerts::AlertArgs),
     /// List or redrive deliveries to people and systems
     Outbox(outbox::OutboxArgs),
+    /// Do something by hand within the guards, or stop all responses
+    Respond(respond::RespondArgs),
+    /// List, show or undo what was done to accounts
+    Responses(responses::ResponsesArgs),
+    /// Approve or refuse a response that waits
+    Approve(approve::ApproveArgs),
     /// Look at request bodies that could not be read
     Rejected(rejected::RejectedArgs),
     /// Show what rules could not judge, and why
@@ -115,6 +121,9 @@ pub fn main() -> ExitCode {
         Command::Alerts(args) => alerts::list(args),
         Command::Alert(args) => alerts::show(args),
         Command::Outbox(args) => outbox::run(args),
+        Command::Respond(args) => respond::run(args),
+        Command::Responses(args) => responses::run(args),
+        Command::Approve(args) => approve::run(args),
         Command::Rejected(args) => rejected::run(args),
         Command::Ledger(args) => ledger::run(args),
         Command::Gaps(args) => gaps::run(args),

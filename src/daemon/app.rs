@@ -15,6 +15,7 @@ use super::gaps;
 use super::inbox::{Inbox, Teller};
 use super::plan::Plan;
 use super::reload::{Reloader, status, tell};
+use super::responses::{self, Counted};
 use super::retention::Keeper;
 use super::rulebook::{Rulebook, RulebookConfig};
 use super::tasks::{Group, start_intake, start_output};
@@ -86,6 +87,9 @@ pub enum ReloadError {
     /// An action.
     #[error(transparent)]
     Action(#[from] ActionError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// A running daemon.
@@ -109,6 +113,7 @@ pub struct App {
     rules: watch::Receiver<Arc<RuleSet>>,
     policy: watch::Sender<Arc<Policy>>,
     shared: Shared,
+    counted: Counted,
 }
 
 impl App {
@@ -122,7 +127,9 @@ impl App {
         let mut base = Foundation::open(&config, clock)?;
         base.remember_sources(&config);
         let build = BuildContext { env: &*env, base: &config.base };
-        let actions = Arc::new(ActionSet::build(&config.actions, &build)?);
+        let counted = Counted::new((-1).into());
+        let policy = responses::policy(&config, &base.store, &counted)?;
+        let actions = Arc::new(ActionSet::build(&config.actions, &build)?.under(policy));
         let mut rulebook = Rulebook::new(rulebook_config(&config), Arc::clone(&base.catalogue));
         let (reload, wanted) = mpsc::channel(1);
         let mut watching = Watching::new(reload.clone());
@@ -139,7 +146,10 @@ impl App {
         let (actions, actions_in) = watch::channel(actions);
         let rules_now = rules_in.clone();
         let (schedules, schedules_in) = watch::channel(Arc::new(config.schedules.clone()));
-        let output = start_output(&mut base, &config, &build, (actions_in, rules_in, schedules_in))?;
+        let keeper = base.responses(&config.data_dir, actions_in.clone(), Arc::clone(&counted));
+        let mut output = start_output(&mut base, &config, &build, (actions_in, rules_in, schedules_in))?;
+        let stop = output.stop.clone();
+        output.spawn(keeper.run(stop));
         let (policy, policy_in) = watch::channel(Arc::new(config.retention.clone()));
         let (known, forwarders) = ((base.store.clone(), base.clock.clone()), base.forwarders.clone());
         let keeper = Keeper::new(known, &config, policy_in.clone(), rules_now.clone(), forwarders);
@@ -182,6 +192,7 @@ impl App {
             rules: rules_now,
             policy,
             shared,
+            counted,
         })
     }
 
@@ -220,7 +231,8 @@ impl App {
     pub async fn reload(&self) -> Result<(), ReloadError> {
         let config = config::load(&self.config_path, &*self.env)?;
         let build = BuildContext { env: &*self.env, base: &config.base };
-        let actions = Arc::new(ActionSet::build(&config.actions, &build)?);
+        let policy = responses::policy(&config, &self.store, &self.counted)?;
+        let actions = Arc::new(ActionSet::build(&config.actions, &build)?.under(policy));
         let plan = Plan::new(config.routes.clone(), Arc::clone(&actions), &self.rules.borrow());
         self.actions.send_replace(actions);
         self.schedules.send_replace(Arc::new(config.schedules.clone()));

@@ -12,6 +12,8 @@ use super::gaps;
 use super::inbox::Inbox;
 use super::metrics::DetectionMetrics;
 use super::plan::Plan;
+use super::responses::{Counted, Keeper as ResponseKeeper, ResponseMetrics};
+use crate::action::ActionSet;
 use crate::api::{
     Api, Control, ControlParts, Detection as Stage, Events, Guard, Health, Keeping, RulesStatus,
     ServerMetrics, router,
@@ -114,6 +116,26 @@ impl Foundation {
             runtime: tokio::runtime::Handle::current(),
         };
         Ok((context, stage_in))
+    }
+
+    /// What responses need beside the deliveries.
+    pub(super) fn responses(
+        &mut self,
+        data_dir: &Path,
+        actions: watch::Receiver<Arc<ActionSet>>,
+        counted: Counted,
+    ) -> ResponseKeeper {
+        self.registry.register_collector(Box::new(ResponseMetrics(self.store.clone())));
+        ResponseKeeper {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            sink: self.context.sink.clone(),
+            actions,
+            counted,
+            data_dir: data_dir.to_owned(),
+            catalogue: Arc::clone(&self.catalogue),
+            wake: Arc::clone(&self.wake),
+        }
     }
 
     /// What routers are built from, now that all metrics are registered.
