@@ -317,10 +317,12 @@ fn asked_to_wait(headers: &HeaderMap, now: Timestamp) -> Option<Span> {
         }
         return moment(value).map(|at| until(at.0));
     }
-    // GitHub gives `x-ratelimit-reset` with every answer; it is a wish for patience only when nothing remains.
-    let is_used_up = text("x-ratelimit-remaining") == Some("0");
-    let reset = text("ratelimit-reset").or_else(|| text("x-ratelimit-reset").filter(|_| is_used_up))?;
-    let reset = reset.parse::<i64>().ok()?;
+    // Given with every answer, by GitHub under its own name; a wish for patience only when nothing remains.
+    let left = ["ratelimit-remaining", "x-ratelimit-remaining"].into_iter().find_map(text);
+    let reset = text("ratelimit-reset").or_else(|| text("x-ratelimit-reset"))?.parse::<i64>().ok()?;
+    if left.is_some_and(|left| left != "0") {
+        return None;
+    }
     Some(until(reset.saturating_mul(1000)))
 }
 
@@ -402,6 +404,22 @@ mod tests {
                 seconds.map(Span::seconds),
                 "{name}: {value}"
             );
+        }
+    }
+
+    #[test]
+    fn a_limit_that_is_not_reached_is_no_wish_for_patience() {
+        let now = Timestamp::parse("2026-01-31T09:00:00Z").unwrap();
+        for prefix in ["ratelimit", "x-ratelimit"] {
+            for (left, seconds) in [("0", Some(60)), ("12", None)] {
+                let name = |part: &str| HeaderName::try_from(format!("{prefix}-{part}")).unwrap();
+                let value = |text: &str| HeaderValue::try_from(text).unwrap();
+                let given = HeaderMap::from_iter([
+                    (name("remaining"), value(left)),
+                    (name("reset"), value("1769850060")),
+                ]);
+                assert_eq!(asked_to_wait(&given, now), seconds.map(Span::seconds), "{prefix} {left}");
+            }
         }
     }
 

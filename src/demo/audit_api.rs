@@ -4,7 +4,6 @@
 //! What they leave open is decided here: an unknown parameter is 400, so is more than 30 days of the instance.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
@@ -16,7 +15,7 @@ use axum::routing::get;
 use serde_json::{Map, Value, json};
 
 use super::DemoError;
-use super::serving::Serving;
+use super::serving::{Cut, CutAt, Serving};
 use crate::event::{Catalogue, Format};
 use crate::time::{Span, Timestamp};
 
@@ -58,7 +57,7 @@ pub struct AuditApi {
 #[derive(Debug)]
 struct Shared {
     forge: Mutex<Forge>,
-    cut: Arc<AtomicBool>,
+    cut: Cut,
 }
 
 #[derive(Debug)]
@@ -99,8 +98,8 @@ impl AuditApi {
             date: "unknown".to_owned(),
             catalogue: Catalogue::built_in(),
         };
-        let cut = Arc::new(AtomicBool::new(false));
-        let shared = Arc::new(Shared { forge: Mutex::new(forge), cut: Arc::clone(&cut) });
+        let cut = Cut::default();
+        let shared = Arc::new(Shared { forge: Mutex::new(forge), cut: cut.clone() });
         let serving = Serving::start("audit events stand-in", router(Arc::clone(&shared)), cut).await?;
         Ok(Self { shared, serving: Arc::new(serving) })
     }
@@ -204,7 +203,7 @@ async fn watch(State(shared): State<Arc<Shared>>, mut request: Request, next: Ne
     let early = {
         let mut forge = shared.forge();
         let fault = forge.faults.pop();
-        shared.cut.store(fault == Some(AuditFault::Cut), Ordering::Release);
+        shared.cut.set(if fault == Some(AuditFault::Cut) { CutAt::Start } else { CutAt::Never });
         match fault {
             Some(AuditFault::Status(status, headers)) => Some(with(refuse(status, "no"), &headers)),
             Some(AuditFault::Body(body)) => Some((StatusCode::OK, body).into_response()),

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::io::Read;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
@@ -12,7 +11,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::routing::post;
 
 use super::DemoError;
-use super::serving::Serving;
+use super::serving::{Cut, Serving};
 
 /// One webhook as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +53,7 @@ impl HookSink {
             .route("/forward", post(forward))
             .layer(DefaultBodyLimit::max(BODY_MAX))
             .with_state(Arc::clone(&kept));
-        let serving = Serving::start("webhook sink", router, Arc::new(AtomicBool::new(false))).await?;
+        let serving = Serving::start("webhook sink", router, Cut::default()).await?;
         Ok(Self { kept, serving: Arc::new(serving) })
     }
 

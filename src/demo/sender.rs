@@ -158,7 +158,6 @@ async fn settle(
 #[cfg(test)]
 mod tests {
     use super::super::traffic::STORY;
-    use std::sync::atomic::AtomicBool;
     use std::sync::{Arc, Mutex};
 
     use axum::Router;
@@ -167,7 +166,7 @@ mod tests {
     use axum::routing::post;
 
     use super::super::Schedule;
-    use super::super::serving::Serving;
+    use super::super::serving::{Cut, Serving};
     use super::*;
 
     type Seen = Arc<Mutex<Vec<(HeaderMap, Bytes)>>>;
@@ -187,7 +186,7 @@ mod tests {
             }
         };
         let router = Router::new().route("/ingest/gitlab", post(handler));
-        let serving = Serving::start("test", router, Arc::new(AtomicBool::new(false))).await.unwrap();
+        let serving = Serving::start("test", router, Cut::default()).await.unwrap();
         (serving, seen)
     }
 

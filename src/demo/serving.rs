@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
 
 use axum::Router;
@@ -15,6 +15,42 @@ use tokio::task::JoinHandle;
 
 use super::DemoError;
 
+/// Where answers break off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CutAt {
+    Never,
+    /// Before their first byte.
+    Start,
+    /// Some bytes before their end.
+    End,
+}
+
+/// The bytes that are kept back at [`CutAt::End`].
+const KEPT_BACK: usize = 4;
+
+/// The knife: says where the answers from now on break off.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Cut(Arc<AtomicU8>);
+
+impl Cut {
+    pub(super) fn set(&self, at: CutAt) {
+        let number = match at {
+            CutAt::Never => 0,
+            CutAt::Start => 1,
+            CutAt::End => 2,
+        };
+        self.0.store(number, Ordering::Release);
+    }
+
+    fn get(&self) -> CutAt {
+        match self.0.load(Ordering::Acquire) {
+            0 => CutAt::Never,
+            1 => CutAt::Start,
+            _ => CutAt::End,
+        }
+    }
+}
+
 /// A running server; dropping it ends it.
 #[derive(Debug)]
 pub(super) struct Serving {
@@ -23,13 +59,8 @@ pub(super) struct Serving {
 }
 
 impl Serving {
-    /// Serves on a free port of 127.0.0.1. While `cut` is true, answers are lost: the connection breaks
-    /// instead.
-    pub(super) async fn start(
-        what: &'static str,
-        router: Router,
-        cut: Arc<AtomicBool>,
-    ) -> Result<Self, DemoError> {
+    /// Serves on a free port of 127.0.0.1. Where `cut` says so, the connection breaks.
+    pub(super) async fn start(what: &'static str, router: Router, cut: Cut) -> Result<Self, DemoError> {
         let listen = |source| DemoError::Listen { what, source };
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
@@ -51,7 +82,7 @@ impl Drop for Serving {
 
 struct CuttableListener {
     listener: TcpListener,
-    cut: Arc<AtomicBool>,
+    cut: Cut,
 }
 
 impl Listener for CuttableListener {
@@ -60,7 +91,7 @@ impl Listener for CuttableListener {
 
     async fn accept(&mut self) -> (Cuttable, SocketAddr) {
         let (stream, address) = Listener::accept(&mut self.listener).await;
-        (Cuttable { stream, cut: Arc::clone(&self.cut) }, address)
+        (Cuttable { stream, cut: self.cut.clone() }, address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -70,7 +101,7 @@ impl Listener for CuttableListener {
 
 struct Cuttable {
     stream: TcpStream,
-    cut: Arc<AtomicBool>,
+    cut: Cut,
 }
 
 impl AsyncRead for Cuttable {
@@ -89,10 +120,19 @@ impl AsyncWrite for Cuttable {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.cut.load(Ordering::Acquire) {
-            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        let broken = Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        match self.cut.get() {
+            CutAt::Never => Pin::new(&mut self.stream).poll_write(context, bytes),
+            CutAt::Start => broken,
+            CutAt::End => {
+                let Some(part) = bytes.get(..bytes.len().saturating_sub(KEPT_BACK)) else { return broken };
+                let written = Pin::new(&mut self.stream).poll_write(context, part);
+                if matches!(&written, Poll::Ready(Ok(count)) if *count == part.len()) {
+                    self.cut.set(CutAt::Start);
+                }
+                written
+            }
         }
-        Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

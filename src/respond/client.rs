@@ -205,7 +205,10 @@ impl Client {
             401 => {
                 format!("the token is unknown, expired or revoked, or may not see this: it must be {needs}")
             }
-            403 => format!("{product} refuses; the token must be {needs}. A person must decide"),
+            403 => format!(
+                "{product} refuses, for the reason it gives: a person must decide. If it is about rights, the token must \
+                 be {needs}"
+            ),
             404 => format!("it is not there, or the token may not see it: the token must be {needs}"),
             405 | 410 => format!("this {product} does not have this call: a person must do it"),
             409 | 412 => "it was changed by somebody else in between: a person must look".to_owned(),

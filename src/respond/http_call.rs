@@ -164,6 +164,10 @@ impl HttpCall {
 
     pub(super) fn failure(&self, answer: &Answer) -> DeliveryError {
         match answer.failure() {
+            // Whoever refuses and says when to come again does not refuse for good.
+            DeliveryError::Permanent { reason } if answer.status == 403 && answer.after.is_some() => {
+                DeliveryError::Retryable { reason, after: answer.after }
+            }
             DeliveryError::Permanent { reason } if !self.expect.is_empty() => DeliveryError::permanent(
                 format!("{reason} (expected {:?}); a person must decide", self.expect),
             ),

@@ -26,6 +26,8 @@ mod undo;
 mod foresee;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod forge_tests;
 
 pub use github::{GithubConfig, GithubDo};
 pub use gitlab::{GitlabConfig, GitlabDo, Role};

@@ -42,8 +42,8 @@ impl Github {
             headers,
             token,
             needs: if config.change.is_of_organization() {
-                "an organisation owner's, with the scope `admin:org` (or the fine-grained permission of that name in \
-                 docs/responses.md)"
+                "an organisation owner's, with the scope `admin:org` (or the fine-grained permission that \
+                 docs/responses.md names)"
             } else {
                 "a site administrator's, with the scope `site_admin`"
             },

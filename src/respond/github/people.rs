@@ -86,7 +86,7 @@ impl Github {
         let what = format!("look at account {}", subject.id);
         let path = match (subject.id.strip_prefix('@'), subject.id.parse::<u64>()) {
             (Some(login), _) if is_login(login) => format!("users/{login}"),
-            (None, Ok(id)) => format!("user/{id}"),
+            (None, Ok(id)) if id > 0 => format!("user/{id}"),
             _ => {
                 let reason = format!("`{}` is neither an account's number nor @ and its login", subject.id);
                 return Err(DeliveryError::permanent(reason));
