@@ -31,6 +31,7 @@ mod guards;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]
+mod responses;
 mod restart;
 mod retention;
 #[cfg(test)]
