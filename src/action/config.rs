@@ -100,11 +100,6 @@ impl From<crate::deliver::SecretError> for Problem {
     }
 }
 
-/// `true`, for serde's defaults.
-pub(super) const fn yes() -> bool {
-    true
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

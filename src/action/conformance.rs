@@ -68,13 +68,10 @@ fn all(url: &str, timeout: &str) -> Vec<(Action, &'static [&'static str])> {
     let mut all: Vec<(Action, &[&str])> = [
         format!("{{type: webhook, url: '{url}{PATH}?token=query-token-123', secret: {{env: SECRET}}, timeout: {timeout}}}"),
         format!("{{type: http, url: '{url}{PATH}?token=query-token-123', headers: {{Authorization: {{env: SECRET}}}}, timeout: {timeout}}}"),
-        format!("{{type: gitlab, url: '{url}', token: {{env: SECRET}}, do: block, dry_run: false, timeout: {timeout}}}"),
     ]
     .iter()
     .map(|yaml| (action(yaml), SECRETS))
     .collect();
-    // A gitlab action's URL holds no secret, so only its token counts.
-    all[2].1 = &[SECRET];
     all.extend(
         targets()
             .into_iter()

@@ -291,22 +291,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn as_a_response_it_has_a_responses_guards() {
-        let (outcome, server) = run("kind: respond", Say::status(200), GUARD).await;
-        assert!(outcome.unwrap().dry_run && server.asked().is_empty(), "a response rehearses by default");
-        let live = "kind: respond, dry_run: false, undo: 'open {{ alert.key.author_id }} again'";
-        let (outcome, server) = run(live, Say::status(200), GUARD).await;
-        let outcome = outcome.unwrap();
-        assert!(outcome.changed && server.asked().len() == 1);
-        assert_eq!(outcome.undo.as_deref(), Some("open 7 again"));
-        let busy = GuardInput { recent: 3, ..GUARD };
+    async fn it_has_guards_where_they_are_set() {
+        let (outcome, server) = run("dry_run: true", Say::status(200), GUARD).await;
+        assert!(outcome.unwrap().dry_run && server.asked().is_empty());
+        let busy = GuardInput { recent: 1, ..GUARD };
         for (settings, guard) in [
-            (live.to_owned(), busy),
-            (format!("{live}, never: [7]"), GUARD),
-            (format!("{live}, never: ['alice']"), GUARD),
-            (format!("{live}, never: [1], user: target_id"), GUARD),
+            ("at_most: {count: 1, per: 1h}", busy),
+            ("never: [7]", GUARD),
+            ("never: ['alice']", GUARD),
+            ("never: [1], user: target_id", GUARD),
         ] {
-            let (outcome, server) = run(&settings, Say::status(200), guard).await;
+            let (outcome, server) = run(settings, Say::status(200), guard).await;
             let outcome = outcome.unwrap();
             assert!(outcome.needs_human && !outcome.changed && server.asked().is_empty(), "{settings}");
         }

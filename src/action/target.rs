@@ -30,36 +30,6 @@ pub(super) fn target(notification: &Notification, field: &str) -> Result<String,
     }
 }
 
-/// Why an alert is not known to be about accounts of this GitLab, if so. The number of an account means somebody else in
-/// another system, and whoever may send events of one system can write any number into them.
-pub(super) fn elsewhere(notification: &Notification, forge: &str) -> Option<String> {
-    let missing = notification.alert.evidence.len().saturating_sub(notification.events.len());
-    if notification.places.is_empty() {
-        return Some(
-            "none of the alert's events is at hand, so it is not known where they happened".to_owned(),
-        );
-    }
-    if missing > 0 {
-        let why = "so it is not known where they happened";
-        return Some(format!("{missing} of the alert's events are not at hand, {why}"));
-    }
-    foreign(notification, forge)
-}
-
-/// Likewise, of the events that are at hand.
-pub(super) fn foreign(notification: &Notification, forge: &str) -> Option<String> {
-    if let Some(other) = notification.alert.key.get("forge").filter(|other| *other != forge) {
-        return Some(format!("the alert is about the forge {other}, and this action is for {forge}"));
-    }
-    let other =
-        notification.places.iter().find(|place| *place.forge != *forge || place.format != Format::Gitlab)?;
-    let (name, format) = (&other.forge, other.format.name());
-    Some(format!(
-        "the alert has an event of the forge {name} in the format {format}, and this action is for GitLab's events of \
-         {forge}; if they are the same system, set `forge` of the source or of the action"
-    ))
-}
-
 /// Whether it is a number that is no account's. GitLab gives -1 to whoever is not signed in, as at a failed sign-in,
 /// and further numbers below zero to deploy tokens and keys.
 fn is_nobody(value: &str) -> bool {

@@ -13,6 +13,8 @@ mod key;
 mod guard;
 mod holds;
 mod silences;
+mod responses;
+mod approvals;
 mod retention;
 mod places;
 mod stall;

@@ -84,6 +84,8 @@ pub(super) struct Counts {
     pending: u64,
     done: u64,
     dead: u64,
+    /// Responses that wait for people.
+    waiting: u64,
 }
 
 impl From<&OutboxRow> for Delivery {
@@ -134,7 +136,12 @@ pub(super) async fn list(
     responses((status = 200, description = "How many stand where", body = Counts)))]
 pub(super) async fn counts(State(control): State<Arc<Control>>) -> Result<Json<Counts>, Problem> {
     let counts = control.ask(|store| store.outbox_counts()).await?;
-    Ok(Json(Counts { pending: counts.pending, done: counts.done, dead: counts.dead }))
+    Ok(Json(Counts {
+        pending: counts.pending,
+        done: counts.done,
+        dead: counts.dead,
+        waiting: counts.waiting,
+    }))
 }
 
 /// Show a delivery

@@ -7,6 +7,7 @@ use axum::routing::{MethodRouter, get};
 use prometheus_client::registry::Registry;
 
 use super::Control;
+use super::approvals::pages;
 use super::figures::{Figures, metrics};
 use super::health::{Health, healthz, readyz};
 use super::routes::{api, nowhere};
@@ -34,7 +35,8 @@ pub fn router(parts: Api) -> Router {
     for (path, endpoint) in parts.endpoints.into_iter().map(Endpoint::route) {
         router = router.route(&path, endpoint);
     }
-    router.merge(api(Arc::new(parts.control))).fallback_service(nowhere())
+    let control = Arc::new(parts.control);
+    router.merge(pages(Arc::clone(&control))).merge(api(control)).fallback_service(nowhere())
 }
 
 fn only_get<S: Clone + Send + Sync + 'static>(route: MethodRouter<S>) -> MethodRouter<S> {

@@ -1,6 +1,7 @@
 //! The command line: one file per command. Prints, and answers an exit code.
 
 mod alerts;
+mod approve;
 mod audit;
 mod author;
 mod backtest;
@@ -32,6 +33,8 @@ mod recent;
 mod reference;
 mod rejected;
 mod report;
+mod respond;
+mod responses;
 mod retention;
 mod route;
 mod rules;

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::{
-    alerts, audit, backtest, backup, check, completions, coverage, demo, draft, explain, export, gaps,
-    generate, hold, import, ledger, notify, openapi, outbox, periodic, reference, rejected, retention, route,
-    say, schema, search, serve, silence, test, token, trace, verify,
+    alerts, approve, audit, backtest, backup, check, completions, coverage, demo, draft, explain, export, gaps,
+    generate, hold, import, ledger, notify, openapi, outbox, periodic, reference, rejected, respond, responses,
+    retention, route, say, schema, search, serve, silence, test, token, trace, verify,
 };
 
 /// Watches the audit events of a software forge, finds what is out of order, tells people and blocks the account.
@@ -62,6 +62,12 @@ enum Command {
     Outbox(outbox::OutboxArgs),
     /// Show who is told what, or send an example alert
     Notify(notify::NotifyArgs),
+    /// Do something by hand within the guards, or stop all responses
+    Respond(respond::RespondArgs),
+    /// List, show or undo what was done to accounts
+    Responses(responses::ResponsesArgs),
+    /// Approve or refuse a response that waits
+    Approve(approve::ApproveArgs),
     /// Look at request bodies that could not be read
     Rejected(rejected::RejectedArgs),
     /// Show what rules could not judge, and why
@@ -124,6 +130,9 @@ pub fn main() -> ExitCode {
         Command::Silence(args) => silence::run(args),
         Command::Outbox(args) => outbox::run(args),
         Command::Notify(args) => notify::run(args),
+        Command::Respond(args) => respond::run(args),
+        Command::Responses(args) => responses::run(args),
+        Command::Approve(args) => approve::run(args),
         Command::Rejected(args) => rejected::run(args),
         Command::Ledger(args) => ledger::run(args),
         Command::Gaps(args) => gaps::run(args),

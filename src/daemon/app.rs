@@ -15,6 +15,7 @@ use super::gaps;
 use super::inbox::{Inbox, Teller};
 use super::plan::Plan;
 use super::reload::{Reloader, status, tell};
+use super::responses::{self, Counted};
 use super::retention::Keeper;
 use super::rulebook::{Rulebook, RulebookConfig};
 use super::tasks::{Group, start_intake, start_output};
@@ -115,6 +116,7 @@ pub struct App {
     policy: watch::Sender<Arc<Policy>>,
     noise: watch::Sender<Arc<route::Policy>>,
     shared: Shared,
+    counted: Counted,
 }
 
 impl App {
@@ -128,7 +130,9 @@ impl App {
         let mut base = Foundation::open(&config, clock)?;
         base.remember_sources(&config);
         let build = BuildContext { env: &*env, base: &config.base, egress: &config.egress };
-        let actions = Arc::new(ActionSet::build(&config.actions, &build)?);
+        let counted = Counted::new((-1).into());
+        let policy = responses::policy(&config, &base.store, &counted)?;
+        let actions = Arc::new(ActionSet::build(&config.actions, &build)?.under(policy));
         terms::keep(&base.store, config.incident_gap, &actions)?;
         let mut rulebook = Rulebook::new(rulebook_config(&config), Arc::clone(&base.catalogue));
         let (reload, wanted) = mpsc::channel(1);
@@ -146,10 +150,12 @@ impl App {
         let (actions, actions_in) = watch::channel(actions);
         let rules_now = rules_in.clone();
         let (schedules, schedules_in) = watch::channel(Arc::new(config.schedules.clone()));
+        let keeper = base.responses(&config.data_dir, actions_in.clone(), Arc::clone(&counted));
         let mut output = start_output(&mut base, &config, &build, (actions_in, rules_in, schedules_in))?;
         let (noise, policy_seen) = watch::channel(Arc::new(config.noise.clone()));
         let follower = base.follower(policy_seen);
         let stop = output.stop.clone();
+        output.spawn(keeper.run(stop.clone()));
         output.spawn(follower.run(stop));
         let (policy, policy_in) = watch::channel(Arc::new(config.retention.clone()));
         let (known, forwarders) = ((base.store.clone(), base.clock.clone()), base.forwarders.clone());
@@ -194,6 +200,7 @@ impl App {
             policy,
             noise,
             shared,
+            counted,
         })
     }
 
@@ -232,7 +239,8 @@ impl App {
     pub async fn reload(&self) -> Result<(), ReloadError> {
         let config = config::load(&self.config_path, &*self.env)?;
         let build = BuildContext { env: &*self.env, base: &config.base, egress: &config.egress };
-        let actions = Arc::new(ActionSet::build(&config.actions, &build)?);
+        let policy = responses::policy(&config, &self.store, &self.counted)?;
+        let actions = Arc::new(ActionSet::build(&config.actions, &build)?.under(policy));
         terms::keep(&self.store, config.incident_gap, &actions)?;
         let plan = Plan::new(&config, Arc::clone(&actions), &self.rules.borrow());
         self.actions.send_replace(actions);

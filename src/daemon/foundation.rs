@@ -13,6 +13,8 @@ use super::gaps;
 use super::inbox::Inbox;
 use super::metrics::DetectionMetrics;
 use super::plan::Plan;
+use super::responses::{Counted, Keeper as ResponseKeeper, ResponseMetrics};
+use crate::action::ActionSet;
 use crate::api::{
     Api, Control, ControlParts, Detection as Stage, Events, Guard, Health, Keeping, RulesStatus,
     ServerMetrics, router,
@@ -122,6 +124,26 @@ impl Foundation {
     pub(super) fn follower(&self, policy: watch::Receiver<Arc<route::Policy>>) -> Follower {
         let wake = Arc::clone(&self.wake);
         Follower { store: self.store.clone(), clock: self.clock.clone(), policy, wake }
+    }
+
+    /// What responses need beside the deliveries.
+    pub(super) fn responses(
+        &mut self,
+        data_dir: &Path,
+        actions: watch::Receiver<Arc<ActionSet>>,
+        counted: Counted,
+    ) -> ResponseKeeper {
+        self.registry.register_collector(Box::new(ResponseMetrics(self.store.clone())));
+        ResponseKeeper {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            sink: self.context.sink.clone(),
+            actions,
+            counted,
+            data_dir: data_dir.to_owned(),
+            catalogue: Arc::clone(&self.catalogue),
+            wake: Arc::clone(&self.wake),
+        }
     }
 
     /// What routers are built from, now that all metrics are registered.

@@ -21,6 +21,7 @@ mod outbox_metrics;
 mod plan;
 mod reports;
 mod reload;
+mod responses;
 mod retention;
 mod rulebook;
 mod scenes;

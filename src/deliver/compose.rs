@@ -89,7 +89,7 @@ mod tests {
 
     fn row(id: &str, kind: DeliveryKind, state: OutboxState) -> OutboxRow {
         OutboxRow {
-            occasion: crate::alert::Occasion::Opened,
+            occasion: Occasion::Opened,
             id: id.into(),
             alert: alert().id,
             action: format!("action-{id}"),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
-use super::meaning::{fingerprint, include_bases};
+use super::meaning::{asks_self, fingerprint, include_bases, pass_on_self};
 use super::ruleset::{Lane, RuleSet, Unit};
 use super::specify::{behavior_detector, correlation_detector, script_detector};
 use super::weave::lane;
@@ -49,7 +49,17 @@ pub fn compile(rules: Vec<Rule>, filters: &[Filter], environment: &Environment) 
             Ok((detector, key_names)) => {
                 let fingerprint = fingerprint(&rule, &filters, environment);
                 let (is_silent, rank, followers) = (false, 0, Vec::new());
-                units.push(Unit { rule, detector, key_names, fingerprint, is_silent, rank, followers });
+                let asks_self = asks_self(&rule, &filters);
+                units.push(Unit {
+                    rule,
+                    detector,
+                    key_names,
+                    fingerprint,
+                    is_silent,
+                    rank,
+                    followers,
+                    asks_self,
+                });
             }
             Err(error) => {
                 let found = [Some(diagnostic(&rule, &error)), left_out(&rule, &error)];
@@ -60,6 +70,7 @@ pub fn compile(rules: Vec<Rule>, filters: &[Filter], environment: &Environment) 
         }
     }
     mark_silent(&mut units);
+    pass_on_self(&mut units);
     include_bases(&mut units);
     super::chain::link(&mut units, &mut diagnostics);
     let mut lanes = Vec::new();

@@ -22,6 +22,31 @@ pub(super) fn fingerprint(rule: &Rule, filters: &[&Filter], environment: &Enviro
     fingerprint
 }
 
+/// Whether a rule, or a filter of it, says something about the field `self`.
+pub(super) fn asks_self(rule: &Rule, filters: &[&Filter]) -> bool {
+    let is_named = |said: String| said.contains("\"self\"");
+    is_named(format!("{:?}", rule.body))
+        || filters_of(rule, filters).any(|filter| is_named(format!("{:?}", filter.detection)))
+}
+
+/// A rule over rules judges what one of those does.
+pub(super) fn pass_on_self(units: &mut [Unit]) {
+    for _ in 0..DEPTH_MAX {
+        let called = by_name(units);
+        let passed = |unit: &Unit| {
+            let bases = bases(unit, units, &called);
+            !unit.asks_self && bases.iter().any(|base| units.get(base.number).is_some_and(|of| of.asks_self))
+        };
+        let new: Vec<bool> = units.iter().map(passed).collect();
+        if !new.contains(&true) {
+            return;
+        }
+        for (unit, is_new) in units.iter_mut().zip(new) {
+            unit.asks_self |= is_new;
+        }
+    }
+}
+
 /// As deep as rules over rules may lie; the loader lets no circle through, the bound is for who does not use it.
 const DEPTH_MAX: usize = 64;
 

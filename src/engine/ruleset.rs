@@ -4,12 +4,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
+use serde_json::Value;
 use smallvec::SmallVec;
 
 use crate::alert::LedgerReason;
 use crate::decode::{DecodeError, Origin, Strength, decode_from, finish, id, utf8};
 use crate::detect::{Detector, Hit};
-use crate::event::{Catalogue, Entry, Event, Format, Position, millionths, number};
+use crate::event::{Catalogue, Entry, Event, Format, Position, canonical, millionths, number};
 use crate::matcher::{Matcher, Scratch};
 use crate::rule::ast::Rule;
 use crate::time::Timestamp;
@@ -32,6 +33,8 @@ pub struct Unit {
     pub rank: u16,
     /// The rules that count its alerts.
     pub(super) followers: Vec<Follower>,
+    /// Whether it judges what Watchfire did itself: it does if it asks for the field `self`.
+    pub(super) asks_self: bool,
 }
 
 /// A rule that counts the alerts of another one.
@@ -171,7 +174,7 @@ impl RuleSet {
         let Some((lane, scratch)) = self.lane(event.format, &mut out.scratch) else { return };
         let Ok(raw) = std::str::from_utf8(&event.raw) else { return };
         if lane.matcher.extract(event, raw, scratch).is_ok() {
-            Self::collect(lane, event, raw, out);
+            self.collect(lane, event, raw, out);
         }
     }
 
@@ -205,12 +208,12 @@ impl RuleSet {
         let dedupe = finish(event, text, scratch.extracted(), Strength::Quick)?;
         event.received_at = event.time;
         lane.matcher.arrived(event, text, scratch);
-        Self::collect(lane, event, text, out);
+        self.collect(lane, event, text, out);
         Ok(dedupe)
     }
 
     /// What the event whose fields were just extracted means to the detectors.
-    fn collect(lane: &Lane, event: &Event, raw: &str, out: &mut Hits) {
+    fn collect(&self, lane: &Lane, event: &Event, raw: &str, out: &mut Hits) {
         (out.lane, out.id) = (Some(lane.number), None);
         let Some(scratch) = out.scratch.get_mut(lane.number) else { return };
         lane.matcher.run(event, raw, scratch);
@@ -229,9 +232,33 @@ impl RuleSet {
                 out.misses.push((emit.detector, LedgerReason::ScriptFailed, detail));
             }
         }
+        if !(out.hits.is_empty() && out.misses.is_empty()) && self.is_own(event) {
+            let asks = |detector: u32| self.units.get(detector as usize).is_some_and(|unit| unit.asks_self);
+            out.hits.retain(|hit| asks(hit.detector));
+            out.misses.retain(|(detector, ..)| asks(*detector));
+        }
         out.hits.sort_by_key(|hit| (hit.detector, hit.role));
     }
+
+    /// Whether Watchfire did this itself: then it leads to nothing but for rules that ask for `self`, lest a response
+    /// lead to the next one.
+    fn is_own(&self, event: &Event) -> bool {
+        if *event.source == *OWN_SOURCE {
+            return true;
+        }
+        let Some(own) = self.catalogue.enrichment().own() else { return false };
+        let shown = canonical(event, &self.catalogue);
+        let text = |field: &str| match shown.get(field) {
+            Some(Value::String(text)) => Some(text.clone()),
+            Some(Value::Number(number)) => Some(number.to_string()),
+            _ => None,
+        };
+        own.is(text("author_id").as_deref(), text("author_name").as_deref())
+    }
 }
+
+/// The source of the events that Watchfire writes itself.
+const OWN_SOURCE: &str = "watchfire";
 
 impl Hits {
     /// The sender's id of the event these are the hits of; `raw` is the event's bytes.

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::{Mutex, PoisonError};
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, DeserializeSeed, IntoDeserializer, MapAccess, Visitor};
@@ -10,7 +11,6 @@ use serde::{Deserialize, Deserializer};
 
 use super::guards::{AtMost, Guards, Ladder, Name};
 use crate::deliver::span;
-use crate::rule::closest;
 use crate::time::Span;
 
 /// The keys of the guards.
@@ -121,17 +121,54 @@ impl<'de, K: DeserializeSeed<'de>> Visitor<'de> for Peek<'_, K> {
             return Ok(Peeked::Guard(guard));
         }
         let Some(seed) = self.0.take() else { return Err(E::custom("a key was read twice")) };
-        let read = seed.deserialize(key.into_deserializer()).map(Peeked::Other);
-        read.map_err(|error: E| {
-            // Its own keys it knows best; a slip of a guard's name it cannot know.
-            let is_unknown = error.to_string().contains("unknown field");
-            if is_unknown && closest(key, KEYS.iter().copied()).is_some() {
-                E::unknown_field(key, KEYS)
-            } else {
-                error
-            }
+        let read = seed.deserialize(IntoDeserializer::<Caught>::into_deserializer(key));
+        read.map(Peeked::Other).map_err(|caught| match caught {
+            Caught::Unknown(own) => E::unknown_field(key, all(own)),
+            Caught::Other(error) => E::custom(error),
         })
     }
+}
+
+/// What the rest says of a key: that it knows only these, or something else.
+#[derive(Debug)]
+enum Caught {
+    Unknown(&'static [&'static str]),
+    Other(String),
+}
+
+impl fmt::Display for Caught {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown(_) => f.write_str("unknown field"),
+            Self::Other(error) => f.write_str(error),
+        }
+    }
+}
+
+impl std::error::Error for Caught {}
+
+impl de::Error for Caught {
+    fn custom<T: fmt::Display>(error: T) -> Self {
+        Self::Other(error.to_string())
+    }
+
+    fn unknown_field(_: &str, expected: &'static [&'static str]) -> Self {
+        Self::Unknown(expected)
+    }
+}
+
+type Names = &'static [&'static str];
+
+/// The keys of a kind of action and those of the guards: made once for each kind, since serde wants them to last.
+fn all(own: Names) -> Names {
+    static MADE: Mutex<Vec<(Names, Names)>> = Mutex::new(Vec::new());
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, all)) = made.iter().find(|(known, _)| *known == own) {
+        return all;
+    }
+    let all: Names = Vec::leak(own.iter().chain(KEYS).copied().collect());
+    made.push((own, all));
+    all
 }
 
 struct People(u8);
@@ -188,7 +225,7 @@ mod tests {
     fn mistakes_are_reported_where_they_are() {
         for (text, line, part) in [
             ("url: x\ndry_rum: true\n", 2, "dry_run"),
-            ("url: x\nusr: 4\n", 2, "unknown field `usr`, expected `url` or `user`"),
+            ("url: x\nusr: 4\n", 2, "unknown field `usr`, expected one of `url`, `user`, `dry_run`"),
             ("url: x\napprovals: 3\n", 2, "0, 1 or 2"),
             ("never: [a]\nurl: x\nfor: soon\n", 3, "soon"),
             ("url: x\nat_most: {count: 1, per: often}\n", 2, "often"),

@@ -211,7 +211,7 @@ fn a_delivery_that_is_there_is_left_as_it_is() {
     add(&store, std::slice::from_ref(&delivery));
     store.outbox_settle("1", &Settlement::Done(outcome(false)), NOW).unwrap();
     add(&store, &[delivery]);
-    assert_eq!(store.outbox_counts().unwrap(), OutboxCounts { pending: 0, done: 1, dead: 0 });
+    assert_eq!(store.outbox_counts().unwrap(), OutboxCounts { pending: 0, done: 1, dead: 0, waiting: 0 });
     assert_eq!(store.outbox_due(after(999), 10).unwrap(), []);
 }
 
@@ -326,7 +326,7 @@ fn a_delivery_is_retried_given_up_and_redriven() {
         (found.attempts, found.state, found.last_error.as_deref()),
         (2, OutboxState::Dead, Some("404"))
     );
-    assert_eq!(store.outbox_counts().unwrap(), OutboxCounts { pending: 0, done: 0, dead: 1 });
+    assert_eq!(store.outbox_counts().unwrap(), OutboxCounts { pending: 0, done: 0, dead: 1, waiting: 0 });
     assert_eq!(store.outbox_next_due().unwrap(), None);
     // What comes too late does not bring it back.
     store.outbox_settle("1", &retry, after(31)).unwrap();

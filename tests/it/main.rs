@@ -33,6 +33,7 @@ mod outage;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]
+mod responses;
 mod restart;
 mod retention;
 #[cfg(test)]

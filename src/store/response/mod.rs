@@ -11,8 +11,6 @@ mod decide;
 mod undo;
 mod stop;
 mod read;
-#[cfg(test)]
-mod tests;
 
 pub use decide::{Decided, Decision};
 pub use reserve::{Limit, LimitOf, Reservation, Reserved};

@@ -1,0 +1,180 @@
+//! Responses with a real daemon and a strict GitLab: how many they hit, who lets them, how they end.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use watchfire::alert::Alert;
+use watchfire::clock::Clock;
+use watchfire::demo::{AccountState, GitlabApi};
+use watchfire::respond::{Link, Signer};
+use watchfire::store::{Decision, OutboxRow, OutboxState, Response, ResponseQuery, ResponseStatus, UndoStatus};
+use watchfire::time::Span;
+
+use crate::harness::{ADMIN_TOKEN, Daemon, START, Setup, deed, gitlab_with, is_done, until};
+
+const RULE: &str = "title: Everybody\nid: everybody\nlevel: high\nlogsource: {product: gitlab}\n\
+                    detection: {any: {event_type: project_destroyed}, condition: any}\nrespond: [block]\n";
+
+async fn setup(clock: Clock, gitlab: &GitlabApi, more: &str, responses: &str) -> Setup {
+    let sections = format!(
+        "actions:\n  block: {{type: gitlab, url: '{}', token: {{env: GITLAB_TOKEN}}, do: block, dry_run: false{more}}}\n  \
+         hook: {{type: webhook, url: 'http://127.0.0.1:1/'}}\nresponses: {{{responses}}}\n",
+        gitlab.url()
+    );
+    let setup = Setup::new(clock, &sections);
+    setup.rule("everybody.yml", RULE);
+    setup
+}
+
+async fn offend(daemon: &Daemon, authors: impl IntoIterator<Item = i64>) {
+    let events: Vec<Value> =
+        authors.into_iter().map(|author| deed("project_destroyed", author, daemon.clock.now())).collect();
+    daemon.post_all(&events).await;
+}
+
+fn responses(daemon: &Daemon) -> Vec<Response> {
+    daemon.app.store().responses(&ResponseQuery::default()).unwrap()
+}
+
+fn count(daemon: &Daemon, status: ResponseStatus) -> usize {
+    responses(daemon).iter().filter(|response| response.status == status).count()
+}
+
+async fn stands(daemon: &Daemon, status: ResponseStatus, wanted: usize) {
+    until(|| count(daemon, status) == wanted, || format!("{:#?}", responses(daemon))).await;
+}
+
+fn notices(daemon: &Daemon) -> Vec<String> {
+    let store = daemon.app.store();
+    let rows = store.outbox_list(None, 0).unwrap();
+    let ids = rows.iter().filter_map(|row| watchfire::store::notice_named(&row.alert.0));
+    ids.map(|id| store.notice(id).unwrap().unwrap().kind).collect()
+}
+
+async fn post(daemon: &Daemon, path: &str, body: Value) -> (u16, Value) {
+    let request = daemon.request(Method::POST, path).bearer_auth(ADMIN_TOKEN).json(&body);
+    let response = request.send().await.unwrap();
+    let status = response.status().as_u16();
+    (status, response.json().await.unwrap_or_default())
+}
+
+async fn delivery(daemon: &Daemon, alert: &Alert, is_so: impl Fn(&OutboxRow) -> bool) -> OutboxRow {
+    daemon.delivery(alert, "block", is_so).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rule_that_matches_everybody_hits_few_tells_once_and_is_undone_by_one_call() {
+    let gitlab = gitlab_with(4..=23).await;
+    let responses_section = "at_most: [{accounts: 3, per: 1h}], approval: {actions: [hook]}";
+    let more = ", at_most: {count: 100, per: 1h}";
+    let setup = setup(Clock::fixed(START), &gitlab, more, responses_section).await;
+    let daemon = setup.start().await;
+    offend(&daemon, 4..=23).await;
+    stands(&daemon, ResponseStatus::Waiting, 17).await;
+    assert_eq!(gitlab.blocked().len(), 3);
+    assert_eq!(notices(&daemon), ["blast_radius"]);
+    daemon.stop().await;
+    // A restart changes nothing of it.
+    let daemon = setup.start().await;
+    let undo = json!({"rule": "everybody", "reason": "a wrong rule"});
+    let (status, asked) = post(&daemon, "/api/v1/responses/undo", undo).await;
+    assert_eq!((status, asked["items"].as_array().unwrap().len()), (200, 3), "{asked}");
+    until(|| gitlab.blocked().is_empty(), || format!("{:?}", gitlab.blocked())).await;
+    let undone = || responses(&daemon).iter().filter(|r| r.undo == UndoStatus::Undone).count();
+    until(|| undone() == 3, || format!("{:#?}", responses(&daemon))).await;
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_kill_switch_holds_at_once() {
+    let gitlab = gitlab_with(4..=9).await;
+    let setup = setup(Clock::fixed(START), &gitlab, ", approvals: 1", "").await;
+    let daemon = setup.start().await;
+    offend(&daemon, [4, 5]).await;
+    stands(&daemon, ResponseStatus::Waiting, 2).await;
+    let stop = json!({"reason": "wrong"});
+    assert_eq!(post(&daemon, "/api/v1/respond/stop", stop.clone()).await.0, 204);
+    let id = responses(&daemon)[0].id.clone();
+    assert_eq!(post(&daemon, &format!("/api/v1/responses/{id}/approve"), json!({})).await.0, 409);
+    offend(&daemon, [6]).await;
+    stands(&daemon, ResponseStatus::Stopped, 1).await;
+    assert_eq!(daemon.metric("watchfire_responses_stopped").await, Some(1.0));
+    assert!(gitlab.blocked().is_empty());
+    assert_eq!(post(&daemon, "/api/v1/respond/resume", stop).await.0, 204);
+    assert_eq!(post(&daemon, &format!("/api/v1/responses/{id}/approve"), json!({})).await.0, 200);
+    stands(&daemon, ResponseStatus::Acted, 1).await;
+    assert_eq!(gitlab.blocked().len(), 1);
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_of_a_message_lets_it_and_it_ends_by_itself_after_a_restart() {
+    let gitlab = gitlab_with([4]).await;
+    let clock = Clock::fixed(START);
+    let section = "approval: {actions: [hook]}, url: 'https://watchfire.example.com'";
+    let setup = setup(clock.clone(), &gitlab, ", approvals: 1, for: 24h", section).await;
+    let daemon = setup.start().await;
+    offend(&daemon, [4]).await;
+    let alert = daemon.only_alert();
+    delivery(&daemon, &alert, |row| row.state == OutboxState::Waiting).await;
+    assert_eq!(notices(&daemon), ["approval"]);
+    let waiting = responses(&daemon).remove(0);
+    let link = Link {
+        response: waiting.id.clone(),
+        decision: Decision::Approve,
+        until: waiting.expires_at.unwrap(),
+        recipient: "hook".into(),
+    };
+    let path = format!("/approve/{}", Signer::of(daemon.app.store()).unwrap().sign(&link));
+    let page = daemon.request(Method::GET, &path).send().await.unwrap();
+    assert!(page.status() == 200 && page.text().await.unwrap().contains("block user 4"));
+    assert_eq!(gitlab.state_of(4), Some(AccountState::Active));
+    assert_eq!(daemon.request(Method::POST, &path).send().await.unwrap().status(), 200);
+    let row = delivery(&daemon, &alert, is_done).await;
+    assert!(row.outcome.unwrap().changed);
+    assert_eq!(gitlab.blocked(), [4]);
+    assert_eq!(daemon.request(Method::POST, &path).send().await.unwrap().status(), 409);
+    daemon.stop().await;
+    clock.set(START.plus(Span::hours(23)));
+    let daemon = setup.start().await;
+    assert_eq!(gitlab.blocked(), [4]);
+    clock.set(START.plus(Span::hours(25)));
+    until(|| gitlab.blocked().is_empty(), || format!("{:#?}", responses(&daemon))).await;
+    until(|| responses(&daemon)[0].undo == UndoStatus::Undone, || format!("{:#?}", responses(&daemon))).await;
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_done_is_in_the_log_and_triggers_nothing() {
+    let gitlab = gitlab_with([4]).await;
+    let clock = Clock::fixed(START);
+    let setup = setup(clock.clone(), &gitlab, "", "").await;
+    setup.rule(
+        "own.yml",
+        "title: Own\nid: own\nlevel: low\n\
+         detection: {any: {event_type: response_acted}, condition: any}\n",
+    );
+    setup.rule(
+        "asked.yml",
+        "title: Asked\nid: asked\nlevel: low\n\
+         detection: {any: {event_type: response_acted, self: true}, condition: any}\n",
+    );
+    let daemon = setup.start().await;
+    offend(&daemon, [4]).await;
+    stands(&daemon, ResponseStatus::Acted, 1).await;
+    // Its steps are told when the clock moves on.
+    clock.set(START.plus(Span::seconds(30)));
+    until(|| daemon.alerts().len() >= 2, || format!("{:#?}", daemon.alerts())).await;
+    daemon.judged().await;
+    let rules: Vec<String> = daemon.raised().into_iter().map(|(rule, _)| rule).collect();
+    assert_eq!(rules, ["everybody", "asked"], "the rule that asks for `self` and no other");
+    let (status, found) = daemon.admin(Method::GET, "/api/v1/events?q=source:watchfire").await;
+    assert_eq!(status, 200);
+    let types: Vec<&str> = found["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["event_type"].as_str().unwrap())
+        .collect();
+    assert!(types.contains(&"response_acted") && types.contains(&"response_acting"), "{found}");
+    daemon.stop().await;
+}
