@@ -1,5 +1,6 @@
 //! The command line: one file per command. Prints, and answers an exit code.
 
+mod alert_change;
 mod alerts;
 mod audit;
 mod author;
@@ -20,12 +21,14 @@ mod generate;
 mod history;
 mod hold;
 mod import;
+mod incidents;
 mod ledger;
 mod openapi;
 mod outbox;
 mod past;
 mod periodic;
 mod program;
+mod quality;
 mod recent;
 mod reference;
 mod rejected;

@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 
 use super::{
     alerts, audit, backtest, backup, check, completions, coverage, demo, draft, explain, export, gaps,
-    generate, hold, import, ledger, openapi, outbox, periodic, reference, rejected, retention, say, schema,
-    search, serve, test, token, trace, verify,
+    generate, hold, import, incidents, ledger, openapi, outbox, periodic, quality, reference, rejected,
+    retention, say, schema, search, serve, test, token, trace, verify,
 };
 
 /// Watches the audit events of a software forge, finds what is out of order, tells people and blocks the account.
@@ -50,10 +50,14 @@ enum Command {
     Export(export::ExportArgs),
     /// Show what happened in a day, a week or a month
     Report(periodic::ReportArgs),
-    /// List alerts, newest first
+    /// List alerts, those that wait for somebody first
     Alerts(alerts::AlertsArgs),
-    /// Show one alert: its events, and what was done about it
+    /// Show alerts, take them up, say what they were
     Alert(alerts::AlertArgs),
+    /// Show what belongs together, and deal with it as a whole
+    Incidents(incidents::IncidentsArgs),
+    /// Show how good the rules are, or look for an exception
+    Rules(quality::RulesArgs),
     /// List or redrive deliveries to people and systems
     Outbox(outbox::OutboxArgs),
     /// Look at request bodies that could not be read
@@ -113,7 +117,9 @@ pub fn main() -> ExitCode {
         Command::Export(args) => export::run(args),
         Command::Report(args) => periodic::run(args),
         Command::Alerts(args) => alerts::list(args),
-        Command::Alert(args) => alerts::show(args),
+        Command::Alert(args) => alerts::run(args),
+        Command::Incidents(args) => incidents::run(args),
+        Command::Rules(args) => quality::run(args),
         Command::Outbox(args) => outbox::run(args),
         Command::Rejected(args) => rejected::run(args),
         Command::Ledger(args) => ledger::run(args),
