@@ -32,6 +32,7 @@ pub mod store;
 pub mod reporting;
 pub mod backup;
 pub mod proof;
+pub mod tuning;
 pub mod deliver;
 pub mod respond;
 pub mod action;

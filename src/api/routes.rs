@@ -69,6 +69,7 @@ pub(super) fn registry() -> OpenApiRouter<Arc<Control>> {
         .routes(at(Viewer, routes!(rules::status)))
         .routes(at(Viewer, routes!(quality::list)))
         .routes(at(Viewer, routes!(rules::show)))
+        .routes(at(Analyst, routes!(quality::exception)))
         .routes(at(Viewer, routes!(ledger::list)))
         .routes(at(Viewer, routes!(coverage::coverage)))
         .routes(at(Viewer, routes!(gaps::list)))

@@ -1,5 +1,6 @@
 //! The command line: one file per command. Prints, and answers an exit code.
 
+mod alert_change;
 mod alerts;
 mod approve;
 mod audit;
@@ -22,6 +23,7 @@ mod held;
 mod history;
 mod hold;
 mod import;
+mod incidents;
 mod ledger;
 mod notify;
 mod openapi;
@@ -29,6 +31,7 @@ mod outbox;
 mod past;
 mod periodic;
 mod program;
+mod quality;
 mod recent;
 mod reference;
 mod rejected;

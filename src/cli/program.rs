@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 
 use super::{
     alerts, approve, audit, backtest, backup, check, completions, coverage, demo, draft, explain, export, gaps,
-    generate, hold, import, ledger, notify, openapi, outbox, periodic, reference, rejected, respond, responses,
-    retention, route, say, schema, search, serve, silence, test, token, trace, verify,
+    generate, hold, import, incidents, ledger, notify, openapi, outbox, periodic, quality, reference, rejected,
+    respond, responses, retention, route, say, schema, search, serve, silence, test, token, trace, verify,
 };
 
 /// Watches the audit events of a software forge, finds what is out of order, tells people and blocks the account.
@@ -50,14 +50,18 @@ enum Command {
     Export(export::ExportArgs),
     /// Show what happened in a day, a week or a month
     Report(periodic::ReportArgs),
-    /// List alerts, newest first
+    /// List alerts, those that wait for somebody first
     Alerts(alerts::AlertsArgs),
-    /// Show one alert: its events, and what was done about it
+    /// Show alerts, take them up, say what they were
     Alert(alerts::AlertArgs),
     /// Show the way of an alert through the routes
     Route(route::RouteArgs),
     /// Silence alerts for a while, or end that
     Silence(silence::SilenceArgs),
+    /// Show what belongs together, and deal with it as a whole
+    Incidents(incidents::IncidentsArgs),
+    /// Show how good the rules are, or look for an exception
+    Rules(quality::RulesArgs),
     /// List or redrive deliveries to people and systems
     Outbox(outbox::OutboxArgs),
     /// Show who is told what, or send an example alert
@@ -125,9 +129,11 @@ pub fn main() -> ExitCode {
         Command::Export(args) => export::run(args),
         Command::Report(args) => periodic::run(args),
         Command::Alerts(args) => alerts::list(args),
-        Command::Alert(args) => alerts::show(args),
+        Command::Alert(args) => alerts::run(args),
         Command::Route(args) => route::run(args),
         Command::Silence(args) => silence::run(args),
+        Command::Incidents(args) => incidents::run(args),
+        Command::Rules(args) => quality::run(args),
         Command::Outbox(args) => outbox::run(args),
         Command::Notify(args) => notify::run(args),
         Command::Respond(args) => respond::run(args),

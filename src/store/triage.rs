@@ -37,7 +37,7 @@ impl Store {
     /// Where an alert stands; open and nobody's, if nobody has touched it. One that went up in another stands where that
     /// one does.
     pub fn triage(&self, alert: &AlertId) -> Result<Triage, StoreError> {
-        Ok(self.standing(alert)?.triage)
+        self.read(|connection| triage_of(connection, alert))
     }
 
     /// The same with all that is known of it.
@@ -66,7 +66,12 @@ pub(super) fn root(connection: &Connection, alert: &AlertId) -> Result<Option<Al
     Ok(Some(at))
 }
 
-/// Where an alert stands, within a transaction.
+/// Where an alert stands with people, within a transaction.
+pub(super) fn triage_of(connection: &Connection, alert: &AlertId) -> Result<Triage, StoreError> {
+    Ok(standing_of(connection, alert)?.triage)
+}
+
+/// The same with all that is known of it.
 pub(super) fn standing_of(connection: &Connection, alert: &AlertId) -> Result<Standing, StoreError> {
     let root = root(connection, alert)?.unwrap_or_else(|| alert.clone());
     let mut standing = own_standing(connection, &root)?;

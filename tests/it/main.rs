@@ -27,6 +27,8 @@ mod main_job;
 #[cfg(test)]
 mod witness;
 #[cfg(test)]
+mod alerts;
+#[cfg(test)]
 mod guards;
 #[cfg(test)]
 mod outage;
