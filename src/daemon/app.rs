@@ -142,10 +142,7 @@ impl App {
         let rules_now = rules_in.clone();
         let (schedules, schedules_in) = watch::channel(Arc::new(config.schedules.clone()));
         let mut output = start_output(&mut base, &config, &build, (actions_in, rules_in, schedules_in))?;
-        let (noise, policy_seen) = watch::channel(Arc::new(config.noise.clone()));
-        let follower = base.follower(policy_seen);
-        let stop = output.stop.clone();
-        output.spawn(follower.run(stop));
+        let noise = base.follow_up(&config, &mut output);
         let (policy, policy_in) = watch::channel(Arc::new(config.retention.clone()));
         let (known, forwarders) = ((base.store.clone(), base.clock.clone()), base.forwarders.clone());
         let keeper = Keeper::new(known, &config, policy_in.clone(), rules_now.clone(), forwarders);

@@ -13,6 +13,7 @@ use super::gaps;
 use super::inbox::Inbox;
 use super::metrics::DetectionMetrics;
 use super::plan::Plan;
+use super::tasks::Group;
 use crate::api::{
     Api, Control, ControlParts, Detection as Stage, Events, Guard, Health, Keeping, RulesStatus,
     ServerMetrics, router,
@@ -118,10 +119,14 @@ impl Foundation {
         Ok((context, stage_in))
     }
 
-    /// What tells what is due later.
-    pub(super) fn follower(&self, policy: watch::Receiver<Arc<route::Policy>>) -> Follower {
+    /// Starts what tells what is due later; it goes by the newest policy.
+    pub(super) fn follow_up(&self, config: &Config, output: &mut Group) -> watch::Sender<Arc<route::Policy>> {
+        let (newest, policy) = watch::channel(Arc::new(config.noise.clone()));
         let wake = Arc::clone(&self.wake);
-        Follower { store: self.store.clone(), clock: self.clock.clone(), policy, wake }
+        let follower = Follower { store: self.store.clone(), clock: self.clock.clone(), policy, wake };
+        let stop = output.stop.clone();
+        output.spawn(follower.run(stop));
+        newest
     }
 
     /// What routers are built from, now that all metrics are registered.

@@ -340,6 +340,10 @@ fn a_group_is_told_together_and_again_while_unresolved() {
     let mut told: Vec<String> = others(again).into_iter().chain([again.alert.0.clone()]).collect();
     told.sort();
     assert_eq!(told, ["b", "c", "d"]);
+    // A silence that came later holds what it matches back, and tells of the others.
+    store.silence_add(&silence(&["rule=r"], 0, 30_000), &deed(0)).unwrap();
+    store.followups_take(at(330 + 8 * 3_600), &policy, 10).unwrap();
+    assert_eq!(held(&store, "c").last(), Some(&HeldBy::Silence));
     for alert in ["b", "c", "d", "x"] {
         triage(dir.path(), alert, "resolved");
     }
