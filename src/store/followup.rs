@@ -91,10 +91,13 @@ impl Store {
         })
     }
 
-    /// What is still to be told of an alert, the next first.
+    /// What is still to be told of an alert, the next first; nothing once somebody has taken it up.
     pub fn followups_of(&self, alert: &AlertId) -> Result<Vec<Followup>, StoreError> {
         self.read(|connection| {
-            let sql = format!("{COLUMNS} WHERE about = ?1 ORDER BY due_at, action");
+            let sql = format!(
+                "{COLUMNS} WHERE about = ?1 AND NOT EXISTS \
+                 (SELECT 1 FROM triage WHERE triage.alert = ?1 AND state <> 'open') ORDER BY due_at, action"
+            );
             let mut statement = connection.prepare_cached(&sql)?;
             let rows = statement.query_map([&alert.0], columns)?;
             rows.map(|row| parse(row?)).collect()

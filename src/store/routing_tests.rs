@@ -216,6 +216,7 @@ fn an_alert_is_told_again_until_somebody_takes_it() {
     assert_eq!(store.followups_take(at(2_400), &policy, 10).unwrap(), 1);
     assert_eq!(rows(&store, "mail").len(), 3);
     triage(dir.path(), "a", "acknowledged");
+    assert_eq!(store.followups_of(&AlertId("a".into())).unwrap(), [], "nothing is to come");
     store.followups_take(at(90_000), &policy, 10).unwrap();
     assert_eq!((rows(&store, "mail").len(), rows(&store, "boss").len()), (3, 0));
     assert_eq!(store.followup_next_due().unwrap(), None);
