@@ -162,8 +162,7 @@ impl App {
         // Nobody was heard until here: to recover may take minutes.
         base.note_gap(&config, is_held);
         let mut intake = start_intake(&base, &config, (listener, routers_in), &detection);
-        let stop = intake.stop.clone();
-        intake.spawn(reloader.run(stop));
+        intake.spawn(reloader.run(intake.stop.clone()));
         tracing::info!(%address, data = %config.data_dir.display(), "watchfire accepts events");
         Ok(Self {
             address,

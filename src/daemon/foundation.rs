@@ -124,8 +124,7 @@ impl Foundation {
         let (newest, policy) = watch::channel(Arc::new(config.noise.clone()));
         let wake = Arc::clone(&self.wake);
         let follower = Follower { store: self.store.clone(), clock: self.clock.clone(), policy, wake };
-        let stop = output.stop.clone();
-        output.spawn(follower.run(stop));
+        output.spawn(follower.run(output.stop.clone()));
         newest
     }
 

@@ -103,11 +103,14 @@ fn repeat(
     )
 }
 
+/// Asks whether an alert may be told.
+pub(super) type Asking<'a> = dyn Fn(&AlertId) -> Result<bool, StoreError> + 'a;
+
 /// Tells a group again; none of its alerts is left if it answers no. One whose next message waits is not told now.
 pub(super) fn remind(
     transaction: &Transaction<'_>,
     due: &Followup,
-    (at, is_told): (Timestamp, &dyn Fn(&AlertId) -> Result<bool, StoreError>),
+    (at, is_told): (Timestamp, &Asking<'_>),
     row_of: impl Fn(&AlertId) -> OutboxRow,
 ) -> Result<bool, StoreError> {
     if state(transaction, &due.about)?.is_some_and(|state| state.open.is_some()) {
