@@ -74,6 +74,7 @@ pub(super) struct SilenceWanted {
 /// What would be silenced.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = SilencePreviewWanted)]
 pub(super) struct PreviewWanted {
     /// As those of a silence.
     #[schema(min_items = 1, max_items = 20, example = json!(["rule=gitlab-mass-clone"]))]
@@ -82,6 +83,7 @@ pub(super) struct PreviewWanted {
 
 /// What a silence would have held back.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SilencePreview)]
 pub(super) struct Preview {
     /// Alerts of the last 30 days that it would have silenced.
     silenced: u64,
@@ -94,6 +96,7 @@ pub(super) struct Preview {
 /// Another end of a silence.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = SilenceExtendWanted)]
 pub(super) struct ExtendWanted {
     /// When it ends now: a time or a day, later or sooner than before.
     ends_at: String,

@@ -53,25 +53,25 @@ struct ExplainArgs {
     #[arg(long, value_name = "ID")]
     rule: Option<String>,
     /// Its level; the rule's when left out
-    #[arg(long, value_name = "LEVEL", value_parser = parse_level, requires = "rule")]
+    #[arg(long, value_name = "LEVEL", value_parser = parse_level, conflicts_with = "alert")]
     level: Option<Level>,
     /// A tag; the rule's when left out; may be repeated
-    #[arg(long, value_name = "TAG", requires = "rule")]
+    #[arg(long, value_name = "TAG", conflicts_with = "alert")]
     tag: Vec<String>,
     /// A field of its key: author_id=7; may be repeated
-    #[arg(long, value_name = "FIELD=VALUE", value_parser = parse_pair, requires = "rule")]
+    #[arg(long, value_name = "FIELD=VALUE", value_parser = parse_pair, conflicts_with = "alert")]
     key: Vec<(String, String)>,
     /// What its events are about, by path; may be repeated
-    #[arg(long, value_name = "PATH", requires = "rule")]
+    #[arg(long, value_name = "PATH", conflicts_with = "alert")]
     entity: Vec<String>,
     /// Who did it, by name or id; may be repeated
-    #[arg(long, value_name = "NAME", requires = "rule")]
+    #[arg(long, value_name = "NAME", conflicts_with = "alert")]
     author: Vec<String>,
     /// The source of its events
-    #[arg(long, value_name = "NAME", requires = "rule")]
+    #[arg(long, value_name = "NAME", conflicts_with = "alert")]
     source: Option<String>,
     /// Their system
-    #[arg(long, value_name = "NAME", requires = "rule")]
+    #[arg(long, value_name = "NAME", conflicts_with = "alert")]
     forge: Option<String>,
     /// When: a date or a time
     #[arg(long, value_name = "DATE")]

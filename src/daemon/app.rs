@@ -152,11 +152,9 @@ impl App {
         let (schedules, schedules_in) = watch::channel(Arc::new(config.schedules.clone()));
         let keeper = base.responses(&config.data_dir, actions_in.clone(), Arc::clone(&counted));
         let mut output = start_output(&mut base, &config, &build, (actions_in, rules_in, schedules_in))?;
-        let (noise, policy_seen) = watch::channel(Arc::new(config.noise.clone()));
-        let follower = base.follower(policy_seen);
         let stop = output.stop.clone();
-        output.spawn(keeper.run(stop.clone()));
-        output.spawn(follower.run(stop));
+        output.spawn(keeper.run(stop));
+        let noise = base.follow_up(&config, &mut output);
         let (policy, policy_in) = watch::channel(Arc::new(config.retention.clone()));
         let (known, forwarders) = ((base.store.clone(), base.clock.clone()), base.forwarders.clone());
         let keeper = Keeper::new(known, &config, policy_in.clone(), rules_now.clone(), forwarders);
@@ -176,8 +174,7 @@ impl App {
         // Nobody was heard until here: to recover may take minutes.
         base.note_gap(&config, is_held);
         let mut intake = start_intake(&base, &config, (listener, routers_in), &detection);
-        let stop = intake.stop.clone();
-        intake.spawn(reloader.run(stop));
+        intake.spawn(reloader.run(intake.stop.clone()));
         tracing::info!(%address, data = %config.data_dir.display(), "watchfire accepts events");
         Ok(Self {
             address,

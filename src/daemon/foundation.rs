@@ -14,6 +14,7 @@ use super::inbox::Inbox;
 use super::metrics::DetectionMetrics;
 use super::plan::Plan;
 use super::responses::{Counted, Keeper as ResponseKeeper, ResponseMetrics};
+use super::tasks::Group;
 use crate::action::ActionSet;
 use crate::api::{
     Api, Control, ControlParts, Detection as Stage, Events, Guard, Health, Keeping, RulesStatus,
@@ -120,10 +121,13 @@ impl Foundation {
         Ok((context, stage_in))
     }
 
-    /// What tells what is due later.
-    pub(super) fn follower(&self, policy: watch::Receiver<Arc<route::Policy>>) -> Follower {
+    /// Starts what tells what is due later; it goes by the newest policy.
+    pub(super) fn follow_up(&self, config: &Config, output: &mut Group) -> watch::Sender<Arc<route::Policy>> {
+        let (newest, policy) = watch::channel(Arc::new(config.noise.clone()));
         let wake = Arc::clone(&self.wake);
-        Follower { store: self.store.clone(), clock: self.clock.clone(), policy, wake }
+        let follower = Follower { store: self.store.clone(), clock: self.clock.clone(), policy, wake };
+        output.spawn(follower.run(output.stop.clone()));
+        newest
     }
 
     /// What responses need beside the deliveries.

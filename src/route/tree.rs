@@ -20,7 +20,7 @@ pub struct Route {
     /// Names of configured actions.
     pub actions: Vec<String>,
     /// Routes that only alerts of this one come to.
-    pub routes: Vec<Route>,
+    pub routes: Vec<Self>,
     /// Whether the routes behind this one, in the same list, are not asked about alerts that it matches.
     pub stop: bool,
     /// How its actions, and its children's, tell several alerts in one message.

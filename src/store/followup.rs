@@ -13,7 +13,7 @@ use super::{
 };
 use crate::alert::{Alert, AlertId, AlertState, Level, Occasion};
 use crate::encode::Notice;
-use crate::route::{Case, Facts, Held, HeldBy, Policy, Scene, hold};
+use crate::route::{Case, Facts, Held, HeldBy, Hold, Policy, Quiet, Scene, hold};
 use crate::time::{Span, Timestamp};
 
 /// An alert, or a group, is told again so often; then whoever did not hear is not told any more.
@@ -91,10 +91,13 @@ impl Store {
         })
     }
 
-    /// What is still to be told of an alert, the next first.
+    /// What is still to be told of an alert, the next first; nothing once somebody has taken it up.
     pub fn followups_of(&self, alert: &AlertId) -> Result<Vec<Followup>, StoreError> {
         self.read(|connection| {
-            let sql = format!("{COLUMNS} WHERE about = ?1 ORDER BY due_at, action");
+            let sql = format!(
+                "{COLUMNS} WHERE about = ?1 AND NOT EXISTS \
+                 (SELECT 1 FROM triage WHERE triage.alert = ?1 AND state <> 'open') ORDER BY due_at, action"
+            );
             let mut statement = connection.prepare_cached(&sql)?;
             let rows = statement.query_map([&alert.0], columns)?;
             rows.map(|row| parse(row?)).collect()
@@ -113,7 +116,7 @@ impl Store {
             for row in &due {
                 let next = match row.kind {
                     Kind::Reminder | Kind::Escalation => alert(transaction, row, policy, now)?,
-                    Kind::Group | Kind::GroupOpen => again(transaction, row, now)?,
+                    Kind::Group | Kind::GroupOpen => again(transaction, row, policy, now)?,
                     Kind::Storm => after(storm::go_on(transaction, &row.about, row.step, now)?),
                     Kind::Silence => ends(transaction, row, policy, now)?,
                 };
@@ -189,12 +192,7 @@ fn alert(
     }
     let is_reminder = row.kind == Kind::Reminder;
     let quiet = silence::in_force(transaction, now)?;
-    let facts = Facts { quiet: &quiet, ..Facts::default() };
-    let holds = hold(policy, &Case { alert: &alert, scene: &scene }, &facts, now);
-    let is_meant = |by: HeldBy| matches!(by, HeldBy::Silence | HeldBy::Maintenance);
-    if let Some(hold) = holds.into_iter().find(|hold| is_meant(hold.by)) {
-        let (action, why) = (row.action.clone(), format!("{}, by {}", row.kind.name(), hold.why));
-        held::note(transaction, &Held { alert: id, action, by: hold.by, which: hold.which, why, at: now })?;
+    if is_quiet(transaction, row, (&alert, &scene), (policy, &quiet), now)? {
         return Ok(if is_reminder { Next::Again { is_told: false } } else { Next::Over });
     }
     if is_reminder && is_pending(transaction, &id, &row.action)? {
@@ -207,14 +205,42 @@ fn alert(
     Ok(if is_reminder { Next::Again { is_told: true } } else { Next::Over })
 }
 
+/// Whether a silence or a maintenance window of this moment holds a later message about an alert back; if so, it is noted.
+fn is_quiet(
+    transaction: &Transaction<'_>,
+    row: &Followup,
+    (alert, scene): (&Alert, &Scene),
+    (policy, quiet): (&Policy, &[Quiet]),
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let holds = hold(policy, &Case { alert, scene }, &Facts { quiet, ..Facts::default() }, now);
+    let is_meant = |hold: &Hold| matches!(hold.by, HeldBy::Silence | HeldBy::Maintenance);
+    let Some(hold) = holds.into_iter().find(is_meant) else { return Ok(false) };
+    let word = if row.kind == Kind::Escalation { "escalation" } else { "reminder" };
+    let (action, why) = (row.action.clone(), format!("{word}, by {}", hold.why));
+    let (id, by, which) = (alert.id.clone(), hold.by, hold.which);
+    held::note(transaction, &Held { alert: id, action, by, which, why, at: now })?;
+    Ok(true)
+}
+
 /// A group that is told again.
-fn again(transaction: &Transaction<'_>, row: &Followup, now: Timestamp) -> Result<Next, StoreError> {
+fn again(
+    transaction: &Transaction<'_>,
+    row: &Followup,
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<Next, StoreError> {
     let row_of = |alert: &AlertId| {
         let unique = format!("{}/{}/{}", row.id, row.step, now.0);
         let owed = OutboxRow::owed(DeliveryKind::Notify, (alert.clone(), &row.action), &unique, now);
         OutboxRow { occasion: Occasion::Reminder, ..owed }
     };
-    Ok(after(group::remind(transaction, row, now, row_of)?))
+    let quiet = silence::in_force(transaction, now)?;
+    let is_told = |id: &AlertId| {
+        let Some((alert, scene)) = known(transaction, id)? else { return Ok(false) };
+        Ok(!is_quiet(transaction, row, (&alert, &scene), (policy, &quiet), now)?)
+    };
+    Ok(after(group::remind(transaction, row, (now, &is_told), row_of)?))
 }
 
 /// A silence that ends soon.

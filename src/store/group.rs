@@ -103,11 +103,14 @@ fn repeat(
     )
 }
 
+/// Asks whether an alert may be told.
+pub(super) type Asking<'a> = dyn Fn(&AlertId) -> Result<bool, StoreError> + 'a;
+
 /// Tells a group again; none of its alerts is left if it answers no. One whose next message waits is not told now.
 pub(super) fn remind(
     transaction: &Transaction<'_>,
     due: &Followup,
-    at: Timestamp,
+    (at, is_told): (Timestamp, &Asking<'_>),
     row_of: impl Fn(&AlertId) -> OutboxRow,
 ) -> Result<bool, StoreError> {
     if state(transaction, &due.about)?.is_some_and(|state| state.open.is_some()) {
@@ -122,11 +125,21 @@ pub(super) fn remind(
     let mut statement = transaction.prepare_cached(&sql)?;
     let rows = statement.query_map(params![due.about, REMINDED_MAX], |row| Ok(AlertId(row.get(0)?)))?;
     let mut alerts: Vec<AlertId> = rows.collect::<rusqlite::Result<_>>()?;
+    if alerts.is_empty() {
+        return Ok(false);
+    }
     alerts.reverse();
-    let Some(first) = alerts.first() else { return Ok(false) };
+    let mut told = Vec::with_capacity(alerts.len());
+    for alert in alerts {
+        if is_told(&alert)? {
+            told.push(alert);
+        }
+    }
+    // What a silence holds back may be told the next time.
+    let Some(first) = told.first() else { return Ok(true) };
     let row = row_of(first);
     outbox::insert(transaction, std::slice::from_ref(&row))?;
-    for (number, alert) in (0..).zip(&alerts) {
+    for (number, alert) in (0..).zip(&told) {
         add(transaction, &row.id, (number, alert), &due.about)?;
     }
     let sql = "UPDATE alert_group SET last_due = ?2 WHERE id = ?1";

@@ -217,6 +217,7 @@ fn an_alert_is_told_again_until_somebody_takes_it() {
     assert_eq!(store.followups_take(at(2_400), &policy, 10).unwrap(), 1);
     assert_eq!(rows(&store, "mail").len(), 3);
     triage(dir.path(), "a", "acknowledged");
+    assert_eq!(store.followups_of(&AlertId("a".into())).unwrap(), [], "nothing is to come");
     store.followups_take(at(90_000), &policy, 10).unwrap();
     assert_eq!((rows(&store, "mail").len(), rows(&store, "boss").len()), (3, 0));
     assert_eq!(store.followup_next_due().unwrap(), None);
@@ -341,6 +342,10 @@ fn a_group_is_told_together_and_again_while_unresolved() {
     let mut told: Vec<String> = others(again).into_iter().chain([again.alert.0.clone()]).collect();
     told.sort();
     assert_eq!(told, ["b", "c", "d"]);
+    // A silence that came later holds what it matches back, and tells of the others.
+    store.silence_add(&silence(&["rule=r"], 0, 30_000), &deed(0)).unwrap();
+    store.followups_take(at(330 + 8 * 3_600), &policy, 10).unwrap();
+    assert_eq!(held(&store, "c").last(), Some(&HeldBy::Silence));
     for alert in ["b", "c", "d", "x"] {
         triage(dir.path(), alert, "resolved");
     }

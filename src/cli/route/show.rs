@@ -74,20 +74,20 @@ fn routes(explained: &Explained<'_>, paint: Paint, text: &mut String) {
     let case = Case { alert: explained.alert, scene: explained.scene };
     let _ = writeln!(text, "\n{}", paint.bold("Way"));
     let names = if explained.named.is_empty() { "no action".to_owned() } else { explained.named.join(", ") };
-    let _ = writeln!(text, "  rule      names {names}");
+    let _ = writeln!(text, "  {:<14} names {names}", "rule");
     let visits = trace(&explained.config.routes, &case, explained.at);
     if visits.is_empty() {
         text.push_str("  there are no routes\n");
     }
     for Visit { path, route, passed } in visits {
         let number: Vec<String> = path.iter().map(ToString::to_string).collect();
-        let name = format!("{}route {}", "  ".repeat(path.len() - 1), number.join("."));
+        let name = format!("{}route {}", "  ".repeat(path.len().saturating_sub(1)), number.join("."));
         let what = match passed {
             Passed::Matched => format!("{} {}", paint.green("matches:"), does(route)),
             Passed::Unmatched(reasons) => format!("no: {}", reasons.join("; ")),
             Passed::Stopped => "not asked: a route before it has `stop`".to_owned(),
         };
-        let _ = writeln!(text, "  {name:<9} {}", clean_keeping(&what));
+        let _ = writeln!(text, "  {name:<14} {}", clean_keeping(&what));
     }
 }
 
@@ -125,11 +125,14 @@ fn told(explained: &Explained<'_>, paint: Paint, text: &mut String) {
     let case = Case { alert, scene };
     let way = way(&config.routes, named, &case, *at);
     let _ = writeln!(text, "\n{}", paint.bold("Actions"));
+    let changes =
+        |told: &Told| config.actions.get(&told.action).is_some_and(|action| action.change().is_some());
+    let responds = way.told.iter().any(changes);
     if way.told.is_empty() {
         text.push_str("  none: neither the rule nor a route names one; the alert is stored and listed\n");
     }
     for told in &way.told {
-        let _ = writeln!(text, "  {:<20} {}", told.action, clean(&when(told, config, &case)));
+        let _ = writeln!(text, "  {:<20} {}", told.action, clean(&when(told, config, (&case, responds))));
     }
     for step in &way.escalate {
         let who = step.actions.join(", ");
@@ -138,7 +141,7 @@ fn told(explained: &Explained<'_>, paint: Paint, text: &mut String) {
 }
 
 /// When an action is set off.
-fn when(told: &Told, config: &Config, case: &Case<'_>) -> String {
+fn when(told: &Told, config: &Config, (case, responds): (&Case<'_>, bool)) -> String {
     let Some(action) = config.actions.get(&told.action) else {
         return "is not configured: it is passed over".to_owned();
     };
@@ -146,7 +149,8 @@ fn when(told: &Told, config: &Config, case: &Case<'_>) -> String {
         return "at once, behind its guards".to_owned();
     }
     let mut text = match &told.manner.group {
-        None => "at once; after the responses, which it waits for 60s at most".to_owned(),
+        None if responds => "at once; it waits up to 60s for the responses".to_owned(),
+        None => "at once".to_owned(),
         Some(group) => format!(
             "together with `{}`: {} after the first, then {} after each message",
             group.key(case),

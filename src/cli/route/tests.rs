@@ -78,7 +78,32 @@ fn the_way_of_an_alert_that_is_thought_of() {
     ]);
     let now = at("2026-01-04T02:30:00Z");
     let text = explain(&args, (&config, &rules), None, (None, now)).unwrap().unwrap();
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @r"
+    mass-clone  high
+      key       author_id = 7
+      source    gitlab
+      author    7
+      entity    infra/vault
+      at        2026-01-04T02:30:00.000Z
+
+    Way
+      rule           names block, ticket
+      route 1        matches: adds page, repeats every 1h, escalates, asks the routes inside it
+        route 1.1    no: entity is infra/vault, not sandbox/*
+        route 1.2    matches: adds lead
+      route 2        matches: adds mail, groups
+
+    Actions
+      block                at once, behind its guards
+      ticket               is not configured: it is passed over
+      page                 at once; it waits up to 60s for the responses; again every 1h while nobody acknowledges it
+      lead                 at once; it waits up to 60s for the responses; again every 1h while nobody acknowledges it
+      mail                 together with `rule = mass-clone, author_id = 7`: 30s after the first, then 5m after each message; again every 4h while one of them is unresolved
+      lead                 15m later, if nobody has acknowledged it by then
+
+    Held back
+      maintenance          maintenance window patch-night: GitLab is updated
+    ");
 }
 
 #[test]
@@ -109,7 +134,40 @@ fn the_way_of_an_alert_that_there_is() {
     store.commit_routed(&commit, &routing, &|_| None).unwrap();
     let later = now.plus(Span::hours(5));
     let text = explain(&line(&["0123"]), (&config, &rules), Some(&store), (None, later)).unwrap().unwrap();
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @r"
+    mass-clone  high
+      alert     0123456789abcdef
+      key       author_id = 7
+      author    7
+      entity    sandbox/a
+      at        2026-01-05T12:00:00.000Z
+
+    Way
+      rule           names block, ticket
+      route 1        matches: adds page, repeats every 1h, escalates, asks the routes inside it
+        route 1.1    matches: stops here
+        route 1.2    not asked: a route before it has `stop`
+      route 2        matches: adds mail, groups
+
+    Actions
+      block                at once, behind its guards
+      ticket               is not configured: it is passed over
+      page                 at once; it waits up to 60s for the responses; again every 1h while nobody acknowledges it
+      mail                 together with `rule = mass-clone, author_id = 7`: 30s after the first, then 5m after each message; again every 4h while one of them is unresolved
+      lead                 15m later, if nobody has acknowledged it by then
+
+    Another one like it, now
+      by nothing
+
+    What became of it
+      nothing was sent
+
+    Held back
+      block                silence   silence 1 of ops@example.com until 2026-01-05T16:00:00.000Z: a new mirror
+      mail                 silence   silence 1 of ops@example.com until 2026-01-05T16:00:00.000Z: a new mirror
+      page                 silence   silence 1 of ops@example.com until 2026-01-05T16:00:00.000Z: a new mirror
+      suppressed           2 further findings of the same stretch were not told again
+    ");
     assert!(explain(&line(&["ffff"]), (&config, &rules), Some(&store), (None, later)).unwrap().is_none());
 }
 
