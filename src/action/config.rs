@@ -45,8 +45,12 @@ impl Variants for ActionConfig {
         match kind {
             "email" => Deserialize::deserialize(rest).map(Self::Email),
             "webhook" => Deserialize::deserialize(rest).map(Self::Webhook),
-            "gitlab" => RespondConfig::of(rest, ResponderConfig::Gitlab).map(|it| Self::Respond(Box::new(it))),
-            "github" => RespondConfig::of(rest, ResponderConfig::Github).map(|it| Self::Respond(Box::new(it))),
+            "gitlab" => {
+                RespondConfig::of(rest, ResponderConfig::Gitlab).map(|it| Self::Respond(Box::new(it)))
+            }
+            "github" => {
+                RespondConfig::of(rest, ResponderConfig::Github).map(|it| Self::Respond(Box::new(it)))
+            }
             "http" => Ok(match Http::deserialize(rest)? {
                 Http::Notify(config) => Self::Http(config),
                 Http::Respond(config) => Self::Respond(config),
@@ -98,6 +102,11 @@ impl From<crate::deliver::SecretError> for Problem {
     fn from(error: crate::deliver::SecretError) -> Self {
         Self::Connection(error.into())
     }
+}
+
+/// `true`, for serde's defaults.
+pub(super) const fn yes() -> bool {
+    true
 }
 
 #[cfg(test)]

@@ -22,11 +22,11 @@ mod conformance;
 #[cfg(test)]
 pub(crate) mod stand_in;
 
+pub use crate::respond::{AtMost, Name};
 pub use command::CommandConfig;
 pub use config::{ActionConfig, ActionError};
 pub use email::{EmailConfig, Security, SmtpConfig};
 pub use foresee::{Foreseen, Foresight, SoFar};
-pub use crate::respond::{AtMost, Name};
 pub use guard::GuardInput;
 pub use http::HttpConfig;
 pub use memory::Memory;

@@ -52,7 +52,9 @@ impl Action {
             ActionConfig::Email(config) => Email::build(config, context).map(Body::Email),
             ActionConfig::Webhook(config) => Webhook::build(config, context).map(Body::Webhook),
             ActionConfig::Http(config) => Http::build(config, context).map(Body::Http),
-            ActionConfig::Respond(config) => config.build(context).map(|built| Body::Respond(Box::new(built))),
+            ActionConfig::Respond(config) => {
+                config.build(context).map(|built| Body::Respond(Box::new(built)))
+            }
             ActionConfig::Command(config) => Command::build(config, context).map(Body::Command),
             ActionConfig::Target(config) => config.build(context).map(Box::new).map(Body::Target),
         };

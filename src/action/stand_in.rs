@@ -33,10 +33,6 @@ impl Say {
     pub(crate) fn status(status: u16) -> Self {
         Self { status, ..Self::default() }
     }
-
-    pub(crate) fn json(status: u16, body: serde_json::Value) -> Self {
-        Self { status, body: body.to_string(), ..Self::default() }
-    }
 }
 
 #[derive(Clone, Default)]

@@ -24,9 +24,9 @@ use super::finish::{finish, is_api};
 use super::problem::Problem;
 use super::record::record;
 use super::{
-    alerts, approvals, audit, counts, coverage, events, exports, gaps, health, holds, import, incidents, ledger,
-    outbox, proof, quality, rejected, reports, responses, retention, rules, silences, stream, tokens, trace,
-    triage, verify,
+    alerts, approvals, audit, counts, coverage, events, exports, gaps, health, holds, import, incidents,
+    ledger, outbox, proof, quality, rejected, reports, responses, retention, rules, silences, stream, tokens,
+    trace, triage, verify,
 };
 use crate::source::not_found;
 use crate::store::Role::{self, Admin, Analyst, Responder, Viewer};

@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::{
-    alerts, approve, audit, backtest, backup, check, completions, coverage, demo, draft, explain, export, gaps,
-    generate, hold, import, incidents, ledger, notify, openapi, outbox, periodic, quality, reference, rejected,
-    respond, responses, retention, route, say, schema, search, serve, silence, test, token, trace, verify,
+    alerts, approve, audit, backtest, backup, check, completions, coverage, demo, draft, explain, export,
+    gaps, generate, hold, import, incidents, ledger, notify, openapi, outbox, periodic, quality, reference,
+    rejected, respond, responses, retention, route, say, schema, search, serve, silence, test, token, trace,
+    verify,
 };
 
 /// Watches the audit events of a software forge, finds what is out of order, tells people and blocks the account.

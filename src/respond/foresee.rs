@@ -104,8 +104,12 @@ impl ResponderConfig {
                 "not known without asking GitLab: whether the account exists, is {past} already, or is an administrator, a bot or \
                  Watchfire's own, which are never touched"
             )),
-            Self::Gitlab(_) => Some(format!("not known without asking GitLab: whether it exists and is not {past} yet")),
-            Self::Github(_) => Some(format!("not known without asking GitHub: whether it exists and is not {past} yet")),
+            Self::Gitlab(_) => {
+                Some(format!("not known without asking GitLab: whether it exists and is not {past} yet"))
+            }
+            Self::Github(_) => {
+                Some(format!("not known without asking GitHub: whether it exists and is not {past} yet"))
+            }
             Self::Http(config) if config.look.is_some() => {
                 Some("not known without asking: whether it is done already".to_owned())
             }

@@ -217,7 +217,10 @@ mod tests {
         let Guards { dry_run, never, at_most, approvals, lasts, cool_down } = door.guards;
         assert_eq!((dry_run, approvals, never.len()), (Some(false), 1, 2));
         assert_eq!(at_most, Some(AtMost { count: 2, per: Span::days(1) }));
-        assert_eq!((lasts.to_string().as_str(), cool_down), ("1h, then 1d, then for ever", Some(Span::minutes(30))));
+        assert_eq!(
+            (lasts.to_string().as_str(), cool_down),
+            ("1h, then 1d, then for ever", Some(Span::minutes(30)))
+        );
         assert_eq!(read("url: x").unwrap().guards, Guards::default());
     }
 

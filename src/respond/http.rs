@@ -200,10 +200,14 @@ impl Http {
     /// Whoever has this id, where it is said which system's.
     pub(crate) fn named(&self, id: &str) -> Result<Subject, String> {
         let Some(forge) = self.forge.clone() else {
-            return Err("this action does not say which system's accounts it is about: set its `forge`".to_owned());
+            return Err(
+                "this action does not say which system's accounts it is about: set its `forge`".to_owned()
+            );
         };
         if self.within.is_some() {
-            return Err("only an alert says where this is; ask with `--alert` and without `--user`".to_owned());
+            return Err(
+                "only an alert says where this is; ask with `--alert` and without `--user`".to_owned()
+            );
         }
         Ok(Subject { forge, kind: SubjectKind::Other, id: id.to_owned(), within: None })
     }

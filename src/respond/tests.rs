@@ -212,11 +212,8 @@ async fn a_rule_that_matches_everybody_touches_at_most_the_radius_and_is_undone_
         setup.respond(user).await;
     }
     assert_eq!((setup.memory.blocked().len(), setup.notices().len()), (6, 2), "one for each hour");
-    let query = ResponseQuery {
-        rule: Some("gitlab-mass-clone".into()),
-        in_force: true,
-        ..ResponseQuery::default()
-    };
+    let query =
+        ResponseQuery { rule: Some("gitlab-mass-clone".into()), in_force: true, ..ResponseQuery::default() };
     let ids: Vec<String> =
         setup.store.responses(&query).unwrap().into_iter().map(|response| response.id).collect();
     let asked = setup.store.responses_undo(&ids, "a wrong rule", &setup.deed("ann")).unwrap();

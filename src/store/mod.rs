@@ -41,29 +41,29 @@ mod tokens;
 mod audit;
 
 pub use audit::{AuditQuery, AuditRow, AuditVerified, Deed, WrongRow};
-pub use change::Changed;
 pub use breaker::OpenBreaker;
+pub use change::Changed;
 pub use database::{Store, copy};
 pub use error::StoreError;
+pub use followup::{Followup, Kind as FollowupKind, REMINDERS_MAX};
 pub use gap::{Gap, GapState, NewGap};
 pub use history::HISTORY_MAX;
-pub use followup::{Followup, Kind as FollowupKind, REMINDERS_MAX};
 pub use hold::{HOLDS_MAX, Hold, NewHold};
 pub use incident::{Incident, IncidentPlace, IncidentQuery};
 pub use life::ForgeOf;
 pub use notice::{NewNotice, notice_named};
 pub use outbox::{checkpoint_name, checkpoint_named};
-pub use row::{
-    AlertPlace, AlertQuery, Commit, DeliveryKind, NewRejected, OutboxCounts, OutboxPlace, OutboxQuery,
-    OutboxRow, OutboxState, Outcome, Progress, Rejected, RuleAlerts, Settlement, Snapshot, StoredAlert,
-};
 pub use response::{
     Approval, Decided, Decision, Ending, Hit, Limit, LimitOf, Parked, Reservation, Reserved, Response,
     ResponseCounts, ResponsePlace, ResponseQuery, ResponseStatus, Step, Stop, UndoAsked, UndoStatus, Undone,
 };
-pub use terms::AlertTerms;
 pub use routing::{Candidate, Routing};
+pub use row::{
+    AlertPlace, AlertQuery, Commit, DeliveryKind, NewRejected, OutboxCounts, OutboxPlace, OutboxQuery,
+    OutboxRow, OutboxState, Outcome, Progress, Rejected, RuleAlerts, Settlement, Snapshot, StoredAlert,
+};
 pub use silence::{NewSilence, SILENCE_SPAN, SILENCE_SPAN_MAX, SILENCES_MAX, Silence, SilenceState};
+pub use terms::AlertTerms;
 pub use tokens::{Role, TOKENS_MAX, TokenHash, TokenRow};
 pub use triage::Standing;
 

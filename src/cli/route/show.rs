@@ -126,7 +126,7 @@ fn told(explained: &Explained<'_>, paint: Paint, text: &mut String) {
     let way = way(&config.routes, named, &case, *at);
     let _ = writeln!(text, "\n{}", paint.bold("Actions"));
     let changes =
-        |told: &Told| config.actions.get(&told.action).is_some_and(|action| action.change().is_some());
+        |told: &Told| config.actions.get(&told.action).is_some_and(|action| action.respond().is_some());
     let responds = way.told.iter().any(changes);
     if way.told.is_empty() {
         text.push_str("  none: neither the rule nor a route names one; the alert is stored and listed\n");

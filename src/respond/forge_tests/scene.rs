@@ -165,7 +165,10 @@ pub(super) fn build(name: &str, yaml: &str) -> Result<Responder, Problem> {
         _ => ResponderConfig::Http(serde_yaml::from_str(yaml).map_err(wrong)?),
     };
     let env = |name: &str| (name == "SECRET").then(|| SECRET.to_owned());
-    Responder::build(&config, &BuildContext { env: &env, base: Path::new("."), egress: &Egress::of_the_machine() })
+    Responder::build(
+        &config,
+        &BuildContext { env: &env, base: Path::new("."), egress: &Egress::of_the_machine() },
+    )
 }
 
 pub(super) fn gitlab_world() -> GitlabWorld {

@@ -14,7 +14,7 @@ mod member;
 #[expect(clippy::module_inception, reason = "what the folder is about; the other files are its parts")]
 mod gitlab;
 
-pub use config::{GitlabConfig, GitlabDo, Role};
 pub(super) use account::foresee;
+pub use config::{GitlabConfig, GitlabDo, Role};
 pub(super) use gitlab::Gitlab;
 pub(super) use subject::foreseen;

@@ -9,12 +9,12 @@ use tempfile::TempDir;
 use crate::alert::{
     Alert, AlertId, AlertState, Change, Happening, Key, Level, Moment, Occasion, Stance, Verdict,
 };
+use crate::route::Policy;
+use crate::store::Routing;
 use crate::store::{
     AlertQuery, AlertTerms, AuditQuery, Commit, Deed, DeliveryKind, IncidentQuery, OutboxRow, OutboxState,
     Outcome, Settlement, Store, StoreError,
 };
-use crate::route::Policy;
-use crate::store::Routing;
 use crate::time::{Span, Timestamp};
 
 const NOW: Timestamp = Timestamp(1_790_000_000_000);
