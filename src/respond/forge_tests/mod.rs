@@ -4,4 +4,5 @@ mod scene;
 mod answers;
 mod refusals;
 mod undo;
+mod walk;
 mod settings;
