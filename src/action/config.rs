@@ -29,8 +29,12 @@ impl Variants for ActionConfig {
         match kind {
             "email" => Deserialize::deserialize(rest).map(Self::Email),
             "webhook" => Deserialize::deserialize(rest).map(Self::Webhook),
-            "gitlab" => RespondConfig::of(rest, ResponderConfig::Gitlab).map(|it| Self::Respond(Box::new(it))),
-            "github" => RespondConfig::of(rest, ResponderConfig::Github).map(|it| Self::Respond(Box::new(it))),
+            "gitlab" => {
+                RespondConfig::of(rest, ResponderConfig::Gitlab).map(|it| Self::Respond(Box::new(it)))
+            }
+            "github" => {
+                RespondConfig::of(rest, ResponderConfig::Github).map(|it| Self::Respond(Box::new(it)))
+            }
             _ => Ok(match Http::deserialize(rest)? {
                 Http::Notify(config) => Self::Http(config),
                 Http::Respond(config) => Self::Respond(config),

@@ -47,7 +47,9 @@ impl Action {
             ActionConfig::Email(config) => Email::build(config, context).map(Body::Email),
             ActionConfig::Webhook(config) => Webhook::build(config, context).map(Body::Webhook),
             ActionConfig::Http(config) => Http::build(config, context).map(Body::Http),
-            ActionConfig::Respond(config) => config.build(context).map(|built| Body::Respond(Box::new(built))),
+            ActionConfig::Respond(config) => {
+                config.build(context).map(|built| Body::Respond(Box::new(built)))
+            }
         };
         let body = body.map_err(|problem| ActionError { name: name.to_owned(), problem })?;
         Ok(Self { name: name.to_owned(), body })

@@ -106,16 +106,15 @@ async fn press(State(control): State<Arc<Control>>, Path(text): Path<String>, re
     let deed = Deed { address, ..Deed::new(now, author, "POST /approve/…") };
     let (hash, recorded) = (Signer::hash(&text), deed.clone());
     let (id, decision) = (link.response.clone(), link.decision);
-    let decided =
-        control.ask(move |store| match store.response_decide(&id, decision, Some(&hash), &deed) {
-            Ok(decided) => Ok(Ok(decided)),
-            Err(StoreError::Conflict { what }) => {
-                let recorded = recorded.asking(format!("response {id}"));
-                store.record(&recorded, &format!("refused: {what}"))?;
-                Ok(Err(what))
-            }
-            Err(error) => Err(error),
-        });
+    let decided = control.ask(move |store| match store.response_decide(&id, decision, Some(&hash), &deed) {
+        Ok(decided) => Ok(Ok(decided)),
+        Err(StoreError::Conflict { what }) => {
+            let recorded = recorded.asking(format!("response {id}"));
+            store.record(&recorded, &format!("refused: {what}"))?;
+            Ok(Err(what))
+        }
+        Err(error) => Err(error),
+    });
     control.wake.notify_one();
     match decided.await {
         Ok(Ok(decided)) => {
@@ -155,7 +154,8 @@ async fn known(control: &Control, text: &str, address: IpAddr) -> Result<(Link, 
 
 fn asking(link: &Link, response: &Response) -> String {
     let what = format!("{} {}", response.verb, response.who.as_deref().unwrap_or("?"));
-    let mut rows = vec![("What", what), ("State", response.summary.clone()), ("Action", response.action.clone())];
+    let mut rows =
+        vec![("What", what), ("State", response.summary.clone()), ("Action", response.action.clone())];
     rows.extend(response.rule.clone().map(|rule| ("Rule", rule)));
     rows.extend(response.reason.clone().map(|reason| ("Reason", reason)));
     rows.push(("Asked for by", response.requested_by.clone()));

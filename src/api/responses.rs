@@ -374,8 +374,13 @@ pub(super) async fn undo(
     let asked = control
         .ask(move |store| {
             let ids = if ids.is_empty() {
-                let query =
-                    ResponseQuery { rule, since, in_force: true, limit: UNDO_MAX, ..ResponseQuery::default() };
+                let query = ResponseQuery {
+                    rule,
+                    since,
+                    in_force: true,
+                    limit: UNDO_MAX,
+                    ..ResponseQuery::default()
+                };
                 store.responses(&query)?.into_iter().map(|response| response.id).collect()
             } else {
                 ids

@@ -82,7 +82,9 @@ fn ask(args: &RespondArgs) -> anyhow::Result<ExitCode> {
         (args.action.as_deref().unwrap_or_default(), args.reason.as_deref().unwrap_or_default());
     given("reason", reason)?;
     if args.user.is_none() && args.alert.is_none() {
-        return Err(super::Usage("say whom: --user ID, or --alert ID of an alert about one".to_owned()).into());
+        return Err(
+            super::Usage("say whom: --user ID, or --alert ID of an alert about one".to_owned()).into()
+        );
     }
     let store = args.data.store_to_write()?;
     if let Some(alert) = &args.alert

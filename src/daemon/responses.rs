@@ -143,7 +143,9 @@ impl Keeper {
         };
         match counted() {
             Some(count) => self.counted.store(count, Ordering::Relaxed),
-            None => tracing::warn!("the active identities cannot be counted; percentages do not hold meanwhile"),
+            None => {
+                tracing::warn!("the active identities cannot be counted; percentages do not hold meanwhile")
+            }
         }
     }
 

@@ -30,7 +30,9 @@ pub(super) async fn act(
         return acted(job, response, sight, Some(&receipt)).await;
     }
     match seen(job, subject, |sight| sight.standing == Standing::Already).await {
-        Ok(sight) if sight.standing == Standing::Already => acted(job, response, &sight, Some(&receipt)).await,
+        Ok(sight) if sight.standing == Standing::Already => {
+            acted(job, response, &sight, Some(&receipt)).await
+        }
         Ok(sight) => {
             let why = format!(
                 "{} was answered {}, but {} is still {}: a person must look",

@@ -217,7 +217,10 @@ mod tests {
         let Guards { dry_run, never, at_most, approvals, lasts, cool_down } = door.guards;
         assert_eq!((dry_run, approvals, never.len()), (Some(false), 1, 2));
         assert_eq!(at_most, Some(AtMost { count: 2, per: Span::days(1) }));
-        assert_eq!((lasts.to_string().as_str(), cool_down), ("1h, then 1d, then for ever", Some(Span::minutes(30))));
+        assert_eq!(
+            (lasts.to_string().as_str(), cool_down),
+            ("1h, then 1d, then for ever", Some(Span::minutes(30)))
+        );
         assert_eq!(read("url: x").unwrap().guards, Guards::default());
     }
 
@@ -225,7 +228,7 @@ mod tests {
     fn mistakes_are_reported_where_they_are() {
         for (text, line, part) in [
             ("url: x\ndry_rum: true\n", 2, "dry_run"),
-            ("url: x\nusr: 4\n", 2, "unknown field `usr`, expected one of `url`, `user`, `dry_run`"),
+            ("url: x\nusr: 4\n", 2, "unknown field `usr`, expected one of url, user, dry_run"),
             ("url: x\napprovals: 3\n", 2, "0, 1 or 2"),
             ("never: [a]\nurl: x\nfor: soon\n", 3, "soon"),
             ("url: x\nat_most: {count: 1, per: often}\n", 2, "often"),

@@ -86,8 +86,13 @@ const fn timeout() -> Span {
     TIMEOUT
 }
 
-/// What an alert is about, by the settings alone.
+/// What an alert is about, by the settings alone; also where its events are not at hand.
 pub(super) fn foreseen(config: &HttpConfig, notification: &Notification) -> Result<Subject, String> {
+    if notification.places.is_empty() {
+        let id = target(notification, &config.user)?;
+        let forge = config.forge.clone().unwrap_or_default();
+        return Ok(Subject { forge, kind: SubjectKind::Other, id, within: None });
+    }
     subject((&config.user, config.within.as_ref(), config.forge.as_ref()), notification)
 }
 
@@ -200,10 +205,14 @@ impl Http {
     /// Whoever has this id, where it is said which system's.
     pub(crate) fn named(&self, id: &str) -> Result<Subject, String> {
         let Some(forge) = self.forge.clone() else {
-            return Err("this action does not say which system's accounts it is about: set its `forge`".to_owned());
+            return Err(
+                "this action does not say which system's accounts it is about: set its `forge`".to_owned()
+            );
         };
         if self.within.is_some() {
-            return Err("only an alert says where this is; ask with `--alert` and without `--user`".to_owned());
+            return Err(
+                "only an alert says where this is; ask with `--alert` and without `--user`".to_owned()
+            );
         }
         Ok(Subject { forge, kind: SubjectKind::Other, id: id.to_owned(), within: None })
     }

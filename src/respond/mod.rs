@@ -38,7 +38,9 @@ pub use job::{Ended, Job};
 pub use link::{Link, Signer};
 pub use memory::{Account, Memory, Script};
 pub use notices::expired;
-pub use policy::{ApprovalConfig, Bound, Known, Percent, Policy, Protected, Radius, Rehearse, ResponsesConfig};
+pub use policy::{
+    ApprovalConfig, Bound, Known, Percent, Policy, Protected, Radius, Rehearse, ResponsesConfig,
+};
 pub use problem::Problem;
 pub use responder::{Responder, ResponderConfig, Verb};
 pub use run::run;

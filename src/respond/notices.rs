@@ -45,13 +45,15 @@ pub(super) fn wanted(
     let mut base = notice(("approval", title), Level::High, response, now);
     let needed = response.approvals_needed;
     let people = if needed > 1 { format!("{needed} people") } else { "one person".to_owned() };
-    base.lines.push(format!("It is done when {people} other than who asked for it approve it until {until}."));
+    base.lines
+        .push(format!("It is done when {people} other than who asked for it approve it until {until}."));
     base.lines.push(format!("On the command line: watchfire approve {}", response.id));
     let told = |recipient: &String| {
         let mut notice = base.clone();
         if let Some((signer, url)) = policy.links() {
             for (label, decision) in [("Approve", Decision::Approve), ("Refuse", Decision::Refuse)] {
-                let link = Link { response: response.id.clone(), decision, until, recipient: recipient.clone() };
+                let link =
+                    Link { response: response.id.clone(), decision, until, recipient: recipient.clone() };
                 let url = format!("{url}/approve/{}", signer.sign(&link));
                 notice.links.push(NoticeLink { label: label.to_owned(), url });
             }
@@ -81,7 +83,10 @@ pub(super) fn beyond(
     let title = "Responses have reached a limit: a person must decide".to_owned();
     let mut notice = notice(("blast_radius", title), Level::Critical, response, now);
     notice.lines.insert(0, format!("limit: {limit}"));
-    notice.lines.insert(1, format!("The first that was held back: {what}. It and all that follow wait until {until}."));
+    notice.lines.insert(
+        1,
+        format!("The first that was held back: {what}. It and all that follow wait until {until}."),
+    );
     notice.lines.extend([
         "What waits: watchfire responses list --waiting".to_owned(),
         "One of them all the same: watchfire approve RESPONSE".to_owned(),
@@ -98,8 +103,7 @@ pub(super) fn failed(
     why: &str,
     now: Timestamp,
 ) -> Vec<NewNotice> {
-    let mut notice =
-        notice(("response_failed", format!("Failed: {what}")), Level::High, response, now);
+    let mut notice = notice(("response_failed", format!("Failed: {what}")), Level::High, response, now);
     notice.lines.insert(0, why.to_owned());
     to_all(policy, format!("failed\0{}\0{}", response.id, now.0), notice)
 }

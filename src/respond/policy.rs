@@ -284,7 +284,10 @@ impl Policy {
     pub fn protects(&self, identity: &Identity, guards: &Guards, now: Timestamp) -> Option<String> {
         let named = |entry: &&Name| match entry.id() {
             Some(_) => entry.0 == identity.id.trim(),
-            None => same(&entry.0, &identity.id) || identity.name.as_deref().is_some_and(|own| same(&entry.0, own)),
+            None => {
+                same(&entry.0, &identity.id)
+                    || identity.name.as_deref().is_some_and(|own| same(&entry.0, own))
+            }
         };
         if guards.never.iter().any(|entry| named(&entry)) {
             return Some("it is on `never`".to_owned());
@@ -292,7 +295,9 @@ impl Policy {
         for entry in &self.config.never {
             match entry.holds(identity, now) {
                 Verdict::Off => {}
-                Verdict::On => return Some(format!("it is on `responses.never`: {}, {}", entry.reason, entry.words())),
+                Verdict::On => {
+                    return Some(format!("it is on `responses.never`: {}, {}", entry.reason, entry.words()));
+                }
                 Verdict::Unknown => return Some(unnamed()),
             }
         }

@@ -68,7 +68,8 @@ async fn begin(job: &Job<'_>, now: Timestamp) -> Result<Response, StoreError> {
     let mut response = job.ask(move |store| store.response_begin(&new, now)).await?;
     // Asked for by a person: what the alert says comes now.
     if response.rule.is_none() {
-        (response.rule, response.rule_version, response.evidence) = (told.rule, told.rule_version, told.evidence);
+        (response.rule, response.rule_version, response.evidence) =
+            (told.rule, told.rule_version, told.evidence);
     }
     told.verb.clone_into(&mut response.verb);
     response.approvals_needed = u32::from(job.guards.approvals);
@@ -195,8 +196,12 @@ async fn park(
 }
 
 async fn stopped(job: &Job<'_>, response: Response, stop: &Stop) -> Result<Ended, StoreError> {
-    let summary =
-        format!("did not {}: all responses are stopped by {}: {}", job.words(&response), stop.by, stop.reason);
+    let summary = format!(
+        "did not {}: all responses are stopped by {}: {}",
+        job.words(&response),
+        stop.by,
+        stop.reason
+    );
     end(job, response, (ResponseStatus::Stopped, summary, true)).await
 }
 
@@ -269,14 +274,14 @@ pub(super) async fn again_or_failed(
 }
 
 /// It could not be done, and people are told.
-pub(super) async fn failed(
-    job: &Job<'_>,
-    mut response: Response,
-    why: &str,
-) -> Result<Ended, StoreError> {
+pub(super) async fn failed(job: &Job<'_>, mut response: Response, why: &str) -> Result<Ended, StoreError> {
     let now = job.clock.now();
     let words = job.words(&response);
-    let why = if job.is_last() { format!("gave up after {} tries: {why}", job.row.attempts + 1) } else { why.to_owned() };
+    let why = if job.is_last() {
+        format!("gave up after {} tries: {why}", job.row.attempts + 1)
+    } else {
+        why.to_owned()
+    };
     tracing::error!(response.id, action = response.action, "{words} failed: {why}");
     response.status = ResponseStatus::Failed;
     response.summary.clone_from(&why);

@@ -47,7 +47,8 @@ pub async fn undo(job: &Job<'_>) -> Result<Ended, StoreError> {
     };
     fault::point("respond.after_undo");
     if !reads_back {
-        let summary = format!("undone: {} was answered {}; it was not read back", receipt.request, receipt.answer);
+        let summary =
+            format!("undone: {} was answered {}; it was not read back", receipt.request, receipt.answer);
         return end(job, response, (UndoStatus::Undone, summary, true)).await;
     }
     match seen(job, &subject, |sight| sight.before == before).await {

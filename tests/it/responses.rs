@@ -6,7 +6,9 @@ use watchfire::alert::Alert;
 use watchfire::clock::Clock;
 use watchfire::demo::{AccountState, GitlabApi};
 use watchfire::respond::{Link, Signer};
-use watchfire::store::{Decision, OutboxRow, OutboxState, Response, ResponseQuery, ResponseStatus, UndoStatus};
+use watchfire::store::{
+    Decision, OutboxRow, OutboxState, Response, ResponseQuery, ResponseStatus, UndoStatus,
+};
 use watchfire::time::Span;
 
 use crate::harness::{ADMIN_TOKEN, Daemon, START, Setup, deed, gitlab_with, is_done, until};

@@ -3,9 +3,7 @@ use serde_json::json;
 use crate::alert::AlertId;
 use crate::api::testing::{Setup, of};
 use crate::respond::{Link, Signer};
-use crate::store::{
-    Decision, DeliveryKind, OutboxRow, OutboxState, Parked, Response, ResponseStatus, Role,
-};
+use crate::store::{Decision, DeliveryKind, OutboxRow, OutboxState, Parked, Response, ResponseStatus, Role};
 use crate::time::Span;
 
 const RESPONSES: &str = "/api/v1/responses";
@@ -82,7 +80,10 @@ async fn a_link_that_is_opened_changes_nothing_and_its_button_serves_once() {
     let admin = setup.token("a", Role::Admin);
     let (_, audit) = setup.get("/api/v1/audit", &admin).await;
     let audit = audit.to_string();
-    assert!(audit.contains("mail-secops (link)") && audit.contains("refused: it waits for nobody"), "{audit}");
+    assert!(
+        audit.contains("mail-secops (link)") && audit.contains("refused: it waits for nobody"),
+        "{audit}"
+    );
 }
 
 #[tokio::test]

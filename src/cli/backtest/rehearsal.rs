@@ -176,8 +176,7 @@ impl Rehearsal {
             (!is_known).then_some(recent.len() as u64)
         };
         let acted = &action.acted;
-        let of_action =
-            |since: Timestamp| acted.iter().filter(|(acted, _)| *acted > since).count() as u64;
+        let of_action = |since: Timestamp| acted.iter().filter(|(acted, _)| *acted > since).count() as u64;
         let (of_action, others) = (&of_action, &others);
         let so_far = SoFar { now: at, policy: &self.policy, of_action, others, state, repeats };
         let foresight = config.foresee(told, &so_far);
@@ -318,10 +317,14 @@ impl Rehearsed {
                     ));
                 }
                 Foreseen::Waits => {
-                    line(format!("waits for approval {count} (the rest is shown as if nobody approved): {names}"));
+                    line(format!(
+                        "waits for approval {count} (the rest is shown as if nobody approved): {names}"
+                    ));
                 }
                 Foreseen::Beyond => {
-                    line(format!("held back {count} by `responses.at_most`, which counts all responses: {names}"));
+                    line(format!(
+                        "held back {count} by `responses.at_most`, which counts all responses: {names}"
+                    ));
                 }
                 Foreseen::Cooling => line(format!("held back {count} by `cool_down`: {names}")),
                 Foreseen::Nobody => {

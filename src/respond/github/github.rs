@@ -73,7 +73,9 @@ impl Github {
     /// The account of this number, or of this login after an `@`; what else there is an alert must say.
     pub(crate) fn named(&self, id: &str) -> Result<Subject, String> {
         if self.config.change == GithubDo::RevokeCredential {
-            return Err("only an alert says which credential; ask with `--alert` and without `--user`".to_owned());
+            return Err(
+                "only an alert says which credential; ask with `--alert` and without `--user`".to_owned()
+            );
         }
         let kind = match self.config.change {
             GithubDo::RemoveMember => SubjectKind::Membership,

@@ -16,7 +16,10 @@ pub(super) fn subject(config: &GithubConfig, notification: &Notification) -> Res
 }
 
 /// The same, without asking where its events happened.
-pub(in crate::respond) fn foreseen(config: &GithubConfig, notification: &Notification) -> Result<Subject, String> {
+pub(in crate::respond) fn foreseen(
+    config: &GithubConfig,
+    notification: &Notification,
+) -> Result<Subject, String> {
     if let Some(organization) = &config.organization {
         is_about(organization, notification)?;
     }

@@ -64,7 +64,11 @@ impl Gitlab {
     pub(crate) fn named(&self, id: &str) -> Result<Subject, String> {
         let kind = match self.config.change.family() {
             Family::Account => SubjectKind::Account,
-            _ => return Err("only an alert says where this is; ask with `--alert` and without `--user`".to_owned()),
+            _ => {
+                return Err(
+                    "only an alert says where this is; ask with `--alert` and without `--user`".to_owned()
+                );
+            }
         };
         let id = number(id, "an account")?.to_string();
         Ok(Subject { forge: self.config.forge.clone(), kind, id, within: None })

@@ -13,7 +13,7 @@ mod key;
 mod member;
 mod gitlab;
 
-pub use config::{GitlabConfig, GitlabDo, Role};
 pub(super) use account::foresee;
+pub use config::{GitlabConfig, GitlabDo, Role};
 pub(super) use gitlab::Gitlab;
 pub(super) use subject::foreseen;

@@ -19,7 +19,10 @@ pub(super) fn subject(config: &GitlabConfig, notification: &Notification) -> Res
 }
 
 /// The same, without asking where its events happened.
-pub(in crate::respond) fn foreseen(config: &GitlabConfig, notification: &Notification) -> Result<Subject, String> {
+pub(in crate::respond) fn foreseen(
+    config: &GitlabConfig,
+    notification: &Notification,
+) -> Result<Subject, String> {
     let of =
         |kind, id: u64, within| Subject { forge: config.forge.clone(), kind, id: id.to_string(), within };
     match config.change.family() {

@@ -2,9 +2,7 @@
 
 use rusqlite::{Transaction, params};
 
-use super::super::{
-    Deed, DeliveryKind, NewNotice, OutboxRow, Outcome, Store, StoreError, notice, outbox,
-};
+use super::super::{Deed, DeliveryKind, NewNotice, OutboxRow, Outcome, Store, StoreError, notice, outbox};
 use super::row::{Approval, Response, ResponseStatus, body_of, get, must_get, own, parse, put, step};
 use super::run::{response_name, settle};
 use super::stop::stopped;

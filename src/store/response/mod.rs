@@ -13,9 +13,9 @@ mod stop;
 mod read;
 
 pub use decide::{Decided, Decision};
+pub use read::{ResponseCounts, ResponsePlace, ResponseQuery};
 pub use reserve::{Limit, LimitOf, Reservation, Reserved};
 pub use row::{Approval, Hit, Response, ResponseStatus, Step, UndoStatus};
-pub use read::{ResponseCounts, ResponsePlace, ResponseQuery};
 pub use run::{Ending, Parked};
 pub use stop::Stop;
 pub use undo::{UndoAsked, Undone};

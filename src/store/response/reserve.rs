@@ -142,7 +142,8 @@ fn cooling(
     now: Timestamp,
 ) -> Result<Option<Timestamp>, StoreError> {
     let Some(cool_down) = cool_down else { return Ok(None) };
-    let sql = "SELECT max(acted_at) FROM response WHERE identity = ?1 AND action = ?2 AND id <> ?3 AND dry_run = 0";
+    let sql =
+        "SELECT max(acted_at) FROM response WHERE identity = ?1 AND action = ?2 AND id <> ?3 AND dry_run = 0";
     let values = params![hit.key(), response.action, response.id];
     let last: Option<i64> =
         transaction.prepare_cached(sql)?.query_row(values, |row| row.get(0)).optional()?.flatten();

@@ -354,11 +354,14 @@ pub(super) fn step(
     (status, summary): (&str, &str),
     deed: &Deed,
 ) -> Result<(), StoreError> {
-    let sql =
-        "INSERT INTO response_step (response, at, status, author, summary) VALUES (?1, ?2, ?3, ?4, ?5)";
-    transaction
-        .prepare_cached(sql)?
-        .execute(params![response.id, deed.at.0, status, deed.author, summary])?;
+    let sql = "INSERT INTO response_step (response, at, status, author, summary) VALUES (?1, ?2, ?3, ?4, ?5)";
+    transaction.prepare_cached(sql)?.execute(params![
+        response.id,
+        deed.at.0,
+        status,
+        deed.author,
+        summary
+    ])?;
     let dry = if response.dry_run { " (dry run)" } else { "" };
     let told = format!("response {}, action {}{dry}: {summary}", response.id, response.action);
     audit::record(transaction, &deed.clone().asking(told), status)?;

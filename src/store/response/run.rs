@@ -43,7 +43,8 @@ impl Store {
     /// [`StoreError::Unknown`] when its delivery is not pending.
     pub fn response_begin(&self, new: &Response, now: Timestamp) -> Result<Response, StoreError> {
         self.write(|transaction| {
-            let sql = "UPDATE outbox SET attempts = attempts + 1, settled_at = ?2 WHERE id = ?1 AND state = 0";
+            let sql =
+                "UPDATE outbox SET attempts = attempts + 1, settled_at = ?2 WHERE id = ?1 AND state = 0";
             if transaction.prepare_cached(sql)?.execute(params![new.id, now.0])? == 0 {
                 return Err(StoreError::Unknown { what: format!("pending delivery {}", new.id) });
             }

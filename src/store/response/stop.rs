@@ -41,8 +41,7 @@ impl Store {
     /// [`StoreError::Conflict`] if they are not stopped.
     pub fn responses_resume(&self, deed: &Deed) -> Result<(), StoreError> {
         self.write(|transaction| {
-            let sql =
-                "UPDATE response_stop SET resumed_at = ?1, resumed_by = ?2 WHERE resumed_at IS NULL";
+            let sql = "UPDATE response_stop SET resumed_at = ?1, resumed_by = ?2 WHERE resumed_at IS NULL";
             if transaction.prepare_cached(sql)?.execute(params![deed.at.0, deed.author])? == 0 {
                 return Err(StoreError::Conflict { what: "responses are not stopped".to_owned() });
             }
@@ -60,8 +59,7 @@ impl Store {
 pub(super) fn stopped(connection: &Connection) -> Result<Option<Stop>, StoreError> {
     let sql = "SELECT stopped_at, stopped_by, reason FROM response_stop WHERE resumed_at IS NULL ORDER BY id";
     let mut statement = connection.prepare_cached(sql)?;
-    let stop = statement.query_row([], |row| {
-        Ok(Stop { at: Timestamp(row.get(0)?), by: row.get(1)?, reason: row.get(2)? })
-    });
+    let stop = statement
+        .query_row([], |row| Ok(Stop { at: Timestamp(row.get(0)?), by: row.get(1)?, reason: row.get(2)? }));
     Ok(stop.optional()?)
 }

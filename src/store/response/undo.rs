@@ -3,9 +3,7 @@
 use rusqlite::OptionalExtension as _;
 
 use super::super::{Deed, NewNotice, Outcome, Store, StoreError, notice};
-use super::row::{
-    Response, ResponseStatus, UndoStatus, body_of, must_get, own, parse, put, step, undo_id,
-};
+use super::row::{Response, ResponseStatus, UndoStatus, body_of, must_get, own, parse, put, step, undo_id};
 use super::run::{owe_undo, settle};
 use crate::log::fault;
 use crate::time::Timestamp;
@@ -77,7 +75,8 @@ impl Store {
         self.read(|connection| {
             let sql = "SELECT id, body FROM response WHERE undoing = ?1";
             let found = connection.prepare_cached(sql)?.query_row([delivery], body_of).optional()?;
-            let unknown = || StoreError::Unknown { what: format!("response that delivery {delivery} undoes") };
+            let unknown =
+                || StoreError::Unknown { what: format!("response that delivery {delivery} undoes") };
             let (id, body) = found.ok_or_else(unknown)?;
             parse(&id, &body)
         })
