@@ -234,7 +234,7 @@ mod tests {
             ("url: x\nat_most: {count: 1, per: often}\n", 2, "often"),
             ("url: x\nat_most: {cont: 1, per: 1h}\n", 2, "unknown field `cont`"),
             ("dry_run: true\nuser: many\nurl: x\n", 2, ""),
-            ("dry_run: true\nuser: 5\n", 1, "missing field `url`"),
+            ("dry_run: true\nuser: 5\n", 2, "missing field `url`"),
         ] {
             let error = read(text).unwrap_err();
             assert!(error.to_string().contains(part), "{error}");
