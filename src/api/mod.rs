@@ -13,6 +13,7 @@ mod key;
 mod guard;
 mod holds;
 mod responses;
+mod respond;
 mod approvals;
 mod retention;
 mod places;

@@ -53,6 +53,7 @@ actions:
     smtp: {{host: 127.0.0.1, port: {}, security: none}}
     from: Watchfire <watchfire@{DOMAIN}>
     to: [soc@{DOMAIN}]
+responses: {{at_most: [{{accounts: 1000, per: 1h}}]}}
 routes: [{{actions: [hook, mail]}}]
 forward:
   - {{name: siem, type: http, url: '{}', batch: 100}}
