@@ -14,6 +14,7 @@ mod guard;
 mod holds;
 mod silences;
 mod responses;
+mod respond;
 mod approvals;
 mod retention;
 mod places;

@@ -25,8 +25,8 @@ use super::problem::Problem;
 use super::record::record;
 use super::{
     alerts, approvals, audit, counts, coverage, events, exports, gaps, health, holds, import, incidents,
-    ledger, outbox, proof, quality, rejected, reports, responses, retention, rules, silences, stream, tokens,
-    trace, triage, verify,
+    ledger, outbox, proof, quality, rejected, reports, respond, responses, retention, rules, silences, stream,
+    tokens, trace, triage, verify,
 };
 use crate::source::not_found;
 use crate::store::Role::{self, Admin, Analyst, Responder, Viewer};
@@ -57,14 +57,14 @@ pub(super) fn registry() -> OpenApiRouter<Arc<Control>> {
         .routes(at(Responder, routes!(outbox::redrive)))
         .routes(at(Responder, routes!(outbox::redrive_action)))
         .routes(at(Viewer, routes!(responses::list)))
-        .routes(at(Responder, routes!(responses::ask)))
+        .routes(at(Responder, routes!(respond::ask)))
         .routes(at(Viewer, routes!(responses::show)))
-        .routes(at(Responder, routes!(responses::undo)))
+        .routes(at(Responder, routes!(respond::undo)))
         .routes(at(Responder, routes!(approvals::approve)))
         .routes(at(Responder, routes!(approvals::refuse)))
-        .routes(at(Viewer, routes!(responses::state)))
-        .routes(at(Responder, routes!(responses::stop)))
-        .routes(at(Responder, routes!(responses::resume)))
+        .routes(at(Viewer, routes!(respond::state)))
+        .routes(at(Responder, routes!(respond::stop)))
+        .routes(at(Responder, routes!(respond::resume)))
         .routes(at(Viewer, routes!(rules::list)))
         .routes(at(Viewer, routes!(rules::status)))
         .routes(at(Viewer, routes!(quality::list)))

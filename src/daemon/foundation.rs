@@ -147,6 +147,7 @@ impl Foundation {
             data_dir: data_dir.to_owned(),
             catalogue: Arc::clone(&self.catalogue),
             wake: Arc::clone(&self.wake),
+            stop_told: 0.into(),
         }
     }
 

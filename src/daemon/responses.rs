@@ -54,6 +54,8 @@ pub(super) struct Keeper {
     pub(super) catalogue: Arc<Catalogue>,
     /// Wakes the deliveries.
     pub(super) wake: Arc<Notify>,
+    /// The stop that was told last, by its time.
+    pub(super) stop_told: AtomicI64,
 }
 
 /// What holds for all responses, as configured, with what only the daemon knows.
@@ -71,6 +73,7 @@ impl Keeper {
         loop {
             let now = own.clock.now();
             own.in_store("expire responses", move |own| own.expire(now)).await;
+            own.in_store("tell that responses are stopped", move |own| own.tell_stop(now)).await;
             own.tell().await;
             if is_due(&mut warned_at, WARNED_EVERY, now) {
                 own.in_store("warn of entries that end", move |own| own.warn(now)).await;
@@ -108,6 +111,35 @@ impl Keeper {
         let policy = Arc::clone(self.actions.borrow().policy());
         let count = self.store.responses_expire(now, |late| expired(&policy, late, now))?;
         Ok(count > 0)
+    }
+
+    /// Tells those who are asked for approval that all responses are stopped: once for each stop.
+    fn tell_stop(&self, now: Timestamp) -> Result<bool, StoreError> {
+        let actions = self.actions.borrow().policy().config.approval.actions.clone();
+        let Some(stop) = self.store.responses_stopped()?.filter(|_| !actions.is_empty()) else {
+            return Ok(false);
+        };
+        if self.stop_told.swap(stop.at.0, Ordering::Relaxed) == stop.at.0 {
+            return Ok(false);
+        }
+        let lines = vec![
+            format!("since: {}", stop.at),
+            format!("by: {}", stop.by),
+            format!("reason: {}", stop.reason),
+            "None acts until somebody lets them: watchfire respond resume --reason TEXT".to_owned(),
+        ];
+        let notice = Notice {
+            kind: "responses_stopped".to_owned(),
+            title: "All responses are stopped".to_owned(),
+            level: Level::High,
+            lines,
+            links: Vec::new(),
+            alert: None,
+            at: now,
+        };
+        let unique = format!("responses_stopped\0{}", stop.at.0);
+        self.store.notice_owe(&NewNotice { unique, notice, actions })?;
+        Ok(true)
     }
 
     /// Says a week and a day before that somebody is no longer protected.

@@ -228,13 +228,13 @@ mod tests {
     fn mistakes_are_reported_where_they_are() {
         for (text, line, part) in [
             ("url: x\ndry_rum: true\n", 2, "dry_run"),
-            ("url: x\nusr: 4\n", 2, "unknown field `usr`, expected one of `url`, `user`, `dry_run`"),
+            ("url: x\nusr: 4\n", 2, "unknown field `usr`, expected one of url, user, dry_run"),
             ("url: x\napprovals: 3\n", 2, "0, 1 or 2"),
             ("never: [a]\nurl: x\nfor: soon\n", 3, "soon"),
             ("url: x\nat_most: {count: 1, per: often}\n", 2, "often"),
             ("url: x\nat_most: {cont: 1, per: 1h}\n", 2, "unknown field `cont`"),
             ("dry_run: true\nuser: many\nurl: x\n", 2, ""),
-            ("dry_run: true\nuser: 5\n", 1, "missing field `url`"),
+            ("dry_run: true\nuser: 5\n", 2, "missing field `url`"),
         ] {
             let error = read(text).unwrap_err();
             assert!(error.to_string().contains(part), "{error}");

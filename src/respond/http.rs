@@ -86,8 +86,13 @@ const fn timeout() -> Span {
     TIMEOUT
 }
 
-/// What an alert is about, by the settings alone.
+/// What an alert is about, by the settings alone; also where its events are not at hand.
 pub(super) fn foreseen(config: &HttpConfig, notification: &Notification) -> Result<Subject, String> {
+    if notification.places.is_empty() {
+        let id = target(notification, &config.user)?;
+        let forge = config.forge.clone().unwrap_or_default();
+        return Ok(Subject { forge, kind: SubjectKind::Other, id, within: None });
+    }
     subject((&config.user, config.within.as_ref(), config.forge.as_ref()), notification)
 }
 

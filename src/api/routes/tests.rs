@@ -254,7 +254,7 @@ async fn single_things_are_shown_whole() {
         json!([{"rule": "odd", "reason": "too_late", "count": 3, "first": 1, "last": 9, "detail": null}])
     );
     let (_, counts) = setup.get("/api/v1/outbox/counts", CONFIGURED).await;
-    assert_eq!(counts, json!({"pending": 2, "done": 0, "dead": 1}));
+    assert_eq!(counts, json!({"pending": 2, "done": 0, "dead": 1, "waiting": 0}));
     for missing in [
         "alerts/x",
         "outbox/x",

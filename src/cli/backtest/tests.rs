@@ -148,9 +148,9 @@ fn the_summary_says_what_each_action_would_have_done_and_to_whom() {
 
       ticket  (http, POST as a response)
         due 7 times, at most 5 within an hour (from 2026-03-02T10:00Z)
-        acts 5 times: author_id = 7 (2 times), author_id = 1, author_id = 8,
+        held back 7 times, as the alert is about no one account: author_id = 7 (2
+          times), author_id = 1, author_id = 8, author_id = 9, author_id = 10,
           author_id = 11
-        held back 2 times by the limit of 3 per 1h: author_id = 9, author_id = 10
 
       never due: chat
     "#);
