@@ -120,7 +120,7 @@ fn main() -> Result<()> {
     let hook = target(Arc::clone(&arrivals))?;
     let more = format!(
         "actions:\n  hook: {{type: webhook, url: \"http://{hook}/\"}}\n\
-         routes:\n  - {{rules: [probe], actions: [hook]}}\nstorm: {{alerts: 1000000}}\n"
+         routes:\n  - {{rules: [probe], actions: [hook]}}\nstorm: {{per_hour: 0}}\n"
     );
     let program = PathBuf::from(env!("CARGO_BIN_EXE_watchfire"));
     let program = Program::watchfire_with(&program, folder.path(), &more)?;

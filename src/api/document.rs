@@ -15,6 +15,7 @@ use super::import::Form;
 use super::problem::{Fault, PROBLEM_JSON, ProblemBody};
 use super::reports;
 use super::routes::registry;
+use crate::alert::{AlertState, Verdict};
 use crate::report::Every;
 use crate::store::Role;
 
@@ -49,6 +50,8 @@ pub(super) fn blank() -> OpenApi {
     // Only parameters have these, whose schemas are not gathered.
     components.schemas.insert(First::name().into_owned(), First::schema());
     components.schemas.insert(Per::name().into_owned(), Per::schema());
+    components.schemas.insert("AlertState".to_owned(), AlertState::schema());
+    components.schemas.insert("Verdict".to_owned(), Verdict::schema());
     components.schemas.insert(Lines::name().into_owned(), Lines::schema());
     components.schemas.insert(reports::Form::name().into_owned(), reports::Form::schema());
     components.schemas.insert("Every".to_owned(), Every::schema());

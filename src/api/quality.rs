@@ -100,7 +100,7 @@ impl From<Quality> for RuleQuality {
 /// From the verdicts on their alerts; rules without alerts are left out. By rule, all on one page.
 #[utoipa::path(get, path = "/api/v1/rules/quality", tag = "rules", params(QualityAsked),
     responses((status = 200, description = "The rules' quality", body = Page<RuleQuality>)))]
-pub(super) async fn list(
+pub(super) async fn quality(
     State(control): State<Arc<Control>>,
     Asked(QualityAsked { rule, since }): Asked<QualityAsked>,
 ) -> Result<Json<Page<RuleQuality>>, Problem> {

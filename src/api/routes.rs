@@ -67,7 +67,7 @@ pub(super) fn registry() -> OpenApiRouter<Arc<Control>> {
         .routes(at(Responder, routes!(respond::resume)))
         .routes(at(Viewer, routes!(rules::list)))
         .routes(at(Viewer, routes!(rules::status)))
-        .routes(at(Viewer, routes!(quality::list)))
+        .routes(at(Viewer, routes!(quality::quality)))
         .routes(at(Viewer, routes!(rules::show)))
         .routes(at(Analyst, routes!(quality::exception)))
         .routes(at(Viewer, routes!(ledger::list)))

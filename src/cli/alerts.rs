@@ -475,8 +475,7 @@ mod tests {
                                undo: Admin > Users > ada > Unblock
 
         Timeline
-          2026-01-05 09:01:01  watchfire: response `block-author`: blocked user 7 (ada); read back:
-                               blocked
+          2026-01-05 09:01:01 watchfire: response `block-author`: blocked user 7 (ada); read back: blocked
         ");
         let mut done = standing.clone();
         done.triage.state = AlertState::Resolved;
@@ -484,6 +483,10 @@ mod tests {
         done.findings_since = 4;
         let all = [(stored.clone(), Standing::default()), (stored.clone(), standing), (stored.clone(), done)];
         insta::assert_snapshot!(table(&all, 120), @r"
+        ID        LAST (UTC)        LEVEL  STATE               ABOUT          WHAT                      WHY
+        01234567  2026-01-05 09:01  high   OPEN                author_id = 7  One account clones many…  22 different entity_id…
+        01234567  2026-01-05 09:01  high   ack (ann)           author_id = 7  One account clones many…  22 different entity_id…
+        01234567  2026-01-05 09:01  high   false positive, +4  author_id = 7  One account clones many…  22 different entity_id…
         ");
     }
 }

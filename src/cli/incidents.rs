@@ -255,8 +255,21 @@ mod tests {
             merged_into: None,
         };
         insta::assert_snapshot!(listed(std::slice::from_ref(&incident), 120), @r"
+        ID        LAST (UTC)        LEVEL     STATE  ABOUT                    ALERTS                 WHAT
+        77aa0123  2026-01-05 10:01  critical  OPEN   author_id = 7 at gitlab  3: 1 open, 2 resolved  One account clones many pr…
         ");
         insta::assert_snapshot!(whole(&incident, "(alerts)\n", Vec::new(), Paint::plain()), @r"
+        One account clones many projects, and one rule more  critical
+          id        77aa0123456789abcdef0123456789ab
+          state     open (3: 1 open, 2 resolved)
+          about     author_id = 7 at gitlab
+          began     2026-01-05T09:00:00.000Z
+          last      2026-01-05T10:01:00.000Z
+
+        Alerts
+        (alerts)
+
+        Timeline
         ");
     }
 }

@@ -149,6 +149,7 @@ mod tests {
             (format!("limits: {{{odd}}}"), "/properties/limits/properties".to_owned()),
             (format!("checkpoints: {{{odd}}}"), "/properties/checkpoints/properties".to_owned()),
             (format!("log: {{{odd}}}"), "/properties/log/properties".to_owned()),
+            (format!("incidents: {{{odd}}}"), "/properties/incidents/properties".to_owned()),
             (format!("api: {{{odd}}}"), "/properties/api/properties".to_owned()),
             (format!("logging: {{{odd}}}"), "/properties/logging/properties".to_owned()),
             (format!("actions: {{a: {{type: email, {odd}}}}}"), action(0)),

@@ -25,7 +25,7 @@ const CLONES: &str = "title: Many clones\nid: clones\nlevel: high\nlogsource: {p
 const KEYS: &str = "title: A key\nid: keys\nlogsource: {product: gitlab}\n\
     detection: {a: {event_type: key_created}, condition: a}\n";
 const BOTH: &str = "title: Both\nid: both\ncorrelation: {type: event_count, rules: [keys], group-by: [author_id], \
-    timespan: 1h, condition: {gte: 2}}\n";
+    timespan: 1h, condition: {gte: 2}}\ngenerate: true\n";
 
 /// A log and a store, and what a daemon with these rules makes of events.
 struct World {
@@ -111,7 +111,7 @@ impl World {
 
 fn event(kind: &str, author: i64, (minute, entity): (i64, i64), more: &Value) -> Value {
     let mut event = json!({
-        "created_at": NOW.plus(Span::minutes(minute)).to_string(), "event_type": kind, "author_id": author,
+        "created_at": NOW.minus(Span::days(1)).plus(Span::minutes(minute)).to_string(), "event_type": kind, "author_id": author,
         "entity_id": entity, "entity_type": "Project", "entity_path": format!("shop/p{entity}"),
         "ip_address": format!("192.0.2.{author}"),
     });
@@ -149,8 +149,17 @@ async fn the_smallest_exception_that_spares_the_true_ones_is_offered_with_its_pr
     let proposal = world.proposal("clones");
     let proof = Proof { wrong: 2, gone: 2, right: 1, kept: 1, ..Proof::default() };
     assert_eq!(proposal.proof, proof);
-    insta::assert_snapshot!(proposal.yaml, @r"
-    ");
+    insta::assert_snapshot!(proposal.yaml, @r#"
+    title: "Not for clones: user_agent runner/1.4"
+    logsource: {product: gitlab}
+    owner: ann
+    expires: 2026-04-05
+    filter:
+      rules: [clones]
+      known:
+        user_agent: runner/1.4
+      condition: known
+    "#);
     // What is offered is what the rule files take.
     let with = rules(&[CLONES, &proposal.yaml]);
     assert_eq!(with.units().len(), 1);
