@@ -22,7 +22,7 @@ const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 /// How much of an answer is quoted in an error.
 const QUOTE_CHARS_MAX: usize = 300;
 /// Shorter paths hold no secret.
-const PATH_SECRET_CHARS_MIN: usize = 12;
+pub(super) const PATH_SECRET_CHARS_MIN: usize = 12;
 const CONNECT_SECONDS_MAX: u64 = 10;
 /// What a whole request may take, unless configured otherwise.
 pub const TIMEOUT: Span = Span::seconds(30);
@@ -42,7 +42,7 @@ pub struct HttpOptions<'a> {
 #[derive(Clone)]
 pub struct Http {
     client: reqwest::Client,
-    secrets: Vec<Secret>,
+    pub(super) secrets: Vec<Secret>,
     gate: Gate,
 }
 
@@ -162,50 +162,11 @@ impl Http {
     }
 
     /// The configured secrets and what of the URL may hold one: servers like to quote the path they do not know.
-    fn secrets_of(&self, url: &Url) -> Vec<Secret> {
+    pub(super) fn secrets_of(&self, url: &Url) -> Vec<Secret> {
         let parts = [url.password().unwrap_or_default(), url.query().unwrap_or_default(), url.path()];
         let long = parts.into_iter().filter(|part| part.len() >= PATH_SECRET_CHARS_MIN);
         self.secrets.iter().cloned().chain(long.map(Secret::new)).collect()
     }
-}
-
-impl Http {
-    /// The request as a person may see it: without secrets, whether they are configured or stand in the URL.
-    #[must_use]
-    pub fn shown(&self, request: &Request) -> String {
-        let secrets = self.secrets_of(&request.url);
-        let path = redact(request.url.path(), &self.secrets);
-        let path = if path.len() < PATH_SECRET_CHARS_MIN { path } else { "/…".to_owned() };
-        let mut text = format!("{} {}{path}\n", request.method, origin(&request.url));
-        for (name, value) in &request.headers {
-            let value = value.to_str().unwrap_or("…");
-            let is_telling = !header_secrets(name.as_str(), &Secret::new(value), false).is_empty()
-                && name != "idempotency-key";
-            let value = if is_telling { "…".to_owned() } else { redact(value, &secrets) };
-            text.push_str(&format!("{name}: {value}\n"));
-        }
-        if let Some(body) = &request.body {
-            let body = match serde_json::from_slice::<serde_json::Value>(body) {
-                Ok(json) => format!("{json:#}"),
-                Err(_) => String::from_utf8_lossy(body).into_owned(),
-            };
-            text.push_str(&format!("\n{}\n", redact(&body, &secrets)));
-        }
-        text
-    }
-}
-
-/// What of a header's value must not be shown: all of it and, after `Bearer` and the like, its last word. A value
-/// written out in the configuration counts only where the header's name suggests a secret.
-#[must_use]
-pub fn header_secrets(name: &str, value: &Secret, is_reference: bool) -> Vec<Secret> {
-    let name = name.to_ascii_lowercase();
-    let is_telling = ["auth", "token", "key", "secret", "cookie"].iter().any(|part| name.contains(part));
-    if !is_reference && !is_telling {
-        return Vec::new();
-    }
-    let last = value.expose().rsplit(' ').next().unwrap_or_default();
-    vec![value.clone(), Secret::new(last)]
 }
 
 impl Answer {

@@ -11,6 +11,7 @@ mod tagged;
 mod unit;
 mod egress;
 mod http;
+mod shown;
 mod breaker;
 mod due;
 mod compose;
@@ -23,11 +24,12 @@ pub use compose::{compose, response};
 pub use egress::{Egress, Network};
 pub use error::{ConfigError, DeliveryError};
 pub use http::{
-    Answer, Http, HttpOptions, Method, Request, TIMEOUT, Url, causes, chain, header, header_secrets,
-    is_loopback_host, one_line, origin, parse_url, quoted, set_content_type,
+    Answer, Http, HttpOptions, Method, Request, TIMEOUT, Url, causes, chain, header, is_loopback_host,
+    one_line, origin, parse_url, quoted, set_content_type,
 };
 pub use retry::{ATTEMPTS_MAX, delay, delay_forever, with_wish};
 pub use secret::{Secret, SecretError, SecretRef, TextOrSecret, redact};
+pub use shown::header_secrets;
 pub use tagged::{Variants, tagged};
 pub use unit::{BuildContext, Bytes as ByteSize, Lookup, span, span_or_none};
 pub use worker::{RuleTextOf, Worker, work};

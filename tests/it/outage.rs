@@ -280,6 +280,9 @@ async fn outage(mood: Mood, alerts: usize) -> (u64, usize) {
         assert!(service.taken().is_empty());
         assert_eq!(store.outbox_counts().unwrap().dead, 0, "nothing is given up");
     }
+    if mood == Mood::Flapping {
+        pass_until(&clock, MOMENT, || service.asked() > 100, || service.asked().to_string()).await;
+    }
     service.feels(Mood::Well);
     settle(&daemon, &clock).await;
     until(|| open().is_empty(), || format!("{:?}", open())).await;
