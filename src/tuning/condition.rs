@@ -152,7 +152,7 @@ fn network(texts: &BTreeSet<String>) -> Option<IpNet> {
     let addresses: Option<Vec<IpAddr>> = texts.iter().map(|text| text.parse().ok()).collect();
     let addresses = addresses?;
     let first = addresses.first()?;
-    let found = match first {
+    match first {
         IpAddr::V4(first) => (PREFIX_V4..=32).rev().find_map(|length| {
             let net = IpNet::V4(Ipv4Net::new(*first, length).ok()?.trunc());
             addresses.iter().all(|address| net.contains(address)).then_some(net)
@@ -161,8 +161,7 @@ fn network(texts: &BTreeSet<String>) -> Option<IpNet> {
             let net = IpNet::V6(Ipv6Net::new(*first, length).ok()?.trunc());
             addresses.iter().all(|address| net.contains(address)).then_some(net)
         }),
-    };
-    found
+    }
 }
 
 /// All combinations of at most three conditions that say who or where, the smallest first, then those that say most.
