@@ -115,8 +115,9 @@ async fn press(State(control): State<Arc<Control>>, Path(text): Path<String>, re
         }
         Err(error) => Err(error),
     });
+    let decided = decided.await;
     control.wake.notify_one();
-    match decided.await {
+    match decided {
         Ok(Ok(decided)) => {
             let told = match decided {
                 crate::store::Decided::Allowed => "Approved. It is being done now.".to_owned(),

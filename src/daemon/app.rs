@@ -150,10 +150,9 @@ impl App {
         let (actions, actions_in) = watch::channel(actions);
         let rules_now = rules_in.clone();
         let (schedules, schedules_in) = watch::channel(Arc::new(config.schedules.clone()));
-        let keeper = base.responses(&config.data_dir, actions_in.clone(), Arc::clone(&counted));
-        let mut output = start_output(&mut base, &config, &build, (actions_in, rules_in, schedules_in))?;
-        let stop = output.stop.clone();
-        output.spawn(keeper.run(stop));
+        let responses = base.responses(&config.data_dir, actions_in.clone(), Arc::clone(&counted));
+        let current = (actions_in, rules_in, schedules_in);
+        let mut output = start_output(&mut base, &config, &build, current)?.with(|stop| responses.run(stop));
         let noise = base.follow_up(&config, &mut output);
         let (policy, policy_in) = watch::channel(Arc::new(config.retention.clone()));
         let (known, forwarders) = ((base.store.clone(), base.clock.clone()), base.forwarders.clone());
@@ -161,16 +160,9 @@ impl App {
         base.sealer.board().answer_with(keeper.ask());
         let shared = base.share(&config.data_dir, stage.clone(), told_in, policy_in);
         let (routers, routers_in) = watch::channel(shared.router(&config));
-        let reloader = Reloader {
-            rulebook,
-            clock: base.clock.clone(),
-            detection: detection.clone(),
-            rules,
-            told,
-            metrics: base.metrics.clone(),
-            wanted,
-            watching,
-        };
+        let (clock, metrics, detect) = (base.clock.clone(), base.metrics.clone(), detection.clone());
+        let reloader =
+            Reloader { rulebook, clock, detection: detect, rules, told, metrics, wanted, watching };
         // Nobody was heard until here: to recover may take minutes.
         base.note_gap(&config, is_held);
         let mut intake = start_intake(&base, &config, (listener, routers_in), &detection);

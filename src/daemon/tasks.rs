@@ -42,6 +42,16 @@ impl Group {
         self.tasks.spawn(task);
     }
 
+    /// With one more, which is told when to stop.
+    pub(super) fn with<F: Future<Output = ()> + Send + 'static>(
+        mut self,
+        task: impl FnOnce(CancellationToken) -> F,
+    ) -> Self {
+        let stop = self.stop.clone();
+        self.spawn(task(stop));
+        self
+    }
+
     /// Asks all to stop, and waits until they have.
     pub(super) async fn stop(&mut self) {
         self.stop.cancel();

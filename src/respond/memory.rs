@@ -45,6 +45,7 @@ struct Inside {
 pub struct Memory(Arc<Mutex<Inside>>);
 
 const FORGE: &str = "gitlab";
+const NOBODY: &str = "there is no such user";
 
 impl Memory {
     /// With active accounts of these ids, called `user-` and the id.
@@ -122,9 +123,9 @@ impl Memory {
         }
         let found = inside.accounts.get(&subject.id);
         let name = found.and_then(|account| account.name.clone());
-        let state = found.map_or("missing", |account| account.state.as_str());
+        let state = found.map_or(NOBODY, |account| account.state.as_str());
         let standing = match state {
-            "missing" => Standing::Missing,
+            NOBODY => Standing::Missing,
             "blocked" | "banned" => Standing::Already,
             "active" => Standing::ToDo,
             _ => Standing::Impossible,

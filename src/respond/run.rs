@@ -102,7 +102,7 @@ fn see(response: &mut Response, subject: &Subject, sight: &Sight) {
 /// Why it must not be done. What protects people comes before what saves work.
 fn job_refuses(job: &Job<'_>, sight: &Sight, now: Timestamp) -> Option<String> {
     if sight.standing == Standing::Missing {
-        return Some("there is no such one".to_owned());
+        return Some(sight.state.clone());
     }
     let Some(identity) = &sight.identity else {
         return Some("it cannot be looked up whom this hits".to_owned());

@@ -274,11 +274,9 @@ impl Rehearsed {
             |count: u64| if count == 1 { "once".to_owned() } else { format!("{} times", grouped(count)) };
         let Some(config) = &self.config else {
             let _ = writeln!(text, "\n  {}  not configured", clean(name));
-            let due = if self.due == 1 {
-                "1 alert names".to_owned()
-            } else {
-                format!("{} alerts name", grouped(self.due))
-            };
+            let one = self.due == 1;
+            let due =
+                if one { "1 alert names".to_owned() } else { format!("{} alerts name", grouped(self.due)) };
             text.push_str(&wrap(&format!("{due} it: it is passed over, nothing happens"), (4, 4), width));
             return;
         };
