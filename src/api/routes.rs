@@ -25,8 +25,8 @@ use super::problem::Problem;
 use super::record::record;
 use super::{
     alerts, approvals, audit, counts, coverage, events, exports, gaps, health, holds, import, incidents,
-    ledger, outbox, proof, quality, rejected, reports, respond, responses, retention, rules, silences, stream,
-    tokens, trace, triage, verify,
+    ledger, outbox, proof, quality, rejected, reports, respond, responses, retention, rules, silences,
+    stream, tokens, trace, triage, verify,
 };
 use crate::source::not_found;
 use crate::store::Role::{self, Admin, Analyst, Responder, Viewer};
@@ -35,36 +35,9 @@ use crate::store::Role::{self, Admin, Analyst, Responder, Viewer};
 pub(super) const DOCUMENT: &str = "/api/v1/openapi.json";
 
 pub(super) fn registry() -> OpenApiRouter<Arc<Control>> {
-    OpenApiRouter::with_openapi(blank())
+    about_alerts(OpenApiRouter::with_openapi(blank()))
         .routes(at(Viewer, routes!(health::health)))
         .routes(at(Viewer, routes!(tokens::me)))
-        .routes(at(Viewer, routes!(alerts::list)))
-        .routes(at(Viewer, routes!(stream::stream)))
-        .routes(at(Viewer, routes!(alerts::show)))
-        .routes(at(Analyst, routes!(triage::acknowledge)))
-        .routes(at(Analyst, routes!(triage::resolve)))
-        .routes(at(Analyst, routes!(triage::reopen)))
-        .routes(at(Analyst, routes!(triage::assign)))
-        .routes(at(Analyst, routes!(triage::comment)))
-        .routes(at(Viewer, routes!(incidents::list)))
-        .routes(at(Viewer, routes!(incidents::show)))
-        .routes(at(Analyst, routes!(incidents::acknowledge)))
-        .routes(at(Analyst, routes!(incidents::resolve)))
-        .routes(at(Analyst, routes!(incidents::assign)))
-        .routes(at(Viewer, routes!(outbox::list)))
-        .routes(at(Viewer, routes!(outbox::counts)))
-        .routes(at(Viewer, routes!(outbox::show)))
-        .routes(at(Responder, routes!(outbox::redrive)))
-        .routes(at(Responder, routes!(outbox::redrive_action)))
-        .routes(at(Viewer, routes!(responses::list)))
-        .routes(at(Responder, routes!(respond::ask)))
-        .routes(at(Viewer, routes!(responses::show)))
-        .routes(at(Responder, routes!(respond::undo)))
-        .routes(at(Responder, routes!(approvals::approve)))
-        .routes(at(Responder, routes!(approvals::refuse)))
-        .routes(at(Viewer, routes!(respond::state)))
-        .routes(at(Responder, routes!(respond::stop)))
-        .routes(at(Responder, routes!(respond::resume)))
         .routes(at(Viewer, routes!(rules::list)))
         .routes(at(Viewer, routes!(rules::status)))
         .routes(at(Viewer, routes!(quality::quality)))
@@ -98,14 +71,46 @@ pub(super) fn registry() -> OpenApiRouter<Arc<Control>> {
         .routes(at(Admin, routes!(holds::add)))
         .routes(at(Analyst, routes!(holds::show)))
         .routes(at(Admin, routes!(holds::end)))
+        .routes(at(Admin, routes!(audit::list)))
+        .routes(at(Admin, routes!(audit::verify)))
+}
+
+/// Alerts, and what is told and done about them.
+fn about_alerts(router: OpenApiRouter<Arc<Control>>) -> OpenApiRouter<Arc<Control>> {
+    router
+        .routes(at(Viewer, routes!(alerts::list)))
+        .routes(at(Viewer, routes!(stream::stream)))
+        .routes(at(Viewer, routes!(alerts::show)))
+        .routes(at(Analyst, routes!(triage::acknowledge)))
+        .routes(at(Analyst, routes!(triage::resolve)))
+        .routes(at(Analyst, routes!(triage::reopen)))
+        .routes(at(Analyst, routes!(triage::assign)))
+        .routes(at(Analyst, routes!(triage::comment)))
+        .routes(at(Viewer, routes!(incidents::list)))
+        .routes(at(Viewer, routes!(incidents::show)))
+        .routes(at(Analyst, routes!(incidents::acknowledge)))
+        .routes(at(Analyst, routes!(incidents::resolve)))
+        .routes(at(Analyst, routes!(incidents::assign)))
+        .routes(at(Viewer, routes!(outbox::list)))
+        .routes(at(Viewer, routes!(outbox::counts)))
+        .routes(at(Viewer, routes!(outbox::show)))
+        .routes(at(Responder, routes!(outbox::redrive)))
+        .routes(at(Responder, routes!(outbox::redrive_action)))
+        .routes(at(Viewer, routes!(responses::list)))
+        .routes(at(Responder, routes!(respond::ask)))
+        .routes(at(Viewer, routes!(responses::show)))
+        .routes(at(Responder, routes!(respond::undo)))
+        .routes(at(Responder, routes!(approvals::approve)))
+        .routes(at(Responder, routes!(approvals::refuse)))
+        .routes(at(Viewer, routes!(respond::state)))
+        .routes(at(Responder, routes!(respond::stop)))
+        .routes(at(Responder, routes!(respond::resume)))
         .routes(at(Viewer, routes!(silences::list)))
         .routes(at(Analyst, routes!(silences::add)))
         .routes(at(Analyst, routes!(silences::preview)))
         .routes(at(Viewer, routes!(silences::show)))
         .routes(at(Analyst, routes!(silences::end)))
         .routes(at(Analyst, routes!(silences::extend)))
-        .routes(at(Admin, routes!(audit::list)))
-        .routes(at(Admin, routes!(audit::verify)))
 }
 
 /// Everything under `/api/v1`, behind its layers.

@@ -452,7 +452,7 @@ mod tests {
             text: "blocked user 7 (ada); read back: blocked".into(),
         };
         let events = [event.as_object().unwrap().clone()];
-        let shown = text(&(stored.clone(), standing.clone()), (&events, &[row], &[moment]), Paint::plain());
+        let shown = text(&(stored, standing), (&events, &[row], &[moment]), Paint::plain());
         insta::assert_snapshot!(shown, @r"
         One account clones many projects  high
           id        0123456789abcdef0123456789abcdef
@@ -477,6 +477,13 @@ mod tests {
         Timeline
           2026-01-05 09:01:01 watchfire: response `block-author`: blocked user 7 (ada); read back: blocked
         ");
+    }
+
+    #[test]
+    fn a_list_says_where_alerts_stand() {
+        let (stored, mut standing) = (stored(), Standing::default());
+        standing.triage.state = AlertState::Acknowledged;
+        standing.triage.assignee = Some("ann".into());
         let mut done = standing.clone();
         done.triage.state = AlertState::Resolved;
         done.triage.verdict = Some(Verdict::FalsePositive);

@@ -1,6 +1,6 @@
 //! What the configuration says of alerts goes into the store, where the command line finds it too.
 
-use crate::action::{Action, ActionSet};
+use crate::action::ActionSet;
 use crate::alert::Occasion;
 use crate::store::{AlertTerms, Store, StoreError};
 use crate::time::Span;
@@ -9,13 +9,8 @@ use crate::time::Span;
 pub(super) fn keep(store: &Store, gap: Span, actions: &ActionSet) -> Result<(), StoreError> {
     let mut terms = AlertTerms { incident_gap: gap, wants: Vec::new() };
     for action in actions.names().filter_map(|name| actions.get(name)) {
-        let wanted = Occasion::ALL.into_iter().filter(|occasion| wants(&action, *occasion));
+        let wanted = Occasion::ALL.into_iter().filter(|occasion| action.wants(*occasion));
         terms.wants.extend(wanted.map(|occasion| (action.name().to_owned(), occasion)));
     }
     store.set_alert_terms(&terms)
-}
-
-/// Whether an action is told of this, once it was told of the alert. E-mail and webhooks are not.
-const fn wants(_action: &Action, _occasion: Occasion) -> bool {
-    false
 }

@@ -175,9 +175,10 @@ fn told(
 ) -> Result<Vec<(AlertId, String)>, StoreError> {
     let sql = "WITH RECURSIVE own (id) AS \
                    (VALUES (?1) UNION SELECT alert.id FROM alert JOIN own ON alert.merged_into = own.id) \
-               SELECT DISTINCT o.alert, o.action FROM own \
-               JOIN outbox AS o ON o.alert = own.id AND o.kind = 1 AND o.state != 2 \
-               JOIN action_wants AS w ON w.action = o.action AND w.occasion = ?2 ORDER BY o.alert, o.action";
+               SELECT DISTINCT own.id, o.action FROM own \
+               JOIN outbox AS o ON (o.alert = own.id OR o.id IN \
+                   (SELECT delivery FROM delivery_alert WHERE alert = own.id)) AND o.kind = 1 AND o.state != 2 \
+               JOIN action_wants AS w ON w.action = o.action AND w.occasion = ?2 ORDER BY own.id, o.action";
     let mut statement = connection.prepare_cached(sql)?;
     let rows = statement
         .query_map(params![alert.0, occasion.name()], |row| Ok((AlertId(row.get(0)?), row.get(1)?)))?;

@@ -96,7 +96,7 @@ fn an_alert_lives_and_all_of_it_is_in_its_timeline() {
     };
     store.set_alert_terms(&terms).unwrap();
     let first = alert("a", "7", (NOW, NOW), 1);
-    commit(&store, &[first.clone()], &[told("a", "pager"), told("a", "mail")]);
+    commit(&store, std::slice::from_ref(&first), &[told("a", "pager"), told("a", "mail")]);
     let outcome =
         Outcome { changed: false, dry_run: false, summary: "sent".into(), undo: None, needs_human: false };
     for row in store.outbox_of(&id("a")).unwrap() {
@@ -230,7 +230,7 @@ fn an_incident_is_dealt_with_as_a_whole() {
     commit(&store, &[alert("d", "7", (hours(21), hours(21)), 1)], &[]);
     assert_ne!(store.standing(&id("d")).unwrap().incident.unwrap(), own.id);
     assert_eq!(store.incident_history(&own.id, 2).unwrap().len(), 2);
-    assert_eq!(store.incidents_named(&own.id[..8]).unwrap(), [own.id.clone()]);
+    assert_eq!(store.incidents_named(&own.id[..8]).unwrap(), std::slice::from_ref(&own.id));
     assert!(store.change_incident("none", &ACK, &deed("ann", 3)).is_err());
     let graver = IncidentQuery { level: Some(Level::Critical), limit: 5, ..IncidentQuery::default() };
     assert_eq!(store.incidents(&graver).unwrap().len(), 1);
