@@ -175,7 +175,7 @@ mod tests {
             crate::action::TargetConfig::NAMES
                 .iter()
                 .enumerate()
-                .map(|(index, name)| (format!("actions: {{a: {{type: {name}, {odd}}}}}"), action(5 + index))),
+                .map(|(index, name)| (format!("actions: {{a: {{type: {name}, {odd}}}}}"), action(6 + index))),
         ) {
             let mut known: BTreeSet<String> = expected(&config).into_iter().collect();
             if keys(&schema, &pointer).contains("type") {
