@@ -184,7 +184,8 @@ impl Keeper {
     /// Puts the steps of responses into the log, as events. The log knows what it has: one that is put there twice after
     /// a crash is there once.
     async fn tell(self: &Arc<Self>) {
-        loop {
+        let is_wanted = self.actions.borrow().policy().config.in_log.unwrap_or(true);
+        while is_wanted {
             let own = Arc::clone(self);
             let read = tokio::task::spawn_blocking(move || own.untold()).await;
             let steps = match read {

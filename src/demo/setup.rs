@@ -106,7 +106,7 @@ actions:
     dry_run: false
     never: {never}
     at_most: {{count: 20, per: 1h}}
-responses: {{at_most: [{{accounts: 20, per: 1h}}]}}
+responses: {{in_log: false, at_most: [{{accounts: 20, per: 1h}}]}}
 routes:
   - {{actions: [{MAIL_ACTION}]}}
   - {{levels: [high, critical], actions: [team-chat]}}

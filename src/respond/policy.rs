@@ -27,6 +27,8 @@ pub struct ResponsesConfig {
     pub approval: ApprovalConfig,
     /// Where people reach this server, for the links in messages: `https://watchfire.example.com`.
     pub url: Option<String>,
+    /// Whether each step of a response is put into the event log too, as an event; absent: yes.
+    pub in_log: Option<bool>,
 }
 
 /// Whose responses only rehearse.

@@ -73,9 +73,14 @@ async fn mass_cloning_is_told_and_stopped() {
     let html = std::fs::read_to_string(mails[0].html.as_ref().unwrap()).unwrap();
     for part in [&plain, &html] {
         let part = part.split_whitespace().collect::<Vec<_>>().join(" ");
-        for wanted in
-            ["user7", "different entity_id", "within 10m", "blocked user 7", "read back: blocked", "unblock"]
-        {
+        for wanted in [
+            "user7",
+            "different entity_id",
+            "within 10m",
+            "blocked user 7",
+            "read back: blocked",
+            "responses undo",
+        ] {
             assert!(part.contains(wanted), "the mail does not say `{wanted}`:\n{part}");
         }
     }

@@ -63,7 +63,7 @@ async fn a_stop_is_a_gap_that_is_filled_and_judged() {
     assert_eq!(daemon.metric("watchfire_gaps{state=\"partly\"}").await, Some(1.0));
     assert_eq!(daemon.metric("watchfire_gap_seconds{state=\"partly\"}").await, Some(540.0));
     // The look that filled it goes on for a moment.
-    daemon.metric_becomes("watchfire_poll_good", 1.0).await;
+    daemon.metric_becomes("watchfire_poll_good{source=\"api\"}", 1.0).await;
     let (status, report) = answer(daemon.request(Method::GET, "/readyz")).await;
     assert_eq!((status, &report["polls"]["api"]["state"]), (200, &json!("good")), "{report}");
 

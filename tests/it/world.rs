@@ -53,7 +53,7 @@ actions:
     smtp: {{host: 127.0.0.1, port: {}, security: none}}
     from: Watchfire <watchfire@{DOMAIN}>
     to: [soc@{DOMAIN}]
-responses: {{at_most: [{{accounts: 1000, per: 1h}}]}}
+responses: {{in_log: false, at_most: [{{accounts: 1000, per: 1h}}]}}
 routes: [{{actions: [hook, mail]}}]
 storm: {{per_hour: 0}}
 forward:
