@@ -5,12 +5,12 @@
 //! says so. Nobody approves anything.
 
 use crate::encode::Notification;
-use crate::respond::{Identity, Policy, Standing, Subject};
-use crate::store::{DeliveryKind, LimitOf};
+use crate::respond::{Identity, Policy, Standing, Subject, target};
+use crate::store::LimitOf;
 use crate::time::{Span, Timestamp};
 
 use super::http::HttpConfig;
-use super::target::{Found, on_never, target};
+use super::target::{Found, on_never};
 use super::{ActionConfig, AtMost, GuardInput, RespondConfig};
 
 /// What an action would do.
@@ -252,11 +252,10 @@ fn http(config: &HttpConfig, told: &Notification, guard: &GuardInput) -> Foresig
         Found::On(_) => return foresight(Foreseen::Never),
         Found::Unknown(_) => return foresight(Foreseen::Nobody),
     }
-    let is_response = config.kind == DeliveryKind::Respond;
     if config.at_most.is_some_and(|limit| limit.refusal(guard).is_some()) {
         return foresight(Foreseen::Limited);
     }
-    foresight(if is_response { Foreseen::Acts } else { Foreseen::Tells })
+    foresight(Foreseen::Tells)
 }
 
 #[cfg(test)]

@@ -1,17 +1,16 @@
-//! `type: http`: any API call, by template. As a response it has the guards of one.
+//! `type: http` that tells somebody: any API call, by template. With `kind: respond` it is a response, and none of these.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use serde::Deserialize;
 
 use crate::deliver::{
-    self, Answer, BuildContext, DeliveryError, HttpOptions, Method, Request, TIMEOUT, TextOrSecret, header,
-    header_secrets, origin, parse_url, span,
+    self, Answer, BuildContext, DeliveryError, HttpOptions, Method, Request, TextOrSecret, header,
+    header_secrets, origin, parse_url,
 };
 use crate::encode::{Escape, Notification, Template, notification_json};
-use crate::store::{DeliveryKind, Outcome};
+use crate::store::Outcome;
 use crate::time::Span;
 
 use super::config::Problem;
@@ -22,70 +21,34 @@ use super::{AtMost, GuardInput, Name};
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// The settings of an http action. `url`, `headers`, `body` and `undo` are minijinja over the alert's JSON.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct HttpConfig {
     /// Where to; inserted values are percent-encoded.
     pub url: TextOrSecret,
     /// The method.
-    #[serde(default = "post")]
     pub method: String,
     /// Sent along; a header that is kept as a secret is no template.
-    #[serde(default)]
     pub headers: BTreeMap<String, TextOrSecret>,
     /// Absent: no body.
-    #[serde(default)]
     pub body: Option<String>,
     /// Of the body; decides how inserted values are escaped.
-    #[serde(default = "json")]
     pub content_type: String,
     /// The statuses that mean success; empty: every 2xx.
-    #[serde(default)]
     pub expect: Vec<u16>,
-    /// Whether it changes the world or tells somebody.
-    #[serde(default = "notify")]
-    pub kind: DeliveryKind,
-    /// Decides but does not call; absent: true for a response, false for a notification.
-    #[serde(default)]
+    /// Decides but does not call; absent: it calls.
     pub dry_run: Option<bool>,
     /// Ids and names of authors it is never called for.
-    #[serde(default)]
     pub never: Vec<Name>,
-    /// How often it may act before a person must decide; absent: 3 per 1h for a response, else without limit.
-    #[serde(default)]
+    /// How often it may act before a person must decide; absent: without limit.
     pub at_most: Option<AtMost>,
     /// The field of the alert that `never` is compared with.
-    #[serde(default = "author_id")]
     pub user: String,
     /// How a person undoes it, for the mail.
-    #[serde(default)]
     pub undo: Option<String>,
     /// A PEM file with further root certificates.
-    #[serde(default)]
     pub ca: Option<PathBuf>,
     /// For the whole call.
-    #[serde(default = "timeout", deserialize_with = "span")]
     pub timeout: Span,
-}
-
-fn post() -> String {
-    "POST".to_owned()
-}
-
-fn json() -> String {
-    "application/json".to_owned()
-}
-
-fn author_id() -> String {
-    "author_id".to_owned()
-}
-
-const fn notify() -> DeliveryKind {
-    DeliveryKind::Notify
-}
-
-const fn timeout() -> Span {
-    TIMEOUT
 }
 
 /// A call that is made for each alert.
@@ -99,7 +62,6 @@ pub(super) struct Http {
     body: Option<Template>,
     undo: Option<Template>,
     expect: Vec<u16>,
-    kind: DeliveryKind,
     dry_run: bool,
     never: Vec<Name>,
     limit: Option<AtMost>,
@@ -137,7 +99,6 @@ impl Http {
         };
         let ca = config.ca.as_ref().map(|path| context.base.join(path));
         let options = HttpOptions { url: url.expose(), timeout: config.timeout, ca: ca.as_deref() };
-        let is_response = config.kind == DeliveryKind::Respond;
         Ok(Self {
             url: template("url", url.expose(), Escape::Url)?,
             body: compile("body", &config.body, Escape::of(&config.content_type))?,
@@ -147,16 +108,11 @@ impl Http {
             fixed,
             headers,
             expect: config.expect.clone(),
-            kind: config.kind,
-            dry_run: config.dry_run.unwrap_or(is_response),
+            dry_run: config.dry_run.unwrap_or_default(),
             never: config.never.clone(),
-            limit: config.at_most.or_else(|| is_response.then(AtMost::default)),
+            limit: config.at_most,
             field: config.user.clone(),
         })
-    }
-
-    pub(super) const fn kind(&self) -> DeliveryKind {
-        self.kind
     }
 
     pub(super) const fn limit(&self) -> Option<AtMost> {
@@ -183,9 +139,8 @@ impl Http {
         if !self.is_expected(&answer) {
             return Err(self.failure(&answer));
         }
-        let changed = self.kind == DeliveryKind::Respond;
         let summary = format!("{call} answered {}", answer.status);
-        Ok(Outcome { changed, dry_run: false, summary, undo, needs_human: false })
+        Ok(Outcome { changed: false, dry_run: false, summary, undo, needs_human: false })
     }
 
     pub(super) fn preview(&self, notification: &Notification) -> Result<String, DeliveryError> {

@@ -197,7 +197,6 @@ fn telling(guards: Guards, both: Both) -> Result<HttpConfig, String> {
         body: both.body,
         content_type: both.content_type,
         expect: both.expect,
-        kind: DeliveryKind::Notify,
         dry_run: guards.dry_run,
         never: guards.never,
         at_most: guards.at_most,

@@ -94,9 +94,10 @@ impl Action {
     #[must_use]
     pub fn kind(&self) -> DeliveryKind {
         match &self.body {
-            Body::Email(_) | Body::Webhook(_) | Body::Command(_) | Body::Target(_) => DeliveryKind::Notify,
+            Body::Email(_) | Body::Webhook(_) | Body::Command(_) | Body::Target(_) | Body::Http(_) => {
+                DeliveryKind::Notify
+            }
             Body::Respond(_) => DeliveryKind::Respond,
-            Body::Http(http) => http.kind(),
             Body::Memory(memory) => memory.kind(),
         }
     }

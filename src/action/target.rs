@@ -1,40 +1,10 @@
-//! Whom an alert is about.
+//! Whether an alert is about somebody whom an action is never to touch.
 
 use crate::encode::Notification;
 use crate::event::Format;
+use crate::respond::target;
 
 use super::Name;
-
-/// The one value of `field` in the alert: from its key, or else from its events if all of them are at hand and
-/// agree. Never a guess: where they differ, or some are missing, the answer is why there is none. Events of nobody
-/// (see [`is_nobody`]) have no say beside those of an account.
-pub(super) fn target(notification: &Notification, field: &str) -> Result<String, String> {
-    let alert = &notification.alert;
-    if let Some(value) = alert.key.get(field) {
-        return Ok(value.to_owned());
-    }
-    let seen = u64::try_from(notification.events.len()).unwrap_or(u64::MAX);
-    if seen == 0 || seen < alert.evidence_count {
-        return Err(format!("the alert's key has no `{field}`, and not all of its events are at hand"));
-    }
-    let mut values: Vec<String> = notification.events.iter().map(|event| text(event.get(field))).collect();
-    values.sort_unstable();
-    values.dedup();
-    if values.iter().any(|value| !is_nobody(value)) {
-        values.retain(|value| !is_nobody(value));
-    }
-    match values.as_slice() {
-        [one] if !one.is_empty() => Ok(one.clone()),
-        [_] => Err(format!("neither the alert's key nor its events have `{field}`")),
-        _ => Err(format!("the alert's events have {} different values of `{field}`", values.len())),
-    }
-}
-
-/// Whether it is a number that is no account's. GitLab gives -1 to whoever is not signed in, as at a failed sign-in,
-/// and further numbers below zero to deploy tokens and keys.
-fn is_nobody(value: &str) -> bool {
-    value.parse::<i64>().is_ok_and(|number| number <= 0)
-}
 
 /// What comes of comparing an alert with `never`.
 #[derive(Debug, PartialEq, Eq)]
@@ -103,27 +73,7 @@ fn text(value: Option<&serde_json::Value>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encode::tests_support::{event, notification};
-
-    #[test]
-    fn the_key_decides_and_the_events_only_when_they_agree() {
-        let mut given = notification();
-        assert_eq!(target(&given, "author_id"), Ok("7".into()));
-        given.alert.key.0.clear();
-        assert!(target(&given, "author_id").unwrap_err().contains("not all of its events"));
-        given.alert.evidence_count = 22;
-        assert_eq!(target(&given, "author_id"), Ok("7".into()));
-        assert!(target(&given, "nobody").unwrap_err().contains("neither"));
-        given.events[3].insert("author_id".into(), 8.into());
-        assert!(target(&given, "author_id").unwrap_err().contains("2 different"));
-        given.events = vec![event(1)];
-        given.events[0].remove("author_id");
-        given.alert.evidence_count = 1;
-        assert!(target(&given, "author_id").is_err());
-        given.events.clear();
-        given.alert.evidence_count = 0;
-        assert!(target(&given, "author_id").is_err());
-    }
+    use crate::encode::tests_support::notification;
 
     #[test]
     fn numbers_are_ids_and_display_names_are_nobodys() {
@@ -146,31 +96,5 @@ mod tests {
             event.insert("author_name".into(), "7".into());
         });
         assert_eq!(found(&given, "[7]"), Found::Off, "a login 7 is not the id 7");
-    }
-
-    /// Failed sign-ins have the author -1, whoever tried; the sign-in after them has the account.
-    #[test]
-    fn events_of_nobody_have_no_say_beside_those_of_an_account() {
-        let mut given = notification();
-        given.alert.key.0.clear();
-        given.alert.evidence_count = 4;
-        let mut of = |authors: [i64; 4]| {
-            given.events = authors
-                .map(|author| {
-                    let mut event = event(1);
-                    event.insert("author_id".into(), author.into());
-                    event
-                })
-                .into();
-            target(&given, "author_id")
-        };
-        assert_eq!(of([-1, -1, 7, 7]), Ok("7".into()));
-        assert_eq!(of([-3, -1, 7, 0]), Ok("7".into()));
-        assert!(of([-1, 7, 8, 7]).unwrap_err().contains("2 different"));
-        assert_eq!(of([-3, -3, -3, -3]), Ok("-3".into()), "a deploy key alone: the action says what that is");
-        assert!(of([-1, -3, -1, -1]).unwrap_err().contains("2 different"));
-        given.events[0].remove("author_id");
-        given.events[1].insert("author_id".into(), 7.into());
-        assert!(target(&given, "author_id").is_err(), "an event without the field is not passed over");
     }
 }

@@ -137,6 +137,8 @@ pub(super) struct ExceptionProof {
     kept: u64,
     /// Those whose events it leaves alone, but that the rule does not raise again by their stretch of the log alone.
     untouched: u64,
+    /// Those whose events are not all in the log any more, or not all known: whether it takes them cannot be said.
+    unseen: u64,
     /// Alerts nobody has judged that would not have been raised either.
     open: u64,
     /// The same in words.
@@ -151,8 +153,9 @@ impl From<Proposed> for RuleException {
             }
             Proposed::Filter(proposal) => {
                 let words = proposal.proof.lines();
-                let Proof { wrong, gone, untried, right, kept, untouched, open } = proposal.proof;
-                let proof = ExceptionProof { wrong, gone, untried, right, kept, untouched, open, words };
+                let Proof { wrong, gone, untried, right, kept, untouched, unseen, open } = proposal.proof;
+                let proof =
+                    ExceptionProof { wrong, gone, untried, right, kept, untouched, unseen, open, words };
                 let (yaml, conditions) = (Some(proposal.yaml), proposal.conditions);
                 Self { yaml, conditions, proof: Some(proof), reason: None }
             }

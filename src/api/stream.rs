@@ -19,6 +19,7 @@ use bytes::Bytes;
 use hyper::body::Frame;
 use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time::Instant;
 
 use super::admit::Caller;
 use super::alerts::{Alert, stood};
@@ -31,8 +32,8 @@ use crate::time::Span;
 
 /// How often the store is asked for changes.
 const LOOK: Duration = Duration::from_millis(250);
-/// A comment is sent when nothing else was for so many looks: fifteen seconds.
-const SILENT_LOOKS: u32 = 60;
+/// A comment is sent when nothing else was for so long, and the token is looked at this often whatever is sent.
+const CHECK: Duration = Duration::from_secs(15);
 /// Alerts sent in one piece.
 const PIECE: usize = 100;
 /// Who takes nothing for so long is cut off; it comes again with the last number it got.
@@ -78,7 +79,7 @@ pub(super) async fn stream(
     };
     let first = format!("retry: {RETRY_MS}\n{}", event(name, number, &format!("{{\"number\":{number}}}")));
     let (sender, receiver) = mpsc::channel(1);
-    let sending = Sending { control, caller, sender, number, _turn: turn };
+    let sending = Sending { control, caller, sender, number, every: CHECK, _turn: turn };
     tokio::spawn(sending.run(first));
     let mut response = ([(CONTENT_TYPE, "text/event-stream")], Body::new(Pieces(receiver))).into_response();
     response.extensions_mut().insert(Streamed);
@@ -105,6 +106,8 @@ struct Sending {
     sender: mpsc::Sender<Bytes>,
     /// Sent up to here.
     number: u64,
+    /// How often the token is looked at, and how long it is silent at most.
+    every: Duration,
     _turn: OwnedSemaphorePermit,
 }
 
@@ -119,13 +122,24 @@ impl Sending {
 
     /// Until nobody takes it any more, or may.
     async fn send_all(&mut self, first: String) {
-        let (mut piece, mut silent) = (first, 0);
+        let mut piece = first;
+        let (mut spoke, mut asked) = (Instant::now(), Instant::now());
         loop {
+            // Before the next piece: alerts that keep coming do not keep a stream open whose token ended.
+            if asked.elapsed() >= self.every {
+                if !self.may_go_on().await {
+                    return;
+                }
+                asked = Instant::now();
+            }
+            if piece.is_empty() && spoke.elapsed() >= self.every {
+                ": nothing new\n\n".clone_into(&mut piece);
+            }
             if !piece.is_empty() {
-                silent = 0;
                 if !self.send(std::mem::take(&mut piece)).await {
                     return;
                 }
+                spoke = Instant::now();
             }
             match self.next().await {
                 Ok(next) if !next.is_empty() => piece = next,
@@ -134,16 +148,9 @@ impl Sending {
                         () = tokio::time::sleep(LOOK) => {}
                         () = self.sender.closed() => return,
                     }
-                    silent += 1;
                 }
                 // It comes again; the log says why.
                 Err(_) => return,
-            }
-            if silent >= SILENT_LOOKS {
-                if !self.may_go_on().await {
-                    return;
-                }
-                ": nothing new\n\n".clone_into(&mut piece);
             }
         }
     }
@@ -200,5 +207,56 @@ impl hyper::body::Body for Pieces {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         self.0.poll_recv(context).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Setup;
+    use super::*;
+    use crate::alert::{Alert, AlertId};
+    use crate::encode::tests_support::notification;
+    use crate::store::{Commit, Deed, Role};
+    use crate::time::Timestamp;
+
+    /// What is sent to this caller while there are alerts for three pieces, its token being looked at before each.
+    async fn sent(setup: &Setup, caller: Caller) -> Vec<Bytes> {
+        let control = setup.control();
+        let turn = Arc::clone(&control.guard.streams).try_acquire_owned().unwrap();
+        let (sender, mut receiver) = mpsc::channel(1);
+        let sending = Sending { control, caller, sender, number: 0, every: Duration::ZERO, _turn: turn };
+        tokio::spawn(sending.run("first".to_owned()));
+        let mut pieces = Vec::new();
+        while let Some(piece) = receiver.recv().await {
+            // It is silent: everything was sent.
+            if piece.starts_with(b":") {
+                break;
+            }
+            pieces.push(piece);
+        }
+        pieces
+    }
+
+    #[tokio::test]
+    async fn alerts_that_keep_coming_do_not_keep_a_stream_open_whose_token_ended() {
+        let setup = Setup::new(false);
+        let alert = |n: usize| Alert { id: AlertId(format!("a{n}")), ..notification().alert };
+        let alerts: Vec<Alert> = (0..2 * PIECE + 1).map(alert).collect();
+        let now = setup.clock.now();
+        let commit =
+            Commit { position: 1, at: now, alerts: &alerts, outbox: &[], ledger: &[], snapshot: None };
+        setup.store.commit(&commit).unwrap();
+        let caller = |name: &str, until: Option<Timestamp>| {
+            setup.token_until(name, Role::Viewer, until);
+            let row = setup.store.tokens().unwrap().into_iter().find(|row| row.name == name).unwrap();
+            Caller { id: Some(row.id), name: name.to_owned(), role: Role::Viewer, expires_at: until }
+        };
+        let (good, revoked) = (caller("good", None), caller("revoked", None));
+        let expired = caller("expired", Some(now.plus(Span::minutes(1))));
+        assert_eq!(sent(&setup, good).await.len(), 4, "where it begins, and three pieces");
+        setup.store.token_revoke(revoked.id.as_ref().unwrap(), &Deed::new(now, "ann", "test")).unwrap();
+        setup.wait(Span::minutes(2));
+        assert_eq!(sent(&setup, revoked).await.len(), 0);
+        assert_eq!(sent(&setup, expired).await.len(), 0);
     }
 }

@@ -43,6 +43,8 @@ pub struct Setup {
     pub rules: watch::Sender<Arc<RulesStatus>>,
     pub wake: Arc<Notify>,
     pub guard: Arc<Guard>,
+    parts: ControlParts,
+    health: Health,
 }
 
 pub fn tokens(value: &str) -> Tokens {
@@ -125,8 +127,28 @@ impl Setup {
         let health = Health { sink: memory_sink.clone(), detection: detection_in, polls };
         let access = (configured.then(|| tokens(CONFIGURED)), rate);
         let control = Control::new(&parts, health.clone(), access, (&sources, &fixture.context));
-        let router = Self::route(&sources, &mut fixture, health, control);
-        Self { dir, fixture, memory_sink, store, log, clock, router, detection, rules, wake, guard }
+        let router = Self::route(&sources, &mut fixture, health.clone(), control);
+        Self {
+            dir,
+            fixture,
+            memory_sink,
+            store,
+            log,
+            clock,
+            router,
+            detection,
+            rules,
+            wake,
+            guard,
+            parts,
+            health,
+        }
+    }
+
+    /// What the calls are answered from, for what is no call of its own.
+    pub fn control(&self) -> Arc<Control> {
+        let context = (&[] as &[Source], &self.fixture.context);
+        Arc::new(Control::new(&self.parts, self.health.clone(), (None, 1_000), context))
     }
 
     fn route(sources: &[Source], fixture: &mut Fixture, health: Health, control: Control) -> Router {

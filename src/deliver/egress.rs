@@ -100,7 +100,7 @@ impl Egress {
     }
 }
 
-/// An address of IPv4 that is written as one of IPv6: mapped, 6to4 (RFC 3056) or NAT64 (RFC 6052).
+/// An address of IPv4 that is written as one of IPv6: mapped, translated (RFC 2765), 6to4 (RFC 3056) or NAT64 (RFC 6052).
 fn embedded(address: IpAddr) -> IpAddr {
     let IpAddr::V6(six) = address else { return address };
     let segments = six.segments();
@@ -112,7 +112,9 @@ fn embedded(address: IpAddr) -> IpAddr {
         [0, 0, 0, 0, 0, 0xffff | 0, high, low] if (high, low) != (0, 0) && (high, low) != (0, 1) => {
             four(high, low)
         }
-        [0x2002, high, low, ..] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => four(high, low),
+        [0, 0, 0, 0, 0xffff, 0, high, low]
+        | [0x2002, high, low, ..]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => four(high, low),
         _ => address,
     }
 }
@@ -132,6 +134,10 @@ fn never(address: IpAddr) -> Option<&'static str> {
         IpAddr::V4(four) if four.octets().first() == Some(&0) => Some("unspecified"),
         IpAddr::V4(four) if four.is_broadcast() || four.octets().first() >= Some(&240) => Some("reserved"),
         IpAddr::V6(six) if six.is_unicast_link_local() => Some("link-local"),
+        // Which address of IPv4 is meant, only whoever translates knows.
+        IpAddr::V6(six) if six.segments().starts_with(&[0x64, 0xff9b, 1]) => {
+            Some("of a local translation to IPv4 (RFC 8215)")
+        }
         IpAddr::V6(six) if six.is_unspecified() => Some("unspecified"),
         other if other.is_multicast() => Some("multicast"),
         _ => None,
@@ -174,8 +180,6 @@ pub(super) struct Gate {
     egress: Arc<Egress>,
     /// The hosts that the configuration names: the receiver's, unless a template makes it, and the proxy's.
     named: Arc<[String]>,
-    /// Whether every other name is one of the environment's proxies.
-    is_open: bool,
 }
 
 impl Gate {
@@ -183,13 +187,13 @@ impl Gate {
     pub(super) fn new(url: &str, egress: &Egress) -> Result<Self, ConfigError> {
         let host = named_host(url);
         let proxy = egress.proxy()?;
-        let is_open = host.is_some() && proxy == Proxy::Environment;
         let through = match &proxy {
-            Proxy::Url(url) => url.host_str().map(plain),
-            Proxy::None | Proxy::Environment => None,
+            Proxy::None => Vec::new(),
+            Proxy::Url(url) => url.host_str().map(plain).into_iter().collect(),
+            Proxy::Environment => proxies_of(|name| std::env::var(name).ok()),
         };
         let named = host.into_iter().chain(through).collect();
-        Ok(Self { egress: Arc::new(egress.clone()), named, is_open })
+        Ok(Self { egress: Arc::new(egress.clone()), named })
     }
 
     /// Looks at a URL before it is asked: an address that is written out is never looked up.
@@ -213,7 +217,7 @@ impl Resolve for Gate {
     fn resolve(&self, name: Name) -> Resolving {
         let (gate, host) = (self.clone(), plain(name.as_str()));
         Box::pin(async move {
-            let is_named = gate.is_open || gate.named.contains(&host);
+            let is_named = gate.named.contains(&host);
             let found = tokio::net::lookup_host((host.as_str(), 0)).await?;
             let (mut allowed, mut refused) = (Vec::new(), None);
             for address in found {
@@ -230,6 +234,18 @@ impl Resolve for Gate {
             }
         })
     }
+}
+
+/// The hosts of the proxies that an environment names. A proxy may be written without a scheme.
+fn proxies_of(read: impl Fn(&str) -> Option<String>) -> Vec<String> {
+    const NAMES: [&str; 6] =
+        ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+    let host = |text: String| {
+        let text = text.trim();
+        let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+        Url::parse(&url).ok()?.host_str().map(plain)
+    };
+    NAMES.into_iter().filter_map(read).filter_map(host).collect()
 }
 
 /// The host of a URL whose host is written out; none where a template makes any part of it.
@@ -315,6 +331,7 @@ mod tests {
             "2002:a00:1::",
             "64:ff9b::a00:1",
             "fec0::1",
+            "::ffff:0:10.0.0.1",
         ];
         for address in inside {
             assert!(!refused(address, true, &[]), "{address}");
@@ -338,11 +355,22 @@ mod tests {
             "::ffff:169.254.169.254",
             "64:ff9b::a9fe:a9fe",
             "2002:a9fe:a9fe::",
+            "::ffff:0:169.254.169.254",
+            "64:ff9b:1::8.8.8.8",
+            "64:ff9b:1:a9fe:a9:fe00::",
         ];
         for address in never {
             assert!(refused(address, true, &[]) && refused(address, false, &[]), "{address}");
         }
-        for address in ["8.8.8.8", "172.32.0.1", "100.128.0.1", "2606:4700::1111", "192.169.0.1"] {
+        for address in [
+            "8.8.8.8",
+            "172.32.0.1",
+            "100.128.0.1",
+            "2606:4700::1111",
+            "192.169.0.1",
+            "::ffff:0:8.8.8.8",
+            "64:ff9b:2::1",
+        ] {
             assert!(!refused(address, true, &[]) && !refused(address, false, &[]), "{address}");
         }
         assert!(!refused("169.254.10.1", false, &["169.254.10.0/24"]));
@@ -365,6 +393,17 @@ mod tests {
         ] {
             assert_eq!(named_host(url).as_deref(), host, "{url}");
         }
+    }
+
+    #[test]
+    fn the_proxies_of_the_environment_are_named() {
+        let found = proxies_of(|name| match name {
+            "HTTPS_PROXY" => Some("http://user:word@Proxy.internal:3128".to_owned()),
+            "http_proxy" => Some("other.internal:8080".to_owned()),
+            "ALL_PROXY" => Some(String::new()),
+            _ => None,
+        });
+        assert_eq!(found, ["other.internal", "proxy.internal"]);
     }
 
     #[test]

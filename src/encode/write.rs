@@ -146,7 +146,7 @@ pub fn is_telling(text: &str) -> bool {
 pub fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if "\\`*_{}[]()#+-!~|<>".contains(c) {
+        if "\\`*_{}[]()#+-!~|<>&".contains(c) {
             out.push('\\');
         }
         out.push(c);
@@ -244,6 +244,7 @@ mod tests {
     fn what_is_typed_stays_text() {
         assert_eq!(code("a`b``` @all\n/close"), "`a\u{2cb}b\u{2cb}\u{2cb}\u{2cb} @all /close`");
         assert_eq!(escaped("*a* [b](c) <!here> @all"), "\\*a\\* \\[b\\]\\(c\\) \\<\\!here\\> @\u{200b}all");
+        assert_eq!(escaped("&commat;all"), "\\&commat;all", "no dialect makes a mention of an entity");
         assert_eq!(html("<b>&\""), "&lt;b&gt;&amp;&quot;");
     }
 }

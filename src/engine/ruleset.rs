@@ -257,8 +257,8 @@ impl RuleSet {
     }
 }
 
-/// The source of the events that Watchfire writes itself.
-const OWN_SOURCE: &str = "watchfire";
+/// The source of the events that Watchfire writes itself; no other source has that name.
+pub const OWN_SOURCE: &str = "watchfire";
 
 impl Hits {
     /// The sender's id of the event these are the hits of; `raw` is the event's bytes.

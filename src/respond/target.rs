@@ -158,6 +158,9 @@ mod tests {
         assert!(of([-1, 7, 8, 7]).unwrap_err().contains("2 different"));
         assert_eq!(of([-3, -3, -3, -3]), Ok("-3".into()), "a deploy key alone: the action says what that is");
         assert!(of([-1, -3, -1, -1]).unwrap_err().contains("2 different"));
+        given.events[0].remove("author_id");
+        given.events[1].insert("author_id".into(), 7.into());
+        assert!(target(&given, "author_id").is_err(), "an event without the field is not passed over");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::poll::{self, Polled};
 use super::tokens::Tokens;
 use crate::deliver::{Secret, SecretRef, span_or_none};
+use crate::engine::OWN_SOURCE;
 use crate::event::Format;
 use crate::time::Span;
 
@@ -161,6 +162,10 @@ impl SourceConfig {
         let help = "use lower-case letters, digits, `-` and `_`";
         if !is_name(&self.name) {
             problems.push(Problem::at("name", format!("`{}` cannot name a source", self.name), help));
+        }
+        if self.name == OWN_SOURCE {
+            let message = format!("`{OWN_SOURCE}` is the source of the events that Watchfire writes itself");
+            problems.push(Problem::at("name", message, "rules pass over those: give it another name"));
         }
         if let Some(forge) = self.forge.as_ref().filter(|forge| !is_name(forge)) {
             problems.push(Problem::at("forge", format!("`{forge}` cannot name a forge"), help));
@@ -329,6 +334,10 @@ mod tests {
         assert_eq!(
             problems(serde_json::json!({"name": "F g", "type": "stdin"})),
             ["`F g` cannot name a source"]
+        );
+        assert_eq!(
+            problems(serde_json::json!({"name": "watchfire", "type": "stdin"})),
+            ["`watchfire` is the source of the events that Watchfire writes itself"]
         );
     }
 

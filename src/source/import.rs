@@ -14,6 +14,7 @@ use super::intake::{Context, Intake};
 use super::metrics::Reason;
 use super::past::{Added, Past};
 use super::split::{Bad, SplitError, split};
+use crate::engine::OWN_SOURCE;
 use crate::event::{Format, PAST};
 use crate::log::AppendError;
 use crate::time::Span;
@@ -86,6 +87,9 @@ impl Import {
 pub fn check_import_name(name: &str) -> Result<(), &'static str> {
     if name.len() > NAME_MAX || !is_name(name) {
         return Err("it must be 1 to 100 lower-case letters, digits, `-` and `_`");
+    }
+    if name == OWN_SOURCE {
+        return Err("the events that Watchfire writes itself are named so: give them another name");
     }
     Ok(())
 }

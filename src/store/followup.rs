@@ -113,10 +113,13 @@ impl Store {
                 let rows = statement.query_map(params![now.0, max.cast_signed() as i64], columns)?;
                 rows.map(|row| parse(row?)).collect::<Result<_, StoreError>>()?
             };
+            // Read once for all of them, and only for those that it means something to.
+            let asks = |row: &Followup| !matches!(row.kind, Kind::Storm | Kind::Silence);
+            let quiet = if due.iter().any(asks) { silence::in_force(transaction, now)? } else { Vec::new() };
             for row in &due {
                 let next = match row.kind {
-                    Kind::Reminder | Kind::Escalation => alert(transaction, row, policy, now)?,
-                    Kind::Group | Kind::GroupOpen => again(transaction, row, policy, now)?,
+                    Kind::Reminder | Kind::Escalation => alert(transaction, row, (policy, &quiet), now)?,
+                    Kind::Group | Kind::GroupOpen => again(transaction, row, (policy, &quiet), now)?,
                     Kind::Storm => after(storm::go_on(transaction, &row.about, row.step, now)?),
                     Kind::Silence => ends(transaction, row, policy, now)?,
                 };
@@ -182,7 +185,7 @@ const fn after(goes_on: bool) -> Next {
 fn alert(
     transaction: &Transaction<'_>,
     row: &Followup,
-    policy: &Policy,
+    (policy, quiet): (&Policy, &[Quiet]),
     now: Timestamp,
 ) -> Result<Next, StoreError> {
     let id = AlertId(row.about.clone());
@@ -191,8 +194,7 @@ fn alert(
         return Ok(Next::Over);
     }
     let is_reminder = row.kind == Kind::Reminder;
-    let quiet = silence::in_force(transaction, now)?;
-    if is_quiet(transaction, row, (&alert, &scene), (policy, &quiet), now)? {
+    if is_quiet(transaction, row, (&alert, &scene), (policy, quiet), now)? {
         return Ok(if is_reminder { Next::Again { is_told: false } } else { Next::Over });
     }
     if is_reminder && is_pending(transaction, &id, &row.action)? {
@@ -227,7 +229,7 @@ fn is_quiet(
 fn again(
     transaction: &Transaction<'_>,
     row: &Followup,
-    policy: &Policy,
+    (policy, quiet): (&Policy, &[Quiet]),
     now: Timestamp,
 ) -> Result<Next, StoreError> {
     let row_of = |alert: &AlertId| {
@@ -235,10 +237,9 @@ fn again(
         let owed = OutboxRow::owed(DeliveryKind::Notify, (alert.clone(), &row.action), &unique, now);
         OutboxRow { occasion: Occasion::Reminder, ..owed }
     };
-    let quiet = silence::in_force(transaction, now)?;
     let is_told = |id: &AlertId| {
         let Some((alert, scene)) = known(transaction, id)? else { return Ok(false) };
-        Ok(!is_quiet(transaction, row, (&alert, &scene), (policy, &quiet), now)?)
+        Ok(!is_quiet(transaction, row, (&alert, &scene), (policy, quiet), now)?)
     };
     Ok(after(group::remind(transaction, row, (now, &is_told), row_of)?))
 }

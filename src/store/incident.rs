@@ -245,7 +245,7 @@ pub(super) fn extend(transaction: &Transaction<'_>, alert: &Alert) -> Result<(),
 }
 
 /// An alert that went up in another belongs where that one does. An incident that has no alert of its own left went up in
-/// that incident.
+/// that incident; another reaches as far as those that it has left.
 pub(super) fn follow(
     transaction: &Transaction<'_>,
     alert: &AlertId,
@@ -263,5 +263,9 @@ pub(super) fn follow(
     let sql = "UPDATE incident SET merged_into = ?2 WHERE id = ?1 AND NOT EXISTS \
                (SELECT 1 FROM alert WHERE incident = ?1 AND merged_into IS NULL)";
     transaction.prepare_cached(sql)?.execute(params![old, new])?;
+    let sql = "UPDATE incident SET (first_at, last_at) = \
+               (SELECT min(started_at), max(last_at) FROM alert WHERE incident = ?1 AND merged_into IS NULL) \
+               WHERE id = ?1 AND merged_into IS NULL";
+    transaction.prepare_cached(sql)?.execute(params![old])?;
     Ok(())
 }

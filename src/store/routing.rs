@@ -86,7 +86,7 @@ impl Desk<'_> {
         let holds = self.holds(candidate)?;
         let first = holds.first().map(|hold| hold.by);
         scene::insert(self.transaction, (alert, scene), first, self.at)?;
-        if let Some(open) = self.open.as_mut().filter(|_| matches!(first, None | Some(HeldBy::Inhibition))) {
+        if let Some(open) = self.open.as_mut().filter(|_| first.is_none()) {
             open.push(OpenAlert { alert: alert.clone(), scene: scene.clone(), changed_at: self.at });
         }
         if told.is_empty() {

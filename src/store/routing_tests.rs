@@ -259,6 +259,28 @@ fn an_open_alert_that_was_told_holds_others_back() {
 }
 
 #[test]
+fn what_was_held_back_by_another_holds_nothing_back() {
+    let (dir, store) = open();
+    let inhibit: Vec<Inhibition> = serde_yaml::from_str(
+        "[{when: {rules: [a]}, hold: {rules: [b]}, equal: [author_id]}, \
+          {when: {rules: [b]}, hold: {rules: [a]}, equal: [author_id]}]",
+    )
+    .unwrap();
+    let policy = Policy { inhibit, ..Policy::default() };
+    let new = |id: &str, rule: &str| candidate(id, rule, vec![plain("mail")]);
+    // Within one commit, and from one to the next.
+    commit(&store, &[new("a1", "a"), new("b1", "b")], &policy, NOW);
+    assert_eq!((held(&store, "a1"), held(&store, "b1")), (vec![], vec![HeldBy::Inhibition]));
+    triage(dir.path(), "a1", "resolved");
+    commit(&store, &[new("a2", "a")], &policy, at(60));
+    assert_eq!(held(&store, "a2"), [], "nobody heard of b1");
+    commit(&store, &[new("b2", "b")], &policy, at(70));
+    assert_eq!(store.held_of(&AlertId("b2".into())).unwrap()[0].which, "a2");
+    commit(&store, &[new("b3", "b"), new("a3", "a")], &policy, at(80));
+    assert_eq!((held(&store, "b3"), held(&store, "a3")), (vec![HeldBy::Inhibition], vec![]));
+}
+
+#[test]
 fn a_storm_is_told_in_summaries_and_ends() {
     let (_dir, store) = open();
     let storm = Storm { per_hour: 2, ..Storm::default() };

@@ -97,12 +97,13 @@ pub(super) fn recent(
     Ok(count.cast_unsigned())
 }
 
-/// The open alerts that were told and changed after this moment, the newest ones.
+/// The open alerts that were told and changed after this moment, the newest ones. One that was itself held back by another
+/// is none of them: two inhibitions would keep each other's alerts from everybody in turn.
 pub(super) fn open_since(connection: &Connection, since: Timestamp) -> Result<Vec<OpenAlert>, StoreError> {
     let sql = "SELECT alert.id, alert.body, scene.body, alert.updated_at FROM alert \
                JOIN scene ON scene.alert = alert.id LEFT JOIN triage ON triage.alert = alert.id \
                WHERE alert.updated_at > ?1 AND alert.merged_into IS NULL \
-               AND (scene.held IS NULL OR scene.held = 'inhibition') \
+               AND scene.held IS NULL \
                AND coalesce(triage.state, 'open') <> 'resolved' ORDER BY alert.updated_at DESC LIMIT ?2";
     let mut statement = connection.prepare_cached(sql)?;
     let rows = statement.query_map(params![since.0, OPEN_MAX], columns)?;

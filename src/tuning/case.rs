@@ -26,6 +26,11 @@ impl Case {
         let positions = self.events.iter().map(|event| event.position);
         Some((positions.clone().min()?, positions.max()?))
     }
+
+    /// Whether some of its events are out of sight: gone from the log, or more than an alert keeps the places of.
+    pub(super) fn is_unseen(&self) -> bool {
+        self.events.is_empty() || (self.events.len() as u64) < self.alert.evidence_count
+    }
 }
 
 /// What is known of a rule's alerts. Those whose events retention has taken have none.

@@ -68,6 +68,8 @@ pub struct Proof {
     pub kept: u64,
     /// Those whose events it leaves alone, but that the rule does not raise again by itself.
     pub untouched: u64,
+    /// Those whose events are not all in the log any more, or not all known: whether it takes them cannot be said.
+    pub unseen: u64,
     /// Alerts nobody has judged whose events it takes: they would not have been raised either.
     pub open: u64,
 }
@@ -76,7 +78,7 @@ impl Proof {
     /// For people, a line each.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
-        let Self { wrong, gone, untried, right, kept, untouched, open } = self;
+        let Self { wrong, gone, untried, right, kept, untouched, unseen, open } = self;
         let mut lines = vec![
             format!(
                 "tried on the log: of {wrong} alerts that were false or benign, {gone} are no longer raised"
@@ -95,6 +97,10 @@ impl Proof {
             (
                 *untouched,
                 "more true positives keep all their events, but the rule needs more of the past to raise them again",
+            ),
+            (
+                *unseen,
+                "more true positives no longer have all their events in the log: whether it would hide them is not known",
             ),
             (*open, "alerts that nobody has judged would not have been raised either: look at them first"),
         ];
@@ -143,6 +149,11 @@ pub fn propose(
         {
             return Ok(Proposed::Filter(Box::new(proposal)));
         }
+    }
+    if !cases.right.is_empty() && cases.right.iter().all(Case::is_unseen) {
+        return nothing(
+            "its true positives no longer have all their events in the log: no exception can be held against them",
+        );
     }
     let count = wrong.len();
     nothing(format!(
@@ -255,8 +266,12 @@ impl Search<'_> {
             match (before.has(&case.alert), after.has(&case.alert)) {
                 (true, true) => proof.kept += 1,
                 (true, false) => return None,
+                (false, _) if case.is_unseen() => proof.unseen += 1,
                 (false, _) => proof.untouched += 1,
             }
+        }
+        if proof.right > 0 && proof.unseen == proof.right {
+            return None;
         }
         let takes = |event: &Map<String, Value>| conditions.iter().all(|condition| condition.holds(event));
         let is_taken = |case: &&Case| !case.shown.is_empty() && case.shown.iter().all(takes);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{Proof, Proposal, Proposed, TuneError, propose};
-use crate::alert::{AlertId, Change, Verdict};
+use crate::alert::{Alert, AlertId, Change, Verdict};
 use crate::clock::Clock;
 use crate::decode::decode;
 use crate::engine::{Effects, Engine, Environment, Limits, RuleSet, compile};
@@ -196,4 +196,31 @@ async fn false_positives_of_many_are_told_by_what_they_share() {
     assert_eq!((proposal.proof.gone, proposal.proof.kept, proposal.proof.open), (8, 1, 1));
     assert!(world.nothing("both").contains("`keys`"));
     assert!(matches!(world.propose("none"), Err(TuneError::Unknown(_))));
+}
+
+/// True positives whose events are not in the log, or not all of them, are told as what they are.
+#[tokio::test]
+async fn what_true_positives_lost_is_not_told_as_spared() {
+    let events = [clones(7, 0, &json!({})), clones(7, 60, &json!({})), clones(8, 120, &json!({}))].concat();
+    let world = world(&[CLONES], events).await;
+    world.judge(Verdict::FalsePositive, &[7]);
+    let known = world.store.alerts(&AlertQuery::default()).unwrap().remove(0).alert;
+    // As one is after retention took its events, and one that had more than its alert keeps the places of.
+    let gone = Alert { id: AlertId("gone".into()), evidence: vec![9_001, 9_002], ..known.clone() };
+    let cut = Alert { id: AlertId("cut".into()), evidence_count: 5_000, ..known };
+    let alerts = [gone, cut];
+    let commit = Commit { position: 1, at: NOW, alerts: &alerts, outbox: &[], ledger: &[], snapshot: None };
+    world.store.commit(&commit).unwrap();
+    let judge = |id: &str| {
+        let change = Change::Resolve { verdict: Verdict::TruePositive, of: None, note: None };
+        world.store.change(&AlertId(id.into()), &change, None, &Deed::new(NOW, "ann", "test")).unwrap();
+    };
+    judge("gone");
+    assert!(world.nothing("clones").contains("no longer have all their events"));
+    judge("cut");
+    assert!(world.nothing("clones").contains("no longer have all their events"));
+    world.judge(Verdict::TruePositive, &[8]);
+    let proof = world.proposal("clones").proof;
+    assert_eq!((proof.right, proof.kept, proof.untouched, proof.unseen), (3, 1, 0, 2));
+    assert!(proof.lines().iter().any(|line| line.starts_with("2 more true positives no longer have all")));
 }
