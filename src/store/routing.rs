@@ -103,6 +103,11 @@ impl Desk<'_> {
         }
         if holds.is_empty() {
             escalate.iter().try_for_each(|step| self.escalate(alert, step))?;
+        } else {
+            for action in escalate.iter().flat_map(|step| &step.actions) {
+                let why = |hold: &Hold| Hold { why: format!("escalation, by {}", hold.why), ..hold.clone() };
+                holds.iter().try_for_each(|hold| self.note(candidate, action, &why(hold)))?;
+            }
         }
         if first == Some(HeldBy::Storm) {
             self.storm(candidate, &holds)?;
