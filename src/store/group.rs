@@ -120,9 +120,7 @@ pub(super) fn remind(
     (at, is_told): (Timestamp, &Asking<'_>),
     row_of: impl Fn(&AlertId) -> OutboxRow,
 ) -> Result<bool, StoreError> {
-    if state(transaction, &due.about)?.is_some_and(|state| state.open.is_some())
-        || is_pending(transaction, &due.about)?
-    {
+    if state(transaction, &due.about)?.is_some_and(|state| state.open.is_some()) {
         return Ok(true);
     }
     let wanted = if due.kind == Kind::Group { "<> 'resolved'" } else { "= 'open'" };
@@ -136,6 +134,9 @@ pub(super) fn remind(
     let mut alerts: Vec<AlertId> = rows.collect::<rusqlite::Result<_>>()?;
     if alerts.is_empty() {
         return Ok(false);
+    }
+    if is_pending(transaction, &due.about)? {
+        return Ok(true);
     }
     alerts.reverse();
     let mut told = Vec::with_capacity(alerts.len());
