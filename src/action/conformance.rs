@@ -7,7 +7,7 @@ use super::{Action, GuardInput, TargetConfig};
 use crate::alert::{AlertState, Occasion};
 use crate::deliver::DeliveryError;
 use crate::encode::Notification;
-use crate::encode::tests_support::notification;
+use crate::encode::tests_support::{notification, other};
 use crate::store::Outcome;
 use crate::time::{Span, Timestamp};
 
@@ -263,7 +263,7 @@ fn with(evil: &str) -> Notification {
 /// With another alert in the same message, where that is one.
 fn together(kind: &str, mut told: Notification) -> Notification {
     if matches!(kind, "slack" | "teams" | "discord" | "mattermost" | "telegram" | "ntfy") {
-        told.others = vec![told.alert.clone()];
+        told.others = vec![other(told.alert.clone())];
     }
     told
 }
@@ -353,7 +353,7 @@ async fn what_is_longest_fits() {
     told.alert.title = long.clone();
     told.alert.reason = long.clone();
     told.rule.description = Some(long.clone());
-    told.others = vec![told.alert.clone(); 60];
+    told.others = vec![other(told.alert.clone()); 60];
     told.responses = vec![told.responses[0].clone(); 50];
     for (kind, settings, answers) in targets() {
         let requests = answers.len();
@@ -453,9 +453,9 @@ async fn an_issue_is_made_once_and_then_commented() {
 #[tokio::test]
 async fn alerts_that_are_told_together_are_all_told() {
     let mut told = notification();
-    let other =
+    let numbered =
         |n: u32| crate::alert::Alert { id: crate::alert::AlertId(format!("{n:032x}")), ..told.alert.clone() };
-    told.others = vec![other(1), other(2)];
+    told.others = vec![other(numbered(1)), other(numbered(2))];
     for (kind, settings, answers) in targets() {
         let several = std::iter::repeat_n(answers.clone(), 3).flatten().collect();
         let asked = sent(kind, settings, several, &told).await;
@@ -463,7 +463,7 @@ async fn alerts_that_are_told_together_are_all_told() {
         assert_eq!(asked.len(), if is_keyed { 3 * answers.len() } else { answers.len() }, "{kind}");
         let all: String =
             asked.iter().map(|asked| String::from_utf8_lossy(&asked.body).into_owned()).collect();
-        for alert in [&told.alert, &told.others[0], &told.others[1]] {
+        for alert in [&told.alert, &told.others[0].alert, &told.others[1].alert] {
             assert!(all.contains(&alert.id.0), "{kind}: {}", alert.id);
         }
         let keys: std::collections::BTreeSet<_> =
@@ -472,6 +472,29 @@ async fn alerts_that_are_told_together_are_all_told() {
         let is_chat = matches!(kind, "slack" | "teams" | "discord" | "mattermost" | "telegram" | "ntfy");
         assert_ne!(is_chat, is_keyed, "{kind}");
     }
+}
+
+/// Where the first of a group stands says nothing about the others.
+#[tokio::test]
+async fn each_alert_of_a_group_is_told_as_it_stands() {
+    let mut told = notification();
+    told.triage.state = AlertState::Acknowledged;
+    told.others = ["1", "2"]
+        .map(|id| other(crate::alert::Alert { id: crate::alert::AlertId(id.into()), ..told.alert.clone() }))
+        .into();
+    told.others[1].triage.state = AlertState::Resolved;
+    let (kind, settings, answers) = targets().into_iter().find(|(kind, ..)| *kind == "pagerduty").unwrap();
+    let asked = sent(kind, settings, std::iter::repeat_n(answers, 3).flatten().collect(), &told).await;
+    let said: Vec<(String, String)> = asked
+        .iter()
+        .map(|asked| {
+            let body: Value = serde_json::from_slice(&asked.body).unwrap();
+            let text = |name: &str| body[name].as_str().unwrap().to_owned();
+            (text("dedup_key"), text("event_action"))
+        })
+        .collect();
+    let expected = [(told.alert.id.0.as_str(), "acknowledge"), ("1", "trigger"), ("2", "resolve")];
+    assert_eq!(said, expected.map(|(id, action)| (id.to_owned(), action.to_owned())));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 //! A service is a [`Target`]: it says which request comes next for a card, from the answers so far, or that it is done. It
 //! knows no network, no clock and no retry.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use reqwest::header::{HeaderMap, HeaderValue};
@@ -13,7 +14,7 @@ use crate::deliver::{
     self, Answer, BuildContext, DeliveryError, HttpOptions, Method, Request, Secret, SecretRef, TextOrSecret,
     Url, header, parse_url, set_content_type,
 };
-use crate::encode::{Card, Escape, Notice, Notification, Template, notification_json};
+use crate::encode::{Card, Escape, Notice, Notification, Other, Template, notification_json};
 use crate::store::Outcome;
 use crate::time::{Span, Timestamp};
 
@@ -240,11 +241,14 @@ impl Notifier {
         }
         let first = Notification { others: Vec::new(), ..notification.clone() };
         let outcome = self.send(&self.card(&first)?, now).await?;
-        for alert in &notification.others {
-            // Nothing is at hand of it but itself. If one fails all are told again, which their keys make harmless.
+        for Other { alert, triage, rule } in &notification.others {
+            // Its events are not at hand. If one fails all are told again, which their keys make harmless.
             let one = Notification {
                 alert: alert.clone(),
+                triage: triage.clone(),
+                rule: rule.clone(),
                 events: Vec::new(),
+                places: BTreeSet::new(),
                 responses: Vec::new(),
                 idempotency_key: format!("{}-{}", notification.idempotency_key, alert.id),
                 ..first.clone()

@@ -9,8 +9,8 @@ use super::compose::{Told, compose};
 use super::error::DeliveryError;
 use super::worker::Worker;
 use crate::action::{Action, GuardInput, Responding};
-use crate::alert::Occasion;
-use crate::encode::{CheckpointNote, Notification, Place};
+use crate::alert::{Alert, Occasion};
+use crate::encode::{CheckpointNote, Notification, Other, Place};
 use crate::event::{Position, canonical};
 use crate::log::{LogError, fault};
 use crate::report::render::ReportMail;
@@ -174,8 +174,15 @@ fn prepare(
     let rule = (worker.rule_text)(&stored.alert.rule);
     let told = Told { alert: stored.alert, triage: worker.store.triage(&row.alert)?, rule };
     let mut notification = compose(told, row, &siblings, events);
-    notification.others = worker.store.told_with(row)?;
+    let others = worker.store.told_with(row)?.into_iter();
+    notification.others = others.map(|alert| other(worker, alert)).collect::<Result<_, StoreError>>()?;
     Ok(Some((notification, GuardInput { recent, now })))
+}
+
+/// An alert that is told with others, as it stands now.
+fn other(worker: &Worker, alert: Alert) -> Result<Other, StoreError> {
+    let (triage, rule) = (worker.store.triage(&alert.id)?, (worker.rule_text)(&alert.rule));
+    Ok(Other { alert, triage, rule })
 }
 
 /// Canonical events, and where they happened.

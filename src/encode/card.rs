@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::json::row_json;
 use super::mail::{account, clean, colour, people, response};
-use super::{Link, Notice, Notification, search_command};
-use crate::alert::{Alert, AlertState, Level, Occasion, Triage};
+use super::{Link, Notice, Notification, Other, search_command};
+use crate::alert::{AlertState, Level, Occasion, Triage};
 use crate::time::Timestamp;
 
 /// Rows of evidence that a card has at most; services with less room show fewer.
@@ -323,10 +323,15 @@ fn deed(json: &Value) -> Deed {
     }
 }
 
-pub(super) fn other(alert: &Alert) -> String {
+pub(super) fn other(Other { alert, triage, .. }: &Other) -> String {
+    let state = match triage.state {
+        AlertState::Open => "",
+        AlertState::Acknowledged => "acknowledged: ",
+        AlertState::Resolved => "resolved: ",
+    };
     let key = if alert.key.0.is_empty() { String::new() } else { format!(": {}", alert.key) };
     let level = alert.level.name().to_uppercase();
-    clean(&format!("{level} {}{key} ({})", alert.title, alert.id), VALUE_CHARS_MAX)
+    clean(&format!("{level} {state}{}{key} ({})", alert.title, alert.id), VALUE_CHARS_MAX)
 }
 
 fn read_label(n: usize) -> String {
@@ -342,7 +347,7 @@ fn is_web(link: &Link) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests_support::notification;
+    use super::super::tests_support::{self, notification};
     use super::*;
     use crate::alert::{AlertId, Verdict};
 
@@ -406,7 +411,7 @@ mod tests {
     #[test]
     fn several_alerts_fit_one_card() {
         let mut notification = notification();
-        notification.others = vec![notification.alert.clone(); 30];
+        notification.others = vec![tests_support::other(notification.alert.clone()); 30];
         let card = Card::of(&notification);
         assert_eq!((card.others.len(), card.others_more), (20, 10));
         assert!(card.others[0].starts_with("HIGH One account clones many projects: author_id = 7"));

@@ -47,7 +47,7 @@ pub fn notification_json(notification: &Notification) -> Value {
         "occasion": occasion,
         "alert": alert_json(alert),
         "triage": triage_json(triage),
-        "others": others.iter().map(alert_json).collect::<Vec<_>>(),
+        "others": others.iter().map(|other| alert_json(&other.alert)).collect::<Vec<_>>(),
         "rule": {
             "id": alert.rule.as_ref(),
             "title": alert.title,

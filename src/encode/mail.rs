@@ -248,7 +248,7 @@ pub(super) const fn colour(level: Level) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests_support::{event, notification};
+    use super::super::tests_support::{self, event, notification};
     use super::*;
 
     #[test]
@@ -377,7 +377,7 @@ mod tests {
         notification.triage.verdict = Some(Verdict::Benign);
         notification.triage.changed_by = Some("bob".into());
         notification.triage.note = Some("a <b>move</b>".into());
-        notification.others = vec![notification.alert.clone(); 60];
+        notification.others = vec![tests_support::other(notification.alert.clone()); 60];
         let mail = mail(&notification).unwrap();
         let subject = "[Watchfire] HIGH Resolved by bob, benign: One account clones many projects: author_id = 7 \
                        (alice <alice@example.com>) and 60 further alerts";

@@ -47,7 +47,7 @@ pub struct Notification {
     /// Where it stands.
     pub triage: Triage,
     /// Further alerts that are told in the same message, oldest first.
-    pub others: Vec<Alert>,
+    pub others: Vec<Other>,
     /// The rule's texts.
     pub rule: RuleText,
     /// The alert's evidence as canonical events, oldest first; those that retention has removed are missing.
@@ -60,6 +60,17 @@ pub struct Notification {
     pub idempotency_key: String,
     /// Which try this is, from 1.
     pub attempt: u32,
+}
+
+/// A further alert in the same message.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Other {
+    /// The alert.
+    pub alert: Alert,
+    /// Where it stands.
+    pub triage: Triage,
+    /// Its rule's texts.
+    pub rule: RuleText,
 }
 
 /// What a response to an alert did, or why it did not.
@@ -123,6 +134,11 @@ pub(crate) mod tests_support {
             evidence_count: 25,
             merged_into: None,
         }
+    }
+
+    /// A further alert, as it was opened.
+    pub(crate) fn other(alert: Alert) -> Other {
+        Other { alert, triage: Triage::default(), rule: RuleText::default() }
     }
 
     pub(crate) fn event(n: u32) -> Map<String, Value> {

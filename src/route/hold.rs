@@ -25,11 +25,14 @@ pub enum HeldBy {
     Storm,
     /// It waits to be told with others.
     Group,
+    /// The action does not want to hear of this occasion.
+    Unwanted,
 }
 
 impl HeldBy {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Silence, Self::Maintenance, Self::Inhibition, Self::Storm, Self::Group];
+    pub const ALL: [Self; 6] =
+        [Self::Silence, Self::Maintenance, Self::Inhibition, Self::Storm, Self::Group, Self::Unwanted];
 
     /// The word for it.
     #[must_use]
@@ -40,6 +43,7 @@ impl HeldBy {
             Self::Inhibition => "inhibition",
             Self::Storm => "storm",
             Self::Group => "group",
+            Self::Unwanted => "unwanted",
         }
     }
 
@@ -59,7 +63,8 @@ pub struct Held {
     pub action: String,
     /// What held it back.
     pub by: HeldBy,
-    /// Which: a silence's number, a window's name, the alert that inhibits, the message it waits for.
+    /// Which: a silence's number, a window's name, the alert that inhibits, the message it waits for, the
+    /// occasion.
     pub which: String,
     /// In a sentence.
     pub why: String,

@@ -76,14 +76,15 @@ impl Matcher {
         }
     }
 
-    /// Whether the case is as it asks. What stands in events must be so in all of them; one that asks for what is not
-    /// there fails, and one that asks for what is not so holds where there is nothing.
+    /// Whether the case is as it asks. What stands in events must be so in all of them, and something must be known of
+    /// them: what nobody knows silences nothing. Of an alert's own fields, one that asks for what is not so also holds
+    /// where there is nothing.
     #[must_use]
     pub fn holds(&self, case: &Case<'_>) -> bool {
         let values = self.field.values(case);
         let fits = |names: &[&str; 2]| names.iter().any(|name| !name.is_empty() && self.fits(name));
         match (self.is_not, self.field.is_of_events()) {
-            (true, _) => !values.iter().any(fits),
+            (true, is_of_events) => !(is_of_events && values.is_empty()) && !values.iter().any(fits),
             (false, true) => !values.is_empty() && values.iter().all(fits),
             (false, false) => values.iter().any(fits),
         }

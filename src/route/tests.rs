@@ -138,6 +138,10 @@ fn matchers_match_what_they_say() {
     let nowhere = Scene::default();
     let nothing = Case { alert: &one, scene: &nowhere };
     assert!(!Matchers::parse(&["entity=*"]).is_ok_and(|matchers| matchers.hold(&nothing)));
+    for matcher in ["author!=x", "entity!~x", "source!=x", "forge!=x"] {
+        let matchers = Matchers::parse(&["rule=*clone", matcher]).unwrap();
+        assert!(matchers.hold(&case) && !matchers.hold(&nothing), "{matcher}");
+    }
     assert!(
         !Matchers::parse(&["source=gitlab"]).unwrap().hold(&nothing),
         "what is not known is not silenced"

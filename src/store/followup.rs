@@ -194,13 +194,16 @@ fn alert(
         return Ok(Next::Over);
     }
     let is_reminder = row.kind == Kind::Reminder;
+    let occasion = if is_reminder { Occasion::Reminder } else { Occasion::Escalated };
+    if !held::is_wanted(transaction, (&id, &row.action), occasion, now)? {
+        return Ok(Next::Over);
+    }
     if is_quiet(transaction, row, (&alert, &scene), (policy, quiet), now)? {
         return Ok(if is_reminder { Next::Again { is_told: false } } else { Next::Over });
     }
     if is_reminder && is_pending(transaction, &id, &row.action)? {
         return Ok(Next::Again { is_told: false });
     }
-    let occasion = if is_reminder { Occasion::Reminder } else { Occasion::Escalated };
     let unique = format!("{}/{}", row.id, row.step);
     let owed = OutboxRow::owed(DeliveryKind::Notify, (id, &row.action), &unique, now);
     outbox::insert(transaction, &[OutboxRow { occasion, ..owed }])?;
@@ -239,7 +242,8 @@ fn again(
     };
     let is_told = |id: &AlertId| {
         let Some((alert, scene)) = known(transaction, id)? else { return Ok(false) };
-        Ok(!is_quiet(transaction, row, (&alert, &scene), (policy, quiet), now)?)
+        Ok(held::is_wanted(transaction, (id, &row.action), Occasion::Reminder, now)?
+            && !is_quiet(transaction, row, (&alert, &scene), (policy, quiet), now)?)
     };
     Ok(after(group::remind(transaction, row, (now, &is_told), row_of)?))
 }

@@ -20,8 +20,7 @@ impl Store {
             return Ok(Vec::new());
         }
         self.write(|transaction| {
-            let sql = "UPDATE alert_group SET open = NULL, size = 0 WHERE open = ?1";
-            transaction.prepare_cached(sql)?.execute([&delivery.id])?;
+            close(transaction, &delivery.id)?;
             let sql = "SELECT alert.id, alert.body FROM delivery_alert JOIN alert ON alert.id = delivery_alert.alert \
                        WHERE delivery = ?1 AND delivery_alert.alert <> ?2 ORDER BY number";
             let mut statement = transaction.prepare_cached(sql)?;
@@ -82,6 +81,13 @@ pub(super) fn tell(
     }
 }
 
+/// Lets no further alert join a delivery.
+pub(super) fn close(transaction: &Transaction<'_>, delivery: &str) -> Result<(), StoreError> {
+    let sql = "UPDATE alert_group SET open = NULL, size = 0 WHERE open = ?1";
+    transaction.prepare_cached(sql)?.execute([delivery])?;
+    Ok(())
+}
+
 /// Has a group told again: while any of its alerts is unresolved, where the group says so; while any is open, where
 /// the route does.
 fn repeat(
@@ -106,7 +112,8 @@ fn repeat(
 /// Asks whether an alert may be told.
 pub(super) type Asking<'a> = dyn Fn(&AlertId) -> Result<bool, StoreError> + 'a;
 
-/// Tells a group again; none of its alerts is left if it answers no. One whose next message waits is not told now.
+/// Tells a group again; none of its alerts is left if it answers no. While a message of it waits, or is tried again, it is
+/// not told now.
 pub(super) fn remind(
     transaction: &Transaction<'_>,
     due: &Followup,
@@ -128,6 +135,9 @@ pub(super) fn remind(
     if alerts.is_empty() {
         return Ok(false);
     }
+    if is_pending(transaction, &due.about)? {
+        return Ok(true);
+    }
     alerts.reverse();
     let mut told = Vec::with_capacity(alerts.len());
     for alert in alerts {
@@ -145,6 +155,13 @@ pub(super) fn remind(
     let sql = "UPDATE alert_group SET last_due = ?2 WHERE id = ?1";
     transaction.prepare_cached(sql)?.execute(params![due.about, at.0])?;
     Ok(true)
+}
+
+/// Whether a message of the group is still to be told. Every delivery has an alert number 0.
+fn is_pending(connection: &Connection, group: &str) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM delivery_alert AS d CROSS JOIN outbox AS o ON o.id = d.delivery \
+               WHERE d.grouped = ?1 AND d.number = 0 AND o.state = 0";
+    Ok(connection.prepare_cached(sql)?.exists([group])?)
 }
 
 fn add(

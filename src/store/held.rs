@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, Transaction, params};
 
-use super::{Store, StoreError};
-use crate::alert::AlertId;
+use super::{Store, StoreError, terms};
+use crate::alert::{AlertId, Occasion};
 use crate::route::{Held, HeldBy};
 use crate::time::Timestamp;
 
@@ -61,6 +61,22 @@ pub(super) fn note(transaction: &Transaction<'_>, held: &Held) -> Result<(), Sto
         count(transaction, held.by.name(), 1)?;
     }
     Ok(())
+}
+
+/// Whether an action wants to hear of an alert on this occasion; if not, that is noted.
+pub(super) fn is_wanted(
+    transaction: &Transaction<'_>,
+    (alert, action): (&AlertId, &str),
+    occasion: Occasion,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
+    if terms::wants(transaction, action, occasion)? {
+        return Ok(true);
+    }
+    let why = format!("`{action}` is not told of this: its occasions leave out `{}`", occasion.name());
+    let (alert, action, which) = (alert.clone(), action.to_owned(), occasion.name().to_owned());
+    note(transaction, &Held { alert, action, by: HeldBy::Unwanted, which, why, at })?;
+    Ok(false)
 }
 
 /// Counts findings that went up in alerts which were told already.

@@ -20,10 +20,13 @@ const COLUMNS: &str =
 const IS_HELD: &str = "(o.kind = 1 AND EXISTS (SELECT 1 FROM outbox AS r \
     WHERE r.alert = o.alert AND r.kind = 0 AND r.state = 0 AND r.occasion <> 'undo'))";
 
-/// What is told of an alert while something that was to be told of it before, by the same action, is still to be told: it
-/// waits its turn. Rows are numbered in the order of their writing, whatever the clock showed.
-const IS_BEHIND: &str = "EXISTS (SELECT 1 FROM outbox AS e WHERE e.alert = o.alert AND e.kind = o.kind \
-    AND e.state = 0 AND e.action = o.action AND e.rowid < o.rowid)";
+/// What is told of an alert while something that was to be told of it before, by the same action, is still to be told, be
+/// it in a message with others: it waits its turn. Rows are numbered in the order of their writing, whatever the clock
+/// showed.
+const IS_BEHIND: &str = "(EXISTS (SELECT 1 FROM outbox AS e WHERE e.alert = o.alert AND e.kind = o.kind \
+    AND e.state = 0 AND e.action = o.action AND e.rowid < o.rowid) \
+    OR EXISTS (SELECT 1 FROM delivery_alert AS d CROSS JOIN outbox AS e ON e.id = d.delivery WHERE d.alert = o.alert \
+    AND e.kind = o.kind AND e.state = 0 AND e.action = o.action AND e.rowid < o.rowid))";
 
 impl Store {
     /// Pending deliveries that are due, at most `max`: responses first, then the longest due.
@@ -52,7 +55,8 @@ impl Store {
     pub fn outbox_next_due(&self) -> Result<Option<Timestamp>, StoreError> {
         self.read(|connection| {
             let mut statement = connection.prepare_cached(&format!(
-                "SELECT due_at, created_at, {IS_HELD} FROM outbox AS o WHERE state = 0 AND NOT {IS_BEHIND} \
+                "SELECT due_at, created_at, {IS_HELD} FROM outbox AS o INDEXED BY outbox_pending \
+                 WHERE state = 0 AND NOT {IS_BEHIND} \
                  ORDER BY due_at"
             ))?;
             let mut rows = statement.query([])?;
@@ -188,8 +192,9 @@ const CHECKPOINT: &str = "checkpoint/";
 
 /// The actions that have something pending: one step through the index for each.
 fn pending_actions(connection: &Connection) -> Result<Vec<String>, StoreError> {
-    let mut statement =
-        connection.prepare_cached("SELECT min(action) FROM outbox WHERE state = 0 AND action > ?1")?;
+    let sql =
+        "SELECT min(action) FROM outbox INDEXED BY outbox_pending_action WHERE state = 0 AND action > ?1";
+    let mut statement = connection.prepare_cached(sql)?;
     let mut actions: Vec<String> = Vec::new();
     loop {
         let after = actions.last().map_or("", String::as_str);
@@ -207,7 +212,7 @@ fn due_of(
     max: usize,
 ) -> Result<Vec<OutboxRow>, StoreError> {
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM outbox AS o \
+        "SELECT {COLUMNS} FROM outbox AS o INDEXED BY outbox_pending_action \
          WHERE state = 0 AND action = ?1 AND due_at <= ?2 AND (created_at <= ?3 OR NOT {IS_HELD}) \
          AND NOT {IS_BEHIND} \
          ORDER BY due_at LIMIT ?4"

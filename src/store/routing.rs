@@ -5,7 +5,7 @@ use rusqlite::Transaction;
 
 use super::followup::{self, Followup, Kind};
 use super::{DeliveryKind, OutboxRow, StoreError, group, held, outbox, scene, silence, storm};
-use crate::alert::Alert;
+use crate::alert::{Alert, Occasion};
 use crate::route::{
     Case, Escalation, Facts, Held, HeldBy, Hold, OpenAlert, Policy, Quiet, Scene, Told, hold, rivals,
 };
@@ -103,6 +103,11 @@ impl Desk<'_> {
         }
         if holds.is_empty() {
             escalate.iter().try_for_each(|step| self.escalate(alert, step))?;
+        } else {
+            for action in escalate.iter().flat_map(|step| &step.actions) {
+                let why = |hold: &Hold| Hold { why: format!("escalation, by {}", hold.why), ..hold.clone() };
+                holds.iter().try_for_each(|hold| self.note(candidate, action, &why(hold)))?;
+            }
         }
         if first == Some(HeldBy::Storm) {
             self.storm(candidate, &holds)?;
@@ -139,7 +144,9 @@ impl Desk<'_> {
     fn tell(&self, candidate: &Candidate, kind: DeliveryKind, told: &Told) -> Result<(), StoreError> {
         let Candidate { alert, scene, .. } = candidate;
         let Told { action, manner } = told;
-        if kind == DeliveryKind::Notify && manner.group.is_some() {
+        let is_wanted = kind != DeliveryKind::Notify
+            || held::is_wanted(self.transaction, (&alert.id, action), Occasion::Opened, self.at)?;
+        if is_wanted && kind == DeliveryKind::Notify && manner.group.is_some() {
             let case = Case { alert, scene };
             let (which, due_at) = group::tell(self.transaction, &case, (action, manner), self.at)?;
             let why = format!("it is told with the others of its group, due at {due_at}");
@@ -149,7 +156,9 @@ impl Desk<'_> {
         }
         let unique = format!("{}\0{action}", alert.id);
         let row = OutboxRow::owed(kind, (alert.id.clone(), action), &unique, self.at);
-        outbox::insert(self.transaction, &[row])?;
+        if is_wanted {
+            outbox::insert(self.transaction, &[row])?;
+        }
         let Some(span) = manner.repeat.filter(|_| kind == DeliveryKind::Notify) else { return Ok(()) };
         let id = format!("reminder/{}/{action}", alert.id);
         self.later(id, Kind::Reminder, (alert, action), span)

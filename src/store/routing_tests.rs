@@ -6,7 +6,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::*;
-use crate::alert::{Alert, AlertId, Key, Level, Occasion};
+use crate::alert::{Alert, AlertId, Change, Key, Level, Occasion, Verdict};
 use crate::route::{
     Escalation, Field, Group, HeldBy, Inhibition, Manner, Matchers, Notices, Policy, Scene, Storm,
     StormResponses, Told,
@@ -96,6 +96,31 @@ fn deed(at: i64) -> Deed {
     Deed::new(NOW.plus(Span::seconds(at)), "ann", "test")
 }
 
+/// Whatever an action was to tell is told.
+fn deliver(store: &Store, action: &str) {
+    let query = OutboxQuery { action: Some(action.into()), ..OutboxQuery::default() };
+    for row in store.outbox(&query).unwrap() {
+        let outcome = Outcome {
+            changed: false,
+            dry_run: false,
+            summary: String::new(),
+            undo: None,
+            needs_human: false,
+        };
+        store.outbox_settle(&row.id, &Settlement::Done(outcome), NOW).unwrap();
+    }
+}
+
+fn resolve(store: &Store, alert: &str, seconds: i64) {
+    let change = Change::Resolve { verdict: Verdict::Benign, of: None, note: None };
+    store.change(&AlertId(alert.into()), &change, None, &deed(seconds)).unwrap();
+}
+
+fn want(store: &Store, wants: &[(&str, Occasion)]) {
+    let wants = wants.iter().map(|(action, occasion)| ((*action).to_owned(), *occasion)).collect();
+    store.set_alert_terms(&AlertTerms { wants, ..AlertTerms::default() }).unwrap();
+}
+
 fn at(seconds: i64) -> Timestamp {
     NOW.plus(Span::seconds(seconds))
 }
@@ -141,7 +166,7 @@ fn the_end_of_a_silence_tells_nothing_that_it_held_back() {
     assert!(!store.silence_end(id, "again", &deed(6)).unwrap());
     assert_eq!(store.followups_take(at(9_000), &policy, 10).unwrap(), 0);
     assert_eq!(store.outbox(&OutboxQuery::default()).unwrap(), []);
-    assert_eq!(held(&store, "a"), [HeldBy::Silence, HeldBy::Silence], "message and response");
+    assert_eq!(held(&store, "a"), [HeldBy::Silence; 3], "message, response and escalation");
     commit(&store, &[candidate("b", "noisy", vec![plain("mail")])], &policy, at(7));
     assert_eq!(rows(&store, "mail").len(), 1, "the next one is told");
 }
@@ -187,19 +212,7 @@ fn an_alert_is_told_again_until_somebody_takes_it() {
     commit(&store, &[one.clone()], &policy, NOW);
     commit(&store, &[one], &policy, at(30));
     assert_eq!(rows(&store, "mail").len(), 1, "a step done again tells nothing again");
-    let settle = |action: &str| {
-        let query = OutboxQuery { action: Some(action.into()), ..OutboxQuery::default() };
-        for row in store.outbox(&query).unwrap() {
-            let outcome = Outcome {
-                changed: false,
-                dry_run: false,
-                summary: String::new(),
-                undo: None,
-                needs_human: false,
-            };
-            store.outbox_settle(&row.id, &Settlement::Done(outcome), NOW).unwrap();
-        }
-    };
+    let settle = |action: &str| deliver(&store, action);
     // Its first message is not through yet: nobody needs a second one.
     assert_eq!(store.followups_take(at(600), &policy, 10).unwrap(), 1);
     assert_eq!(rows(&store, "mail").len(), 1);
@@ -356,6 +369,7 @@ fn a_group_is_told_together_and_again_while_unresolved() {
     // Four hours after the last message of the group, for what is left of it.
     triage(dir.path(), "a", "resolved");
     triage(dir.path(), "b", "acknowledged");
+    deliver(&store, "mail");
     store.followups_take(at(330 + 4 * 3_600), &policy, 10).unwrap();
     let again: Vec<_> = rows(&store, "mail").into_iter().filter(|row| row.1 == Occasion::Reminder).collect();
     assert_eq!(again.len(), 2, "{again:?}");
@@ -366,6 +380,7 @@ fn a_group_is_told_together_and_again_while_unresolved() {
     assert_eq!(told, ["b", "c", "d"]);
     // A silence that came later holds what it matches back, and tells of the others.
     store.silence_add(&silence(&["rule=r"], 0, 30_000), &deed(0)).unwrap();
+    deliver(&store, "mail");
     store.followups_take(at(330 + 8 * 3_600), &policy, 10).unwrap();
     assert_eq!(held(&store, "c").last(), Some(&HeldBy::Silence));
     for alert in ["b", "c", "d", "x"] {
@@ -373,6 +388,92 @@ fn a_group_is_told_together_and_again_while_unresolved() {
     }
     store.followups_take(at(100_000), &policy, 10).unwrap();
     assert_eq!(store.followup_next_due().unwrap(), None);
+}
+
+#[test]
+fn a_message_that_was_given_up_takes_no_further_alerts() {
+    let (_dir, store) = open();
+    let policy = Policy::default();
+    let dead = Settlement::Dead { error: "x".into() };
+    for (n, end) in
+        [dead, Settlement::Retry { at: at(90), error: "no such action".into() }].iter().enumerate()
+    {
+        let (rule, first, second) = (format!("r{n}"), format!("a{n}"), format!("b{n}"));
+        commit(&store, &[candidate(&first, &rule, vec![grouped(30, 300, None)])], &policy, NOW);
+        let row = store.outbox_of(&AlertId(first)).unwrap().remove(0);
+        store.outbox_settle(&row.id, end, at(30)).unwrap();
+        commit(&store, &[candidate(&second, &rule, vec![grouped(30, 300, None)])], &policy, at(40));
+        let next = store.outbox_of(&AlertId(second)).unwrap().remove(0);
+        assert_ne!(next.id, row.id, "{end:?}");
+        assert_eq!(next.due_at, at(330), "{end:?}");
+    }
+}
+
+#[test]
+fn that_it_is_over_waits_for_the_message_with_others() {
+    let (_dir, store) = open();
+    want(&store, &[("mail", Occasion::Opened), ("mail", Occasion::Resolved)]);
+    for id in ["a", "b"] {
+        commit(&store, &[candidate(id, "r", vec![grouped(30, 300, None)])], &Policy::default(), NOW);
+    }
+    resolve(&store, "b", 5);
+    let due = |seconds: i64| -> Vec<(String, Occasion)> {
+        let due = store.outbox_due(at(seconds), 10).unwrap();
+        due.into_iter().map(|row| (row.alert.0, row.occasion)).collect()
+    };
+    assert_eq!((due(10), store.outbox_next_due().unwrap()), (vec![], Some(at(30))));
+    assert_eq!(due(31), [("a".into(), Occasion::Opened)], "which tells of both");
+    let row = store.outbox_due(at(31), 10).unwrap().remove(0);
+    store.outbox_settle(&row.id, &Settlement::Dead { error: "x".into() }, at(31)).unwrap();
+    assert_eq!(due(32), [("b".into(), Occasion::Resolved)]);
+}
+
+#[test]
+fn a_group_is_not_told_again_before_it_was_told() {
+    let (_dir, store) = open();
+    let policy = Policy::default();
+    let told = || vec![grouped(30, 300, Some(Span::hours(4)))];
+    commit(&store, &[candidate("a", "r", told())], &policy, NOW);
+    let row = store.outbox_of(&AlertId("a".into())).unwrap().remove(0);
+    let retry = Settlement::Retry { at: at(90_000), error: "away".into() };
+    store.outbox_settle(&row.id, &retry, at(31)).unwrap();
+    store.followups_take(at(20_000), &policy, 10).unwrap();
+    assert_eq!(rows(&store, "mail").len(), 1);
+    deliver(&store, "mail");
+    store.followups_take(at(40_000), &policy, 10).unwrap();
+    assert_eq!(rows(&store, "mail").len(), 2);
+}
+
+#[test]
+fn an_action_is_told_on_its_occasions_only() {
+    let (_dir, store) = open();
+    let policy = Policy::default();
+    want(&store, &[("mail", Occasion::Resolved), ("page", Occasion::Opened), ("ticket", Occasion::Opened)]);
+    let repeated = |action: &str| {
+        let (kind, mut told) = plain(action);
+        told.manner.repeat = Some(Span::minutes(10));
+        (kind, told)
+    };
+    let mut one = candidate("a", "r", vec![repeated("ticket"), grouped(30, 300, None), plain("other")]);
+    one.told.push((DeliveryKind::Respond, plain("block").1));
+    one.escalate = vec![Escalation { after: Span::minutes(15), actions: vec!["page".into(), "boss".into()] }];
+    commit(&store, &[one], &policy, NOW);
+    let count = |action: &str| rows(&store, action).len();
+    assert_eq!((count("mail"), count("ticket"), count("other"), count("block")), (0, 1, 1, 1));
+    let noted = || -> Vec<(String, String)> {
+        let held = store.held_of(&AlertId("a".into())).unwrap();
+        let held = held.into_iter().filter(|held| held.by == HeldBy::Unwanted);
+        held.map(|held| (held.action, held.which)).collect()
+    };
+    assert_eq!(noted(), [("mail".into(), "opened".into())]);
+    deliver(&store, "ticket");
+    store.followups_take(at(3_600), &policy, 10).unwrap();
+    assert_eq!((count("ticket"), count("page"), count("boss")), (1, 0, 1), "who is not known is told");
+    assert_eq!(noted()[1..], [("page".into(), "escalated".into()), ("ticket".into(), "reminder".into())]);
+    // Whoever wants to hear of the end only hears of it.
+    resolve(&store, "a", 4_000);
+    assert_eq!(rows(&store, "mail"), [("a".into(), Occasion::Resolved, 4_000)]);
+    assert_eq!((count("ticket"), count("page")), (1, 0));
 }
 
 proptest! {

@@ -3,7 +3,7 @@
 use rusqlite::{Transaction, params};
 
 use super::outbox::state_code;
-use super::{Deed, OutboxState, Outcome, Settlement, Store, StoreError, audit};
+use super::{Deed, OutboxState, Outcome, Settlement, Store, StoreError, audit, group};
 use crate::log::fault;
 use crate::time::{Span, Timestamp};
 
@@ -20,6 +20,8 @@ impl Store {
                 Settlement::Retry { at, error } => retry(transaction, id, *at, error)?,
                 Settlement::Dead { error } => dead(transaction, id, error, now)?,
             };
+            // Whatever came of it: a message that was tried, or that nobody is there for, takes no further alerts.
+            group::close(transaction, id)?;
             if changed == 0 && !exists(transaction, id)? {
                 return Err(StoreError::Unknown { what: format!("delivery {id}") });
             }

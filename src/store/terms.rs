@@ -12,7 +12,7 @@ use crate::time::Span;
 pub struct AlertTerms {
     /// An incident takes further alerts until none came for so long.
     pub incident_gap: Span,
-    /// Which actions want to hear of what, beside new alerts.
+    /// Which actions want to hear of what. One that is not named here hears of everything.
     pub wants: Vec<(String, Occasion)>,
 }
 
@@ -42,4 +42,12 @@ impl Store {
 pub(super) fn incident_gap(connection: &Connection) -> Result<Span, StoreError> {
     let mut statement = connection.prepare_cached("SELECT incident_gap FROM alert_terms")?;
     Ok(Span(statement.query_row([], |row| row.get(0))?))
+}
+
+/// Whether an action wants to hear of this. Of those that nothing is known of it is not asked.
+pub(super) fn wants(connection: &Connection, action: &str, occasion: Occasion) -> Result<bool, StoreError> {
+    let sql = "SELECT NOT EXISTS (SELECT 1 FROM action_wants WHERE action = ?1) \
+               OR EXISTS (SELECT 1 FROM action_wants WHERE action = ?1 AND occasion = ?2)";
+    let mut statement = connection.prepare_cached(sql)?;
+    Ok(statement.query_row([action, occasion.name()], |row| row.get(0))?)
 }

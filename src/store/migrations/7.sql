@@ -21,6 +21,7 @@ CREATE INDEX alert_history_alert ON alert_history (alert, number);
 ALTER TABLE alert ADD COLUMN changed INTEGER NOT NULL DEFAULT 0; -- the number of its last change
 ALTER TABLE alert ADD COLUMN incident TEXT;
 CREATE INDEX alert_changed ON alert (changed);
+CREATE INDEX alert_merged ON alert (merged_into) WHERE merged_into IS NOT NULL;
 CREATE INDEX alert_incident ON alert (incident) WHERE incident IS NOT NULL;
 
 ALTER TABLE triage ADD COLUMN duplicate_of TEXT;
