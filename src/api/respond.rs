@@ -146,6 +146,9 @@ pub(super) async fn undo(
     if ids.is_empty() && rule.is_none() && since.is_none() && !all {
         return Err(Problem::unfit("ids", "say which: `ids`, `rule`, `since` or `all`"));
     }
+    if !ids.is_empty() && (rule.is_some() || since.is_some() || all) {
+        return Err(Problem::unfit("ids", "either `ids`, or `rule`, `since` and `all`: not both"));
+    }
     if ids.len() > UNDO_MAX {
         return Err(Problem::unfit("ids", format!("at most {UNDO_MAX} at once")));
     }

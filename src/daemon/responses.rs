@@ -31,6 +31,8 @@ use crate::time::{Span, Timestamp};
 const LOOK: Span = Span::seconds(5);
 /// How often identities are counted.
 const COUNTED_EVERY: Span = Span::hours(6);
+/// How soon it is tried again where that failed, or was not wanted.
+const COUNTED_AGAIN: Span = Span::minutes(1);
 /// How often it is looked who is soon no longer protected.
 const WARNED_EVERY: Span = Span::hours(1);
 /// Under this name it is kept which step was told last.
@@ -69,7 +71,7 @@ impl Keeper {
     /// Works until it is to stop.
     pub(super) async fn run(self, stop: CancellationToken) {
         let own = Arc::new(self);
-        let (mut counted_at, mut warned_at) = (None, None);
+        let (mut counted_at, mut warned_at, mut is_counted) = (None, None, false);
         loop {
             let now = own.clock.now();
             own.in_store("expire responses", move |own| own.expire(now)).await;
@@ -78,9 +80,10 @@ impl Keeper {
             if is_due(&mut warned_at, WARNED_EVERY, now) {
                 own.in_store("warn of entries that end", move |own| own.warn(now)).await;
             }
-            if is_due(&mut counted_at, COUNTED_EVERY, now) {
+            let every = if is_counted { COUNTED_EVERY } else { COUNTED_AGAIN };
+            if is_due(&mut counted_at, every, now) {
                 let counting = Arc::clone(&own);
-                drop(tokio::task::spawn_blocking(move || counting.count(now)).await);
+                is_counted = tokio::task::spawn_blocking(move || counting.count(now)).await.unwrap_or(false);
             }
             tokio::select! {
                 () = own.clock.sleep(LOOK) => {}
@@ -161,11 +164,11 @@ impl Keeper {
         Ok(is_told)
     }
 
-    /// Counts who was active in the last 30 days.
-    fn count(&self, now: Timestamp) {
+    /// Counts who was active in the last 30 days; false: they are not known.
+    fn count(&self, now: Timestamp) -> bool {
         let wants = |bound: &crate::respond::Bound| bound.percent.is_some();
         if !self.actions.borrow().policy().config.at_most.0.iter().any(wants) {
-            return;
+            return false;
         }
         let counted = || {
             let query = Query::parse(&format!("created_at:>={}", now.minus(Span::days(30))), now).ok()?;
@@ -173,12 +176,12 @@ impl Keeper {
             let groups = searcher.count_by(&query, "author_id", 0).ok()?;
             i64::try_from(groups.groups.len() as u64 + groups.other_values).ok()
         };
-        match counted() {
+        let count = counted();
+        match count {
             Some(count) => self.counted.store(count, Ordering::Relaxed),
-            None => {
-                tracing::warn!("the active identities cannot be counted; percentages do not hold meanwhile")
-            }
+            None => tracing::warn!("the active identities cannot be counted; it is tried again"),
         }
+        count.is_some()
     }
 
     /// Puts the steps of responses into the log, as events. The log knows what it has: one that is put there twice after

@@ -38,8 +38,7 @@ pub(super) async fn act(
                 "{} was answered {}, but {} is still {}: a person must look",
                 receipt.request, receipt.answer, sight.who, sight.state
             );
-            // It was looked at often enough: nothing has changed.
-            response.counted_at = None;
+            // It may still come: it counts, and can be undone.
             failed(job, response, &why).await
         }
         // It is allowed and counted; the next try looks whether it was done.
@@ -62,9 +61,19 @@ async fn not_done(
         if sight.standing == Standing::Already {
             return acted(job, response, &sight, None).await;
         }
-        response.counted_at = None;
+        if is_refusal(&error) && job.responder.reads_back() && response.before.as_ref() == Some(&sight.before)
+        {
+            response.counted_at = None;
+        }
     }
     failed(job, response, error.reason()).await
+}
+
+/// Whether the other side refused for good, so that nothing comes after. An answer of success that its documentation does
+/// not know, or a redirect, is none: somebody may have done something.
+fn is_refusal(error: &DeliveryError) -> bool {
+    matches!(error, DeliveryError::Permanent { reason }
+        if !reason.contains(" answered 2") && !reason.contains(" answered 3"))
 }
 
 /// It was allowed before, and nobody heard how it ended: it is as wanted, so it counts as done.
@@ -122,7 +131,7 @@ fn by_hand(job: &Job<'_>, response: &Response, sight: &Sight) -> Option<String> 
         return template.render(&notification_json(told)).ok();
     }
     let page = sight.page.as_ref().map(|page| format!("\nin the browser: {page}")).unwrap_or_default();
-    response.undoable.then(|| format!("watchfire responses undo {}{page}", response.id))
+    response.undoable.then(|| format!("watchfire responses undo {} --reason TEXT{page}", response.id))
 }
 
 /// Looks until what is wanted is seen, a few times within seconds; the last look.

@@ -51,7 +51,12 @@ pub(super) fn wanted(
     let told = |recipient: &String| {
         let mut notice = base.clone();
         if let Some((signer, url)) = policy.links() {
-            for (label, decision) in [("Approve", Decision::Approve), ("Refuse", Decision::Refuse)] {
+            // Of what a person asked for a link cannot tell whether somebody else approves it.
+            let words = [("Approve", Decision::Approve), ("Refuse", Decision::Refuse)];
+            let usable = |(_, decision): &(&str, Decision)| {
+                *decision == Decision::Refuse || response.requested_by == "watchfire"
+            };
+            for (label, decision) in words.into_iter().filter(usable) {
                 let link =
                     Link { response: response.id.clone(), decision, until, recipient: recipient.clone() };
                 let url = format!("{url}/approve/{}", signer.sign(&link));
@@ -91,7 +96,7 @@ pub(super) fn beyond(
         "What waits: watchfire responses list --waiting".to_owned(),
         "One of them all the same: watchfire approve RESPONSE".to_owned(),
         "Stop all: watchfire respond stop --reason TEXT".to_owned(),
-        "Undo what was done: watchfire responses undo --since 1h".to_owned(),
+        "Undo what was done: watchfire responses undo --since 1h --reason TEXT".to_owned(),
     ]);
     to_all(policy, format!("blast\0{limit}\0{}", now.0), notice)
 }

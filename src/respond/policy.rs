@@ -277,7 +277,12 @@ impl Policy {
         } else {
             None
         };
-        let shared = self.config.at_most.0.iter().filter_map(|bound| bound.limit(known));
+        let bounds = &self.config.at_most.0;
+        let mut shared: Vec<Limit> = bounds.iter().filter_map(|bound| bound.limit(known)).collect();
+        if shared.is_empty() && !bounds.is_empty() {
+            // Shares of nobody knows how many: what holds where nothing is configured.
+            shared = Radius::default().0.iter().filter_map(|bound| bound.limit(None)).collect();
+        }
         std::iter::once(own).chain(shared).collect()
     }
 
@@ -382,7 +387,8 @@ mod tests {
         assert_eq!(limits(shares, Some(1000)), [3, 20, 5]);
         assert_eq!(limits(shares, Some(49)), [3, 1, 1], "with few it does not go below one");
         assert_eq!(limits(shares, Some(50)), [3, 1, 0]);
-        assert_eq!(limits(shares, None), [3], "nobody knows");
+        assert_eq!(limits(shares, None), [3, 5, 20], "nobody knows");
+        assert_eq!(limits("at_most: [{percent: 2, per: 1h}, {accounts: 9, per: 1d}]", None), [3, 9]);
         assert_eq!(limits("at_most: []", None), [3]);
     }
 

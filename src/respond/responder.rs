@@ -161,6 +161,16 @@ impl Responder {
         }
     }
 
+    /// Whether this is neither what was done nor what was before, but what an undoing of several calls leaves when it breaks
+    /// off: [`Responder::undo`] then goes on from there.
+    #[must_use]
+    pub fn is_half_way(&self, before: &Value, sight: &Sight) -> bool {
+        match &self.0 {
+            Kind::Gitlab(gitlab) => gitlab.is_half_way(before, sight),
+            Kind::Github(_) | Kind::Http(_) | Kind::Memory(_) => false,
+        }
+    }
+
     /// Puts back exactly what `before`, from the sight before it acted, says.
     ///
     /// # Errors

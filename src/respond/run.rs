@@ -25,7 +25,11 @@ const WAITING_MAX: u64 = 20;
 pub async fn run(job: &Job<'_>) -> Result<Ended, StoreError> {
     let now = job.clock.now();
     let mut response = begin(job, now).await?;
-    let is_resumed = response.status == ResponseStatus::Acting;
+    // One that is counted may have been done by an earlier try of which nobody heard how it ended.
+    let is_resumed = response.status == ResponseStatus::Acting || response.counted_at.is_some();
+    if is_resumed {
+        response.undoable = job.responder.verb().undo.is_some();
+    }
     if !is_resumed && let Some(stop) = job.ask(crate::store::Store::responses_stopped).await? {
         return stopped(job, response, &stop).await;
     }
@@ -37,10 +41,13 @@ pub async fn run(job: &Job<'_>) -> Result<Ended, StoreError> {
         Ok(sight) => sight,
         Err(error) => return again_or_failed(job, response, error).await,
     };
-    if is_resumed && sight.standing == Standing::Already {
+    if is_resumed && sight.standing == Standing::Already && !is_other(&response, &subject, &sight) {
         return recover(job, response, &subject, sight).await;
     }
     see(&mut response, &subject, &sight);
+    if is_resumed && let Some(stop) = job.ask(crate::store::Store::responses_stopped).await? {
+        return stopped(job, response, &stop).await;
+    }
     if let Some(why) = job_refuses(job, &sight, now) {
         return held(job, response, &why).await;
     }
@@ -71,6 +78,9 @@ async fn begin(job: &Job<'_>, now: Timestamp) -> Result<Response, StoreError> {
         (response.rule, response.rule_version, response.evidence) =
             (told.rule, told.rule_version, told.evidence);
     }
+    if response.verb != told.verb {
+        forget_approvals(&mut response);
+    }
     told.verb.clone_into(&mut response.verb);
     response.approvals_needed = u32::from(job.guards.approvals);
     response.dry_run = job.policy.rehearses(response.rule.as_deref(), job.guards);
@@ -85,18 +95,36 @@ fn subject(job: &Job<'_>, response: &Response) -> Result<Subject, String> {
     }
 }
 
-/// Takes over what was seen.
+/// Takes over what was seen. Who approved something else did not approve this.
 fn see(response: &mut Response, subject: &Subject, sight: &Sight) {
+    if is_other(response, subject, sight) {
+        forget_approvals(response);
+    }
     response.subject = serde_json::to_value(subject).ok();
-    response.hit = sight.identity.as_ref().map(|identity| Hit {
-        forge: identity.forge.clone(),
-        id: identity.id.clone(),
-        name: identity.name.clone(),
-    });
+    response.hit = hit(sight);
     response.who = Some(sight.who.clone());
     response.page.clone_from(&sight.page);
     response.before = Some(sight.before.clone());
     response.states.0 = Some(sight.state.clone());
+}
+
+fn hit(sight: &Sight) -> Option<Hit> {
+    sight.identity.as_ref().map(|identity| Hit {
+        forge: identity.forge.clone(),
+        id: identity.id.clone(),
+        name: identity.name.clone(),
+    })
+}
+
+/// Whether what was seen is about something or somebody else than what is kept.
+fn is_other(response: &Response, subject: &Subject, sight: &Sight) -> bool {
+    let is_else = hit(sight).is_some_and(|hit| response.hit.as_ref().map(Hit::key) != Some(hit.key()));
+    is_else || response.subject != serde_json::to_value(subject).ok()
+}
+
+fn forget_approvals(response: &mut Response) {
+    response.approvals.clear();
+    response.beyond = None;
 }
 
 /// Why it must not be done. What protects people comes before what saves work.
@@ -241,18 +269,17 @@ pub(super) async fn lasts(job: &Job<'_>, response: &Response) -> Result<Option<S
     Ok(job.guards.lasts.after(before))
 }
 
-/// It ends without having changed anything.
+/// It ends without this try having changed anything.
 async fn end(
     job: &Job<'_>,
     mut response: Response,
     (status, summary, needs_human): (ResponseStatus, String, bool),
 ) -> Result<Ended, StoreError> {
+    let summary =
+        unknown(job, &mut response).map_or(summary.clone(), |unknown| format!("{summary}; {unknown}"));
     tracing::info!(response.id, action = response.action, status = status.name(), "{summary}");
     response.status = status;
     response.summary.clone_from(&summary);
-    if !response.dry_run {
-        response.counted_at = None;
-    }
     let dry_run = response.dry_run;
     let outcome = Outcome { changed: false, dry_run, summary, undo: None, needs_human };
     let ending = Ending { outcome, dead: None, undo_at: None, notices: Vec::new() };
@@ -273,6 +300,16 @@ pub(super) async fn again_or_failed(
     failed(job, response, error.reason()).await
 }
 
+/// What is said of one that is counted and ends otherwise than done. It goes on counting, and can be undone.
+fn unknown(job: &Job<'_>, response: &mut Response) -> Option<&'static str> {
+    if response.dry_run || response.counted_at.is_none() {
+        return None;
+    }
+    response.undoable = job.responder.verb().undo.is_some();
+    response.after = None;
+    Some("it is not known whether it changed anything")
+}
+
 /// It could not be done, and people are told.
 pub(super) async fn failed(job: &Job<'_>, mut response: Response, why: &str) -> Result<Ended, StoreError> {
     let now = job.clock.now();
@@ -282,6 +319,7 @@ pub(super) async fn failed(job: &Job<'_>, mut response: Response, why: &str) -> 
     } else {
         why.to_owned()
     };
+    let why = unknown(job, &mut response).map_or(why.clone(), |unknown| format!("{why}; {unknown}"));
     tracing::error!(response.id, action = response.action, "{words} failed: {why}");
     response.status = ResponseStatus::Failed;
     response.summary.clone_from(&why);

@@ -411,12 +411,118 @@ async fn a_lie_is_found_out_and_told() {
     let response = setup.respond(7).await;
     assert_eq!(response.status, ResponseStatus::Failed);
     assert!(response.summary.contains("user 7 (user-7) is still active: a person must look"));
-    assert_eq!(response.counted_at, None, "what did not happen does not count");
+    assert!(response.summary.ends_with("it is not known whether it changed anything"));
+    assert_eq!(response.counted_at, Some(START), "it may still come");
     assert_eq!(setup.store.outbox_get(&response.id).unwrap().unwrap().state, OutboxState::Dead);
     assert_eq!(setup.notices(), ["Failed: block user 7 (user-7)"]);
     assert!(setup.store.redrive(&response.id, &setup.deed("ann")).unwrap());
+    setup.wait(Span::minutes(90));
     setup.run_row(&response.id, 7).await.unwrap();
-    assert_eq!(setup.response(&response.id).status, ResponseStatus::Acted);
+    let again = setup.response(&response.id);
+    assert_eq!((again.status, again.counted_at), (ResponseStatus::Acted, Some(setup.clock.now())));
+    let steps = setup.store.response_steps(&response.id).unwrap();
+    assert!(steps.iter().any(|step| step.summary == "begins anew, after it was failed"), "{steps:?}");
+}
+
+#[tokio::test]
+async fn what_may_have_been_done_can_be_undone() {
+    let setup = Setup::new(live(), ASKED);
+    setup.memory.script([Script::Lie]);
+    let response = setup.respond(7).await;
+    assert_eq!((response.status, response.undoable), (ResponseStatus::Failed, true));
+    // It came after all.
+    let blocked = Account { state: "blocked".into(), name: Some("user-7".into()), obstacles: Vec::new() };
+    setup.memory.set(7, blocked);
+    let ids = std::slice::from_ref(&response.id);
+    let asked = setup.store.responses_undo(ids, "r", &setup.deed("ann")).unwrap();
+    assert_eq!(asked[0].refused, None);
+    assert_eq!(setup.undo_due().await, 1);
+    assert_eq!(setup.memory.state(7).unwrap(), "active");
+    let rows = setup.store.audit_verify().unwrap().rows;
+    let again = setup.store.responses_undo(ids, "r", &setup.deed("ann")).unwrap();
+    assert!(again[0].refused.as_ref().unwrap().contains("already"));
+    assert_eq!(setup.store.audit_verify().unwrap().rows, rows + 1, "who asked for nothing is known too");
+}
+
+#[tokio::test]
+async fn only_a_refusal_is_known_to_have_changed_nothing() {
+    let away = "POST https://gitlab.example.com answered";
+    for (error, is_known) in [
+        (DeliveryError::permanent(format!("{away} 403")), true),
+        (DeliveryError::permanent(format!("{away} 202; the documentation says 201")), false),
+        (DeliveryError::permanent(format!("{away} 302")), false),
+    ] {
+        let setup = Setup::new(live(), ASKED);
+        setup.memory.script([Script::Fail(error.clone())]);
+        let response = setup.respond(7).await;
+        assert_eq!(response.status, ResponseStatus::Failed);
+        assert_eq!(response.counted_at.is_none(), is_known, "{error}");
+        assert_eq!(!response.summary.contains("not known"), is_known, "{error}");
+        let ids = std::slice::from_ref(&response.id);
+        let asked = setup.store.responses_undo(ids, "r", &setup.deed("ann")).unwrap();
+        assert_eq!(asked[0].refused.is_some(), is_known, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn who_approved_a_run_that_has_ended_is_asked_again() {
+    let setup = Setup::new(Guards { approvals: 1, ..live() }, ASKED);
+    setup.memory.script([Script::Fail(DeliveryError::permanent("no"))]);
+    let response = setup.respond(7).await;
+    setup.decide(&response.id, "ann").unwrap();
+    setup.run_row(&response.id, 7).await.unwrap();
+    assert_eq!(setup.response(&response.id).status, ResponseStatus::Failed);
+    assert!(setup.store.redrive(&response.id, &setup.deed("bob")).unwrap());
+    setup.run_row(&response.id, 7).await.unwrap();
+    let again = setup.response(&response.id);
+    assert_eq!((again.status, again.approvals.len()), (ResponseStatus::Waiting, 0));
+    assert!(setup.memory.blocked().is_empty());
+}
+
+#[tokio::test]
+async fn who_approved_one_did_not_approve_another() {
+    let setup = Setup::new(Guards { approvals: 1, ..live() }, ASKED);
+    let response = setup.respond(7).await;
+    setup.decide(&response.id, "ann").unwrap();
+    // Its alert is about somebody else by now.
+    setup.run_row(&response.id, 8).await.unwrap();
+    assert_eq!(setup.response(&response.id).status, ResponseStatus::Waiting);
+    assert!(setup.memory.blocked().is_empty());
+    setup.decide(&response.id, "ann").unwrap();
+    setup.run_row(&response.id, 8).await.unwrap();
+    assert_eq!(setup.memory.blocked(), [8]);
+}
+
+#[tokio::test]
+async fn one_person_is_one_whatever_way_she_comes() {
+    let setup = Setup::new(Guards { approvals: 2, ..live() }, ASKED);
+    let mut wanted = Response::new("ask-1", "block", "do", START);
+    wanted.user = Some("7".into());
+    setup.store.response_ask(&wanted, &setup.deed("alice (command line, uid 998)")).unwrap();
+    setup.run_row("ask-1", 99).await.unwrap();
+    for own in ["alice (command line, uid 0)", "Alice (wf_3f9a)"] {
+        assert!(setup.decide("ask-1", own).unwrap_err().to_string().contains("who asked"), "{own}");
+    }
+    let by_link =
+        setup.store.response_decide("ask-1", Decision::Approve, Some("one"), &setup.deed("mail (link)"));
+    assert!(by_link.unwrap_err().to_string().contains("a link does not count"));
+    assert_eq!(setup.decide("ask-1", "bob (wf_1)").unwrap(), Decided::Wants(1));
+    let again = setup.decide("ask-1", "bob (command line, uid 0)").unwrap_err();
+    assert!(again.to_string().contains("same person"));
+    setup.store.response_decide("ask-1", Decision::Refuse, Some("two"), &setup.deed("mail (link)")).unwrap();
+}
+
+#[tokio::test]
+async fn what_was_counted_long_ago_is_asked_again() {
+    let setup = Setup::new(live(), "{at_most: [{accounts: 1, per: 1h}], approval: {actions: [mail]}}");
+    setup.memory.script([Script::Fail(DeliveryError::retryable("away"))]);
+    let id = setup.owe(7, "x");
+    assert!(matches!(setup.run_row(&id, 7).await.unwrap(), Ended::Again(_)));
+    setup.wait(Span::minutes(90));
+    assert_eq!(setup.respond(8).await.status, ResponseStatus::Acted);
+    setup.run_row(&id, 7).await.unwrap();
+    assert_eq!(setup.response(&id).status, ResponseStatus::Waiting);
+    assert_eq!(setup.memory.blocked(), [8]);
 }
 
 #[tokio::test]

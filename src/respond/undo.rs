@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::act::seen;
 use super::job::{Ended, Job};
 use super::notices;
-use super::sight::{Sight, Subject};
+use super::sight::{Sight, Standing, Subject};
 use crate::deliver::DeliveryError;
 use crate::log::fault;
 use crate::store::{Response, StoreError, UndoStatus, Undone};
@@ -32,12 +32,17 @@ pub async fn undo(job: &Job<'_>) -> Result<Ended, StoreError> {
         Ok(sight) => sight,
         Err(error) => return again_or_failed(job, response, error).await,
     };
+    if let Some(why) = somebody_else(&response, &sight) {
+        return end(job, response, (UndoStatus::Refused, why, false)).await;
+    }
     let reads_back = job.responder.reads_back();
     if reads_back && sight.before == before {
         let summary = format!("{} is {} as before", sight.who, sight.state);
         return end(job, response, (UndoStatus::Undone, summary, job.row.attempts > 0)).await;
     }
-    if let Some(why) = changed_meanwhile(&response, &sight).filter(|_| reads_back) {
+    // An earlier try that broke off may have left it so.
+    let is_half_way = job.row.attempts > 0 && job.responder.is_half_way(&before, &sight);
+    if let Some(why) = changed_meanwhile(&response, &sight).filter(|_| reads_back && !is_half_way) {
         return end(job, response, (UndoStatus::Refused, why, false)).await;
     }
     fault::point("respond.before_undo");
@@ -68,8 +73,24 @@ pub async fn undo(job: &Job<'_>) -> Result<Ended, StoreError> {
     }
 }
 
-/// Why what was done is not what is found, if so.
+/// That it belongs to another account than the one that was hit, if so.
+fn somebody_else(response: &Response, sight: &Sight) -> Option<String> {
+    let (hit, now) = (response.hit.as_ref()?, sight.identity.as_ref()?);
+    (hit.forge != now.forge || hit.id != now.id).then(|| {
+        format!(
+            "{} belongs to account {} at {} now, and Watchfire had hit account {} at {}: nothing is put back, a person \
+             must decide",
+            sight.who, now.id, now.forge, hit.id, hit.forge
+        )
+    })
+}
+
+/// Why what was done is not what is found, if so. Of one of which nobody knows whether it was done, nothing but its aim
+/// can be expected.
 fn changed_meanwhile(response: &Response, sight: &Sight) -> Option<String> {
+    if response.may_have_acted() && sight.standing == Standing::Already {
+        return None;
+    }
     let left = response.after.as_ref().unwrap_or(&Value::Null);
     let state = response.states.1.as_deref().unwrap_or_default();
     if sight.before == *left && sight.state == state {
@@ -115,4 +136,54 @@ async fn end(
     let undone = Undone { status, summary, changed, notice };
     job.ask(move |store| store.undo_end(&response, &undone, now)).await?;
     Ok(Ended::Settled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::respond::Identity;
+    use crate::store::{Hit, ResponseStatus};
+    use crate::time::Timestamp;
+
+    #[test]
+    fn nothing_is_put_back_that_belongs_to_somebody_else_now() {
+        let mut response = Response::new("a", "block", "block", Timestamp(0));
+        let hit = |id: &str| Hit { forge: "gitlab".into(), id: id.into(), name: None };
+        let mut sight = Sight {
+            who: "token 5".into(),
+            identity: Some(Identity { forge: "gitlab".into(), id: "7".into(), name: Some("eve".into()) }),
+            state: "active".into(),
+            standing: Standing::Already,
+            obstacles: Vec::new(),
+            before: Value::Null,
+            page: None,
+        };
+        assert_eq!(somebody_else(&response, &sight), None, "nobody is known to be hit");
+        response.hit = Some(hit("7"));
+        assert_eq!(somebody_else(&response, &sight), None);
+        response.hit = Some(hit("8"));
+        assert!(somebody_else(&response, &sight).unwrap().contains("belongs to account 7"));
+        sight.identity = None;
+        assert_eq!(somebody_else(&response, &sight), None, "it is not known");
+    }
+
+    #[test]
+    fn of_what_nobody_knows_the_aim_is_expected() {
+        let mut response = Response::new("a", "block", "block", Timestamp(0));
+        response.status = ResponseStatus::Failed;
+        let mut sight = Sight {
+            who: "user 7".into(),
+            identity: None,
+            state: "blocked".into(),
+            standing: Standing::Already,
+            obstacles: Vec::new(),
+            before: serde_json::json!({"state": "blocked"}),
+            page: None,
+        };
+        assert!(changed_meanwhile(&response, &sight).is_some(), "it changed nothing");
+        response.counted_at = Some(Timestamp(0));
+        assert_eq!(changed_meanwhile(&response, &sight), None);
+        sight.standing = Standing::Impossible;
+        assert!(changed_meanwhile(&response, &sight).is_some());
+    }
 }

@@ -132,6 +132,8 @@ async fn responses_are_asked_for_stopped_and_undone_by_responders() {
     assert_eq!(setup.post("/api/v1/respond/resume", &responder, stop).await.0, 204);
     let undo = format!("{RESPONSES}/undo");
     assert_eq!(setup.post(&undo, &responder, json!({"reason": "r"})).await.0, 422, "it must be said which");
+    let both = json!({"ids": [made["id"]], "all": true, "reason": "r"});
+    assert_eq!(setup.post(&undo, &responder, both).await.0, 422, "it is not said which");
     let (code, asked) = setup.post(&undo, &responder, json!({"ids": [made["id"]], "reason": "r"})).await;
     assert_eq!(code, 200);
     assert!(asked["items"][0]["refused"].as_str().unwrap().contains("changed nothing"), "{asked}");

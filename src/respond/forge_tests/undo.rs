@@ -102,6 +102,9 @@ async fn a_block_of_a_sleeping_account_is_undone_in_two_steps() {
     api.fail(Fault::Cut, true);
     responder.undo(&case.subject(), &before.before, NOW).await.unwrap_err();
     assert_eq!(gitlab.state_of(10).unwrap().name(), "active", "half-way");
+    let sight = responder.look(&case.subject(), NOW).await.unwrap();
+    assert!(responder.is_half_way(&before.before, &sight));
+    assert!(!responder.is_half_way(&sight.before, &sight), "one that was awake is undone");
     responder.undo(&case.subject(), &before.before, NOW).await.unwrap();
     assert_eq!(gitlab.state_of(10).unwrap().name(), "deactivated");
 }

@@ -105,6 +105,12 @@ fn way_back(change: GitlabDo, before: &str) -> Option<&'static [&'static str]> {
     }
 }
 
+/// Whether an undoing that broke off left it so: let in again, and not yet put to sleep as it was before.
+pub(super) fn is_half_way(change: GitlabDo, before: &Value, sight: &Sight) -> bool {
+    let calls = way_back(change, text_of(before, "state").unwrap_or_default());
+    calls.is_some_and(|calls| calls.len() > 1) && sight.state == "active"
+}
+
 pub(super) async fn undo(
     gitlab: &Gitlab,
     subject: &Subject,

@@ -102,6 +102,12 @@ impl Gitlab {
         }
     }
 
+    /// Whether an undoing that broke off left it so.
+    pub(crate) fn is_half_way(&self, before: &Value, sight: &Sight) -> bool {
+        self.config.change.family() == Family::Account
+            && account::is_half_way(self.config.change, before, sight)
+    }
+
     pub(crate) async fn undo(
         &self,
         subject: &Subject,

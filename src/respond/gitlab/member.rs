@@ -189,8 +189,13 @@ pub(super) async fn act(
     let before =
         before.ok_or_else(|| DeliveryError::permanent(format!("{what}: its role is not known any more")))?;
     // The day on which it ends stays; a custom role goes, for it gives more than the role it is based on.
-    let lowered = Membership { access_level: to.level(), member_role: None, ..before.clone() };
+    let lowered = lowered(&before, to.level());
     set(gitlab, (place, id, &what), &lowered, before.member_role.is_some(), now).await
+}
+
+/// What a membership is lowered to. Whoever has less than that by the role that a custom one is based on stays there.
+fn lowered(before: &Membership, to: u64) -> Membership {
+    Membership { access_level: before.access_level.min(to), member_role: None, ..before.clone() }
 }
 
 /// Sets role, end and custom role of a member.
@@ -233,7 +238,7 @@ pub(super) async fn undo(
     let current = direct(gitlab, place, id, now).await?;
     match (gitlab.config.to, current) {
         (_, Some(member)) if Membership::from(&member) == wanted => Ok(gitlab.client.nothing(&role)),
-        (Some(to), Some(member)) if member.access_level == to.level() => {
+        (Some(to), Some(member)) if member.access_level == wanted.access_level.min(to.level()) => {
             set(gitlab, (place, id, &what), &wanted, member.member_role.is_some(), now).await
         }
         (None, None) => {
@@ -267,6 +272,13 @@ mod tests {
             body(&custom, false),
             json!({"access_level": 10, "expires_at": "2027-01-31", "member_role_id": 4})
         );
+    }
+
+    #[test]
+    fn nobody_is_lowered_to_more_than_he_had() {
+        let of = |access_level, member_role| Membership { access_level, expires_at: None, member_role };
+        assert_eq!(lowered(&of(40, None), 20), of(20, None));
+        assert_eq!(lowered(&of(10, Some(4)), 20), of(10, None), "a custom role that is based on guest");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use rusqlite::{Transaction, params};
 
 use super::super::{Deed, DeliveryKind, NewNotice, OutboxRow, Outcome, Store, StoreError, notice, outbox};
-use super::row::{Approval, Response, ResponseStatus, body_of, get, must_get, own, parse, put, step};
+use super::row::{Approval, Response, ResponseStatus, SELF, body_of, get, must_get, own, parse, put, step};
 use super::run::{response_name, settle};
 use super::stop::stopped;
 use crate::alert::AlertId;
@@ -76,7 +76,7 @@ impl Store {
     ) -> Result<Decided, StoreError> {
         self.write(|transaction| {
             let mut response = must_get(transaction, id)?;
-            check(transaction, &response, decision, deed)?;
+            check(transaction, &response, (decision, link.is_some()), deed)?;
             if let Some(link) = link {
                 use_link(transaction, link, deed.at)?;
             }
@@ -85,7 +85,7 @@ impl Store {
                 return decline(transaction, response, deed);
             }
             let beyond_limits = response.beyond.is_some();
-            response.approvals.retain(|approval| approval.by != deed.author);
+            response.approvals.retain(|approval| !is_same(&approval.by, &deed.author));
             response.approvals.push(Approval { by: deed.author.clone(), at: deed.at, beyond_limits });
             let given = response.approvals.iter().filter(|a| a.beyond_limits || !beyond_limits).count();
             let needed = response.approvals_needed.max(u32::from(beyond_limits));
@@ -157,7 +157,7 @@ fn late(transaction: &Transaction<'_>, now: Timestamp) -> Result<Vec<Response>, 
 fn check(
     transaction: &Transaction<'_>,
     response: &Response,
-    decision: Decision,
+    (decision, is_link): (Decision, bool),
     deed: &Deed,
 ) -> Result<(), StoreError> {
     let refuse = |what: String| Err(StoreError::Conflict { what });
@@ -173,14 +173,29 @@ fn check(
     if let Some(stop) = stopped(transaction)? {
         return refuse(format!("responses are stopped by {}: {}", stop.by, stop.reason));
     }
-    if response.requested_by == deed.author {
+    let by_hand = response.requested_by != SELF;
+    if by_hand && is_link {
+        // Nobody knows who pressed it: it may be the one who asked.
+        return refuse(
+            "a person asked for it, so a link does not count: approve it by the API or on the command line"
+                .to_owned(),
+        );
+    }
+    if response.requested_by == deed.author || by_hand && is_same(&response.requested_by, &deed.author) {
         return refuse("who asked for it cannot approve it".to_owned());
     }
     let beyond = response.beyond.is_some();
-    if response.approvals.iter().any(|given| given.by == deed.author && (given.beyond_limits || !beyond)) {
+    let is_theirs = |given: &Approval| is_same(&given.by, &deed.author) && (given.beyond_limits || !beyond);
+    if response.approvals.iter().any(is_theirs) {
         return refuse("the same person cannot approve it twice".to_owned());
     }
     Ok(())
+}
+
+/// Whether both are one person: `alice (command line, uid 998)` is the bearer of the token `Alice` too.
+fn is_same(left: &str, right: &str) -> bool {
+    let name = |author: &str| author.split(" (").next().unwrap_or_default().trim().to_lowercase();
+    name(left) == name(right)
 }
 
 fn use_link(transaction: &Transaction<'_>, hash: &str, now: Timestamp) -> Result<(), StoreError> {

@@ -18,7 +18,7 @@ pub struct ResponseQuery {
     pub rule: Option<String>,
     /// Only this alert's.
     pub alert: Option<String>,
-    /// Only those that began at or after this.
+    /// Only those that began at or after this; with `in_force`: that were done then.
     pub since: Option<Timestamp>,
     /// Only those that were done and are not undone.
     pub in_force: bool,
@@ -68,9 +68,11 @@ impl Store {
                 values.push(value.into());
             }
         }
-        if let Some(since) = query.since {
-            conditions.push("created_at >= ?");
-            values.push(since.0.into());
+        if let Some(at) = query.since {
+            let since =
+                if query.in_force { "coalesce(acted_at, created_at) >= ?" } else { "created_at >= ?" };
+            conditions.push(since);
+            values.push(at.0.into());
         }
         if query.in_force {
             conditions.push("status = 'acted' AND undo <> 'undone'");

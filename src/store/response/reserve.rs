@@ -53,8 +53,8 @@ pub enum Reserved {
 }
 
 impl Store {
-    /// Counts a response and lets it act, or says why not. One that is counted already is not counted again. Who goes
-    /// beyond the limits by a person's word is counted too. A rehearsal is counted among rehearsals and real ones, a real
+    /// Counts a response and lets it act, or says why not. One that was counted before is asked again, itself left out, and
+    /// counts from now on. Who goes beyond the limits by a person's word is counted too. A rehearsal is counted among rehearsals and real ones, a real
     /// one among real ones only.
     ///
     /// # Errors
@@ -72,18 +72,11 @@ impl Store {
             let Some(hit) = &response.hit else {
                 return Err(StoreError::Unknown { what: "identity that the response hits".to_owned() });
             };
-            if response.counted_at.is_none() {
-                if let Some(until) = cooling(transaction, response, (hit, reservation.cool_down), now)? {
-                    return Ok((Reserved::Cooling(until), None));
-                }
-                if !response.is_allowed(true)
-                    && let Some(limit) = beyond(transaction, (response, hit), &reservation.limits, now)?
-                {
-                    return Ok((Reserved::Beyond(limit), None));
-                }
+            if let Some(why) = why_wait(transaction, (response, hit), reservation, now)? {
+                return Ok((why, None));
             }
             let mut counted = response.clone();
-            counted.counted_at = counted.counted_at.or(Some(now));
+            counted.counted_at = Some(now);
             counted.updated_at = now;
             if !counted.dry_run && counted.status != ResponseStatus::Acting {
                 counted.status = ResponseStatus::Acting;
@@ -110,16 +103,7 @@ impl Store {
     ) -> Result<Option<Reserved>, StoreError> {
         self.write(|transaction| {
             let Some(hit) = &response.hit else { return Ok(None) };
-            if response.counted_at.is_some() {
-                return Ok(None);
-            }
-            if let Some(until) = cooling(transaction, response, (hit, reservation.cool_down), now)? {
-                return Ok(Some(Reserved::Cooling(until)));
-            }
-            if response.is_allowed(true) {
-                return Ok(None);
-            }
-            Ok(beyond(transaction, (response, hit), &reservation.limits, now)?.map(Reserved::Beyond))
+            why_wait(transaction, (response, hit), reservation, now)
         })
     }
 
@@ -133,6 +117,24 @@ impl Store {
             Ok(count.cast_unsigned())
         })
     }
+}
+
+/// The cool-down or the first limit that holds a response back. One that is being done has been through the cool-down.
+fn why_wait(
+    transaction: &Transaction<'_>,
+    (response, hit): (&Response, &Hit),
+    reservation: &Reservation,
+    now: Timestamp,
+) -> Result<Option<Reserved>, StoreError> {
+    if response.status != ResponseStatus::Acting
+        && let Some(until) = cooling(transaction, response, (hit, reservation.cool_down), now)?
+    {
+        return Ok(Some(Reserved::Cooling(until)));
+    }
+    if response.is_allowed(true) {
+        return Ok(None);
+    }
+    Ok(beyond(transaction, (response, hit), &reservation.limits, now)?.map(Reserved::Beyond))
 }
 
 fn cooling(

@@ -286,6 +286,12 @@ impl Response {
         count >= usize::try_from(self.approvals_needed.max(u32::from(beyond_limits))).unwrap_or(usize::MAX)
     }
 
+    /// Whether it was tried, and nobody knows what came of it.
+    #[must_use]
+    pub fn may_have_acted(&self) -> bool {
+        self.counted_at.is_some() && !self.dry_run && self.status != ResponseStatus::Acted
+    }
+
     /// Whether it stands in the world now, as far as Watchfire knows.
     #[must_use]
     pub fn is_in_force(&self) -> bool {
@@ -324,7 +330,8 @@ pub(super) fn put(transaction: &Transaction<'_>, response: &Response) -> Result<
     let sql = "INSERT INTO response (id, alert, rule, action, status, dry_run, identity, counted_at, acted_at, \
                expires_at, undo, created_at, body, undoing) \
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) \
-               ON CONFLICT (id) DO UPDATE SET status = excluded.status, dry_run = excluded.dry_run, \
+               ON CONFLICT (id) DO UPDATE SET rule = excluded.rule, status = excluded.status, \
+               dry_run = excluded.dry_run, \
                identity = excluded.identity, counted_at = excluded.counted_at, acted_at = excluded.acted_at, \
                expires_at = excluded.expires_at, undo = excluded.undo, body = excluded.body";
     let time = |time: Option<Timestamp>| time.map(|time| time.0);

@@ -37,7 +37,8 @@ pub struct Parked {
 
 impl Store {
     /// A try of a response begins: counts it, and gives what is known of the response; `new` where it is the first one.
-    /// One that had failed or ended begins anew.
+    /// One that had failed or ended begins anew: who approved it approved the run that has ended. It still counts for the
+    /// limits unless it is known that it changed nothing.
     ///
     /// # Errors
     /// [`StoreError::Unknown`] when its delivery is not pending.
@@ -52,10 +53,19 @@ impl Store {
                 put(transaction, new)?;
                 return Ok(new.clone());
             };
+            if known.dry_run {
+                // What was counted only rehearsed.
+                known.counted_at = None;
+            }
             if !matches!(known.status, ResponseStatus::Begun | ResponseStatus::Acting) {
+                let was = known.status;
                 known.status = ResponseStatus::Begun;
                 known.updated_at = now;
+                known.approvals.clear();
+                (known.beyond, known.expires_at) = (None, None);
                 put(transaction, &known)?;
+                let told = format!("begins anew, after it was {}", was.name());
+                step(transaction, &known, (known.status.name(), &told), &own(now, "response"))?;
             }
             Ok(known)
         })

@@ -2,7 +2,7 @@
 
 use rusqlite::OptionalExtension as _;
 
-use super::super::{Deed, NewNotice, Outcome, Store, StoreError, notice};
+use super::super::{Deed, NewNotice, Outcome, Store, StoreError, audit, notice};
 use super::row::{Response, ResponseStatus, UndoStatus, body_of, must_get, own, parse, put, step, undo_id};
 use super::run::{owe_undo, settle};
 use crate::log::fault;
@@ -44,7 +44,7 @@ impl Store {
         deed: &Deed,
     ) -> Result<Vec<UndoAsked>, StoreError> {
         self.write(|transaction| {
-            let mut asked = Vec::new();
+            let mut asked: Vec<UndoAsked> = Vec::new();
             for id in ids {
                 let mut response = must_get(transaction, id)?;
                 let refused = why_not(&response);
@@ -61,6 +61,9 @@ impl Store {
                 owe_undo(transaction, &response, (deed.at, deed.at))?;
                 let told = format!("to be undone: {reason}");
                 step(transaction, &response, ("undo_asked", &told), deed)?;
+            }
+            if asked.iter().all(|asked| asked.refused.is_some()) {
+                audit::record(transaction, deed, "nothing to undo")?;
             }
             Ok(asked)
         })
@@ -116,12 +119,17 @@ impl Store {
 /// Why a response cannot be undone, or need not be.
 fn why_not(response: &Response) -> Option<String> {
     match (response.status, response.undo) {
-        (ResponseStatus::Acted, UndoStatus::Undone) => Some("it was undone already".to_owned()),
-        (ResponseStatus::Acted, _) if !response.undoable => {
-            Some("there is no way back from it; what can be done by hand is in its notes".to_owned())
-        }
-        (ResponseStatus::Acted, _) => None,
         (ResponseStatus::Acting, _) => Some("it is being done now: ask again in a moment".to_owned()),
+        (ResponseStatus::Begun | ResponseStatus::Waiting, _) if response.may_have_acted() => {
+            Some(format!("it has not ended: it is {}", response.status.name()))
+        }
+        (status, undo) if status == ResponseStatus::Acted || response.may_have_acted() => match undo {
+            UndoStatus::Undone => Some("it was undone already".to_owned()),
+            _ if !response.undoable => {
+                Some("there is no way back from it; what can be done by hand is in its notes".to_owned())
+            }
+            _ => None,
+        },
         (status, _) => Some(format!("it has changed nothing: it is {}", status.name())),
     }
 }
