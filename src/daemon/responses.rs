@@ -187,8 +187,10 @@ impl Keeper {
     /// Puts the steps of responses into the log, as events. The log knows what it has: one that is put there twice after
     /// a crash is there once.
     async fn tell(self: &Arc<Self>) {
-        let is_wanted = self.actions.borrow().policy().config.in_log.unwrap_or(true);
-        while is_wanted {
+        if !self.actions.borrow().policy().config.in_log.unwrap_or(true) {
+            return;
+        }
+        loop {
             let own = Arc::clone(self);
             let read = tokio::task::spawn_blocking(move || own.untold()).await;
             let steps = match read {

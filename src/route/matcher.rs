@@ -84,7 +84,7 @@ impl Matcher {
         let values = self.field.values(case);
         let fits = |names: &[&str; 2]| names.iter().any(|name| !name.is_empty() && self.fits(name));
         match (self.is_not, self.field.is_of_events()) {
-            (true, is_of_events) => !(is_of_events && values.is_empty()) && !values.iter().any(fits),
+            (true, is_of_events) => !(values.iter().any(fits) || is_of_events && values.is_empty()),
             (false, true) => !values.is_empty() && values.iter().all(fits),
             (false, false) => values.iter().any(fits),
         }
