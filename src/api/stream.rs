@@ -19,7 +19,6 @@ use bytes::Bytes;
 use hyper::body::Frame;
 use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use tokio::time::Instant;
 
 use super::admit::Caller;
 use super::alerts::{Alert, stood};
@@ -33,7 +32,7 @@ use crate::time::Span;
 /// How often the store is asked for changes.
 const LOOK: Duration = Duration::from_millis(250);
 /// A comment is sent when nothing else was for so long, and the token is looked at this often whatever is sent.
-const CHECK: Duration = Duration::from_secs(15);
+const CHECK: Span = Span::seconds(15);
 /// Alerts sent in one piece.
 const PIECE: usize = 100;
 /// Who takes nothing for so long is cut off; it comes again with the last number it got.
@@ -107,7 +106,7 @@ struct Sending {
     /// Sent up to here.
     number: u64,
     /// How often the token is looked at, and how long it is silent at most.
-    every: Duration,
+    every: Span,
     _turn: OwnedSemaphorePermit,
 }
 
@@ -123,23 +122,24 @@ impl Sending {
     /// Until nobody takes it any more, or may.
     async fn send_all(&mut self, first: String) {
         let mut piece = first;
-        let (mut spoke, mut asked) = (Instant::now(), Instant::now());
+        let clock = self.control.clock.clone();
+        let (mut spoke, mut asked) = (clock.uptime(), clock.uptime());
         loop {
             // Before the next piece: alerts that keep coming do not keep a stream open whose token ended.
-            if asked.elapsed() >= self.every {
+            if clock.uptime().0 - asked.0 >= self.every.0 {
                 if !self.may_go_on().await {
                     return;
                 }
-                asked = Instant::now();
+                asked = clock.uptime();
             }
-            if piece.is_empty() && spoke.elapsed() >= self.every {
+            if piece.is_empty() && clock.uptime().0 - spoke.0 >= self.every.0 {
                 ": nothing new\n\n".clone_into(&mut piece);
             }
             if !piece.is_empty() {
                 if !self.send(std::mem::take(&mut piece)).await {
                     return;
                 }
-                spoke = Instant::now();
+                spoke = clock.uptime();
             }
             match self.next().await {
                 Ok(next) if !next.is_empty() => piece = next,
@@ -224,7 +224,7 @@ mod tests {
         let control = setup.control();
         let turn = Arc::clone(&control.guard.streams).try_acquire_owned().unwrap();
         let (sender, mut receiver) = mpsc::channel(1);
-        let sending = Sending { control, caller, sender, number: 0, every: Duration::ZERO, _turn: turn };
+        let sending = Sending { control, caller, sender, number: 0, every: Span(0), _turn: turn };
         tokio::spawn(sending.run("first".to_owned()));
         let mut pieces = Vec::new();
         while let Some(piece) = receiver.recv().await {

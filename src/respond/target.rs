@@ -7,7 +7,7 @@ use crate::event::Format;
 
 /// The one value of `field` in the alert: from its key, or else from its events if all of them are at hand and
 /// agree. Never a guess: where they differ, or some are missing, the answer is why there is none. Events of nobody
-/// (see [`is_nobody`]) have no say beside those of an account.
+/// (a number that is no account's) have no say beside those of an account.
 ///
 /// # Errors
 /// The sentence that says why there is none.
