@@ -162,10 +162,24 @@ pub fn main() -> ExitCode {
         // A reader that went away (`| head`) is no failure.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("watchfire: {error:#}"));
+            say(&format!("watchfire: {}", chained(&error)));
             if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
+}
+
+/// An error and its causes. Many errors quote their cause already: what was said is not said again.
+fn chained(error: &anyhow::Error) -> String {
+    let mut said = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if said.is_empty() {
+            said = cause;
+        } else if !said.contains(&cause) {
+            said.push_str(": ");
+            said.push_str(&cause);
+        }
+    }
+    said
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
@@ -179,10 +193,25 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use anyhow::Context as _;
     use clap::CommandFactory;
+
+    use super::*;
 
     #[test]
     fn the_command_line_is_sound() {
-        super::Cli::command().debug_assert();
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_cause_that_is_quoted_is_said_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("the log cannot be read: {0}")]
+        struct Quoting(#[from] std::io::Error);
+        let cause = || std::io::Error::other("the disk is gone");
+        let quoting = anyhow::Error::from(Quoting(cause())).context("cannot start");
+        assert_eq!(chained(&quoting), "cannot start: the log cannot be read: the disk is gone");
+        let plain = Err::<(), _>(cause()).context("cannot start").unwrap_err();
+        assert_eq!(chained(&plain), "cannot start: the disk is gone");
     }
 }

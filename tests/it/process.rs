@@ -197,12 +197,17 @@ impl Program {
         client.get(self.url(path)).send().await.ok()?.text().await.ok()
     }
 
-    /// SIGTERM, and waits for the end.
+    /// SIGTERM, and waits for the end, which must be a good one.
     pub async fn stop(self) {
+        let (status, log) = self.end().await;
+        assert!(status.success(), "{status}:\n{log}");
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub async fn end(self) -> (ExitStatus, String) {
         self.killer().terminate();
         until(|| self.has_ended(), || self.log()).await;
-        let status = self.status();
-        assert!(status.success(), "{status}:\n{}", self.log());
+        (self.status(), self.log())
     }
 }
 
