@@ -123,6 +123,14 @@ fn resume(store: &Store, reason: &str) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Says it beside what was asked for, if all responses are stopped.
+pub(super) fn say_if_stopped(store: &Store) -> anyhow::Result<()> {
+    if let Some(stop) = store.responses_stopped()? {
+        super::say(&format!("all responses are stopped since {} by {}: {}", stop.at, stop.by, stop.reason));
+    }
+    Ok(())
+}
+
 fn status(store: &Store) -> anyhow::Result<ExitCode> {
     match store.responses_stopped()? {
         Some(stop) => super::print(&format!("stopped since {} by {}: {}\n", stop.at, stop.by, stop.reason))?,
