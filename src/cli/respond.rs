@@ -6,8 +6,10 @@ use clap::{Args, Subcommand};
 
 use super::author;
 use super::data::DataDir;
+use super::terminal;
 use crate::alert::AlertId;
-use crate::store::{Response, Store};
+use crate::enrich::Account;
+use crate::store::{OwnAccount, Response, Store};
 
 /// Options of `watchfire respond`.
 #[derive(Debug, Args)]
@@ -56,7 +58,7 @@ enum RespondCommand {
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
-    /// Show whether responses are stopped
+    /// Show whether responses are stopped, and whose their tokens are
     Status,
 }
 
@@ -135,6 +137,11 @@ fn status(store: &Store) -> anyhow::Result<ExitCode> {
     match store.responses_stopped()? {
         Some(stop) => super::print(&format!("stopped since {} by {}: {}\n", stop.at, stop.by, stop.reason))?,
         None => super::print("responses may act\n")?,
+    }
+    for OwnAccount { action, account, .. } in store.own_accounts()? {
+        let Account { forge, id, name, .. } = &account;
+        let line = format!("{action}: its token is of account {id} ({}) at {forge}\n", terminal::clean(name));
+        super::print(&line)?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -149,7 +149,10 @@ impl Learner {
         match tokio::task::spawn_blocking(keep).await {
             Ok(Ok(is_changed)) => {
                 if is_changed {
-                    tracing::info!(accounts = self.learnt.get().len(), "Watchfire's own accounts are known");
+                    for Account { forge, id, name, .. } in &*self.learnt.get() {
+                        let why = "what this account does is Watchfire's own, and judged only by rules that ask for `self`";
+                        tracing::info!(forge, id, name, "{why}");
+                    }
                     // A full queue has a request waiting already.
                     self.reload.try_send(()).ok();
                 }

@@ -15,7 +15,7 @@ const ALERTS_MAX: usize = 10_000;
 /// The alerts about one author or entity that came one after the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Incident {
-    /// Derived from its first alert's id.
+    /// Derived from its first alert's id, or from the limit it is about.
     pub id: String,
     /// What its alerts have in common: `author_id = 7 at gitlab`.
     pub about: String,
