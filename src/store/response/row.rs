@@ -162,6 +162,9 @@ pub struct Response {
     pub status: ResponseStatus,
     /// Whether it only rehearses.
     pub dry_run: bool,
+    /// Whether it must, since the alert's rule said so when the alert was committed.
+    #[serde(default)]
+    pub rule_rehearses: bool,
     /// `watchfire`, or the person who asked for it.
     pub requested_by: String,
     /// Why that person did.
@@ -250,6 +253,7 @@ impl Response {
             verb: verb.to_owned(),
             status: ResponseStatus::Begun,
             dry_run: false,
+            rule_rehearses: false,
             requested_by: SELF.to_owned(),
             reason: None,
             user: None,

@@ -4,7 +4,8 @@
 use rusqlite::{Transaction, params};
 
 use super::super::{
-    DeliveryKind, NewNotice, OutboxRow, OutboxState, Outcome, Store, StoreError, notice, outbox,
+    DeliveryKind, NewNotice, OutboxRow, OutboxState, Outcome, Store, StoreError, incident, notice, outbox,
+    scene,
 };
 use super::row::{Response, ResponseStatus, UndoStatus, get, own, put, step, undo_id};
 use crate::alert::{AlertId, Occasion};
@@ -49,10 +50,16 @@ impl Store {
             if transaction.prepare_cached(sql)?.execute(params![new.id, now.0])? == 0 {
                 return Err(StoreError::Unknown { what: format!("pending delivery {}", new.id) });
             }
-            let Some(mut known) = get(transaction, &new.id)? else {
-                put(transaction, new)?;
-                return Ok(new.clone());
+            let rehearses = match &new.alert {
+                Some(alert) => scene::rehearses(transaction, alert)?,
+                None => false,
             };
+            let Some(mut known) = get(transaction, &new.id)? else {
+                let new = Response { rule_rehearses: rehearses, ..new.clone() };
+                put(transaction, &new)?;
+                return Ok(new);
+            };
+            known.rule_rehearses |= rehearses;
             if known.dry_run {
                 // What was counted only rehearsed.
                 known.counted_at = None;
@@ -96,8 +103,14 @@ impl Store {
                 Some((name, per)) => is_first(transaction, (name, *per), now)?,
                 None => true,
             };
+            let incident = match &parked.limit {
+                Some((name, _)) => gathered(transaction, &response, name, now)?,
+                None => None,
+            };
             for owed in parked.notices.iter().filter(|_| is_told) {
-                notice::owe(transaction, owed)?;
+                let mut owed = owed.clone();
+                owed.notice.lines.extend(incident.iter().map(|id| format!("incident: {id}")));
+                notice::owe(transaction, &owed)?;
             }
             fault::point("store.response_parked");
             Ok(())
@@ -177,6 +190,20 @@ pub(super) fn owe_undo(
 #[must_use]
 pub(super) fn response_name(id: &str) -> String {
     format!("response/{id}")
+}
+
+/// Gathers the alert of what a limit holds back in the limit's incident, of which there is one for each time of the limit.
+fn gathered(
+    transaction: &Transaction<'_>,
+    response: &Response,
+    limit: &str,
+    now: Timestamp,
+) -> Result<Option<String>, StoreError> {
+    // That many wait for approval is no limit of what responses may do.
+    let Some(alert) = response.alert.as_ref().filter(|_| response.beyond.is_some()) else { return Ok(None) };
+    let sql = "SELECT noticed_at FROM response_limit WHERE name = ?1";
+    let began: i64 = transaction.prepare_cached(sql)?.query_row([limit], |row| row.get(0))?;
+    incident::beyond(transaction, alert, (limit, Timestamp(began)), now)
 }
 
 /// Whether nobody was told of this limit within its own time; if so, somebody is now.
