@@ -8,9 +8,10 @@ use serde_json::{Map, Value, json};
 
 use super::alert_change::{self, Assigning, Commenting, Noting, Resolving};
 use super::data::DataDir;
+use super::gaps::moment;
 use super::ledger::{ListFormat, ndjson};
 use super::rules::ShowArgs;
-use super::terminal::{self, Paint, clean};
+use super::terminal::{self, Paint, behind, clean};
 use super::{held, outbox, table};
 use crate::alert::{AlertId, AlertState, Level, Moment, Verdict};
 use crate::encode::{alert_json, search_command, triage_json};
@@ -18,6 +19,7 @@ use crate::event::{Catalogue, canonical};
 use crate::log::Reader;
 use crate::query::format;
 use crate::store::{AlertQuery, OutboxRow, Standing, Store, StoredAlert};
+use crate::time::{Span, Timestamp};
 
 /// Options of `watchfire alerts`.
 #[derive(Debug, Args)]
@@ -51,6 +53,15 @@ pub struct AlertsArgs {
     /// Only this incident's, by the beginning of its id
     #[arg(long, value_name = "ID")]
     incident: Option<String>,
+    /// Only those whose last finding is of this time or later: a time, a date, or how long ago (-7d)
+    #[arg(long, value_name = "TIME", value_parser = moment, allow_hyphen_values = true)]
+    since: Option<Timestamp>,
+    /// Only those whose last finding is of before this time
+    #[arg(long, value_name = "TIME", value_parser = moment, allow_hyphen_values = true)]
+    until: Option<Timestamp>,
+    /// Also those that went up in another alert when late events joined the two
+    #[arg(long)]
+    merged: bool,
     /// table: for people. ndjson: one object per alert
     #[arg(long, value_enum, default_value_t = ListFormat::Table)]
     format: ListFormat,
@@ -124,7 +135,7 @@ pub enum AlertFormat {
     Json,
 }
 
-fn parse_level(name: &str) -> Result<Level, String> {
+pub(super) fn parse_level(name: &str) -> Result<Level, String> {
     let names = Level::ALL.map(Level::name).join(", ");
     Level::named(name).ok_or_else(|| format!("no such level; there are {names}"))
 }
@@ -151,7 +162,9 @@ pub fn list(args: &AlertsArgs) -> anyhow::Result<ExitCode> {
         verdict: args.verdict,
         assignee: args.assignee.clone(),
         incident,
-        whole_only: true,
+        since: args.since.map(|since| since.minus(Span::millis(1))),
+        until: args.until,
+        whole_only: !args.merged,
         open_first: true,
         limit: args.limit,
         ..AlertQuery::default()
@@ -214,7 +227,7 @@ fn stands(standing: &Standing) -> String {
 }
 
 /// `2026-01-05 09:01` of UTC: nobody needs the seconds of a list.
-pub(super) fn minute(time: crate::time::Timestamp) -> String {
+pub(super) fn minute(time: Timestamp) -> String {
     time.to_string().replace('T', " ").chars().take(16).collect()
 }
 
@@ -265,8 +278,9 @@ fn show(data: &DataDir, ids: &[String], options: &ShowOptions) -> anyhow::Result
             AlertFormat::Text => {
                 let between = if number == 0 { "" } else { "\n" };
                 let about = (&*events, &*deliveries, &*timeline);
-                let text = text(&stood, about, Paint::stdout());
-                let held = held::text(&stood.0.alert, &held, &followups, Paint::stdout());
+                let (paint, width) = (Paint::stdout(), terminal::width());
+                let text = text(&stood, about, (paint, width));
+                let held = held::text(&stood.0.alert, &held, &followups, (paint, width));
                 super::print(&format!("{between}{text}{held}"))?;
             }
             AlertFormat::Json => {
@@ -315,11 +329,15 @@ fn evidence(
 /// What belongs to an alert: its events, its deliveries, and what happened.
 type About<'a> = (&'a [Map<String, Value>], &'a [OutboxRow], &'a [Moment]);
 
-fn text((stored, standing): &Stood, (events, deliveries, timeline): About<'_>, paint: Paint) -> String {
+fn text(
+    (stored, standing): &Stood,
+    (events, deliveries, timeline): About<'_>,
+    (paint, width): (Paint, usize),
+) -> String {
     let alert = &stored.alert;
     let mut text = format!("{}  {}\n", paint.bold(&clean(&alert.title)), paint.level(alert.level));
     let mut line = |name: &str, value: &str| {
-        let _ = writeln!(text, "  {name:<9} {}", clean(value));
+        text.push_str(&behind(&format!("  {name:<9} "), value, 12, width));
     };
     line("id", &alert.id.0);
     line("state", &state_words(standing));
@@ -337,7 +355,7 @@ fn text((stored, standing): &Stood, (events, deliveries, timeline): About<'_>, p
     }
     let missing = alert.evidence_count.saturating_sub(events.len() as u64);
     let _ = writeln!(text, "\n{}", paint.bold(&format!("Events ({})", alert.evidence_count)));
-    text.push_str(&format::table(events, terminal::width()));
+    text.push_str(&format::table(events, width));
     if missing > 0 {
         let _ = writeln!(text, "and {missing} more: {}", clean(&search_command(alert)));
     }
@@ -349,14 +367,14 @@ fn text((stored, standing): &Stood, (events, deliveries, timeline): About<'_>, p
         let result = outbox::result(row);
         let tries = if row.attempts == 1 { "try" } else { "tries" };
         let state = outbox::state(row.state);
-        let _ =
-            writeln!(text, "  {:<20} {state:<9} {} {tries}  {}", row.action, row.attempts, clean(&result));
+        let beginning = format!("  {:<20} {state:<9} {} {tries}  ", row.action, row.attempts);
+        text.push_str(&behind(&beginning, &result, 23, width));
         if let Some(undo) = row.outcome.as_ref().and_then(|outcome| outcome.undo.as_ref()) {
-            let _ = writeln!(text, "  {:<20} undo: {}", "", clean(undo));
+            text.push_str(&behind(&format!("  {:<20} undo: ", ""), undo, 29, width));
         }
     }
     let _ = writeln!(text, "\n{}", paint.bold("Timeline"));
-    text.push_str(&lines_of(timeline, terminal::width()));
+    text.push_str(&lines_of(timeline, width));
     text
 }
 
@@ -365,7 +383,7 @@ pub(super) fn lines_of(timeline: &[Moment], width: usize) -> String {
     let line = |moment: &Moment| {
         let at = moment.at().to_string().replace('T', " ").chars().take(19).collect::<String>();
         let by = moment.by();
-        terminal::wrap(&clean(&format!("{at}  {by}: {}", moment.words())), (2, 23), width)
+        behind(&format!("  {at} "), &format!("{by}: {}", moment.words()), 22, width)
     };
     timeline.iter().map(line).collect()
 }
@@ -389,7 +407,6 @@ mod tests {
     use super::*;
     use crate::alert::{Alert, Key};
     use crate::store::{DeliveryKind, OutboxState, Outcome};
-    use crate::time::Timestamp;
 
     fn stored() -> StoredAlert {
         let alert = Alert {
@@ -452,7 +469,7 @@ mod tests {
             text: "blocked user 7 (ada); read back: blocked".into(),
         };
         let events = [event.as_object().unwrap().clone()];
-        let shown = text(&(stored, standing), (&events, &[row], &[moment]), Paint::plain());
+        let shown = text(&(stored, standing), (&events, &[row], &[moment]), (Paint::plain(), 110));
         insta::assert_snapshot!(shown, @r"
         One account clones many projects  high
           id        0123456789abcdef0123456789abcdef
