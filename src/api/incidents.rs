@@ -14,7 +14,7 @@ use super::page::{Counted, Cursor, Limit, Page, number};
 use super::problem::Problem;
 use super::record::{Recorded, Ticket};
 use super::timeline::TimelineEntry;
-use super::triage::{AcknowledgeWanted, AssignWanted, ResolveWanted, asked, checked};
+use super::triage::{AcknowledgeWanted, AssignWanted, ResolveWanted, checked};
 use crate::alert::{self, AlertState, Change, Level};
 use crate::store::{self, AlertQuery, IncidentPlace, IncidentQuery};
 use crate::time::Timestamp;
@@ -183,7 +183,7 @@ type Answer = Result<Recorded<Json<IncidentChanged>>, Problem>;
 
 async fn change(control: &Control, id: String, change: Change, ticket: Ticket) -> Answer {
     checked(&change)?;
-    let deed = ticket.asking(asked(&change));
+    let deed = ticket.asking(change.asked());
     let changed = control.ask(move |store| {
         let changed = store.change_incident(&id, &change, &deed)?;
         if changed.is_empty() {

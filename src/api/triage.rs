@@ -100,12 +100,6 @@ pub(super) fn checked(change: &Change) -> Result<(), Problem> {
     change.check().map_err(|refusal| Problem::unfit(field(&refusal), refusal.to_string()))
 }
 
-/// What stands in the audit log beside the alert and its states.
-pub(super) fn asked(change: &Change) -> String {
-    let note = change.note().map(|note| note.chars().take(200).collect::<String>());
-    note.map_or_else(String::new, |note| format!("note {note:?}"))
-}
-
 type Answer = Result<Recorded<Json<Alert>>, Problem>;
 
 async fn change(
@@ -116,7 +110,7 @@ async fn change(
 ) -> Answer {
     checked(&change)?;
     let (seen, deed, id) =
-        (seen(&headers).or(revision.map(|revision| revision.0)), ticket.asking(asked(&change)), AlertId(id));
+        (seen(&headers).or(revision.map(|revision| revision.0)), ticket.asking(change.asked()), AlertId(id));
     let changed = control.ask(move |store| {
         store.change(&id, &change, seen, &deed)?;
         stood(store, &id)

@@ -151,11 +151,9 @@ pub(super) fn parse_verdict(name: &str) -> Result<Verdict, String> {
     Verdict::named(&name.replace('-', "_")).ok_or_else(|| format!("no such verdict; there are {names}"))
 }
 
-/// Lists alerts.
-pub fn list(args: &AlertsArgs) -> anyhow::Result<ExitCode> {
-    let store = args.data.store()?;
-    let incident = args.incident.as_deref().map(|id| super::incidents::named(&store, id)).transpose()?;
-    let query = AlertQuery {
+fn wanted(args: &AlertsArgs, store: &Store) -> anyhow::Result<AlertQuery> {
+    let incident = args.incident.as_deref().map(|id| super::incidents::named(store, id)).transpose()?;
+    Ok(AlertQuery {
         rule: args.rule.clone(),
         level: args.level,
         state: args.state,
@@ -168,8 +166,13 @@ pub fn list(args: &AlertsArgs) -> anyhow::Result<ExitCode> {
         open_first: true,
         limit: args.limit,
         ..AlertQuery::default()
-    };
-    let alerts = stood(&store, store.alerts(&query)?)?;
+    })
+}
+
+/// Lists alerts.
+pub fn list(args: &AlertsArgs) -> anyhow::Result<ExitCode> {
+    let store = args.data.store()?;
+    let alerts = stood(&store, store.alerts(&wanted(args, &store)?)?)?;
     match args.format {
         ListFormat::Ndjson => {
             let objects: Vec<Value> = alerts.iter().map(object).collect();
@@ -267,7 +270,7 @@ fn show(data: &DataDir, ids: &[String], options: &ShowOptions) -> anyhow::Result
     let catalogue = options.show.catalogue()?;
     let mut reader = data.reader()?;
     for (number, id) in ids.iter().enumerate() {
-        let id = named(&store, id)?;
+        let id = alert_change::named(&store, id)?;
         let Some(stored) = store.alert(&id)? else { anyhow::bail!("there is no alert `{id}`") };
         let standing = store.standing(&id)?;
         let events = evidence(&mut reader, &stored, &catalogue)?;
@@ -298,20 +301,6 @@ fn show(data: &DataDir, ids: &[String], options: &ShowOptions) -> anyhow::Result
 
 fn moment_json(moment: &Moment) -> Value {
     json!({"at": moment.at().to_string(), "by": moment.by(), "text": moment.words()})
-}
-
-/// The alert of this id, or of a beginning that only one has.
-pub(super) fn named(store: &Store, id: &str) -> anyhow::Result<AlertId> {
-    let mut near = store.alerts_named(id)?;
-    near.retain(|found| !id.is_empty() && found.0.starts_with(id));
-    match near.as_slice() {
-        [one] => Ok(one.clone()),
-        [] => anyhow::bail!("there is no alert `{id}`; `watchfire alerts` lists them"),
-        several => {
-            let ids: Vec<&str> = several.iter().map(|id| id.0.as_str()).collect();
-            Err(super::Usage(format!("several alerts begin with `{id}`: {}", ids.join(", "))).into())
-        }
-    }
 }
 
 fn evidence(
@@ -494,6 +483,41 @@ mod tests {
         Timeline
           2026-01-05 09:01:01 watchfire: response `block-author`: blocked user 7 (ada); read back: blocked
         ");
+    }
+
+    #[derive(Debug, clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: AlertsArgs,
+    }
+
+    #[test]
+    fn a_list_is_of_what_was_asked_for() {
+        use clap::Parser as _;
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let of = |words: &[&str]| {
+            let line = Line::try_parse_from([&["alerts"], words].concat());
+            line.map_err(anyhow::Error::from).and_then(|line| wanted(&line.args, &store))
+        };
+        let query = of(&["--since", "2026-01-05", "--until", "-7d", "--state", "open"]).unwrap();
+        assert_eq!(
+            query.since,
+            Some(Timestamp::parse("2026-01-04T23:59:59.999Z").unwrap()),
+            "none before it"
+        );
+        assert!(query.until > query.since && query.whole_only && query.state == Some(AlertState::Open));
+        let query = of(&["--merged", "--level", "high"]).unwrap();
+        assert!(!query.whole_only && query.level == Some(Level::High) && query.since.is_none());
+        for (words, part) in [
+            (["--since", "soon"], "soon"),
+            (["--state", "opne"], "open, acknowledged, resolved"),
+            (["--verdict", "bad"], "false_positive"),
+            (["--incident", "77"], "there is no incident `77`"),
+        ] {
+            let error = of(&words).unwrap_err();
+            assert!(error.to_string().contains(part), "{error}");
+        }
     }
 
     #[test]

@@ -233,10 +233,10 @@ fn whole(
 }
 
 fn change(data: &DataDir, id: &str, (command, change): (&str, &Change)) -> anyhow::Result<ExitCode> {
-    change.check().map_err(|refusal| super::Usage(refusal.to_string()))?;
+    alert_change::checked(change)?;
     let store = data.store_to_write()?;
     let id = named(&store, id)?;
-    let changed = store.change_incident(&id, change, &author::deed(command, alert_change::asked(change)))?;
+    let changed = store.change_incident(&id, change, &author::deed(command, change.asked()))?;
     if changed.is_empty() {
         super::say(&format!("incident {id}: nothing to do, it is so already"));
     }

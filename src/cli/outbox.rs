@@ -6,11 +6,12 @@ use clap::{Args, Subcommand};
 use serde::Deserialize as _;
 use serde::de::{self, IntoDeserializer as _};
 
-use super::alerts::{minute, named};
+use super::alert_change::named;
+use super::alerts::minute;
 use super::data::DataDir;
 use super::ledger::{ListFormat, ndjson};
 use super::{author, table, terminal};
-use crate::store::{DeliveryKind, OpenBreaker, OutboxQuery, OutboxRow, OutboxState};
+use crate::store::{DeliveryKind, OpenBreaker, OutboxQuery, OutboxRow, OutboxState, Store};
 
 /// Options of `watchfire outbox`.
 #[derive(Debug, Args)]
@@ -63,6 +64,17 @@ fn parse_state(name: &str) -> Result<OutboxState, String> {
     parsed.map_err(|error| error.to_string())
 }
 
+fn wanted(args: &OutboxArgs, store: &Store) -> anyhow::Result<OutboxQuery> {
+    let alert = args.alert.as_deref().map(|id| named(store, id)).transpose()?;
+    Ok(OutboxQuery {
+        state: args.state.or(args.dead.then_some(OutboxState::Dead)),
+        action: args.action.clone(),
+        alert: alert.map(|alert| alert.0),
+        limit: args.limit,
+        after: None,
+    })
+}
+
 /// Lists deliveries, or redrives one.
 pub fn run(args: &OutboxArgs) -> anyhow::Result<ExitCode> {
     match &args.command {
@@ -71,14 +83,7 @@ pub fn run(args: &OutboxArgs) -> anyhow::Result<ExitCode> {
         _ => {}
     }
     let store = args.data.store()?;
-    let alert = args.alert.as_deref().map(|id| named(&store, id)).transpose()?;
-    let rows = store.outbox(&OutboxQuery {
-        state: args.state.or(args.dead.then_some(OutboxState::Dead)),
-        action: args.action.clone(),
-        alert: alert.map(|alert| alert.0),
-        limit: args.limit,
-        after: None,
-    })?;
+    let rows = store.outbox(&wanted(args, &store)?)?;
     match args.format {
         ListFormat::Ndjson => super::print(&ndjson(&rows)?)?,
         ListFormat::Table => {
@@ -181,4 +186,41 @@ fn table(rows: &[OutboxRow]) -> String {
     let rows: Vec<Vec<String>> = rows.iter().map(row).collect();
     let heading = ["ID", "ALERT", "ACTION", "KIND", "STATE", "TRIES", "DUE (UTC)", "RESULT"];
     table::table(&heading, &rows, &[0, 1, 3, 4, 5, 6], terminal::width())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: OutboxArgs,
+    }
+
+    #[test]
+    fn a_list_is_of_what_was_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let of = |words: &[&str]| {
+            let line = Line::try_parse_from([&["outbox"], words].concat());
+            line.map_err(anyhow::Error::from).and_then(|line| wanted(&line.args, &store))
+        };
+        assert_eq!(of(&["--dead"]).unwrap().state, Some(OutboxState::Dead));
+        let query = of(&["--state", "waiting", "--action", "block", "--limit", "3"]).unwrap();
+        assert_eq!(
+            (query.state, query.action.as_deref(), query.limit),
+            (Some(OutboxState::Waiting), Some("block"), 3)
+        );
+        for (words, part) in [
+            (["--state", "gone"], "expected one of `pending`, `done`, `dead`, `waiting`"),
+            (["--alert", "3f9a"], "there is no alert `3f9a`"),
+        ] {
+            let error = of(&words).unwrap_err();
+            assert!(error.to_string().contains(part), "{error}");
+        }
+        assert!(of(&["--dead", "--state", "done"]).is_err());
+    }
 }
