@@ -119,6 +119,13 @@ impl Change {
         }
     }
 
+    /// What stands in the audit log beside the alert and its states.
+    #[must_use]
+    pub fn asked(&self) -> String {
+        let note = self.note().map(|note| note.chars().take(200).collect::<String>());
+        note.map_or_else(String::new, |note| format!("note {note:?}"))
+    }
+
     /// What it is called in the history.
     #[must_use]
     pub const fn what(&self) -> Happening {

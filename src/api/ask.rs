@@ -15,8 +15,21 @@ use crate::rule::closest;
 
 /// Bytes of a body; no call needs nearly as many.
 pub(super) const BODY_MAX: usize = 64 << 10;
+/// Characters of a text that people give: a reason, an owner.
+const TEXT_MAX: usize = 1_000;
 /// How long a body may take.
 const BODY_TIME: Duration = Duration::from_secs(10);
+
+/// 422 for a text of a field that says nothing, or more than anybody reads.
+pub(super) fn check_text(field: &str, text: &str) -> Result<(), Problem> {
+    if text.trim().is_empty() {
+        return Err(Problem::unfit(field, "it must not be empty"));
+    }
+    if text.chars().count() > TEXT_MAX {
+        return Err(Problem::unfit(field, format!("it must have at most {TEXT_MAX} characters")));
+    }
+    Ok(())
+}
 
 /// The query, as `T` has it.
 #[derive(Debug)]
@@ -38,9 +51,10 @@ fn bad_value(text: &str) -> Problem {
     let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(text);
     let named =
         text.split_once(": ").filter(|(name, _)| name.chars().all(|c| c.is_alphanumeric() || c == '_'));
-    let (parameter, reason) = match named {
-        Some((name, reason)) => (Some(name.to_owned()), reason),
-        None => (None, text),
+    let (parameter, reason) = match (named, missing(text)) {
+        (Some((name, reason)), _) => (Some(name.to_owned()), reason),
+        (None, Some(name)) => (Some(name.to_owned()), MISSING),
+        (None, None) => (None, text),
     };
     let detail = match &parameter {
         Some(name) => format!("`{name}`: {reason}"),
@@ -48,6 +62,13 @@ fn bad_value(text: &str) -> Problem {
     };
     let problem = Problem::bad("bad_parameter", detail);
     problem.fault(Fault { parameter, detail: reason.to_owned(), ..Fault::default() })
+}
+
+const MISSING: &str = "it is missing, and must be given";
+
+/// The name of what serde says is missing.
+fn missing(text: &str) -> Option<&str> {
+    text.strip_prefix("missing field `")?.strip_suffix('`')
 }
 
 /// Refuses parameters that a path does not have, and those given twice.
@@ -109,7 +130,7 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
         if !body.is_object() {
             return Err(unprocessable("the body must be a JSON object".to_owned()));
         }
-        serde_json::from_value(body).map(Self).map_err(|error| bad_body(&error))
+        serde_path_to_error::deserialize(body).map(Self).map_err(|error| bad_body(&error))
     }
 }
 
@@ -135,8 +156,8 @@ async fn read(body: Body) -> Result<Bytes, Problem> {
     })
 }
 
-fn bad_body(error: &serde_json::Error) -> Problem {
-    let text = error.to_string();
+fn bad_body(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
+    let (text, path) = (error.inner().to_string(), error.path().to_string());
     let mut quoted = text.split('`').skip(1).step_by(2).map(str::to_owned);
     if text.starts_with("unknown field")
         && let Some(name) = quoted.next()
@@ -144,9 +165,41 @@ fn bad_body(error: &serde_json::Error) -> Problem {
         let known: Vec<String> = quoted.collect();
         return unknown("field", &name, &known, |fault, name| fault.field = Some(name));
     }
-    unprocessable(text)
+    match missing(&text) {
+        Some(name) => Problem::unfit(name, MISSING),
+        None if path == "." => unprocessable(text),
+        None => Problem::unfit(&path, text),
+    }
 }
 
 fn unprocessable(detail: String) -> Problem {
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unprocessable", detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::api::testing::{CONFIGURED, Setup, of};
+
+    #[tokio::test]
+    async fn a_wrong_body_is_told_which_field_is_wrong_and_how() {
+        let setup = Setup::new(true);
+        for (path, body, field, words) in [
+            ("alerts/a/resolve", json!({"verdict": "bad"}), "verdict", "expected one of `true_positive`"),
+            ("alerts/a/resolve", json!({}), "verdict", "must be given"),
+            ("alerts/a/assign", json!({}), "assignee", "must be given"),
+            ("alerts/a/acknowledge", json!({"note": 7}), "note", "expected a string"),
+            ("alerts/a/acknowledge", json!({"revision": u64::MAX}), "revision", "no number is that large"),
+            ("alerts/a/comment", json!({"txt": "x"}), "txt", "there is no field"),
+            ("silences", json!({"matchers": ["rule=x", 7]}), "matchers[1]", "expected a string"),
+        ] {
+            let (status, answer) = setup.post(&format!("/api/v1/{path}"), CONFIGURED, body).await;
+            assert_eq!((status, &answer["errors"][0]["field"]), (422, &json!(field)), "{answer}");
+            assert!(answer["detail"].as_str().unwrap().contains(words), "{words}: {answer}");
+        }
+        let (status, answer) = setup.json(of("DELETE", "/api/v1/silences/1", Some(CONFIGURED))).await;
+        assert_eq!((status, &answer["errors"][0]["parameter"]), (400, &json!("reason")), "{answer}");
+        assert_eq!(answer["detail"], "`reason`: it is missing, and must be given");
+    }
 }

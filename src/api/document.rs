@@ -1,10 +1,12 @@
 //! The OpenAPI document: what the handlers say of themselves, completed with what holds for all of them.
 
 use utoipa::openapi::header::Header;
-use utoipa::openapi::path::{Operation, ParameterIn};
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{Object, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
-    Components, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Response,
+    Components, Content, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr,
+    Response,
 };
 use utoipa::{PartialSchema as _, ToSchema as _};
 
@@ -26,7 +28,7 @@ Watchfire's alerts, events, rules and deliveries. `watchfire token add` makes a 
 * Roles: viewer < analyst < responder < admin; each path says which one it needs.
 * Lists come in pages of `limit` (100, at most 1,000); `next` is the `cursor` of the page after.
 * Errors are `application/problem+json` (RFC 9457); `code` is stable. Unknown parameters and fields are errors.
-* Every answer to a GET but an export has an `ETag`; with `If-None-Match` it is 304 while nothing has changed.
+* Every answer to a GET but an export and the stream has an `ETag`; with `If-None-Match` it is 304 while nothing has changed.
 * A token may call 50 times a second, 200 times at once (`api.rate`); beyond that, and after ten wrong tokens from one \
 address, the answer is 429 with `Retry-After`.
 * Times are RFC 3339 in UTC. Bodies have at most 64 KiB, but those of an import.
@@ -77,11 +79,21 @@ pub(super) fn complete(operation: &mut Operation, role: Role, is_get: bool) {
         .any(|parameter| matches!(parameter.parameter_in, ParameterIn::Path));
     let responses = &mut operation.responses.responses;
     let is_get = is_get && !is_streamed(responses.get("200"));
+    if is_get {
+        let about = "The `ETag` of the answer that is there already";
+        operation.parameters.get_or_insert_default().push(header_asked("If-None-Match", about));
+    }
+    if responses.contains_key("412") {
+        let about = "The `ETag` of the alert as it was seen; in place of `revision`";
+        operation.parameters.get_or_insert_default().push(header_asked("If-Match", about));
+    }
     let reads_by_itself = responses.contains_key("413");
     for (status, response) in responses.iter_mut() {
-        if let RefOr::T(response) = response
-            && status.starts_with('2')
-        {
+        let RefOr::T(response) = response else { continue };
+        if !status.starts_with('2') {
+            // All errors look alike.
+            response.content.insert(PROBLEM_JSON.to_owned(), problem_content());
+        } else {
             response.headers.insert("X-Request-Id".to_owned(), header("Names this call in the daemon's log"));
             if is_get {
                 response.headers.insert("ETag".to_owned(), header("For `If-None-Match`"));
@@ -129,9 +141,8 @@ fn is_streamed(answer: Option<&RefOr<Response>>) -> bool {
 }
 
 fn problem(status: u16, about: &str) -> Response {
-    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(ProblemBody::name()))).build();
     let mut response = Response::new(about);
-    response.content.insert(PROBLEM_JSON.to_owned(), content);
+    response.content.insert(PROBLEM_JSON.to_owned(), problem_content());
     if matches!(status, 429 | 503) {
         response.headers.insert("Retry-After".to_owned(), header("Seconds to wait"));
     }
@@ -139,6 +150,19 @@ fn problem(status: u16, about: &str) -> Response {
         response.headers.insert("WWW-Authenticate".to_owned(), header("As RFC 6750 has it"));
     }
     response
+}
+
+fn problem_content() -> Content {
+    ContentBuilder::new().schema(Some(Ref::from_schema_name(ProblemBody::name()))).build()
+}
+
+fn header_asked(name: &str, about: &str) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Header)
+        .description(Some(about))
+        .schema(Some(Object::with_type(Type::String)))
+        .build()
 }
 
 fn header(about: &str) -> Header {

@@ -1,19 +1,18 @@
 //! `/api/v1/exports`: all found events in one answer, which is made while it is sent.
 //!
-//! Never more than a few pages are in memory. A caller whose connection broke goes on behind the `position` of the last
-//! whole line that came: that works with any client, and needs nothing that comes at the end of an answer.
+//! Never more than a page is in memory; who takes nothing loses the connection, which ends the export. A caller whose
+//! connection broke goes on behind the `position` of the last whole line that came: that works with any client, and needs
+//! nothing that comes at the end of an answer.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
-use hyper::body::Frame;
-use serde::{Deserialize, Deserializer, de};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use futures_util::stream;
+use serde::Deserialize;
+use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 
 use super::ask::Asked;
@@ -21,19 +20,15 @@ use super::conditional::Streamed;
 use super::control::Control;
 use super::events::query;
 use super::lookup::LOOKS_FOR_A_PAGE;
+use super::page::Counted;
 use super::problem::Problem;
 use crate::event::Position;
 use crate::query::Query;
 use crate::reporting::{ExportFormat, encode};
 use crate::search::{Order, Searcher};
-use crate::time::Span;
 
 /// Events of one page.
 const EVENTS: usize = 1_000;
-/// Pages that wait to be sent.
-const PAGES_AHEAD: usize = 2;
-/// A caller who takes nothing for so long is given up.
-const PATIENCE: Span = Span::minutes(1);
 
 /// Which events to export.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -50,19 +45,7 @@ pub(super) struct ExportsAsked {
     format: Lines,
     /// Go on behind this log position: the `position` of the last whole line that came.
     #[param(value_type = u64, required = false, minimum = 0)]
-    after: Option<Behind>,
-}
-
-/// A position that a log can have: they are numbered from 1 on, in 63 bits.
-#[derive(Debug, Clone, Copy)]
-struct Behind(Position);
-
-impl<'de> Deserialize<'de> for Behind {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let position = Position::deserialize(deserializer)?;
-        let is_one = position <= Position::MAX >> 1;
-        is_one.then_some(Self(position)).ok_or_else(|| de::Error::custom("no log has this position"))
-    }
+    after: Option<Counted>,
 }
 
 /// How events are written.
@@ -110,18 +93,18 @@ pub(super) async fn list(
     let turn = turn.map_err(|_| Problem::unavailable("four exports are running already"))?;
     let until = newest(&control).await?;
     let start = after.map_or(0, |behind| behind.0);
+    let is_first = after.is_none();
     let mut export =
-        Export { control, query, format, behind: start, until, is_first: after.is_none(), _turn: turn };
+        Export { control, query, format, behind: start, until, is_first, is_last: false, _turn: turn };
     // What is wrong with the first page can still be said properly.
-    let (first, is_last) = export.page().await?;
-    let (sender, receiver) = mpsc::channel(PAGES_AHEAD);
-    tokio::spawn(export.send(first, is_last, sender));
+    let first = export.page().await?;
+    let pages = stream::try_unfold((Some(first), export), |(made, export)| export.next(made));
     let (kind, name) = match kind {
         Lines::Csv => ("text/csv; charset=utf-8", "attachment; filename=\"events.csv\""),
         Lines::Ndjson => ("application/x-ndjson", "attachment; filename=\"events.ndjson\""),
     };
     let headers = [(CONTENT_TYPE, kind), (CONTENT_DISPOSITION, name)];
-    let mut response = (headers, Body::new(Pages(receiver))).into_response();
+    let mut response = (headers, Body::from_stream(pages)).into_response();
     response.extensions_mut().insert(Streamed);
     Ok(response)
 }
@@ -139,12 +122,13 @@ struct Export {
     behind: Position,
     until: Position,
     is_first: bool,
+    is_last: bool,
     _turn: OwnedSemaphorePermit,
 }
 
 impl Export {
-    /// The next page as bytes, and whether it is the last one.
-    async fn page(&mut self) -> Result<(Bytes, bool), Problem> {
+    /// The next page as bytes.
+    async fn page(&mut self) -> Result<Bytes, Problem> {
         let (query, behind, until) = (Arc::clone(&self.query), self.behind, self.until);
         let found = self.control.find(move |events| {
             events.search(LOOKS_FOR_A_PAGE, |searcher| {
@@ -154,36 +138,25 @@ impl Export {
         let (mut page, reached) = found.await?;
         let count = page.events.len();
         page.events.retain(|found| found.event.position <= until);
-        let is_last = page.next.is_none() || page.events.len() < count || reached >= until;
+        self.is_last = page.next.is_none() || page.events.len() < count || reached >= until;
         let shown: Vec<_> = page.events.into_iter().map(|found| found.shown).collect();
         let bytes = encode(&shown, self.format, self.is_first).map_err(|error| {
             tracing::error!(%error, "an export cannot be written");
             Problem::internal()
         })?;
         (self.behind, self.is_first) = (reached, false);
-        Ok((bytes.into(), is_last))
+        Ok(bytes.into())
     }
 
-    /// Sends page after page, as fast as they are taken, and stops when nobody takes them any more.
-    async fn send(mut self, first: Bytes, is_last: bool, sender: mpsc::Sender<Result<Bytes, Broken>>) {
-        let (mut bytes, mut is_last) = (first, is_last);
-        loop {
-            let taken = tokio::select! {
-                sent = sender.send(Ok(bytes)) => sent.is_ok(),
-                () = self.control.clock.sleep(PATIENCE) => false,
-            };
-            if !taken || is_last {
-                return;
-            }
-            match self.page().await {
-                Ok(page) => (bytes, is_last) = page,
-                Err(_) => {
-                    // The answer has begun; all that is left is not to end it properly.
-                    sender.send(Err(Broken)).await.ok();
-                    return;
-                }
-            }
-        }
+    /// The page that is made already, or else the next one; none behind the last.
+    async fn next(mut self, made: Option<Bytes>) -> Result<Option<(Bytes, (Option<Bytes>, Self))>, Broken> {
+        let page = match made {
+            Some(page) => page,
+            None if self.is_last => return Ok(None),
+            // The answer has begun; all that is left is not to end it properly.
+            None => self.page().await.map_err(|_| Broken)?,
+        };
+        Ok(Some((page, (None, self))))
     }
 }
 
@@ -191,18 +164,3 @@ impl Export {
 #[derive(Debug, thiserror::Error)]
 #[error("the export breaks off: the log cannot be read any further")]
 struct Broken;
-
-/// Pages as they are made.
-struct Pages(mpsc::Receiver<Result<Bytes, Broken>>);
-
-impl hyper::body::Body for Pages {
-    type Data = Bytes;
-    type Error = Broken;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        self.0.poll_recv(context).map(|page| page.map(|page| page.map(Frame::data)))
-    }
-}

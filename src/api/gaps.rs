@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::ask::{Asked, Sent};
 use super::control::Control;
 use super::page::{Cursor, Moment, Page, PageAsked, number};
-use super::problem::{Problem, ProblemBody};
+use super::problem::Problem;
 use super::record::{Recorded, Ticket};
 use crate::rule::closest;
 use crate::store::{Gap, GapState, NewGap};
@@ -60,8 +60,7 @@ pub(super) async fn list(
 #[utoipa::path(post, path = "/api/v1/gaps", tag = "gaps", request_body = GapWanted,
     responses(
         (status = 201, description = "The gap, open", body = Gap),
-        (status = 409, description = "No source fetches what this one misses",
-            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "No source fetches what this one misses"),
     ))]
 pub(super) async fn add(
     State(control): State<Arc<Control>>,

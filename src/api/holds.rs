@@ -8,18 +8,16 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::admit::Caller;
-use super::ask::{Asked, Sent};
+use super::ask::{Asked, Sent, check_text};
 use super::control::Control;
-use super::page::Page;
-use super::problem::{Problem, ProblemBody};
+use super::page::{Page, PageAsked};
+use super::problem::Problem;
 use super::record::{Recorded, Ticket};
 use crate::query::Query;
 use crate::store::{Hold, NewHold};
 use crate::time::Timestamp;
 
-/// Longer texts are refused.
-const TEXT_MAX: usize = 1_000;
+const LIST: &str = "holds";
 
 /// A legal hold.
 #[derive(Debug, Serialize, ToSchema)]
@@ -95,13 +93,16 @@ fn shown(hold: Hold, now: Timestamp) -> HoldShown {
 
 /// List legal holds
 ///
-/// The newest first, also those that have ended; all on one page.
-#[utoipa::path(get, path = "/api/v1/holds", tag = "retention",
-    responses((status = 200, description = "All holds", body = Page<HoldShown>)))]
-pub(super) async fn list(State(control): State<Arc<Control>>) -> Result<Json<Page<HoldShown>>, Problem> {
+/// The newest first, also those that have ended.
+#[utoipa::path(get, path = "/api/v1/holds", tag = "retention", params(PageAsked),
+    responses((status = 200, description = "A page of holds", body = Page<HoldShown>)))]
+pub(super) async fn list(
+    State(control): State<Arc<Control>>,
+    Asked(asked): Asked<PageAsked>,
+) -> Result<Json<Page<HoldShown>>, Problem> {
     let now = control.clock.now();
     let holds = control.ask(|store| store.holds()).await?;
-    Ok(Json(Page::whole(holds.into_iter().map(|hold| shown(hold, now)).collect())))
+    Page::numbered(LIST, holds, asked, (|hold| hold.id, |hold| shown(hold, now))).map(Json)
 }
 
 /// Make a legal hold
@@ -110,8 +111,7 @@ pub(super) async fn list(State(control): State<Arc<Control>>) -> Result<Json<Pag
 #[utoipa::path(post, path = "/api/v1/holds", tag = "retention", request_body = HoldWanted,
     responses(
         (status = 201, description = "The hold", body = HoldShown),
-        (status = 409, description = "There are 1,000 holds already",
-            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "There are 1,000 holds already"),
     ))]
 pub(super) async fn add(
     State(control): State<Arc<Control>>,
@@ -122,7 +122,7 @@ pub(super) async fn add(
     let cut = |text: &str| text.chars().take(200).collect::<String>();
     let deed = ticket.asking(format!("query {:?}, owner {:?}", cut(&query), cut(&owner)));
     for (field, text) in [("query", &query), ("reason", &reason), ("owner", &owner)] {
-        check(field, text)?;
+        check_text(field, text)?;
     }
     Query::parse(&query, deed.at).map_err(|error| Problem::unfit("query", error.to_string()))?;
     let until = until.as_deref().map(Timestamp::parse).transpose();
@@ -140,16 +140,6 @@ pub(super) async fn add(
         .await?;
     let made = made.ok_or_else(Problem::internal)?;
     Ok(Recorded((StatusCode::CREATED, Json(shown(made, now)))))
-}
-
-fn check(field: &str, text: &str) -> Result<(), Problem> {
-    if text.trim().is_empty() {
-        return Err(Problem::unfit(field, "it must not be empty"));
-    }
-    if text.chars().count() > TEXT_MAX {
-        return Err(Problem::unfit(field, format!("it must have at most {TEXT_MAX} characters")));
-    }
-    Ok(())
 }
 
 /// Show a legal hold
@@ -172,18 +162,16 @@ pub(super) async fn show(
     params(("id" = i64, Path, description = "The hold's number"), EndAsked),
     responses(
         (status = 204, description = "It has ended"),
-        (status = 422, description = "The reason is empty or too long",
-            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The reason is empty or too long"),
     ))]
 pub(super) async fn end(
     State(control): State<Arc<Control>>,
     ticket: Ticket,
-    _caller: Caller,
     Path(id): Path<String>,
     Asked(EndAsked { reason }): Asked<EndAsked>,
 ) -> Result<Recorded<StatusCode>, Problem> {
     let deed = ticket.asking(format!("reason {:?}", reason.chars().take(200).collect::<String>()));
-    check("reason", &reason)?;
+    check_text("reason", &reason)?;
     let id = number(&id)?;
     if !control.ask(move |store| store.hold_end(id, &reason, &deed)).await? {
         return Err(missing());
@@ -224,6 +212,13 @@ mod tests {
         assert_eq!(setup.json(of("DELETE", &ending, Some(&analyst))).await.0, 403);
         assert_eq!(setup.json(of("DELETE", &ending, Some(&admin))).await, (204, json!(null)));
         assert_eq!(setup.json(of("DELETE", &ending, Some(&admin))).await.0, 404);
+        let again = json!({"query": "author:bob", "reason": "case 8", "owner": "legal"});
+        assert_eq!(setup.post(HOLDS, &admin, again).await.0, 201);
+        let (_, page) = setup.get(&format!("{HOLDS}?limit=1"), &analyst).await;
+        assert_eq!(page["items"][0]["query"], "author:bob");
+        let next = format!("{HOLDS}?cursor={}", page["next"].as_str().unwrap());
+        let (_, page) = setup.get(&next, &analyst).await;
+        assert_eq!((&page["items"][0]["query"], &page["next"]), (&json!("author:alice"), &json!(null)));
         let (_, ended) = setup.get(&path, &analyst).await;
         assert_eq!((&ended["active"], &ended["end_reason"]), (&json!(false), &json!("closed")));
         let (_, audit) = setup.get("/api/v1/audit", &admin).await;

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::ask::Asked;
 use super::control::Control;
-use super::problem::{Problem, ProblemBody};
+use super::problem::Problem;
 use super::record::{Recorded, Ticket};
 use crate::event::Format;
 use crate::source::{self, Bad, Refusal, check_import_name};
@@ -126,14 +126,10 @@ impl From<Bad> for NotImported {
     responses(
         (status = 200, description = "All that could be read is on disk", body = Imported),
         (status = 400, description = "A parameter is not what it should be, or the body is missing, is no JSON as a whole, no whole \
-            gzip stream, or broke off; nothing is stored",
-            body = ProblemBody, content_type = "application/problem+json"),
-        (status = 408, description = "The body did not arrive within `limits.body_time`",
-            body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "The body is larger than `limits.body` or has more events than `limits.events`",
-            body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "The content encoding is not understood",
-            body = ProblemBody, content_type = "application/problem+json"),
+            gzip stream, or broke off; nothing is stored"),
+        (status = 408, description = "The body did not arrive within `limits.body_time`"),
+        (status = 413, description = "The body is larger than `limits.body` or has more events than `limits.events`"),
+        (status = 415, description = "The content encoding is not understood"),
     ))]
 pub(super) async fn import(
     State(control): State<Arc<Control>>,

@@ -10,11 +10,11 @@ use utoipa::ToSchema;
 use super::alerts::{Alert, with_standings};
 use super::ask::{Asked, Sent};
 use super::control::Control;
-use super::page::{Cursor, Limit, Page, number};
-use super::problem::{Problem, ProblemBody};
+use super::page::{Counted, Cursor, Limit, Page, number};
+use super::problem::Problem;
 use super::record::{Recorded, Ticket};
 use super::timeline::TimelineEntry;
-use super::triage::{AcknowledgeWanted, AssignWanted, ResolveWanted, asked, checked};
+use super::triage::{AcknowledgeWanted, AssignWanted, ResolveWanted, checked};
 use crate::alert::{self, AlertState, Change, Level};
 use crate::store::{self, AlertQuery, IncidentPlace, IncidentQuery};
 use crate::time::Timestamp;
@@ -183,7 +183,7 @@ type Answer = Result<Recorded<Json<IncidentChanged>>, Problem>;
 
 async fn change(control: &Control, id: String, change: Change, ticket: Ticket) -> Answer {
     checked(&change)?;
-    let deed = ticket.asking(asked(&change));
+    let deed = ticket.asking(change.asked());
     let changed = control.ask(move |store| {
         let changed = store.change_incident(&id, &change, &deed)?;
         if changed.is_empty() {
@@ -221,8 +221,7 @@ pub(super) async fn acknowledge(
     params(("id" = String, Path, description = "The incident's id")), request_body = ResolveWanted,
     responses(
         (status = 200, description = "The incident", body = IncidentChanged),
-        (status = 409, description = "The other alert of a duplicate is not there, or is one of these",
-            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The other alert of a duplicate is not there, or is one of these"),
     ))]
 pub(super) async fn resolve(
     State(control): State<Arc<Control>>,
@@ -251,7 +250,7 @@ pub(super) async fn assign(
     change(&control, id, Change::Assign { to: assignee }, ticket).await
 }
 
-fn no_revision(revision: Option<u64>) -> Result<(), Problem> {
+fn no_revision(revision: Option<Counted>) -> Result<(), Problem> {
     let refused =
         || Problem::unfit("revision", "an incident has none: change its alerts one by one for that");
     revision.map_or(Ok(()), |_| Err(refused()))

@@ -162,8 +162,7 @@ pub(super) async fn show(
     params(("id" = String, Path, description = "The delivery's id")),
     responses(
         (status = 200, description = "The delivery, pending again", body = Delivery),
-        (status = 409, description = "It was not given up", body = super::problem::ProblemBody,
-            content_type = "application/problem+json"),
+        (status = 409, description = "It was not given up"),
     ))]
 pub(super) async fn redrive(
     State(control): State<Arc<Control>>,
@@ -200,8 +199,7 @@ pub(super) struct Redriven {
 #[utoipa::path(post, path = "/api/v1/outbox/redrive", tag = "outbox", params(RedriveAsked),
     responses(
         (status = 200, description = "How many are due again", body = Redriven),
-        (status = 409, description = "It gave nothing up", body = super::problem::ProblemBody,
-            content_type = "application/problem+json"),
+        (status = 409, description = "It gave nothing up"),
     ))]
 pub(super) async fn redrive_action(
     State(control): State<Arc<Control>>,

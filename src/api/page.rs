@@ -78,6 +78,18 @@ impl<'de> Deserialize<'de> for Moment {
     }
 }
 
+/// A number that the log or the store gave out, or may yet: they count from 1 on, in 63 bits.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Counted(pub(super) u64);
+
+impl<'de> Deserialize<'de> for Counted {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = u64::deserialize(deserializer)?;
+        let is_one = number <= u64::MAX >> 1;
+        is_one.then_some(Self(number)).ok_or_else(|| de::Error::custom("no number is that large"))
+    }
+}
+
 /// Where a list goes on: its name and the place of the last thing shown, opaque to callers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Cursor(Vec<String>);
@@ -134,6 +146,22 @@ impl<T> Page<T> {
         rows.truncate(limit.0);
         let next = rows.last().filter(|_| has_more).map(|last| place(last).text());
         Self { items: rows.into_iter().map(show).collect(), next }
+    }
+
+    /// A page of what is read as a whole, the highest number first.
+    pub(super) fn numbered<R>(
+        list: &str,
+        mut rows: Vec<R>,
+        PageAsked { cursor, limit }: PageAsked,
+        (number_of, show): (impl Fn(&R) -> i64, impl FnMut(R) -> T),
+    ) -> Result<Self, Problem> {
+        if let Some(cursor) = cursor {
+            let [place] = cursor.place(list)?;
+            let place: i64 = number(place)?;
+            rows.retain(|row| number_of(row) < place);
+        }
+        rows.truncate(limit.and_one());
+        Ok(Self::new(rows, limit, |row| Cursor::new(list, &[&number_of(row)]), show))
     }
 
     /// A list that is one page.

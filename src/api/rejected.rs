@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::ask::Asked;
 use super::control::Control;
 use super::page::{Cursor, Page, PageAsked, number};
-use super::problem::{Problem, ProblemBody};
+use super::problem::Problem;
 use super::record::{Recorded, Ticket};
 use crate::log::AppendError;
 use crate::store;
@@ -100,10 +100,8 @@ pub(super) async fn show(
     params(("id" = i64, Path, description = "Its number")),
     responses(
         (status = 200, description = "It is stored", body = Replayed),
-        (status = 409, description = "It was replayed already, or its source is no longer configured",
-            body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "It still cannot be decoded",
-            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "It was replayed already, or its source is no longer configured"),
+        (status = 422, description = "It still cannot be decoded"),
     ))]
 pub(super) async fn replay(
     State(control): State<Arc<Control>>,

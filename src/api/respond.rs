@@ -45,6 +45,7 @@ pub(super) struct Wanted {
 #[utoipa::path(post, path = "/api/v1/responses", tag = "responses", request_body = Wanted,
     responses(
         (status = 202, description = "It has begun; look at it again", body = Shown),
+        (status = 404, description = "There is no such alert"),
         (status = 409, description = "Responses are stopped", body = ProblemBody,
             content_type = "application/problem+json"),
     ))]
@@ -132,7 +133,10 @@ impl From<UndoAsked> for UndoOf {
 /// Exactly what was found is put back, unless somebody has changed it since. It is done by a delivery: look at the
 /// responses again.
 #[utoipa::path(post, path = "/api/v1/responses/undo", tag = "responses", request_body = UndoWanted,
-    responses((status = 200, description = "What becomes of each", body = UndoAnswer)))]
+    responses(
+        (status = 200, description = "What becomes of each", body = UndoAnswer),
+        (status = 404, description = "One of `ids` is no response"),
+    ))]
 pub(super) async fn undo(
     State(control): State<Arc<Control>>,
     ticket: Ticket,

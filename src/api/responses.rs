@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::ask::Asked;
+pub(super) use super::ask::check_text as check;
 use super::control::Control;
 use super::page::{Cursor, Limit, Moment, Page, number};
 use super::problem::Problem;
@@ -15,8 +16,6 @@ use crate::store::{Approval, Response, ResponsePlace, ResponseQuery, ResponseSta
 use crate::time::Timestamp;
 
 const LIST: &str = "responses";
-/// Longer texts are refused.
-pub(super) const TEXT_MAX: usize = 1_000;
 
 /// Which responses to list.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -223,14 +222,4 @@ pub(super) async fn whole(control: &Control, id: String) -> Result<Whole, Proble
 
 pub(super) fn missing() -> Problem {
     Problem::missing("response of this id")
-}
-
-pub(super) fn check(field: &str, text: &str) -> Result<(), Problem> {
-    if text.trim().is_empty() {
-        return Err(Problem::unfit(field, "it must not be empty"));
-    }
-    if text.chars().count() > TEXT_MAX {
-        return Err(Problem::unfit(field, format!("it must have at most {TEXT_MAX} characters")));
-    }
-    Ok(())
 }

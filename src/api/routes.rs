@@ -204,4 +204,6 @@ fn query_names(operation: &Operation) -> Vec<String> {
 }
 
 #[cfg(test)]
+mod roles_tests;
+#[cfg(test)]
 mod tests;

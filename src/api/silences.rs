@@ -8,15 +8,16 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::ask::{Asked, Sent};
+use super::ask::{Asked, Sent, check_text};
 use super::control::Control;
-use super::page::Page;
-use super::problem::{Problem, ProblemBody};
+use super::page::{Cursor, Limit, Page, PageAsked};
+use super::problem::Problem;
 use super::record::{Recorded, Ticket};
 use crate::route::{Case, Matchers};
 use crate::store::{NewSilence, Silence, SilenceState, Store, StoreError};
 use crate::time::{Span, Timestamp};
 
+const LIST: &str = "silences";
 /// How far back a preview looks.
 const PREVIEW: Span = Span::days(30);
 
@@ -124,6 +125,13 @@ pub(super) struct SilencesAsked {
     #[serde(default)]
     #[param(required = false)]
     ended: bool,
+    /// The `next` of the page before.
+    #[param(value_type = String, required = false)]
+    cursor: Option<Cursor>,
+    /// How many.
+    #[serde(default)]
+    #[param(value_type = u32, required = false, minimum = 1, maximum = 1000, default = 100)]
+    limit: Limit,
 }
 
 fn shown(known: Silence, now: Timestamp) -> SilenceShown {
@@ -147,17 +155,18 @@ fn shown(known: Silence, now: Timestamp) -> SilenceShown {
 
 /// List silences
 ///
-/// The newest first; all on one page.
+/// The newest first.
 #[utoipa::path(get, path = "/api/v1/silences", tag = "alerts", params(SilencesAsked),
-    responses((status = 200, description = "The silences", body = Page<SilenceShown>)))]
+    responses((status = 200, description = "A page of silences", body = Page<SilenceShown>)))]
 pub(super) async fn list(
     State(control): State<Arc<Control>>,
-    Asked(asked): Asked<SilencesAsked>,
+    Asked(SilencesAsked { ended, cursor, limit }): Asked<SilencesAsked>,
 ) -> Result<Json<Page<SilenceShown>>, Problem> {
     let now = control.clock.now();
     let mut silences = control.ask(|store| store.silences()).await?;
-    silences.retain(|silence| asked.ended || silence.state(now) != SilenceState::Ended);
-    Ok(Json(Page::whole(silences.into_iter().map(|silence| shown(silence, now)).collect())))
+    silences.retain(|silence| ended || silence.state(now) != SilenceState::Ended);
+    let page = PageAsked { cursor, limit };
+    Page::numbered(LIST, silences, page, (|silence| silence.id, |silence| shown(silence, now))).map(Json)
 }
 
 /// Make a silence
@@ -168,8 +177,7 @@ pub(super) async fn list(
 #[utoipa::path(post, path = "/api/v1/silences", tag = "alerts", request_body = SilenceWanted,
     responses(
         (status = 201, description = "The silence", body = SilenceShown),
-        (status = 409, description = "There are 1,000 silences already",
-            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "There are 1,000 silences already"),
     ))]
 pub(super) async fn add(
     State(control): State<Arc<Control>>,
@@ -248,8 +256,7 @@ pub(super) async fn show(
     params(("id" = i64, Path, description = "The silence's number")),
     responses(
         (status = 200, description = "The silence", body = SilenceShown),
-        (status = 409, description = "That time will not do",
-            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "That time will not do"),
     ))]
 pub(super) async fn extend(
     State(control): State<Arc<Control>>,
@@ -261,11 +268,10 @@ pub(super) async fn extend(
     let deed = ticket.asking(format!("until {:?}", ends_at.chars().take(200).collect::<String>()));
     let (id, ends_at, now) = (number(&id)?, moment("ends_at", &ends_at)?, deed.at);
     let changed = control
-        .ask(
-            move |store| {
-                if store.silence_extend(id, (ends_at, long), &deed)? { store.silence(id) } else { Ok(None) }
-            },
-        )
+        .ask(move |store| {
+            let is_changed = store.silence_extend(id, (ends_at, long), &deed).map_err(said_long)?;
+            if is_changed { store.silence(id) } else { Ok(None) }
+        })
         .await?;
     changed.map(|silence| Recorded(Json(shown(silence, now)))).ok_or_else(missing)
 }
@@ -277,8 +283,7 @@ pub(super) async fn extend(
     params(("id" = i64, Path, description = "The silence's number"), SilenceEndAsked),
     responses(
         (status = 204, description = "It has ended"),
-        (status = 422, description = "The reason is empty or too long",
-            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The reason is empty or too long"),
     ))]
 pub(super) async fn end(
     State(control): State<Arc<Control>>,
@@ -287,9 +292,7 @@ pub(super) async fn end(
     Asked(SilenceEndAsked { reason }): Asked<SilenceEndAsked>,
 ) -> Result<Recorded<StatusCode>, Problem> {
     let deed = ticket.asking(format!("reason {:?}", reason.chars().take(200).collect::<String>()));
-    if reason.trim().is_empty() || reason.chars().count() > 1_000 {
-        return Err(Problem::unfit("reason", "it must have 1 to 1,000 characters"));
-    }
+    check_text("reason", &reason)?;
     let id = number(&id)?;
     if !control.ask(move |store| store.silence_end(id, &reason, &deed)).await? {
         return Err(missing());
@@ -306,7 +309,19 @@ fn moment(field: &str, text: &str) -> Result<Timestamp, Problem> {
 }
 
 fn unfit(field: &str, what: &str) -> Problem {
-    Problem::unfit(field, what.replace("ask for a long silence", "send `long: true`"))
+    Problem::unfit(field, said(what))
+}
+
+/// How a long silence is asked for here.
+fn said(what: &str) -> String {
+    what.replace("ask for a long silence", "send `long: true`")
+}
+
+fn said_long(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Conflict { what } => StoreError::Conflict { what: said(&what) },
+        other => other,
+    }
 }
 
 fn number(id: &str) -> Result<i64, Problem> {
@@ -343,7 +358,9 @@ mod tests {
         let (status, longer) = setup.post(&extend, &analyst, until("2026-03-09")).await;
         assert_eq!((status, &longer["ends_at"]), (200, &json!("2026-03-09T00:00:00.000Z")), "{longer}");
         assert_eq!(setup.post(&extend, &analyst, until("2026-03-01")).await.0, 409, "in the past");
-        assert_eq!(setup.post(&extend, &analyst, until("2026-08-01")).await.0, 409, "too long");
+        let (status, too_long) = setup.post(&extend, &analyst, until("2026-08-01")).await;
+        assert_eq!(status, 409, "{too_long}");
+        assert!(too_long["detail"].as_str().unwrap().contains("send `long: true`"), "{too_long}");
         let long = json!({"ends_at": "2026-08-01", "long": true});
         assert_eq!(setup.post(&extend, &analyst, long).await.0, 200);
         let ending = format!("{path}?reason=done");
@@ -351,8 +368,13 @@ mod tests {
         assert_eq!(setup.json(of("DELETE", &ending, Some(&analyst))).await, (204, json!(null)));
         assert_eq!(setup.json(of("DELETE", &ending, Some(&analyst))).await.0, 404);
         assert_eq!(setup.get(SILENCES, &viewer).await.1["items"], json!([]));
-        let (_, all) = setup.get(&format!("{SILENCES}?ended=true"), &viewer).await;
-        assert_eq!(all["items"][0]["end_reason"], json!("done"));
+        let again = json!({"matchers": ["rule=x"], "reason": "r", "owner": "o", "ends_at": "2026-03-04"});
+        assert_eq!(setup.post(SILENCES, &analyst, again).await.0, 201);
+        let (_, page) = setup.get(&format!("{SILENCES}?ended=true&limit=1"), &viewer).await;
+        assert_eq!((&page["items"][0]["id"], page["items"].as_array().unwrap().len()), (&json!(2), 1));
+        let next = page["next"].as_str().unwrap();
+        let (_, page) = setup.get(&format!("{SILENCES}?ended=true&limit=1&cursor={next}"), &viewer).await;
+        assert_eq!((&page["items"][0]["end_reason"], &page["next"]), (&json!("done"), &json!(null)));
         let (_, nothing) =
             setup.post(&format!("{SILENCES}/preview"), &analyst, json!({"matchers": ["rule=x"]})).await;
         assert_eq!(nothing, json!({"silenced": 0, "alerts": 0, "newest": []}));

@@ -4,21 +4,21 @@
 //! missed, not even what the command line or the time before a restart did. The store is looked at a few times a second:
 //! changes may be made beside the daemon.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::CACHE_CONTROL;
+use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use hyper::body::Frame;
-use serde::Deserialize;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use futures_util::{StreamExt as _, stream};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::sync::OwnedSemaphorePermit;
+use utoipa::ToSchema;
 
 use super::admit::Caller;
 use super::alerts::{Alert, stood};
@@ -26,6 +26,7 @@ use super::ask::Asked;
 use super::conditional::Streamed;
 use super::control::Control;
 use super::guard::STREAMS_MAX;
+use super::page::Counted;
 use super::problem::Problem;
 use crate::time::Span;
 
@@ -33,12 +34,10 @@ use crate::time::Span;
 const LOOK: Duration = Duration::from_millis(250);
 /// A comment is sent when nothing else was for so long, and the token is looked at this often whatever is sent.
 const CHECK: Span = Span::seconds(15);
-/// Alerts sent in one piece.
+/// Alerts that are fetched at once.
 const PIECE: usize = 100;
-/// Who takes nothing for so long is cut off; it comes again with the last number it got.
-const PATIENCE: Span = Span::seconds(30);
-/// How long a client waits before it comes again, in milliseconds.
-const RETRY_MS: u32 = 2_000;
+/// How long a client waits before it comes again.
+const RETRY: Duration = Duration::from_secs(2);
 
 /// Where to begin.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -47,7 +46,34 @@ const RETRY_MS: u32 = 2_000;
 pub(super) struct StreamAsked {
     /// Begin after this number, for clients that cannot send `Last-Event-ID`; 0: with all alerts there are.
     #[param(value_type = u64, required = false)]
-    after: Option<u64>,
+    after: Option<Counted>,
+}
+
+/// One event of the stream, as a client of server-sent events has it.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "axum writes them; this is how they are described")]
+pub(super) struct StreamEvent {
+    event: StreamEventKind,
+    /// A number, for `Last-Event-ID`.
+    id: String,
+    /// JSON: of `alert` the alert; of the others an object with the `number`.
+    data: String,
+    /// How long to wait before coming again, in milliseconds; only of the first.
+    #[schema(nullable = false)]
+    retry: Option<u64>,
+}
+
+/// What an event of the stream is.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "likewise")]
+#[schema(rename_all = "lowercase")]
+pub(super) enum StreamEventKind {
+    /// Where the stream begins.
+    Position,
+    /// Where it begins, and that no such place was given out: fetch the lists anew.
+    Reset,
+    /// An alert is new or has changed.
+    Alert,
 }
 
 /// Follow alerts
@@ -60,7 +86,8 @@ pub(super) struct StreamAsked {
 /// stream ends when its token does, and when the daemon stops.
 #[utoipa::path(get, path = "/api/v1/alerts/stream", tag = "alerts",
     params(StreamAsked, ("Last-Event-ID" = Option<u64>, Header, description = "The `id` of the last event that came")),
-    responses((status = 200, description = "The stream", body = String, content_type = "text/event-stream")))]
+    responses((status = 200, description = "The stream, event by event", body = StreamEvent,
+        content_type = "text/event-stream")))]
 pub(super) async fn stream(
     State(control): State<Arc<Control>>,
     caller: Caller,
@@ -69,18 +96,21 @@ pub(super) async fn stream(
 ) -> Result<Response, Problem> {
     let turn = Arc::clone(&control.guard.streams).try_acquire_owned();
     let turn = turn.map_err(|_| Problem::unavailable(&format!("there are {STREAMS_MAX} streams already")))?;
-    let wanted = last_id(&headers)?.or(after);
+    let wanted = last_id(&headers)?.or(after.map(|after| after.0));
     let newest = control.ask(|store| store.alerts_changed()).await?;
     let (name, number) = match wanted {
         Some(number) if number > newest => ("reset", newest),
         Some(number) => ("position", number),
         None => ("position", newest),
     };
-    let first = format!("retry: {RETRY_MS}\n{}", event(name, number, &format!("{{\"number\":{number}}}")));
-    let (sender, receiver) = mpsc::channel(1);
-    let sending = Sending { control, caller, sender, number, every: CHECK, _turn: turn };
-    tokio::spawn(sending.run(first));
-    let mut response = ([(CONTENT_TYPE, "text/event-stream")], Body::new(Pieces(receiver))).into_response();
+    let (asked, stop) = (control.clock.uptime(), control.guard.stop.clone());
+    let due = VecDeque::from([event(name, number, &json!({"number": number}))?.retry(RETRY)]);
+    let sending = Sending { control, caller, number, due, every: CHECK, asked, _turn: turn };
+    let events = stream::unfold(sending, Sending::next).map(Ok::<_, Infallible>);
+    let silent = KeepAlive::new().interval(CHECK.to_std()).text("nothing new");
+    let mut response = Sse::new(events.take_until(stop.cancelled_owned())).keep_alive(silent).into_response();
+    // All answers are marked, more strictly.
+    response.headers_mut().remove(CACHE_CONTROL);
     response.extensions_mut().insert(Streamed);
     Ok(response)
 }
@@ -93,77 +123,51 @@ fn last_id(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     number.map(Some).ok_or_else(wrong)
 }
 
-/// The text of one event; `data` is one line.
-fn event(name: &str, number: u64, data: &str) -> String {
-    format!("id: {number}\nevent: {name}\ndata: {data}\n\n")
+fn event(name: &str, number: u64, data: &impl Serialize) -> Result<Event, Problem> {
+    Event::default().id(number.to_string()).event(name).json_data(data).map_err(|error| {
+        tracing::error!(%error, "an event of the stream cannot be written");
+        Problem::internal()
+    })
 }
 
 /// A stream on its way.
 struct Sending {
     control: Arc<Control>,
     caller: Caller,
-    sender: mpsc::Sender<Bytes>,
-    /// Sent up to here.
+    /// Everything up to here is sent, or among what is `due`.
     number: u64,
-    /// How often the token is looked at, and how long it is silent at most.
+    due: VecDeque<Event>,
+    /// How often the token is looked at, and when it was last, as the daemon has run then.
     every: Span,
+    asked: Span,
     _turn: OwnedSemaphorePermit,
 }
 
 impl Sending {
-    async fn run(mut self, first: String) {
-        let stop = self.control.guard.stop.clone();
-        tokio::select! {
-            () = self.send_all(first) => {}
-            () = stop.cancelled() => {}
-        }
-    }
-
-    /// Until nobody takes it any more, or may.
-    async fn send_all(&mut self, first: String) {
-        let mut piece = first;
-        let clock = self.control.clock.clone();
-        let (mut spoke, mut asked) = (clock.uptime(), clock.uptime());
+    /// The next event, once there is one; none if nobody may see it any more.
+    async fn next(mut self) -> Option<(Event, Self)> {
         loop {
-            // Before the next piece: alerts that keep coming do not keep a stream open whose token ended.
-            if clock.uptime().0 - asked.0 >= self.every.0 {
+            // Before the next one: alerts that keep coming do not keep a stream open whose token ended.
+            let now = self.control.clock.uptime();
+            if now.0 - self.asked.0 >= self.every.0 {
                 if !self.may_go_on().await {
-                    return;
+                    return None;
                 }
-                asked = clock.uptime();
+                self.asked = now;
             }
-            if piece.is_empty() && clock.uptime().0 - spoke.0 >= self.every.0 {
-                ": nothing new\n\n".clone_into(&mut piece);
+            if let Some(event) = self.due.pop_front() {
+                return Some((event, self));
             }
-            if !piece.is_empty() {
-                if !self.send(std::mem::take(&mut piece)).await {
-                    return;
-                }
-                spoke = clock.uptime();
-            }
-            match self.next().await {
-                Ok(next) if !next.is_empty() => piece = next,
-                Ok(_) => {
-                    tokio::select! {
-                        () = tokio::time::sleep(LOOK) => {}
-                        () = self.sender.closed() => return,
-                    }
-                }
-                // It comes again; the log says why.
-                Err(_) => return,
+            // It comes again; the log says why.
+            self.due = self.changed().await.ok()?;
+            if self.due.is_empty() {
+                tokio::time::sleep(LOOK).await;
             }
         }
     }
 
-    async fn send(&self, piece: String) -> bool {
-        tokio::select! {
-            sent = self.sender.send(piece.into()) => sent.is_ok(),
-            () = tokio::time::sleep(PATIENCE.to_std()) => false,
-        }
-    }
-
-    /// What changed since the last piece; empty if nothing did.
-    async fn next(&mut self) -> Result<String, Problem> {
+    /// What changed since the last time.
+    async fn changed(&mut self) -> Result<VecDeque<Event>, Problem> {
         let behind = self.number;
         let found = self.control.ask(move |store| {
             let mut found = Vec::new();
@@ -172,16 +176,12 @@ impl Sending {
             }
             Ok(found)
         });
-        let mut piece = String::new();
+        let mut due = VecDeque::new();
         for (number, stood) in found.await? {
-            let data = serde_json::to_string(&Alert::from(&stood)).map_err(|error| {
-                tracing::error!(%error, "an alert cannot be written");
-                Problem::internal()
-            })?;
-            piece.push_str(&event("alert", number, &data));
+            due.push_back(event("alert", number, &Alert::from(&stood))?);
             self.number = number;
         }
-        Ok(piece)
+        Ok(due)
     }
 
     /// Whether the token still opens this. That of the configuration does until the daemon stops.
@@ -195,21 +195,6 @@ impl Sending {
     }
 }
 
-/// Pieces as they are made.
-struct Pieces(mpsc::Receiver<Bytes>);
-
-impl hyper::body::Body for Pieces {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(context).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::testing::Setup;
@@ -219,29 +204,24 @@ mod tests {
     use crate::store::{Commit, Deed, Role};
     use crate::time::Timestamp;
 
-    /// What is sent to this caller while there are alerts for three pieces, its token being looked at before each.
-    async fn sent(setup: &Setup, caller: Caller) -> Vec<Bytes> {
+    /// For three fetches.
+    const ALERTS: usize = 2 * PIECE + 1;
+
+    /// How many alerts are sent to this caller, its token being looked at before each.
+    async fn sent(setup: &Setup, caller: Caller) -> usize {
         let control = setup.control();
         let turn = Arc::clone(&control.guard.streams).try_acquire_owned().unwrap();
-        let (sender, mut receiver) = mpsc::channel(1);
-        let sending = Sending { control, caller, sender, number: 0, every: Span(0), _turn: turn };
-        tokio::spawn(sending.run("first".to_owned()));
-        let mut pieces = Vec::new();
-        while let Some(piece) = receiver.recv().await {
-            // It is silent: everything was sent.
-            if piece.starts_with(b":") {
-                break;
-            }
-            pieces.push(piece);
-        }
-        pieces
+        let asked = control.clock.uptime();
+        let due = VecDeque::new();
+        let sending = Sending { control, caller, number: 0, due, every: Span(0), asked, _turn: turn };
+        stream::unfold(sending, Sending::next).take(ALERTS).count().await
     }
 
     #[tokio::test]
     async fn alerts_that_keep_coming_do_not_keep_a_stream_open_whose_token_ended() {
         let setup = Setup::new(false);
         let alert = |n: usize| Alert { id: AlertId(format!("a{n}")), ..notification().alert };
-        let alerts: Vec<Alert> = (0..2 * PIECE + 1).map(alert).collect();
+        let alerts: Vec<Alert> = (0..ALERTS).map(alert).collect();
         let now = setup.clock.now();
         let commit =
             Commit { position: 1, at: now, alerts: &alerts, outbox: &[], ledger: &[], snapshot: None };
@@ -253,10 +233,10 @@ mod tests {
         };
         let (good, revoked) = (caller("good", None), caller("revoked", None));
         let expired = caller("expired", Some(now.plus(Span::minutes(1))));
-        assert_eq!(sent(&setup, good).await.len(), 4, "where it begins, and three pieces");
+        assert_eq!(sent(&setup, good).await, ALERTS);
         setup.store.token_revoke(revoked.id.as_ref().unwrap(), &Deed::new(now, "ann", "test")).unwrap();
         setup.wait(Span::minutes(2));
-        assert_eq!(sent(&setup, revoked).await.len(), 0);
-        assert_eq!(sent(&setup, expired).await.len(), 0);
+        assert_eq!(sent(&setup, revoked).await, 0);
+        assert_eq!(sent(&setup, expired).await, 0);
     }
 }

@@ -13,7 +13,7 @@ use super::ask::Sent;
 use super::control::{Control, lost};
 use super::key::{KeyError, NewToken};
 use super::page::Page;
-use super::problem::{Problem, ProblemBody};
+use super::problem::Problem;
 use super::record::{Recorded, Ticket};
 use crate::store::{Role, TokenRow};
 use crate::time::Span;
@@ -116,8 +116,7 @@ pub(super) async fn list(State(control): State<Arc<Control>>) -> Result<Json<Pag
 #[utoipa::path(post, path = "/api/v1/tokens", tag = "tokens", request_body = TokenWanted,
     responses(
         (status = 201, description = "The token", body = TokenMade),
-        (status = 409, description = "The name is taken, or there are 1,000 tokens already",
-            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The name is taken, or there are 1,000 tokens already"),
     ))]
 pub(super) async fn add(
     State(control): State<Arc<Control>>,

@@ -12,7 +12,8 @@ use super::alerts::{Alert, stood};
 use super::ask::Sent;
 use super::conditional::seen;
 use super::control::Control;
-use super::problem::{Problem, ProblemBody};
+use super::page::Counted;
+use super::problem::Problem;
 use super::record::{Recorded, Ticket};
 use crate::alert::{AlertId, Change, NAME_MAX, NOTE_MAX, Refusal, Verdict};
 
@@ -27,7 +28,8 @@ pub(super) struct AcknowledgeWanted {
     pub(super) note: Option<String>,
     /// The alert's `revision` as you saw it: if it has another one, the answer is 412.
     #[serde(default)]
-    pub(super) revision: Option<u64>,
+    #[schema(value_type = Option<u64>)]
+    pub(super) revision: Option<Counted>,
 }
 
 /// An alert is resolved.
@@ -46,7 +48,8 @@ pub(super) struct ResolveWanted {
     pub(super) note: Option<String>,
     /// The alert's `revision` as you saw it: if it has another one, the answer is 412.
     #[serde(default)]
-    pub(super) revision: Option<u64>,
+    #[schema(value_type = Option<u64>)]
+    pub(super) revision: Option<Counted>,
 }
 
 /// An alert is given to somebody.
@@ -60,7 +63,8 @@ pub(super) struct AssignWanted {
     pub(super) assignee: Option<String>,
     /// The alert's `revision` as you saw it: if it has another one, the answer is 412.
     #[serde(default)]
-    pub(super) revision: Option<u64>,
+    #[schema(value_type = Option<u64>)]
+    pub(super) revision: Option<Counted>,
 }
 
 /// Something is written to an alert.
@@ -79,7 +83,7 @@ fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D
 
 impl ResolveWanted {
     /// The change, and the revision that was seen.
-    pub(super) fn change(self) -> (Change, Option<u64>) {
+    pub(super) fn change(self) -> (Change, Option<Counted>) {
         let Self { verdict, of, note, revision } = self;
         (Change::Resolve { verdict, of: of.map(AlertId), note }, revision)
     }
@@ -96,22 +100,17 @@ pub(super) fn checked(change: &Change) -> Result<(), Problem> {
     change.check().map_err(|refusal| Problem::unfit(field(&refusal), refusal.to_string()))
 }
 
-/// What stands in the audit log beside the alert and its states.
-pub(super) fn asked(change: &Change) -> String {
-    let note = change.note().map(|note| note.chars().take(200).collect::<String>());
-    note.map_or_else(String::new, |note| format!("note {note:?}"))
-}
-
 type Answer = Result<Recorded<Json<Alert>>, Problem>;
 
 async fn change(
     control: &Control,
     id: String,
-    (change, revision): (Change, Option<u64>),
+    (change, revision): (Change, Option<Counted>),
     (headers, ticket): (HeaderMap, Ticket),
 ) -> Answer {
     checked(&change)?;
-    let (seen, deed, id) = (seen(&headers).or(revision), ticket.asking(asked(&change)), AlertId(id));
+    let (seen, deed, id) =
+        (seen(&headers).or(revision.map(|revision| revision.0)), ticket.asking(change.asked()), AlertId(id));
     let changed = control.ask(move |store| {
         store.change(&id, &change, seen, &deed)?;
         stood(store, &id)
@@ -131,9 +130,8 @@ async fn change(
     params(("id" = String, Path, description = "The alert's id")), request_body = AcknowledgeWanted,
     responses(
         (status = 200, description = "The alert", body = Alert),
-        (status = 409, description = "It is resolved", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 412, description = "It was changed meanwhile",
-            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "It is resolved"),
+        (status = 412, description = "It was changed meanwhile"),
     ))]
 pub(super) async fn acknowledge(
     State(control): State<Arc<Control>>,
@@ -153,10 +151,8 @@ pub(super) async fn acknowledge(
     params(("id" = String, Path, description = "The alert's id")), request_body = ResolveWanted,
     responses(
         (status = 200, description = "The alert", body = Alert),
-        (status = 409, description = "The other alert of a duplicate is not there, or leads back to this one",
-            body = ProblemBody, content_type = "application/problem+json"),
-        (status = 412, description = "It was changed meanwhile",
-            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The other alert of a duplicate is not there, or leads back to this one"),
+        (status = 412, description = "It was changed meanwhile"),
     ))]
 pub(super) async fn resolve(
     State(control): State<Arc<Control>>,
@@ -175,8 +171,7 @@ pub(super) async fn resolve(
     params(("id" = String, Path, description = "The alert's id")), request_body = AcknowledgeWanted,
     responses(
         (status = 200, description = "The alert", body = Alert),
-        (status = 412, description = "It was changed meanwhile",
-            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 412, description = "It was changed meanwhile"),
     ))]
 pub(super) async fn reopen(
     State(control): State<Arc<Control>>,
@@ -193,8 +188,7 @@ pub(super) async fn reopen(
     params(("id" = String, Path, description = "The alert's id")), request_body = AssignWanted,
     responses(
         (status = 200, description = "The alert", body = Alert),
-        (status = 412, description = "It was changed meanwhile",
-            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 412, description = "It was changed meanwhile"),
     ))]
 pub(super) async fn assign(
     State(control): State<Arc<Control>>,
@@ -213,7 +207,7 @@ pub(super) async fn assign(
     params(("id" = String, Path, description = "The alert's id")), request_body = CommentWanted,
     responses(
         (status = 200, description = "The alert", body = Alert),
-        (status = 409, description = "Its history is full", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Its history is full"),
     ))]
 pub(super) async fn comment(
     State(control): State<Arc<Control>>,

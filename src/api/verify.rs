@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use super::ask::Sent;
 use super::control::Control;
 use super::page::{Moment, Page};
-use super::problem::{Problem, ProblemBody};
+use super::problem::Problem;
 use super::record::{Recorded, Ticket};
 use crate::log::{Hex, LogError, Progress, VerifyOptions};
 use crate::proof::{Verdict, prove};
@@ -160,8 +160,7 @@ pub(super) async fn list(State(control): State<Arc<Control>>) -> Json<Page<Shown
     responses(
         (status = 202, description = "It has begun", body = Shown,
             headers(("Location" = String, description = "Where it is shown"))),
-        (status = 409, description = "One is running already",
-            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "One is running already"),
     ))]
 pub(super) async fn start(
     State(control): State<Arc<Control>>,

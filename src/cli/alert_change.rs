@@ -4,12 +4,12 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::alerts::{named, parse_verdict};
+use super::alerts::parse_verdict;
 use super::author;
 use super::data::DataDir;
 use super::terminal::clean;
 use crate::alert::{AlertId, Change, Verdict};
-use crate::store::Changed;
+use crate::store::{Changed, Store};
 
 /// Alerts, and what is said with what is done.
 #[derive(Debug, Args)]
@@ -115,9 +115,23 @@ pub(super) fn comment(data: &DataDir, args: &Commenting) -> anyhow::Result<ExitC
     change(data, &args.ids, ("watchfire alert comment", &Change::Comment { text: args.note.clone() }))
 }
 
+/// The alert of this id, or of a beginning that only one has.
+pub(super) fn named(store: &Store, id: &str) -> anyhow::Result<AlertId> {
+    let mut near = store.alerts_named(id)?;
+    near.retain(|found| !id.is_empty() && found.0.starts_with(id));
+    match near.as_slice() {
+        [one] => Ok(one.clone()),
+        [] => anyhow::bail!("there is no alert `{id}`; `watchfire alerts` lists them"),
+        several => {
+            let ids: Vec<&str> = several.iter().map(|id| id.0.as_str()).collect();
+            Err(super::Usage(format!("several alerts begin with `{id}`: {}", ids.join(", "))).into())
+        }
+    }
+}
+
 /// Changes all or none. What is seen is what stands there at the beginning: whoever comes in between wins.
 fn change(data: &DataDir, ids: &[String], (command, change): (&str, &Change)) -> anyhow::Result<ExitCode> {
-    change.check().map_err(|refusal| super::Usage(refusal.to_string()))?;
+    checked(change)?;
     let store = data.store_to_write()?;
     let mut alerts: Vec<(AlertId, Option<u64>)> = Vec::new();
     for id in ids {
@@ -127,14 +141,13 @@ fn change(data: &DataDir, ids: &[String], (command, change): (&str, &Change)) ->
             alerts.push((id, Some(seen)));
         }
     }
-    let changed = store.change_all(&alerts, change, &author::deed(command, asked(change)))?;
+    let changed = store.change_all(&alerts, change, &author::deed(command, change.asked()))?;
     tell(&changed, &|alert| Ok(store.standing(alert)?.stance().to_string()))
 }
 
-/// What stands in the audit log beside the alert and its states.
-pub(super) fn asked(change: &Change) -> String {
-    let note = change.note().map(|note| note.chars().take(200).collect::<String>());
-    note.map_or_else(String::new, |note| format!("note {note:?}"))
+/// What is wrong with a change by itself is the command line's fault.
+pub(super) fn checked(change: &Change) -> Result<(), super::Usage> {
+    change.check().map_err(|refusal| super::Usage(refusal.to_string().replace("`of`", "`--of`")))
 }
 
 /// One line for each alert: where it stands now, and whether it stood there before.
@@ -224,7 +237,7 @@ mod tests {
         assert_eq!(store.history(&AlertId("bb33".into())).unwrap().len(), 2, "named twice, done once");
         assert!(line(&["ack", "aa"]).unwrap_err().to_string().contains("aa11, aa22"));
         assert!(line(&["ack", "cc"]).is_err() && line(&["ack", "bb", "cc"]).is_err());
-        assert!(line(&["resolve", "aa1", "--as", "duplicate"]).unwrap_err().to_string().contains("`of`"));
+        assert!(line(&["resolve", "aa1", "--as", "duplicate"]).unwrap_err().to_string().contains("`--of`"));
         line(&["resolve", "aa1", "--as", "duplicate", "--of", "aa2"]).unwrap();
         line(&["resolve", "bb", "--as", "false-positive"]).unwrap();
         assert_eq!(state("bb33"), (AlertState::Resolved, Some(Verdict::FalsePositive)));
@@ -241,6 +254,7 @@ mod tests {
         };
         whole(&[]).unwrap();
         whole(&["list", "--state", "open"]).unwrap();
+        whole(&["--state", "open", "--level", "high"]).unwrap();
         whole(&["show", &incident[..6]]).unwrap();
         whole(&["resolve", &incident, "--as", "test"]).unwrap();
         assert_eq!((state("bb33").1, state("aa11").1), (Some(Verdict::Test), Some(Verdict::Duplicate)));

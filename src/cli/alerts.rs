@@ -8,9 +8,10 @@ use serde_json::{Map, Value, json};
 
 use super::alert_change::{self, Assigning, Commenting, Noting, Resolving};
 use super::data::DataDir;
+use super::gaps::moment;
 use super::ledger::{ListFormat, ndjson};
 use super::rules::ShowArgs;
-use super::terminal::{self, Paint, clean};
+use super::terminal::{self, Paint, behind, clean};
 use super::{held, outbox, table};
 use crate::alert::{AlertId, AlertState, Level, Moment, Verdict};
 use crate::encode::{alert_json, search_command, triage_json};
@@ -18,6 +19,7 @@ use crate::event::{Catalogue, canonical};
 use crate::log::Reader;
 use crate::query::format;
 use crate::store::{AlertQuery, OutboxRow, Standing, Store, StoredAlert};
+use crate::time::{Span, Timestamp};
 
 /// Options of `watchfire alerts`.
 #[derive(Debug, Args)]
@@ -51,6 +53,15 @@ pub struct AlertsArgs {
     /// Only this incident's, by the beginning of its id
     #[arg(long, value_name = "ID")]
     incident: Option<String>,
+    /// Only those whose last finding is of this time or later: a time, a date, or how long ago (-7d)
+    #[arg(long, value_name = "TIME", value_parser = moment, allow_hyphen_values = true)]
+    since: Option<Timestamp>,
+    /// Only those whose last finding is of before this time
+    #[arg(long, value_name = "TIME", value_parser = moment, allow_hyphen_values = true)]
+    until: Option<Timestamp>,
+    /// Also those that went up in another alert when late events joined the two
+    #[arg(long)]
+    merged: bool,
     /// table: for people. ndjson: one object per alert
     #[arg(long, value_enum, default_value_t = ListFormat::Table)]
     format: ListFormat,
@@ -124,7 +135,7 @@ pub enum AlertFormat {
     Json,
 }
 
-fn parse_level(name: &str) -> Result<Level, String> {
+pub(super) fn parse_level(name: &str) -> Result<Level, String> {
     let names = Level::ALL.map(Level::name).join(", ");
     Level::named(name).ok_or_else(|| format!("no such level; there are {names}"))
 }
@@ -140,23 +151,28 @@ pub(super) fn parse_verdict(name: &str) -> Result<Verdict, String> {
     Verdict::named(&name.replace('-', "_")).ok_or_else(|| format!("no such verdict; there are {names}"))
 }
 
-/// Lists alerts.
-pub fn list(args: &AlertsArgs) -> anyhow::Result<ExitCode> {
-    let store = args.data.store()?;
-    let incident = args.incident.as_deref().map(|id| super::incidents::named(&store, id)).transpose()?;
-    let query = AlertQuery {
+fn wanted(args: &AlertsArgs, store: &Store) -> anyhow::Result<AlertQuery> {
+    let incident = args.incident.as_deref().map(|id| super::incidents::named(store, id)).transpose()?;
+    Ok(AlertQuery {
         rule: args.rule.clone(),
         level: args.level,
         state: args.state,
         verdict: args.verdict,
         assignee: args.assignee.clone(),
         incident,
-        whole_only: true,
+        since: args.since.map(|since| since.minus(Span::millis(1))),
+        until: args.until,
+        whole_only: !args.merged,
         open_first: true,
         limit: args.limit,
         ..AlertQuery::default()
-    };
-    let alerts = stood(&store, store.alerts(&query)?)?;
+    })
+}
+
+/// Lists alerts.
+pub fn list(args: &AlertsArgs) -> anyhow::Result<ExitCode> {
+    let store = args.data.store()?;
+    let alerts = stood(&store, store.alerts(&wanted(args, &store)?)?)?;
     match args.format {
         ListFormat::Ndjson => {
             let objects: Vec<Value> = alerts.iter().map(object).collect();
@@ -215,7 +231,7 @@ fn stands(standing: &Standing) -> String {
 }
 
 /// `2026-01-05 09:01` of UTC: nobody needs the seconds of a list.
-pub(super) fn minute(time: crate::time::Timestamp) -> String {
+pub(super) fn minute(time: Timestamp) -> String {
     time.to_string().replace('T', " ").chars().take(16).collect()
 }
 
@@ -255,7 +271,7 @@ fn show(data: &DataDir, ids: &[String], options: &ShowOptions) -> anyhow::Result
     let catalogue = options.show.catalogue()?;
     let mut reader = data.reader()?;
     for (number, id) in ids.iter().enumerate() {
-        let id = named(&store, id)?;
+        let id = alert_change::named(&store, id)?;
         let Some(stored) = store.alert(&id)? else { anyhow::bail!("there is no alert `{id}`") };
         let standing = store.standing(&id)?;
         let events = evidence(&mut reader, &stored, &catalogue)?;
@@ -266,8 +282,9 @@ fn show(data: &DataDir, ids: &[String], options: &ShowOptions) -> anyhow::Result
             AlertFormat::Text => {
                 let between = if number == 0 { "" } else { "\n" };
                 let about = (&*events, &*deliveries, &*timeline);
-                let text = text(&stood, about, Paint::stdout());
-                let held = held::text(&stood.0.alert, &held, &followups, Paint::stdout());
+                let (paint, width) = (Paint::stdout(), terminal::width());
+                let text = text(&stood, about, (paint, width));
+                let held = held::text(&stood.0.alert, &held, &followups, (paint, width));
                 super::print(&format!("{between}{text}{held}"))?;
             }
             AlertFormat::Json => {
@@ -287,20 +304,6 @@ fn moment_json(moment: &Moment) -> Value {
     json!({"at": moment.at().to_string(), "by": moment.by(), "text": moment.words()})
 }
 
-/// The alert of this id, or of a beginning that only one has.
-pub(super) fn named(store: &Store, id: &str) -> anyhow::Result<AlertId> {
-    let mut near = store.alerts_named(id)?;
-    near.retain(|found| !id.is_empty() && found.0.starts_with(id));
-    match near.as_slice() {
-        [one] => Ok(one.clone()),
-        [] => anyhow::bail!("there is no alert `{id}`; `watchfire alerts` lists them"),
-        several => {
-            let ids: Vec<&str> = several.iter().map(|id| id.0.as_str()).collect();
-            Err(super::Usage(format!("several alerts begin with `{id}`: {}", ids.join(", "))).into())
-        }
-    }
-}
-
 fn evidence(
     reader: &mut Reader,
     stored: &StoredAlert,
@@ -316,11 +319,15 @@ fn evidence(
 /// What belongs to an alert: its events, its deliveries, and what happened.
 type About<'a> = (&'a [Map<String, Value>], &'a [OutboxRow], &'a [Moment]);
 
-fn text((stored, standing): &Stood, (events, deliveries, timeline): About<'_>, paint: Paint) -> String {
+fn text(
+    (stored, standing): &Stood,
+    (events, deliveries, timeline): About<'_>,
+    (paint, width): (Paint, usize),
+) -> String {
     let alert = &stored.alert;
     let mut text = format!("{}  {}\n", paint.bold(&clean(&alert.title)), paint.level(alert.level));
     let mut line = |name: &str, value: &str| {
-        let _ = writeln!(text, "  {name:<9} {}", clean(value));
+        text.push_str(&behind(&format!("  {name:<9} "), value, 12, width));
     };
     line("id", &alert.id.0);
     line("state", &state_words(standing));
@@ -338,7 +345,7 @@ fn text((stored, standing): &Stood, (events, deliveries, timeline): About<'_>, p
     }
     let missing = alert.evidence_count.saturating_sub(events.len() as u64);
     let _ = writeln!(text, "\n{}", paint.bold(&format!("Events ({})", alert.evidence_count)));
-    text.push_str(&format::table(events, terminal::width()));
+    text.push_str(&format::table(events, width));
     if missing > 0 {
         let _ = writeln!(text, "and {missing} more: {}", clean(&search_command(alert)));
     }
@@ -350,14 +357,14 @@ fn text((stored, standing): &Stood, (events, deliveries, timeline): About<'_>, p
         let result = outbox::result(row);
         let tries = if row.attempts == 1 { "try" } else { "tries" };
         let state = outbox::state(row.state);
-        let _ =
-            writeln!(text, "  {:<20} {state:<9} {} {tries}  {}", row.action, row.attempts, clean(&result));
+        let beginning = format!("  {:<20} {state:<9} {} {tries}  ", row.action, row.attempts);
+        text.push_str(&behind(&beginning, &result, 23, width));
         if let Some(undo) = row.outcome.as_ref().and_then(|outcome| outcome.undo.as_ref()) {
-            let _ = writeln!(text, "  {:<20} undo: {}", "", clean(undo));
+            text.push_str(&behind(&format!("  {:<20} undo: ", ""), undo, 29, width));
         }
     }
     let _ = writeln!(text, "\n{}", paint.bold("Timeline"));
-    text.push_str(&lines_of(timeline, terminal::width()));
+    text.push_str(&lines_of(timeline, width));
     text
 }
 
@@ -366,7 +373,7 @@ pub(super) fn lines_of(timeline: &[Moment], width: usize) -> String {
     let line = |moment: &Moment| {
         let at = moment.at().to_string().replace('T', " ").chars().take(19).collect::<String>();
         let by = moment.by();
-        terminal::wrap(&clean(&format!("{at}  {by}: {}", moment.words())), (2, 23), width)
+        behind(&format!("  {at} "), &format!("{by}: {}", moment.words()), 22, width)
     };
     timeline.iter().map(line).collect()
 }
@@ -390,7 +397,6 @@ mod tests {
     use super::*;
     use crate::alert::{Alert, Key};
     use crate::store::{DeliveryKind, OutboxState, Outcome};
-    use crate::time::Timestamp;
 
     fn stored() -> StoredAlert {
         let alert = Alert {
@@ -453,7 +459,7 @@ mod tests {
             text: "blocked user 7 (ada); read back: blocked".into(),
         };
         let events = [event.as_object().unwrap().clone()];
-        let shown = text(&(stored, standing), (&events, &[row], &[moment]), Paint::plain());
+        let shown = text(&(stored, standing), (&events, &[row], &[moment]), (Paint::plain(), 110));
         insta::assert_snapshot!(shown, @r"
         One account clones many projects  high
           id        0123456789abcdef0123456789abcdef
@@ -478,6 +484,41 @@ mod tests {
         Timeline
           2026-01-05 09:01:01 watchfire: response `block-author`: blocked user 7 (ada); read back: blocked
         ");
+    }
+
+    #[derive(Debug, clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: AlertsArgs,
+    }
+
+    #[test]
+    fn a_list_is_of_what_was_asked_for() {
+        use clap::Parser as _;
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let of = |words: &[&str]| {
+            let line = Line::try_parse_from([&["alerts"], words].concat());
+            line.map_err(anyhow::Error::from).and_then(|line| wanted(&line.args, &store))
+        };
+        let query = of(&["--since", "2026-01-05", "--until", "-7d", "--state", "open"]).unwrap();
+        assert_eq!(
+            query.since,
+            Some(Timestamp::parse("2026-01-04T23:59:59.999Z").unwrap()),
+            "none before it"
+        );
+        assert!(query.until > query.since && query.whole_only && query.state == Some(AlertState::Open));
+        let query = of(&["--merged", "--level", "high"]).unwrap();
+        assert!(!query.whole_only && query.level == Some(Level::High) && query.since.is_none());
+        for (words, part) in [
+            (["--since", "soon"], "soon"),
+            (["--state", "opne"], "open, acknowledged, resolved"),
+            (["--verdict", "bad"], "false_positive"),
+            (["--incident", "77"], "there is no incident `77`"),
+        ] {
+            let error = of(&words).unwrap_err();
+            assert!(error.to_string().contains(part), "{error}");
+        }
     }
 
     #[test]

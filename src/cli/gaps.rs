@@ -54,7 +54,8 @@ enum GapsCommand {
     },
 }
 
-fn moment(text: &str) -> Result<Timestamp, String> {
+/// A time, a date, or how long ago.
+pub(super) fn moment(text: &str) -> Result<Timestamp, String> {
     let now = Clock::system().now();
     match text.strip_prefix('-') {
         Some(ago) => ago.parse::<Span>().map(|span| now.minus(span)).map_err(|error| error.to_string()),

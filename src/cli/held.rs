@@ -2,16 +2,21 @@
 
 use std::fmt::Write as _;
 
-use super::terminal::{Paint, clean};
+use super::terminal::{Paint, behind};
 use crate::alert::Alert;
 use crate::route::Held;
 use crate::store::{Followup, FollowupKind};
 
 /// What is said under an alert; nothing where nothing is held back or to come.
-pub(super) fn text(alert: &Alert, held: &[Held], followups: &[Followup], paint: Paint) -> String {
+pub(super) fn text(
+    alert: &Alert,
+    held: &[Held],
+    followups: &[Followup],
+    (paint, width): (Paint, usize),
+) -> String {
     let mut text = String::new();
     let mut line = |name: &str, what: &str| {
-        let _ = writeln!(text, "  {name:<20} {}", clean(what));
+        text.push_str(&behind(&format!("  {name:<20} "), what, 23, width));
     };
     for Held { action, by, why, .. } in held {
         let action = if action.is_empty() { "no action was due" } else { action };

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::alerts::minute;
 use super::author;
 use super::data::DataDir;
 use super::ledger::{ListFormat, ndjson};
@@ -145,18 +146,23 @@ fn object(hold: &Hold, now: Timestamp) -> Value {
 fn table(holds: &[Hold], now: Timestamp) -> String {
     let row = |hold: &Hold| {
         let ends = match (hold.ended_at, hold.hold.until) {
-            (Some(at), _) => format!("ended {at}"),
-            (None, Some(until)) if !hold.is_active(now) => format!("ended {until}"),
-            (None, Some(until)) => until.to_string(),
+            (Some(at), _) => format!("ended {}", minute(at)),
+            (None, Some(until)) if !hold.is_active(now) => format!("ended {}", minute(until)),
+            (None, Some(until)) => minute(until),
             (None, None) => "open".to_owned(),
         };
         let NewHold { query, reason, owner, .. } = &hold.hold;
         let texts = [query, owner, reason].map(|text| terminal::clean(text));
         let [query, owner, reason] = texts;
-        vec![hold.id.to_string(), hold.created_at.to_string(), ends, query, owner, reason]
+        vec![hold.id.to_string(), minute(hold.created_at), ends, query, owner, reason]
     };
     let rows: Vec<Vec<String>> = holds.iter().map(row).collect();
-    table::table(&["ID", "MADE", "UNTIL", "QUERY", "OWNER", "REASON"], &rows, &[0, 1], terminal::width())
+    table::table(
+        &["ID", "MADE (UTC)", "UNTIL (UTC)", "QUERY", "OWNER", "REASON"],
+        &rows,
+        &[0, 1, 2],
+        terminal::width(),
+    )
 }
 
 #[cfg(test)]

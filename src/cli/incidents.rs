@@ -7,13 +7,13 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::alert_change::{self, Judged, Whose};
-use super::alerts::{self, minute, parse_state};
+use super::alerts::{self, minute, parse_level, parse_state};
 use super::author;
 use super::data::DataDir;
 use super::ledger::{ListFormat, ndjson};
 use super::table;
-use super::terminal::{self, Paint, clean};
-use crate::alert::{AlertId, AlertState, Change, Moment};
+use super::terminal::{self, Paint, behind, clean};
+use crate::alert::{AlertId, AlertState, Change, Level, Moment};
 use crate::store::{AlertQuery, Incident, IncidentQuery, Store};
 
 /// Lines of history that are shown with an incident.
@@ -27,13 +27,15 @@ An incident gathers the alerts about one author (else one entity, else the same 
 
 Examples:
   watchfire incidents
-  watchfire incidents list --state open
+  watchfire incidents --state open --level high
   watchfire incidents show 77aa
   watchfire incidents ack 77aa --note 'calling him'
   watchfire incidents resolve 77aa --as true_positive --note 'account blocked, laptop taken in'")]
 pub struct IncidentsArgs {
     #[command(flatten)]
     data: DataDir,
+    #[command(flatten)]
+    list: ListArgs,
     #[command(subcommand)]
     command: Option<IncidentCommand>,
 }
@@ -71,11 +73,14 @@ enum IncidentCommand {
     },
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Copy, Args)]
 struct ListArgs {
     /// Only those that stand so: open, acknowledged, resolved
     #[arg(long, value_name = "STATE", value_parser = parse_state)]
     state: Option<AlertState>,
+    /// Only those with an alert of this level or a graver one
+    #[arg(long, value_name = "LEVEL", value_parser = parse_level)]
+    level: Option<Level>,
     /// At most so many; 0: all
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: usize,
@@ -86,10 +91,9 @@ struct ListArgs {
 
 /// Does what the subcommand says.
 pub fn run(args: &IncidentsArgs) -> anyhow::Result<ExitCode> {
-    let everything = ListArgs { state: None, limit: 50, format: ListFormat::Table };
     match &args.command {
-        None => list(&args.data.store()?, &everything),
-        Some(IncidentCommand::List(wanted)) => list(&args.data.store()?, wanted),
+        None => list(&args.data.store()?, args.list),
+        Some(IncidentCommand::List(wanted)) => list(&args.data.store()?, *wanted),
         Some(IncidentCommand::Show { id }) => show(&args.data.store()?, id),
         Some(IncidentCommand::Ack { id, note }) => {
             change(&args.data, id, ("watchfire incidents ack", &Change::Acknowledge { note: note.clone() }))
@@ -117,13 +121,19 @@ pub(super) fn named(store: &Store, id: &str) -> anyhow::Result<String> {
     }
 }
 
-fn list(store: &Store, wanted: &ListArgs) -> anyhow::Result<ExitCode> {
-    let query = IncidentQuery { state: wanted.state, limit: wanted.limit, ..IncidentQuery::default() };
+fn list(store: &Store, wanted: ListArgs) -> anyhow::Result<ExitCode> {
+    let ListArgs { state, level, limit, format } = wanted;
+    let query = IncidentQuery { state, level, limit, ..IncidentQuery::default() };
     let incidents = store.incidents(&query)?;
-    match wanted.format {
+    match format {
         ListFormat::Ndjson => super::print(&ndjson(&incidents.iter().map(object).collect::<Vec<_>>())?)?,
         ListFormat::Table if incidents.is_empty() => super::say("no incidents"),
-        ListFormat::Table => super::print(&listed(&incidents, terminal::width()))?,
+        ListFormat::Table => {
+            super::print(&listed(&incidents, terminal::width()))?;
+            if incidents.len() == limit {
+                super::say(&format!("these are the first {limit}: --limit shows more"));
+            }
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -188,7 +198,7 @@ fn show(store: &Store, id: &str) -> anyhow::Result<ExitCode> {
     let alerts = alerts::stood(store, store.alerts(&query)?)?;
     let history = store.incident_history(&id, LINES_MAX)?;
     let table = alerts::table(&alerts, terminal::width());
-    super::print(&whole(&incident, &table, history, Paint::stdout()))?;
+    super::print(&whole(&incident, &table, history, (Paint::stdout(), terminal::width())))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -196,7 +206,7 @@ fn whole(
     incident: &Incident,
     alerts: &str,
     history: Vec<(AlertId, crate::alert::Record)>,
-    paint: Paint,
+    (paint, width): (Paint, usize),
 ) -> String {
     let mut text = format!("{}  {}\n", paint.bold(&clean(&incident.title)), paint.level(incident.level));
     for (name, value) in [
@@ -206,7 +216,7 @@ fn whole(
         ("began", incident.first_at.to_string()),
         ("last", incident.last_at.to_string()),
     ] {
-        let _ = writeln!(text, "  {name:<9} {}", clean(&value));
+        text.push_str(&behind(&format!("  {name:<9} "), &value, 12, width));
     }
     if let Some(other) = &incident.merged_into {
         let _ = writeln!(text, "  part of   {other}");
@@ -216,17 +226,17 @@ fn whole(
         let moment = Moment::Record(Box::new(record));
         let at = moment.at().to_string().replace('T', " ").chars().take(19).collect::<String>();
         let short: String = alert.0.chars().take(8).collect();
-        let line = format!("{at}  {short}  {}: {}", moment.by(), moment.words());
-        text.push_str(&terminal::wrap(&clean(&line), (2, 33), terminal::width()));
+        let said = format!("{}: {}", moment.by(), moment.words());
+        text.push_str(&behind(&format!("  {at} {short} "), &said, 31, width));
     }
     text
 }
 
 fn change(data: &DataDir, id: &str, (command, change): (&str, &Change)) -> anyhow::Result<ExitCode> {
-    change.check().map_err(|refusal| super::Usage(refusal.to_string()))?;
+    alert_change::checked(change)?;
     let store = data.store_to_write()?;
     let id = named(&store, id)?;
-    let changed = store.change_incident(&id, change, &author::deed(command, alert_change::asked(change)))?;
+    let changed = store.change_incident(&id, change, &author::deed(command, change.asked()))?;
     if changed.is_empty() {
         super::say(&format!("incident {id}: nothing to do, it is so already"));
     }
@@ -236,7 +246,6 @@ fn change(data: &DataDir, id: &str, (command, change): (&str, &Change)) -> anyho
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alert::Level;
     use crate::time::Timestamp;
 
     #[test]
@@ -258,7 +267,7 @@ mod tests {
         ID        LAST (UTC)        LEVEL     STATE  ABOUT                    ALERTS                 WHAT
         77aa0123  2026-01-05 10:01  critical  OPEN   author_id = 7 at gitlab  3: 1 open, 2 resolved  One account clones many pr…
         ");
-        insta::assert_snapshot!(whole(&incident, "(alerts)\n", Vec::new(), Paint::plain()), @r"
+        insta::assert_snapshot!(whole(&incident, "(alerts)\n", Vec::new(), (Paint::plain(), 100)), @r"
         One account clones many projects, and one rule more  critical
           id        77aa0123456789abcdef0123456789ab
           state     open (3: 1 open, 2 resolved)

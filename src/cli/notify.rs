@@ -9,10 +9,10 @@ use clap::{Args, Subcommand};
 
 use super::table;
 use super::terminal;
-use crate::action::{Action, ActionSet, GuardInput};
+use crate::action::{Action, ActionConfig, GuardInput};
 use crate::alert::Occasion;
 use crate::clock::Clock;
-use crate::config::{self, Config};
+use crate::config::{Config, load_without_secrets};
 use crate::deliver::BuildContext;
 use crate::encode::example;
 use crate::store::DeliveryKind;
@@ -67,7 +67,8 @@ fn occasion(text: &str) -> Result<Occasion, String> {
 /// Lists actions, or tries one.
 pub fn run(args: &NotifyArgs) -> anyhow::Result<ExitCode> {
     let env = |name: &str| std::env::var(name).ok();
-    let config = config::load(&args.config, &env).map_err(|error| anyhow::anyhow!("{error}"))?;
+    // Only those of an action itself are needed: whoever tries one may not know the others.
+    let config = load_without_secrets(&args.config).map_err(|error| super::Usage(error.to_string()))?;
     let context = BuildContext { env: &env, base: &config.base, egress: &config.egress };
     match &args.command {
         NotifyCommand::List => list(&config, &context),
@@ -76,18 +77,21 @@ pub fn run(args: &NotifyArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn list(config: &Config, context: &BuildContext<'_>) -> anyhow::Result<ExitCode> {
-    let actions = ActionSet::build(&config.actions, context)?;
-    let row = |(name, settings): (&String, &crate::action::ActionConfig)| {
-        let action = actions.get(name)?;
-        let wanted: Vec<&str> = Occasion::ALL
-            .iter()
-            .filter(|occasion| action.wants(**occasion))
-            .map(|occasion| occasion.name())
-            .collect();
-        let kind = if action.kind() == DeliveryKind::Respond { "responds" } else { "tells" };
-        Some(vec![name.clone(), settings.words(), kind.to_owned(), wanted.join(", ")])
+    let row = |(name, settings): (&String, &ActionConfig)| {
+        let (responds, occasions) = match Action::build(name, settings, context) {
+            Ok(action) => {
+                let wanted = Occasion::ALL.into_iter().filter(|occasion| action.wants(*occasion));
+                (
+                    action.kind() == DeliveryKind::Respond,
+                    wanted.map(Occasion::name).collect::<Vec<_>>().join(", "),
+                )
+            }
+            Err(error) => (settings.respond().is_some(), format!("not ready: {error}")),
+        };
+        let kind = if responds { "responds" } else { "tells" };
+        vec![name.clone(), settings.words(), kind.to_owned(), occasions]
     };
-    let rows: Vec<Vec<String>> = config.actions.iter().filter_map(row).collect();
+    let rows: Vec<Vec<String>> = config.actions.iter().map(row).collect();
     if rows.is_empty() {
         super::say("no actions are configured; see docs/notifications.md");
         return Ok(ExitCode::SUCCESS);

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 
+use super::alerts::parse_level;
 use super::data::DataDir;
 use super::rules::ShowArgs;
-use super::terminal::Paint;
+use super::terminal::{self, Paint};
 use crate::alert::{Alert, AlertId, Key, Level};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -82,11 +83,6 @@ struct ExplainArgs {
     show: ShowArgs,
 }
 
-fn parse_level(name: &str) -> Result<Level, String> {
-    let names = Level::ALL.map(Level::name).join(", ");
-    Level::named(name).ok_or_else(|| format!("no such level; there are {names}"))
-}
-
 fn parse_pair(text: &str) -> Result<(String, String), String> {
     let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
     pair.map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -152,7 +148,7 @@ fn explain(
     let is_known = rules.unit(&alert.rule).is_some();
     let explained =
         Explained { config, alert: &alert, scene: &scene, named: &named, is_known, at, holds, past };
-    Ok(Some(explanation(&explained, Paint::stdout())))
+    Ok(Some(explanation(&explained, (Paint::stdout(), terminal::width()))))
 }
 
 /// What would hold such an alert back.

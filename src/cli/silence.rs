@@ -5,13 +5,14 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::alerts::minute;
 use super::author;
 use super::data::DataDir;
 use super::ledger::{ListFormat, ndjson};
 use super::{table, terminal};
 use crate::clock::Clock;
 use crate::route::{Case, Matchers};
-use crate::store::{NewSilence, Silence, SilenceState, Store};
+use crate::store::{NewSilence, Silence, SilenceState, Store, StoreError};
 use crate::time::{Span, Timestamp};
 
 /// How far back a preview looks.
@@ -155,7 +156,8 @@ pub fn run(args: &SilenceArgs) -> anyhow::Result<ExitCode> {
             let deed = author::deed("watchfire silence extend", format!("silence {id}"));
             let ends_at = end.at(deed.at)?;
             let deed = deed.asking(format!("silence {id}, until {ends_at}"));
-            if !args.data.store_to_write()?.silence_extend(*id, (ends_at, end.long), &deed)? {
+            let extended = args.data.store_to_write()?.silence_extend(*id, (ends_at, end.long), &deed);
+            if !extended.map_err(said_long)? {
                 anyhow::bail!("there is no silence {id} that has not ended");
             }
             super::say(&format!("silence {id} ends at {ends_at}"));
@@ -180,7 +182,19 @@ fn usage(field: &str, what: &str) -> super::Usage {
         "ends_at" => "--until, --for".to_owned(),
         other => format!("--{other}"),
     };
-    super::Usage(format!("{option}: {}", what.replace("ask for a long silence", "say --long")))
+    super::Usage(format!("{option}: {}", long(what)))
+}
+
+/// How a long silence is asked for here.
+fn long(what: &str) -> String {
+    what.replace("ask for a long silence", "say --long")
+}
+
+fn said_long(error: StoreError) -> anyhow::Error {
+    match error {
+        StoreError::Conflict { what } => super::Usage(long(&what)).into(),
+        other => other.into(),
+    }
 }
 
 fn preview(store: &Store, matchers: &Matchers, now: Timestamp) -> anyhow::Result<ExitCode> {
@@ -239,16 +253,16 @@ fn table(silences: &[Silence], now: Timestamp) -> String {
     let row = |known: &Silence| {
         let NewSilence { matchers, reason, owner, starts_at, ends_at } = &known.silence;
         let ends = match (known.state(now), known.ended_at) {
-            (SilenceState::Pending, _) => format!("from {starts_at}"),
-            (SilenceState::Active, _) => ends_at.to_string(),
-            (SilenceState::Ended, ended_at) => format!("ended {}", ended_at.unwrap_or(*ends_at)),
+            (SilenceState::Pending, _) => format!("from {}", minute(*starts_at)),
+            (SilenceState::Active, _) => minute(*ends_at),
+            (SilenceState::Ended, ended_at) => format!("ended {}", minute(ended_at.unwrap_or(*ends_at))),
         };
         let [matchers, owner, reason] =
             [&matchers.to_string(), owner, reason].map(|text| terminal::clean(text));
         vec![known.id.to_string(), ends, matchers, owner, reason]
     };
     let rows: Vec<Vec<String>> = silences.iter().map(row).collect();
-    table::table(&["ID", "UNTIL", "MATCHERS", "OWNER", "REASON"], &rows, &[0, 1], terminal::width())
+    table::table(&["ID", "UNTIL (UTC)", "MATCHERS", "OWNER", "REASON"], &rows, &[0, 1], terminal::width())
 }
 
 #[cfg(test)]
@@ -283,6 +297,8 @@ mod tests {
         line(&[add.as_slice(), &["--for", "200d", "--long"]].concat()).unwrap();
         assert!(Line::try_parse_from([&["silence"], add.as_slice()].concat()).is_err(), "an end is needed");
         assert_eq!(store.silences().unwrap().len(), 2);
+        let refused = line(&["extend", "1", "--for", "100d"]).unwrap_err();
+        assert!(refused.is::<crate::cli::Usage>() && refused.to_string().contains("say --long"), "{refused}");
         line(&["extend", "1", "--for", "2d"]).unwrap();
         let known = store.silence(1).unwrap().unwrap();
         assert!(known.silence.ends_at.since(known.silence.starts_at) >= Span::days(2));

@@ -115,8 +115,14 @@ pub(super) fn wrap(text: &str, (first, further): (usize, usize), width: usize) -
 
 /// `  name     what is said`, in lines no wider than `width`.
 pub(super) fn labelled(name: &str, said: &str, width: usize) -> String {
-    let lines = wrap(&clean(said), (LABEL, LABEL), width);
-    format!("  {name:<8} {}", lines.get(LABEL..).unwrap_or_default())
+    behind(&format!("  {name:<8} "), said, LABEL, width)
+}
+
+/// What is said behind its beginning, in lines no wider than `width`; the further ones begin behind so many spaces.
+pub(super) fn behind(beginning: &str, said: &str, further: usize, width: usize) -> String {
+    let first = beginning.chars().count();
+    let lines = wrap(&clean(said), (first, further), width);
+    format!("{}{}", clean(beginning), lines.get(first..).unwrap_or_default())
 }
 
 /// Where what is said begins.
@@ -134,6 +140,8 @@ mod tests {
         assert_eq!(wrap("one two three four", (2, 4), 13), "  one two\n    three\n    four\n");
         assert_eq!(wrap("longer-than-a-line x", (0, 2), 8), "longer-than-a-line\n  x\n");
         assert_eq!(labelled("key", "author_id = 7", 22), "  key      author_id =\n           7\n");
+        assert_eq!(behind("  ä: ", "one two", 4, 9), "  ä: one\n    two\n");
+        assert_eq!(behind("  ä: ", "", 4, 9), "  ä: \n");
         assert_eq!(Paint::plain().red("x"), "x");
         assert_eq!(Paint { has_color: true }.red("x"), "\u{1b}[31mx\u{1b}[0m");
     }

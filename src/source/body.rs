@@ -1,14 +1,13 @@
 //! Reading a request's body, within its limits of size, time and memory.
 
-use std::future::poll_fn;
 use std::io::Read;
-use std::pin::Pin;
 use std::sync::Arc;
 
-use axum::body::{Body, HttpBody};
+use axum::body::Body;
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::answer::Refusal;
@@ -139,11 +138,12 @@ fn is_gzip(headers: &HeaderMap) -> Result<bool, Refusal> {
 }
 
 /// All frames as one; a body that came in one frame, as events do, is not copied.
-async fn collect(mut body: Body, limit: u64, held: &mut Held) -> Result<Bytes, Refusal> {
+async fn collect(body: Body, limit: u64, held: &mut Held) -> Result<Bytes, Refusal> {
     let mut first = Bytes::new();
     let mut rest: Option<BytesMut> = None;
-    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
-        let Ok(data) = frame.map_err(|_| Refusal::broken_off())?.into_data() else { continue };
+    let mut frames = body.into_data_stream();
+    while let Some(data) = frames.next().await {
+        let data = data.map_err(|_| Refusal::broken_off())?;
         let length = rest.as_ref().map_or(first.len(), BytesMut::len) + data.len();
         if length as u64 > limit {
             return Err(Refusal::too_large(limit));
@@ -183,9 +183,11 @@ fn inflate(read: ReadBody, limit: u64) -> Result<ReadBody, Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
     use std::io::Write;
 
     use axum::http::{HeaderValue, StatusCode};
+    use futures_util::stream;
 
     use super::*;
 
@@ -262,21 +264,6 @@ mod tests {
 
     /// A body that arrives in several frames.
     pub(super) fn frames(parts: Vec<&'static str>) -> Body {
-        struct Frames(std::vec::IntoIter<&'static str>);
-        impl HttpBody for Frames {
-            type Data = Bytes;
-            type Error = std::convert::Infallible;
-            fn poll_frame(
-                mut self: Pin<&mut Self>,
-                _: &mut std::task::Context<'_>,
-            ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, Self::Error>>> {
-                let next = self
-                    .0
-                    .next()
-                    .map(|part| Ok(hyper::body::Frame::data(Bytes::from_static(part.as_bytes()))));
-                std::task::Poll::Ready(next)
-            }
-        }
-        Body::new(Frames(parts.into_iter()))
+        Body::from_stream(stream::iter(parts).map(Ok::<_, Infallible>))
     }
 }

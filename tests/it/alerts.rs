@@ -127,7 +127,8 @@ impl Stream {
             request = request.header("last-event-id", last);
         }
         let response = request.send().await.unwrap();
-        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        let header = |name: &str| response.headers()[name].to_str().unwrap();
+        assert_eq!((header("content-type"), header("cache-control")), ("text/event-stream", "no-store"));
         Self { response, text: String::new() }
     }
 
@@ -207,5 +208,8 @@ async fn there_are_only_so_many_streams() {
         request.send().await.unwrap().status().as_u16()
     };
     assert_eq!(more().await, 503);
+    drop(streams.pop());
+    let room = async { while more().await != 200 {} };
+    tokio::time::timeout(PATIENCE, room).await.expect("who leaves makes room");
     daemon.stop().await;
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::alert::Alert;
-use crate::cli::terminal::{Paint, clean};
+use crate::cli::terminal::{Paint, behind, clean};
 use crate::cli::{held, outbox};
 use crate::config::Config;
 use crate::route::{Case, Field, Held, Hold, Passed, Route, Scene, Told, Visit, trace, way};
@@ -34,23 +34,23 @@ pub(super) struct Past {
 }
 
 /// The whole of it.
-pub(super) fn explanation(explained: &Explained<'_>, paint: Paint) -> String {
-    let mut text = heading(explained, paint);
+pub(super) fn explanation(explained: &Explained<'_>, (paint, width): (Paint, usize)) -> String {
+    let mut text = heading(explained, (paint, width));
     routes(explained, paint, &mut text);
     told(explained, paint, &mut text);
-    holds(explained, paint, &mut text);
+    holds(explained, (paint, width), &mut text);
     if let Some(past) = &explained.past {
-        became(explained.alert, past, paint, &mut text);
+        became(explained.alert, past, (paint, width), &mut text);
     }
     text
 }
 
-fn heading(explained: &Explained<'_>, paint: Paint) -> String {
+fn heading(explained: &Explained<'_>, (paint, width): (Paint, usize)) -> String {
     let Explained { alert, scene, at, .. } = explained;
     let mut text = format!("{}  {}\n", paint.bold(&clean(&alert.rule)), paint.level(alert.level));
     let mut line = |name: &str, value: &str| {
         if !value.is_empty() {
-            let _ = writeln!(text, "  {name:<9} {}", clean(value));
+            text.push_str(&behind(&format!("  {name:<9} "), value, 12, width));
         }
     };
     line("alert", &alert.id.0);
@@ -169,7 +169,7 @@ fn when(told: &Told, config: &Config, (case, responds): (&Case<'_>, bool)) -> St
     text
 }
 
-fn holds(explained: &Explained<'_>, paint: Paint, text: &mut String) {
+fn holds(explained: &Explained<'_>, (paint, width): (Paint, usize), text: &mut String) {
     let title = if explained.past.is_some() { "Another one like it, now" } else { "Held back" };
     let _ = writeln!(text, "\n{}", paint.bold(title));
     if explained.holds.is_empty() {
@@ -177,19 +177,19 @@ fn holds(explained: &Explained<'_>, paint: Paint, text: &mut String) {
     }
     for Hold { by, why, spares_responses, .. } in &explained.holds {
         let spares = if *spares_responses { " (responses are made)" } else { "" };
-        let _ = writeln!(text, "  {:<20} {}{spares}", by.name(), clean(why));
+        text.push_str(&behind(&format!("  {:<20} ", by.name()), &format!("{why}{spares}"), 23, width));
     }
 }
 
-fn became(alert: &Alert, past: &Past, paint: Paint, text: &mut String) {
+fn became(alert: &Alert, past: &Past, (paint, width): (Paint, usize), text: &mut String) {
     let _ = writeln!(text, "\n{}", paint.bold("What became of it"));
     if past.deliveries.is_empty() {
         text.push_str("  nothing was sent\n");
     }
     for row in &past.deliveries {
         let (state, result) = (outbox::state(row.state), outbox::result(row));
-        let _ =
-            writeln!(text, "  {:<20} {:<12} {state:<9} {}", row.action, row.occasion.name(), clean(&result));
+        let beginning = format!("  {:<20} {:<12} {state:<9} ", row.action, row.occasion.name());
+        text.push_str(&behind(&beginning, &result, 23, width));
     }
-    text.push_str(&held::text(alert, &past.held, &past.followups, paint));
+    text.push_str(&held::text(alert, &past.held, &past.followups, (paint, width)));
 }

@@ -13,8 +13,8 @@ use crate::time::Timestamp;
 
 /// What is kept of one entry beside itself.
 pub(super) trait Traces {
-    /// Whether the entry with this place in the block has the digest that was kept of it.
-    fn has_mark(&self, place: usize, mark: &[u8]) -> bool;
+    /// What was kept of the digests of the block's entries, one after the other.
+    fn marks(&self) -> &[u8];
 
     /// Whether an event has the time that was kept for the entry with this place in the block.
     fn has_time(&self, place: usize, time: Option<Timestamp>) -> bool;
@@ -31,11 +31,11 @@ pub(super) fn damage(
     traces: &dyn Traces,
     reason: &str,
 ) -> LogError {
-    let mut decoder = Decoder::default();
+    let (marks, mut decoder) = (traces.marks().as_chunks::<MARK_BYTES>().0, Decoder::default());
     let (mut events, mut strangers) = (0, Vec::new());
     for (place, row) in Rows::new(plain, (first, last)).enumerate() {
         let Ok((position, row, encoded)) = row else { break };
-        if !traces.has_mark(place, mark(&row.digest(encoded))) {
+        if marks.get(place).is_none_or(|kept| kept != mark(&row.digest(encoded))) {
             return named(position, reason, "its digest is not the one that was kept of it");
         }
         let time = match row {
@@ -85,8 +85,8 @@ pub(super) fn rows<'a>(
 pub(super) struct HotTraces<'a>(pub(super) &'a Block);
 
 impl Traces for HotTraces<'_> {
-    fn has_mark(&self, place: usize, mark: &[u8]) -> bool {
-        is_kept(&self.0.marks, place, mark)
+    fn marks(&self) -> &[u8] {
+        &self.0.marks
     }
 
     fn has_time(&self, _: usize, _: Option<Timestamp>) -> bool {
@@ -107,8 +107,8 @@ pub(super) struct SealedTraces<'a> {
 }
 
 impl Traces for SealedTraces<'_> {
-    fn has_mark(&self, place: usize, mark: &[u8]) -> bool {
-        is_kept(self.marks, place, mark)
+    fn marks(&self) -> &[u8] {
+        self.marks
     }
 
     fn has_time(&self, place: usize, time: Option<Timestamp>) -> bool {
@@ -118,10 +118,6 @@ impl Traces for SealedTraces<'_> {
     fn has_key(&self, _: usize, key: u128) -> bool {
         (self.has_key)(key)
     }
-}
-
-fn is_kept(marks: &[u8], place: usize, mark: &[u8]) -> bool {
-    marks.as_chunks::<MARK_BYTES>().0.get(place).is_some_and(|kept| kept == mark)
 }
 
 #[cfg(test)]

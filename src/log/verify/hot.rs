@@ -116,8 +116,8 @@ pub(super) struct Found {
     pub kinds: i64,
     pub events: u64,
     pub head: Head,
+    pub marks: Vec<u8>,
     keys: Vec<u8>,
-    marks: Vec<u8>,
 }
 
 impl Found {
@@ -131,8 +131,7 @@ impl Found {
         let mut own = Self::new(head);
         for row in rows(plain, (block.first, block.last)) {
             let (position, row, encoded) = row?;
-            let digest = own.add(&row, encoded);
-            own.marks.extend_from_slice(mark(&digest));
+            own.add(&row, encoded);
             if with_keys && let Some(Entry::Event(event)) = decoder.entry(position, &row, plain) {
                 own.keys.extend_from_slice(&dedupe_key(&event).to_le_bytes());
             }
@@ -147,15 +146,16 @@ impl Found {
             kinds: 0,
             events: 0,
             head,
-            keys: Vec::new(),
             marks: Vec::new(),
+            keys: Vec::new(),
         }
     }
 
-    /// Notes a row; its digest.
-    pub(super) fn add(&mut self, row: &Row<'_>, encoded: &[u8]) -> Head {
+    /// Notes a row.
+    pub(super) fn add(&mut self, row: &Row<'_>, encoded: &[u8]) {
         let digest = row.digest(encoded);
         self.head = link(&self.head, &digest);
+        self.marks.extend_from_slice(mark(&digest));
         match row {
             Row::Event { received_at, time, format, .. } => {
                 self.times = (self.times.0.min(*time), self.times.1.max(*time));
@@ -166,7 +166,6 @@ impl Found {
             Row::Tick { .. } => self.kinds |= 1,
             Row::Deleted { .. } => {}
         }
-        digest
     }
 
     fn fits(&self, block: &Block) -> bool {

@@ -11,7 +11,7 @@ use crate::index::{self, Dictionary, Field};
 use crate::log::LogError;
 use crate::log::decoder::Decoder;
 use crate::log::recent::cut;
-use crate::log::row::{Row, mark};
+use crate::log::row::{Head, Row};
 use crate::log::segment::{Manifest, Segment, StoredBlock, decode_times, encode_times};
 use crate::time::Timestamp;
 
@@ -22,7 +22,8 @@ struct Walk {
     catalogue: Catalogue,
     index: index::Builder,
     keys: Option<Vec<u64>>,
-    found: Found,
+    head: Head,
+    events: u64,
     next: u64,
 }
 
@@ -49,7 +50,8 @@ pub(super) fn check(
         catalogue: Catalogue::built_in(),
         index: index::Builder::default(),
         keys: with_keys.then(Vec::new),
-        found: Found::new(manifest.head_before.0),
+        head: manifest.head_before.0,
+        events: 0,
         next: manifest.first,
     };
     while walk.next <= manifest.last {
@@ -60,10 +62,10 @@ pub(super) fn check(
     }
     let (first, last) = (manifest.first, manifest.last);
     let corrupt = |reason: &str| LogError::Corrupt { first, last, reason: reason.to_owned() };
-    if walk.found.head != manifest.head_after.0 {
+    if walk.head != manifest.head_after.0 {
         return Err(corrupt("the chain of hashes does not end as was signed"));
     }
-    if walk.found.events != manifest.events {
+    if walk.events != manifest.events {
         return Err(corrupt("it has another number of events than was signed"));
     }
     let stored = segment.keys()?;
@@ -101,11 +103,10 @@ impl Walk {
             let reason = format!("a block of them says that it ends at {}", block.positions.1);
             return Err(LogError::Corrupt { first, last, reason });
         }
-        let mut own = Found::new(self.found.head);
-        let (mut times, mut marks) = (Vec::new(), Vec::new());
+        let (mut own, mut times) = (Found::new(self.head), Vec::new());
         for row in rows(plain, (first, last)) {
             let (position, row, encoded) = row?;
-            marks.extend_from_slice(mark(&own.add(&row, encoded)));
+            own.add(&row, encoded);
             times.push(match row {
                 Row::Event { time, .. } => Some(Timestamp(time)),
                 Row::Tick { .. } | Row::Deleted { .. } => None,
@@ -113,8 +114,8 @@ impl Walk {
             self.event(position, &row, plain);
         }
         self.next = last + 1;
-        self.found.head = own.head;
-        self.found.events += own.events;
+        self.head = own.head;
+        self.events += own.events;
         if own.head != block.head {
             let traces = SealedTraces {
                 marks: &block.marks,
@@ -125,10 +126,8 @@ impl Walk {
             return Err(damage((first, last), plain, &traces, reason));
         }
         let columns = (block.times, block.received_max, block.kinds);
-        let lists = (encode_times(&times), marks);
-        if (own.times, own.received_max, own.kinds) != columns
-            || lists != (block.event_times.clone(), block.marks.clone())
-        {
+        let are_kept = own.marks == block.marks && encode_times(&times) == block.event_times;
+        if (own.times, own.received_max, own.kinds) != columns || !are_kept {
             return Err(corrupt("what the table says of these entries is not what was written"));
         }
         Ok(())
