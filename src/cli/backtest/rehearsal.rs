@@ -296,8 +296,10 @@ impl Rehearsed {
         if config.is_dry_run() {
             line("dry_run is on: nothing is changed. Without it:".to_owned());
         } else if self.by_rule > 0 {
-            let rehearsed = times(self.by_rule);
-            line(format!("{rehearsed} only in rehearsal, since the rule says dry_run. Without it:"));
+            line(format!(
+                "{} only in rehearsal, since the rule says dry_run. Without it:",
+                times(self.by_rule)
+            ));
         }
         let is_account = config.is_of_account();
         for (verdict, outcome) in &self.outcomes {
