@@ -205,7 +205,7 @@ async fn each_limit_and_each_time_of_it_is_an_incident() {
 async fn a_rule_has_the_responses_to_its_alerts_rehearse() {
     let gitlab = gitlab_with(4..=6).await;
     let clock = Clock::fixed(START);
-    let setup = setup(clock.clone(), &gitlab, "", "").await;
+    let setup = setup(clock.clone(), &gitlab, ", at_most: {count: 9, per: 1h}", "").await;
     let dry = format!("{RULE}dry_run: true\n");
     setup.rule("everybody.yml", &dry);
     let daemon = setup.start().await;

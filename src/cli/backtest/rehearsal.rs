@@ -274,16 +274,21 @@ impl Outcome {
 }
 
 impl Rehearsed {
+    /// Of one that nobody configured.
+    fn unknown(&self, name: &str, width: usize, text: &mut String) {
+        let _ = writeln!(text, "\n  {}  not configured", clean(name));
+        let due = match self.due {
+            1 => "1 alert names".to_owned(),
+            more => format!("{} alerts name", grouped(more)),
+        };
+        text.push_str(&wrap(&format!("{due} it: it is passed over, nothing happens"), (4, 4), width));
+    }
+
     fn text(&self, name: &str, width: usize, text: &mut String) {
         let times =
             |count: u64| if count == 1 { "once".to_owned() } else { format!("{} times", grouped(count)) };
         let Some(config) = &self.config else {
-            let _ = writeln!(text, "\n  {}  not configured", clean(name));
-            let one = self.due == 1;
-            let due =
-                if one { "1 alert names".to_owned() } else { format!("{} alerts name", grouped(self.due)) };
-            text.push_str(&wrap(&format!("{due} it: it is passed over, nothing happens"), (4, 4), width));
-            return;
+            return self.unknown(name, width, text);
         };
         let dry = if config.is_dry_run() { ", dry_run" } else { "" };
         let _ = writeln!(text, "\n  {}  ({}{dry})", clean(name), clean(&config.words()));
@@ -296,8 +301,8 @@ impl Rehearsed {
         if config.is_dry_run() {
             line("dry_run is on: nothing is changed. Without it:".to_owned());
         } else if self.by_rule > 0 {
-            let rehearsed = times(self.by_rule);
-            line(format!("{rehearsed} only in rehearsal, since the rule says dry_run. Without it:"));
+            let said = "only in rehearsal, since the rule says dry_run. Without it:";
+            line(format!("{} {said}", times(self.by_rule)));
         }
         let is_account = config.is_of_account();
         for (verdict, outcome) in &self.outcomes {
