@@ -121,16 +121,11 @@ pub(super) async fn add(
     let HoldWanted { query, reason, owner, until } = wanted;
     let cut = |text: &str| text.chars().take(200).collect::<String>();
     let deed = ticket.asking(format!("query {:?}, owner {:?}", cut(&query), cut(&owner)));
-    for (field, text) in [("query", &query), ("reason", &reason), ("owner", &owner)] {
-        check_text(field, text)?;
-    }
     Query::parse(&query, deed.at).map_err(|error| Problem::unfit("query", error.to_string()))?;
     let until = until.as_deref().map(Timestamp::parse).transpose();
     let until = until.map_err(|error| Problem::unfit("until", error.to_string()))?;
-    if until.is_some_and(|until| until <= deed.at) {
-        return Err(Problem::unfit("until", "it must lie in the future"));
-    }
     let hold = NewHold { query, reason, owner, until };
+    hold.check(deed.at).map_err(|(field, what)| Problem::unfit(field, what))?;
     let now = deed.at;
     let made = control
         .ask(move |store| {

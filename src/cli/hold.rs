@@ -86,14 +86,7 @@ fn add(store: &Store, hold: NewHold) -> anyhow::Result<ExitCode> {
     let request = format!("query {:?}, owner {:?}", hold.query, hold.owner);
     let deed = author::deed("watchfire hold add", request);
     Query::parse(&hold.query, deed.at).map_err(|error| super::Usage(format!("--query: {error}")))?;
-    for (name, text) in [("query", &hold.query), ("reason", &hold.reason), ("owner", &hold.owner)] {
-        if text.trim().is_empty() {
-            return Err(super::Usage(format!("--{name} must not be empty")).into());
-        }
-    }
-    if hold.until.is_some_and(|until| until <= deed.at) {
-        return Err(super::Usage("--until must lie in the future".to_owned()).into());
-    }
+    hold.check(deed.at).map_err(|(field, what)| super::Usage(format!("--{field}: {what}")))?;
     let id = store.hold_add(&hold, &deed)?;
     super::print(&format!("{id}\n"))?;
     super::say(&format!("hold {id}: what `{}` finds is not deleted", terminal::clean(&hold.query)));

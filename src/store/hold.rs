@@ -40,6 +40,27 @@ pub struct Hold {
     pub end_reason: Option<String>,
 }
 
+impl NewHold {
+    /// What is wrong with it at this moment, beside its query: the field, and why.
+    ///
+    /// # Errors
+    /// When a text is empty or long, or the end lies in the past.
+    pub fn check(&self, now: Timestamp) -> Result<(), (&'static str, String)> {
+        for (field, text) in [("query", &self.query), ("reason", &self.reason), ("owner", &self.owner)] {
+            if text.trim().is_empty() {
+                return Err((field, "it must not be empty".to_owned()));
+            }
+            if text.chars().count() > 1_000 {
+                return Err((field, "it must have at most 1,000 characters".to_owned()));
+            }
+        }
+        match self.until {
+            Some(until) if until <= now => Err(("until", "it must lie in the future".to_owned())),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Hold {
     /// Whether it holds anything at this time.
     #[must_use]
