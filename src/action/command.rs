@@ -40,7 +40,7 @@ pub struct CommandConfig {
     #[serde(default = "timeout", deserialize_with = "span")]
     pub timeout: Span,
     /// When an alert is told; absent: when it is opened, not acknowledged, or escalated.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::occasions::named")]
     pub occasions: Option<Vec<Occasion>>,
 }
 

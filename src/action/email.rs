@@ -34,7 +34,7 @@ pub struct EmailConfig {
     /// Recipients, at least one; all get one mail.
     pub to: Vec<String>,
     /// When an alert is told; absent: always but when it is acknowledged.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::occasions::named")]
     pub occasions: Option<Vec<Occasion>>,
 }
 

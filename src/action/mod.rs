@@ -8,6 +8,7 @@ mod config;
 mod set;
 mod guard;
 mod target;
+mod occasions;
 mod email;
 mod webhook;
 mod response;

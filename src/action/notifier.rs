@@ -132,7 +132,7 @@ macro_rules! settings {
             #[serde(default = "crate::action::notifier::timeout", deserialize_with = "crate::deliver::span")]
             pub timeout: crate::time::Span,
             /// When an alert is told; absent: when the service can make something of it.
-            #[serde(default)]
+            #[serde(default, deserialize_with = "crate::action::occasions::named")]
             pub occasions: Option<Vec<crate::alert::Occasion>>,
             /// minijinja over the alert's JSON, in place of its title.
             #[serde(default)]

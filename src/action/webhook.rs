@@ -35,7 +35,7 @@ pub struct WebhookConfig {
     #[serde(default)]
     pub secrets: Vec<SecretRef>,
     /// When an alert is told; absent: always.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::occasions::named")]
     pub occasions: Option<Vec<Occasion>>,
     /// minijinja over the alert's JSON; absent: that JSON.
     #[serde(default)]

@@ -19,7 +19,7 @@ use super::problem::{Problem, ProblemBody};
 use super::record::{Recorded, Ticket};
 use super::responses::{Whole, missing, whole};
 use crate::respond::{Link, Signer};
-use crate::store::{Decision, Deed, Response, ResponseStatus, StoreError};
+use crate::store::{Decided, Decision, Deed, Response, ResponseStatus, Store, StoreError};
 
 /// Approve a response
 ///
@@ -105,8 +105,8 @@ async fn press(State(control): State<Arc<Control>>, Path(text): Path<String>, re
     let author = format!("{} (link)", link.recipient);
     let deed = Deed { address, ..Deed::new(now, author, "POST /approve/…") };
     let (hash, recorded) = (Signer::hash(&text), deed.clone());
-    let (id, decision) = (link.response.clone(), link.decision);
-    let decided = control.ask(move |store| match store.response_decide(&id, decision, Some(&hash), &deed) {
+    let id = link.response.clone();
+    let decided = control.ask(move |store| match decide_by(store, &link, &hash, &deed) {
         Ok(decided) => Ok(Ok(decided)),
         Err(StoreError::Conflict { what }) => {
             let recorded = recorded.asking(format!("response {id}"));
@@ -120,9 +120,9 @@ async fn press(State(control): State<Arc<Control>>, Path(text): Path<String>, re
     match decided {
         Ok(Ok(decided)) => {
             let told = match decided {
-                crate::store::Decided::Allowed => "Approved. It is being done now.".to_owned(),
-                crate::store::Decided::Wants(more) => format!("Approved. {more} more must approve it."),
-                crate::store::Decided::Declined => "Refused. It is not done.".to_owned(),
+                Decided::Allowed => "Approved. It is being done now.".to_owned(),
+                Decided::Wants(more) => format!("Approved. {more} more must approve it."),
+                Decided::Declined => "Refused. It is not done.".to_owned(),
             };
             page(StatusCode::OK, "Thank you", &format!("<p>{}</p>", escaped(&told)))
         }
@@ -132,6 +132,22 @@ async fn press(State(control): State<Arc<Control>>, Path(text): Path<String>, re
         Err(problem) => problem.into_response(),
     }
 }
+
+/// Decides what the link's message asked. When the response waits anew, that message did not say for what.
+fn decide_by(store: &Store, link: &Link, hash: &str, deed: &Deed) -> Result<Decided, StoreError> {
+    if store.response(&link.response)?.is_some_and(|response| is_asked_anew(link, &response)) {
+        return Err(StoreError::Conflict { what: ANEW.to_owned() });
+    }
+    store.response_decide(&link.response, link.decision, Some(hash), deed)
+}
+
+/// Whether a response waits for something that a link's message did not know of: each time it waits, it waits until another
+/// time.
+fn is_asked_anew(link: &Link, response: &Response) -> bool {
+    response.status == ResponseStatus::Waiting && response.expires_at != Some(link.until)
+}
+
+const ANEW: &str = "it was asked for anew since this message: look at it again";
 
 /// The link, if it was made here and is still good, and the caller's address. Wrong ones are charged to that.
 async fn known(control: &Control, text: &str, address: IpAddr) -> Result<(Link, String), Answer> {
@@ -166,6 +182,9 @@ fn asking(link: &Link, response: &Response) -> String {
         .collect();
     if response.status != ResponseStatus::Waiting {
         return format!("<table>{table}</table><p>It waits for nobody any more.</p>");
+    }
+    if is_asked_anew(link, response) {
+        return format!("<table>{table}</table><p>{ANEW}.</p>");
     }
     let (label, class) = match link.decision {
         Decision::Approve => ("Approve: do it", "go"),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -14,11 +14,15 @@ use super::problem::{Problem, ProblemBody};
 use super::record::{Recorded, Ticket};
 use super::responses::{Shown, check};
 use crate::alert::AlertId;
-use crate::store::{Response, ResponseQuery, ResponseStatus, UndoAsked};
+use crate::store::{Response, ResponseQuery, ResponseStatus, UndoAsked, asked_id};
 use crate::time::Timestamp;
 
 /// So many are undone by one call at most.
 const UNDO_MAX: usize = 10_000;
+/// The header by which a request is known again.
+const KEY: &str = "idempotency-key";
+/// Longer ones are refused.
+const KEY_MAX: usize = 255;
 
 /// A response that a person asks for.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -41,17 +45,21 @@ pub(super) struct Wanted {
 
 /// Ask for a response
 ///
-/// The same guards hold as for a rule's. Who asks cannot approve it.
+/// The same guards hold as for a rule's. Who asks cannot approve it. A request that is sent again with the same
+/// `Idempotency-Key` is the same response.
 #[utoipa::path(post, path = "/api/v1/responses", tag = "responses", request_body = Wanted,
+    params(("Idempotency-Key" = Option<String>, Header,
+        description = "Chosen by the caller for this request, and sent again with it; 1 to 255 visible characters")),
     responses(
         (status = 202, description = "It has begun; look at it again", body = Shown),
-        (status = 404, description = "There is no such alert"),
-        (status = 409, description = "Responses are stopped", body = ProblemBody,
-            content_type = "application/problem+json"),
+        (status = 404, description = "There is no such alert or action"),
+        (status = 409, description = "Responses are stopped, or something else was asked for under this key",
+            body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub(super) async fn ask(
     State(control): State<Arc<Control>>,
     ticket: Ticket,
+    headers: HeaderMap,
     Sent(wanted): Sent<Wanted>,
 ) -> Result<Recorded<(StatusCode, Json<Shown>)>, Problem> {
     let Wanted { action, user, alert, reason } = wanted;
@@ -62,27 +70,35 @@ pub(super) async fn ask(
     if user.is_none() && alert.is_none() {
         return Err(Problem::unfit("user", "say whom: a `user`, or an `alert` that is about one"));
     }
+    let key = key_of(&headers)?;
+    let asked = action.clone();
+    if let Some(none) = control.ask(move |store| store.no_response(&asked)).await? {
+        return Err(match none.tells {
+            true => Problem::unfit("action", none.what).help(none.help),
+            false => Problem::new(StatusCode::NOT_FOUND, "not_found", none.what).help(none.help),
+        });
+    }
     if let Some(alert) = alert.clone() {
         let found = control.ask(move |store| store.alert(&AlertId(alert))).await?;
         found.ok_or_else(|| Problem::missing("alert of this id"))?;
     }
-    let mut response = Response::new(asked_id(), action, "do", deed.at);
+    let mut response = Response::new("", action, "do", deed.at);
     (response.user, response.reason, response.alert) = (user, Some(reason), alert.map(AlertId));
-    let made = control
-        .ask(move |store| {
-            store.response_ask(&response, &deed)?;
-            store.response(&response.id)
-        })
-        .await?;
+    response.id = asked_id(&response, &deed, key.as_deref());
+    let made = control.ask(move |store| store.response_ask(&response, &deed)).await?;
     control.wake.notify_one();
-    let made = made.ok_or_else(Problem::internal)?;
     Ok(Recorded((StatusCode::ACCEPTED, Json(made.into()))))
 }
 
-/// Nobody else has the same: who asks twice is answered twice, and looked at first.
-fn asked_id() -> String {
-    let id: [u8; 16] = rand::random();
-    id.iter().map(|byte| format!("{byte:02x}")).collect()
+/// The caller's own name for a request, which makes the same of it however often it is sent.
+fn key_of(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(key) = headers.get(KEY) else { return Ok(None) };
+    let key = key.to_str().unwrap_or_default();
+    if key.is_empty() || key.len() > KEY_MAX || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let detail = format!("`{KEY}` must be 1 to {KEY_MAX} visible ASCII characters");
+        return Err(Problem::bad("bad_header", detail));
+    }
+    Ok(Some(key.to_owned()))
 }
 
 /// What is to be undone: of these conditions, each that is given must hold.
@@ -118,7 +134,7 @@ pub(super) struct UndoAnswer {
 pub(super) struct UndoOf {
     id: String,
     what: String,
-    /// Why it is not undone; null: it is at once.
+    /// Why it is not undone, or not yet; null: it is at once.
     refused: Option<String>,
 }
 

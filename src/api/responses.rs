@@ -89,6 +89,8 @@ pub(super) struct Shown {
     approvals: Vec<Approval>,
     /// The limit it would go beyond, if it waits for that.
     beyond: Option<String>,
+    /// That limit's name, as in `approvals`.
+    limit: Option<String>,
     #[schema(format = DateTime)]
     expires_at: Option<String>,
     #[schema(format = DateTime)]
@@ -157,6 +159,7 @@ impl From<Response> for Shown {
             approvals_needed: response.approvals_needed,
             approvals: response.approvals,
             beyond: response.beyond,
+            limit: response.limit,
             expires_at: text(response.expires_at),
             acted_at: text(response.acted_at),
             undoable: response.undoable,

@@ -9,7 +9,7 @@ use super::data::DataDir;
 use super::terminal;
 use crate::alert::AlertId;
 use crate::enrich::Account;
-use crate::store::{OwnAccount, Response, Store};
+use crate::store::{OwnAccount, Response, Store, asked_id};
 
 /// Options of `watchfire respond`.
 #[derive(Debug, Args)]
@@ -89,6 +89,9 @@ fn ask(args: &RespondArgs) -> anyhow::Result<ExitCode> {
         );
     }
     let store = args.data.store_to_write()?;
+    if let Some(none) = store.no_response(action)? {
+        return Err(super::Usage(none.to_string()).into());
+    }
     if let Some(alert) = &args.alert
         && store.alert(&AlertId(alert.clone()))?.is_none()
     {
@@ -96,13 +99,12 @@ fn ask(args: &RespondArgs) -> anyhow::Result<ExitCode> {
     }
     let request = format!("action {action:?}, user {:?}, alert {:?}", args.user, args.alert);
     let deed = author::deed("watchfire respond", request);
-    let id: [u8; 16] = rand::random();
-    let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
-    let mut response = Response::new(id, action, "do", deed.at);
+    let mut response = Response::new("", action, "do", deed.at);
     response.user.clone_from(&args.user);
     response.reason = Some(reason.to_owned());
     response.alert = args.alert.clone().map(AlertId);
-    store.response_ask(&response, &deed)?;
+    response.id = asked_id(&response, &deed, None);
+    let response = store.response_ask(&response, &deed)?;
     super::print(&format!("{}\n", response.id))?;
     super::say(&format!(
         "the daemon does it within a minute, if the guards let it: watchfire responses show {}",
@@ -151,7 +153,8 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::store::ResponseQuery;
+    use crate::alert::Occasion;
+    use crate::store::{AlertTerms, ResponseQuery};
 
     #[derive(Debug, Parser)]
     struct Line {
@@ -168,6 +171,15 @@ mod tests {
             let words = [&["respond"], words, &["--data-dir", data]].concat();
             Line::try_parse_from(words).map_err(anyhow::Error::from).and_then(|line| run(&line.args))
         };
+        let unknown = line(&["block", "--user", "7", "--reason", "r"]).unwrap_err();
+        assert_eq!(unknown.to_string(), "there is no action `block`; no action that responds is configured");
+        let wants = [("block", Occasion::Undo), ("mail", Occasion::Opened)];
+        let wants = wants.map(|(action, occasion)| (action.to_owned(), occasion)).to_vec();
+        store.set_alert_terms(&AlertTerms { wants, ..AlertTerms::default() }).unwrap();
+        for (action, part) in [("blocl", "did you mean `block`?"), ("mail", "does not respond")] {
+            let error = line(&[action, "--user", "7", "--reason", "r"]).unwrap_err();
+            assert!(error.is::<super::super::Usage>() && error.to_string().contains(part), "{error}");
+        }
         assert!(line(&["block"]).is_err(), "a reason is needed");
         assert!(line(&["block", "--reason", "r"]).is_err(), "it must be said whom");
         assert!(line(&["block", "--reason", "r", "--alert", "none"]).is_err());

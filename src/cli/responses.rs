@@ -112,12 +112,10 @@ pub(super) fn find(store: &Store, id: &str) -> anyhow::Result<Response> {
     if let Some(response) = store.response(id)? {
         return Ok(response);
     }
-    let all = store.responses(&ResponseQuery::default())?;
-    let mut found: Vec<Response> = all.into_iter().filter(|response| response.id.starts_with(id)).collect();
-    match (found.len(), found.pop()) {
-        (1, Some(response)) => Ok(response),
-        (0, _) => anyhow::bail!("there is no response {id}"),
-        (many, _) => Err(super::Usage(format!("{many} responses begin with `{id}`")).into()),
+    match store.responses_named(id)?.as_slice() {
+        [] => anyhow::bail!("there is no response {id}"),
+        [one] => store.response(one)?.ok_or_else(|| anyhow::anyhow!("there is no response {id}")),
+        _ => Err(super::Usage(format!("several responses begin with `{id}`")).into()),
     }
 }
 

@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::decode::{Origin, decode_from};
 use crate::deliver::BuildContext;
 use crate::encode::Notice;
+use crate::engine::OWN_SOURCE;
 use crate::event::{Catalogue, Format};
 use crate::log::{NewEvent, fault};
 use crate::query::Query;
@@ -42,8 +43,6 @@ const WARNED_EVERY: Span = Span::hours(1);
 const TOLD: &str = "respond/told";
 /// Steps told at once.
 const STEPS_MAX: usize = 200;
-/// The name of the source, and of the forge, of Watchfire's own events.
-const OWN: &str = "watchfire";
 
 /// How many identities were active in the last 30 days; below zero: not known yet.
 pub(super) type Counted = Arc<AtomicI64>;
@@ -321,7 +320,7 @@ fn event(step: &Step, of: &Option<Response>, now: Timestamp) -> Option<NewEvent>
             "forge": hit.map(|hit| hit.forge.as_str()),
         },
     });
-    let own: Arc<str> = OWN.into();
+    let own: Arc<str> = OWN_SOURCE.into();
     let origin = Origin { source: &own, forge: &own };
     let decoded = decode_from(Format::Generic, origin, raw.to_string().into(), None, now).ok()?;
     Some(NewEvent { event: decoded.event, dedupe: decoded.dedupe })

@@ -32,12 +32,23 @@ pub(super) async fn attempt(
 ) -> Result<Option<Result<Outcome, DeliveryError>>, StoreError> {
     let actions = Arc::clone(&worker.actions.borrow());
     let action = actions.get(&row.action);
-    if row.kind == DeliveryKind::Respond
-        && let Some(action) = action.as_ref().filter(|action| action.response().is_some())
-    {
-        return respond(worker, row, action, actions.policy()).await;
+    if row.kind != DeliveryKind::Respond {
+        return tell(worker, row, (action, now)).await.map(Some);
     }
-    tell(worker, row, (action, now)).await.map(Some)
+    match &action {
+        Some(action) if action.response().is_some() => respond(worker, row, action, actions.policy()).await,
+        // There is nobody who could put anything back, and to tell of it is no undoing.
+        _ if row.occasion == Occasion::Undo => {
+            let is_there = action.is_some();
+            respond::stranded(&worker.store, actions.policy(), (row, is_there), now).await.map(|()| None)
+        }
+        Some(action) if action.kind() != DeliveryKind::Respond => {
+            let reason =
+                format!("the action `{}` does not respond: let it, or let this be given up", row.action);
+            Ok(Some(Err(DeliveryError::retryable(reason))))
+        }
+        _ => tell(worker, row, (action, now)).await.map(Some),
+    }
 }
 
 /// Runs a response, which records by itself what it decided and did.

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::job::{Ended, Job};
-use super::run::{again_or_failed, failed, lasts};
+use super::notices;
+use super::run::{already, failed, is_other, know_way_back, lasts, may_pass};
 use super::sight::{Receipt, Sight, Standing, Subject};
 use crate::deliver::DeliveryError;
 use crate::encode::notification_json;
@@ -13,25 +14,42 @@ use crate::store::{Ending, Outcome, Response, ResponseStatus, StoreError};
 /// How long to wait before each look after a change: systems take a moment to show it.
 const LOOKS_MS: [u64; 5] = if cfg!(test) { [0, 1, 1, 1, 1] } else { [0, 200, 500, 1_000, 2_000] };
 
+/// What a response is about to change.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Aim<'a> {
+    pub(super) subject: &'a Subject,
+    /// What was found there a moment ago.
+    pub(super) sight: &'a Sight,
+    /// No earlier try may have changed anything.
+    pub(super) is_first: bool,
+}
+
+/// How it is known that it is done.
+#[derive(Debug, Clone, Copy)]
+enum How<'a> {
+    /// The other side has said so.
+    Told(&'a Receipt),
+    /// The call failed, and right after it a look found it done.
+    Found,
+    /// A look found it done after a try of which nobody heard how it ended: it may have been somebody else.
+    Unsure,
+}
+
 /// Does it and looks. It is counted already, and allowed.
-pub(super) async fn act(
-    job: &Job<'_>,
-    mut response: Response,
-    (subject, sight): (&Subject, &Sight),
-) -> Result<Ended, StoreError> {
-    let done = job.responder.act(subject, sight, job.clock.now()).await;
+pub(super) async fn act(job: &Job<'_>, mut response: Response, aim: Aim<'_>) -> Result<Ended, StoreError> {
+    let done = job.responder.act(aim.subject, aim.sight, job.clock.now()).await;
     fault::point("respond.after_act");
     let receipt = match done {
         Ok(receipt) => receipt,
-        Err(error) => return not_done(job, response, subject, error).await,
+        Err(error) => return not_done(job, response, aim, error).await,
     };
     response.receipt = Some((receipt.request.clone(), receipt.answer.clone()));
     if !job.responder.reads_back() {
-        return acted(job, response, sight, Some(&receipt)).await;
+        return acted(job, response, aim.sight, How::Told(&receipt)).await;
     }
-    match seen(job, subject, |sight| sight.standing == Standing::Already).await {
+    match seen(job, aim.subject, |sight| sight.standing == Standing::Already).await {
         Ok(sight) if sight.standing == Standing::Already => {
-            acted(job, response, &sight, Some(&receipt)).await
+            acted(job, response, &sight, How::Told(&receipt)).await
         }
         Ok(sight) => {
             let why = format!(
@@ -41,42 +59,85 @@ pub(super) async fn act(
             // It may still come: it counts, and can be undone.
             failed(job, response, &why).await
         }
-        // It is allowed and counted; the next try looks whether it was done.
-        Err(error) => again_or_failed(job, response, error).await,
+        // What was answered is kept; the next try looks whether it was done.
+        Err(error) => failed_try(job, response, error, false).await,
     }
 }
 
-/// The call failed. Whether it was done all the same only a look can say, and only where no try comes after that is it
-/// looked for now.
+/// The call failed. Whether it was done all the same only a look can say, and only right after the call: what is found
+/// later may be somebody else's.
 async fn not_done(
     job: &Job<'_>,
     mut response: Response,
-    subject: &Subject,
+    aim: Aim<'_>,
     error: DeliveryError,
 ) -> Result<Ended, StoreError> {
-    if matches!(error, DeliveryError::Retryable { .. }) && !job.is_last() {
-        return Ok(Ended::Again(error));
-    }
-    if let Ok(sight) = job.responder.look(subject, job.clock.now()).await {
-        if sight.standing == Standing::Already {
-            return acted(job, response, &sight, None).await;
+    let status = answered(&error);
+    // What an earlier try asked for may come at any time: then nothing is certain.
+    let is_refused = status.is_some_and(is_refusal);
+    let has_ended = aim.is_first && status.is_some_and(is_end);
+    let looked = if job.responder.reads_back() {
+        job.responder.look(aim.subject, job.clock.now()).await.ok()
+    } else {
+        None
+    };
+    let found = looked.filter(|sight| !is_other(&response, aim.subject, sight));
+    match found {
+        Some(sight) if sight.standing == Standing::Already && is_refused && aim.is_first => {
+            response.counted_at = None;
+            already(job, response, &sight).await
         }
-        if is_refusal(&error) && job.responder.reads_back() && response.before.as_ref() == Some(&sight.before)
-        {
+        Some(sight) if sight.standing == Standing::Already => {
+            let is_unsent = status.is_none() && matches!(error, DeliveryError::Permanent { .. });
+            let how = if is_refused || is_unsent { How::Unsure } else { How::Found };
+            acted(job, response, &sight, how).await
+        }
+        Some(sight) if has_ended && response.before.as_ref() == Some(&sight.before) => {
+            failed_try(job, response, error, true).await
+        }
+        _ => failed_try(job, response, error, false).await,
+    }
+}
+
+/// A try has failed: what is known of it is put down for the next one, or it ends.
+async fn failed_try(
+    job: &Job<'_>,
+    mut response: Response,
+    error: DeliveryError,
+    changed_nothing: bool,
+) -> Result<Ended, StoreError> {
+    if !may_pass(job, &error) {
+        if changed_nothing {
             response.counted_at = None;
         }
+        return failed(job, response, error.reason()).await;
     }
-    failed(job, response, error.reason()).await
+    let known = if changed_nothing { "it changed nothing" } else { "it is not known what it changed" };
+    let (why, now) = (format!("{error}; {known}; it is tried again"), job.clock.now());
+    job.ask(move |store| store.response_failed_try(&response, (&why, changed_nothing), now)).await?;
+    Ok(Ended::Again(error))
 }
 
-/// Whether the other side refused for good, so that nothing comes after. An answer of success that its documentation does
-/// not know, or a redirect, is none: somebody may have done something.
-fn is_refusal(error: &DeliveryError) -> bool {
-    matches!(error, DeliveryError::Permanent { reason }
-        if !reason.contains(" answered 2") && !reason.contains(" answered 3"))
+/// The status that the other side answered with; none: it did not answer. [`crate::deliver::Answer::failure`] writes it so.
+fn answered(error: &DeliveryError) -> Option<u16> {
+    let (_, status) = error.reason().split_once(" answered ")?;
+    status.get(..3)?.parse().ok()
 }
 
-/// It was allowed before, and nobody heard how it ended: it is as wanted, so it counts as done.
+/// Whether an answer says that it was not done. One of success that its documentation does not know, or a redirect, does
+/// not: somebody may have done something.
+const fn is_refusal(status: u16) -> bool {
+    status >= 400 && status < 500 && status != 408
+}
+
+/// Whether nothing comes after an answer. What stands between us and the other side gives up waiting with 502 and 504, while
+/// that one goes on.
+const fn is_end(status: u16) -> bool {
+    is_refusal(status) || matches!(status, 500 | 501 | 503)
+}
+
+/// It was allowed before, nobody heard how it ended, and it is as wanted. It is ours where the other side had said so;
+/// otherwise nobody can tell.
 pub(super) async fn recover(
     job: &Job<'_>,
     mut response: Response,
@@ -85,7 +146,11 @@ pub(super) async fn recover(
 ) -> Result<Ended, StoreError> {
     response.subject = serde_json::to_value(subject).ok();
     response.dry_run = false;
-    acted(job, response, &sight, None).await
+    let told = response.receipt.clone().filter(|_| response.status == ResponseStatus::Acting);
+    match told.map(|(request, answer)| Receipt { request, answer }) {
+        Some(receipt) => acted(job, response, &sight, How::Told(&receipt)).await,
+        None => acted(job, response, &sight, How::Unsure).await,
+    }
 }
 
 /// It is done, and seen to be.
@@ -93,36 +158,58 @@ async fn acted(
     job: &Job<'_>,
     mut response: Response,
     sight: &Sight,
-    receipt: Option<&Receipt>,
+    how: How<'_>,
 ) -> Result<Ended, StoreError> {
     let now = job.clock.now();
-    let verb = job.responder.verb();
     response.status = ResponseStatus::Acted;
     response.acted_at = Some(now);
     response.states.1 = Some(sight.state.clone());
     response.after = Some(sight.before.clone());
-    response.undoable = verb.undo.is_some();
-    let mut summary = match receipt {
-        Some(receipt) if !job.responder.reads_back() => {
-            let (request, answer) = (&receipt.request, &receipt.answer);
-            format!("{request} was answered {answer} for {}; whether it is done was not read back", sight.who)
-        }
-        Some(_) => format!("{} {}; read back: {}", verb.past, sight.who, sight.state),
-        None => format!("{} is already {}: an earlier try had {} it", sight.who, sight.state, verb.past),
-    };
+    know_way_back(job, &mut response);
+    let mut summary = summary(job, sight, how);
     let lasts = if response.undoable { lasts(job, &response).await? } else { None };
-    let undo_at = lasts.map(|span| now.plus(span));
+    let is_unsure = matches!(how, How::Unsure);
+    let undo_at = lasts.filter(|_| !is_unsure).map(|span| now.plus(span));
     if let Some(at) = undo_at {
         summary.push_str(&format!("; undone by itself at {at}"));
+    }
+    let mut notices = Vec::new();
+    if let Some(span) = lasts.filter(|_| is_unsure) {
+        summary.push_str(&format!(
+            "; so it is not undone after {span} by itself: a person must decide (watchfire responses undo {})",
+            response.id
+        ));
+        let words = job.words(&response);
+        notices.extend(notices::not_undone(job.policy, (&response, &words), &summary, now));
     }
     let by_hand = by_hand(job, &response, sight);
     response.undo_by_hand.clone_from(&by_hand);
     response.summary.clone_from(&summary);
     tracing::info!(response.id, action = response.action, "{summary}");
-    let outcome = Outcome { changed: true, dry_run: false, summary, undo: by_hand, needs_human: false };
-    let ending = Ending { outcome, dead: None, undo_at, notices: Vec::new() };
+    let needs_human = is_unsure && lasts.is_some();
+    let outcome = Outcome { changed: true, dry_run: false, summary, undo: by_hand, needs_human };
+    let ending = Ending { outcome, dead: None, undo_at, notices };
     job.ask(move |store| store.response_end(&response, &ending, now)).await?;
     Ok(Ended::Settled)
+}
+
+/// What was done, in a sentence.
+fn summary(job: &Job<'_>, sight: &Sight, how: How<'_>) -> String {
+    let Sight { who, state, .. } = sight;
+    let past = job.responder.verb().past;
+    match how {
+        How::Told(receipt) if !job.responder.reads_back() => {
+            let Receipt { request, answer } = receipt;
+            format!("{request} was answered {answer} for {who}; whether it is done was not read back")
+        }
+        How::Told(_) => format!("{past} {who}; read back: {state}"),
+        How::Found => format!("{who} is already {state}: the call failed, and had {past} it all the same"),
+        How::Unsure => {
+            format!(
+                "{who} is already {state}: an earlier try may have {past} it, or somebody else; nobody knows"
+            )
+        }
+    }
 }
 
 /// How a person undoes it.

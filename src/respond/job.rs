@@ -46,15 +46,7 @@ impl Job<'_> {
         &self,
         question: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let store = self.store.clone();
-        match tokio::task::spawn_blocking(move || question(&store)).await {
-            Ok(answer) => answer,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                // The runtime is going down; nothing after this matters.
-                Err(_) => std::future::pending().await,
-            },
-        }
+        ask(self.store, question).await
     }
 
     /// Whether no try comes after this one.
@@ -65,5 +57,21 @@ impl Job<'_> {
     /// `block user 7 (alice)`.
     pub(super) fn words(&self, response: &Response) -> String {
         format!("{} {}", self.responder.verb().plain, response.who.as_deref().unwrap_or("anybody"))
+    }
+}
+
+/// Asks the store beside the async threads.
+pub(super) async fn ask<T: Send + 'static>(
+    store: &Store,
+    question: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let store = store.clone();
+    match tokio::task::spawn_blocking(move || question(&store)).await {
+        Ok(answer) => answer,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is going down; nothing after this matters.
+            Err(_) => std::future::pending().await,
+        },
     }
 }

@@ -30,19 +30,26 @@ pub enum Script {
     Lie,
     /// It is done, and the answer is lost.
     Cut,
+    /// Somebody else has brought the account into this state meanwhile, and it fails.
+    Meanwhile(String, DeliveryError),
 }
 
 #[derive(Debug, Default)]
 struct Inside {
     accounts: BTreeMap<String, Account>,
     acts: VecDeque<Script>,
-    looks: VecDeque<DeliveryError>,
+    looks: VecDeque<Option<DeliveryError>>,
     calls: Vec<String>,
 }
 
-/// Blocks and unblocks accounts in a map; clones share it.
+/// Blocks and unblocks accounts in a map; clones share it. An account that sleeps is woken by a block that is lifted, so
+/// that two calls put it back.
 #[derive(Debug, Clone, Default)]
-pub struct Memory(Arc<Mutex<Inside>>);
+pub struct Memory {
+    inside: Arc<Mutex<Inside>>,
+    /// Unblocks, and blocks as the way back.
+    lifts: bool,
+}
 
 const FORGE: &str = "gitlab";
 const NOBODY: &str = "there is no such user";
@@ -57,6 +64,12 @@ impl Memory {
             own.set(id, Account { state: "active".to_owned(), name, obstacles: Vec::new() });
         }
         own
+    }
+
+    /// The same accounts, for a response that unblocks.
+    #[must_use]
+    pub fn lifting(&self) -> Self {
+        Self { lifts: true, ..self.clone() }
     }
 
     /// Puts an account there as it is.
@@ -87,7 +100,13 @@ impl Memory {
 
     /// How the next looks fail.
     pub fn blind(&self, looks: impl IntoIterator<Item = DeliveryError>) {
-        self.inside().looks.extend(looks);
+        self.inside().looks.extend(looks.into_iter().map(Some));
+    }
+
+    /// The same, after so many looks that see.
+    pub fn blind_after(&self, seen: usize, looks: impl IntoIterator<Item = DeliveryError>) {
+        self.inside().looks.extend(std::iter::repeat_n(None, seen));
+        self.blind(looks);
     }
 
     /// All calls so far: `look 7`, `block 7`, `unblock 7`.
@@ -97,10 +116,13 @@ impl Memory {
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) const fn verb() -> Verb {
+    pub(super) const fn verb(&self) -> Verb {
+        if self.lifts {
+            return Verb { plain: "unblock", past: "unblocked", undo: Some("block") };
+        }
         Verb { plain: "block", past: "blocked", undo: Some("unblock") }
     }
 
@@ -118,16 +140,16 @@ impl Memory {
     pub(super) fn look(&self, subject: &Subject) -> Result<Sight, DeliveryError> {
         let mut inside = self.inside();
         inside.calls.push(format!("look {}", subject.id));
-        if let Some(error) = inside.looks.pop_front() {
+        if let Some(Some(error)) = inside.looks.pop_front() {
             return Err(error);
         }
         let found = inside.accounts.get(&subject.id);
         let name = found.and_then(|account| account.name.clone());
         let state = found.map_or(NOBODY, |account| account.state.as_str());
-        let standing = match state {
-            NOBODY => Standing::Missing,
-            "blocked" | "banned" => Standing::Already,
-            "active" => Standing::ToDo,
+        let standing = match (state, self.lifts) {
+            (NOBODY, _) => Standing::Missing,
+            ("blocked" | "banned", false) | ("active", true) => Standing::Already,
+            ("active" | "deactivated", false) | ("blocked", true) => Standing::ToDo,
             _ => Standing::Impossible,
         };
         Ok(Sight {
@@ -142,20 +164,41 @@ impl Memory {
     }
 
     pub(super) fn act(&self, subject: &Subject) -> Result<Receipt, DeliveryError> {
-        self.change(subject, ("block", "blocked"))
+        self.change(subject, if self.lifts { ("unblock", "active") } else { ("block", "blocked") })
+    }
+
+    pub(super) fn is_half_way(&self, before: &Value, sight: &Sight) -> bool {
+        !self.lifts && before["state"] == "deactivated" && sight.state == "active"
     }
 
     pub(super) fn undo(&self, subject: &Subject, before: &Value) -> Result<Receipt, DeliveryError> {
         let state = before.get("state").and_then(Value::as_str).unwrap_or("active").to_owned();
-        self.change(subject, ("unblock", &state))
+        if self.lifts {
+            return self.change(subject, ("block", &state));
+        }
+        let found = self.inside().accounts.get(&subject.id).map(|account| account.state.clone());
+        if state != "deactivated" {
+            return self.change(subject, ("unblock", &state));
+        }
+        if found.as_deref() != Some("active") {
+            self.change(subject, ("unblock", "active"))?;
+        }
+        self.change(subject, ("deactivate", &state))
     }
 
     fn change(&self, subject: &Subject, (verb, state): (&str, &str)) -> Result<Receipt, DeliveryError> {
         let mut inside = self.inside();
         inside.calls.push(format!("{verb} {}", subject.id));
         let script = inside.acts.pop_front();
-        if let Some(Script::Fail(error)) = script {
-            return Err(error);
+        match script {
+            Some(Script::Fail(error)) => return Err(error),
+            Some(Script::Meanwhile(state, error)) => {
+                if let Some(account) = inside.accounts.get_mut(&subject.id) {
+                    account.state = state;
+                }
+                return Err(error);
+            }
+            _ => {}
         }
         if script != Some(Script::Lie)
             && let Some(account) = inside.accounts.get_mut(&subject.id)

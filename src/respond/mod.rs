@@ -47,4 +47,4 @@ pub use responder::{Responder, ResponderConfig, Verb};
 pub use run::run;
 pub use sight::{Identity, Receipt, Sight, Standing, Subject, SubjectKind};
 pub use target::{elsewhere, foreign, target, text};
-pub use undo::undo;
+pub use undo::{stranded, undo};

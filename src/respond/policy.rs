@@ -188,16 +188,24 @@ const KNOWN_FEW: u64 = 50;
 impl Bound {
     fn limit(&self, known: Option<u64>) -> Option<Limit> {
         let per = self.per;
-        let limit = |count: u64, words: String| Limit { of: LimitOf::Identities, count, per, words };
+        let limit = |count: u64, name: String, words: String| Limit {
+            of: LimitOf::Identities,
+            count,
+            per,
+            name,
+            words,
+        };
         if let Some(accounts) = self.accounts {
-            return Some(limit(accounts, format!("at most {accounts} accounts per {per}, by all responses")));
+            let name = format!("{accounts} accounts per {per}");
+            let words = format!("at most {name}, by all responses");
+            return Some(limit(accounts, name, words));
         }
         let (Percent(share), known) = (self.percent?, known?);
         let count = known.saturating_mul(share) / 100_000;
         let count = if known < KNOWN_FEW { count.max(1) } else { count };
         let percent = share as f64 / 1000.0;
         let words = format!("at most {percent} % of {known} active accounts per {per}, by all responses");
-        Some(limit(count, words))
+        Some(limit(count, format!("{percent} % per {per}"), words))
     }
 }
 
@@ -281,7 +289,8 @@ impl Policy {
     pub fn limits(&self, guards: &Guards) -> Vec<Limit> {
         let own = guards.at_most.unwrap_or_default();
         let words = format!("the limit of this action is reached ({} per {})", own.count, own.per);
-        let own = Limit { of: LimitOf::Action, count: own.count, per: own.per, words };
+        let name = format!("{} by this action per {}", own.count, own.per);
+        let own = Limit { of: LimitOf::Action, count: own.count, per: own.per, name, words };
         let known = if self.config.at_most.0.iter().any(|bound| bound.percent.is_some()) {
             self.known.as_ref().and_then(|known| known())
         } else {

@@ -25,6 +25,15 @@ pub struct Verb {
     pub undo: Option<&'static str>,
 }
 
+impl Verb {
+    /// Whether the way back keeps somebody out, as the way back from `unblock` does. Of a call by template it is not known,
+    /// and taken for none.
+    #[must_use]
+    pub fn undo_harms(&self) -> bool {
+        matches!(self.undo, Some("block" | "ban" | "deactivate" | "suspend"))
+    }
+}
+
 /// A responder as written in the configuration, without what belongs to the guards.
 #[derive(Debug, Clone)]
 #[expect(clippy::large_enum_variant, reason = "one for each action, read once")]
@@ -90,7 +99,7 @@ impl Responder {
             Kind::Gitlab(gitlab) => gitlab.verb(),
             Kind::Github(github) => github.verb(),
             Kind::Http(http) => http.verb(),
-            Kind::Memory(_) => Memory::verb(),
+            Kind::Memory(memory) => memory.verb(),
         }
     }
 
@@ -191,7 +200,8 @@ impl Responder {
     pub fn is_half_way(&self, before: &Value, sight: &Sight) -> bool {
         match &self.0 {
             Kind::Gitlab(gitlab) => gitlab.is_half_way(before, sight),
-            Kind::Github(_) | Kind::Http(_) | Kind::Memory(_) => false,
+            Kind::Github(_) | Kind::Http(_) => false,
+            Kind::Memory(memory) => memory.is_half_way(before, sight),
         }
     }
 

@@ -4,7 +4,7 @@
 //! allowed in one transaction, done, and looked at until it is seen. Each step may end the process: the next try begins
 //! anew, and one that had been allowed first looks whether it was done.
 
-use super::act::{act, recover};
+use super::act::{Aim, act, recover};
 use super::job::{Ended, Job};
 use super::notices;
 use super::sight::{Sight, Standing, Subject};
@@ -29,7 +29,7 @@ pub async fn run(job: &Job<'_>) -> Result<Ended, StoreError> {
     // One that is counted may have been done by an earlier try of which nobody heard how it ended.
     let is_resumed = response.status == ResponseStatus::Acting || response.counted_at.is_some();
     if is_resumed {
-        response.undoable = job.responder.verb().undo.is_some();
+        know_way_back(job, &mut response);
     }
     if !is_resumed && let Some(stop) = job.ask(crate::store::Store::responses_stopped).await? {
         return stopped(job, response, &stop).await;
@@ -59,7 +59,7 @@ pub async fn run(job: &Job<'_>) -> Result<Ended, StoreError> {
         return Ok(ended);
     }
     fault::point("respond.before_act");
-    act(job, response, (&subject, &sight)).await
+    act(job, response, Aim { subject: &subject, sight: &sight, is_first: !is_resumed }).await
 }
 
 /// Counts the try, and gives what is known of the response.
@@ -104,6 +104,8 @@ fn see(response: &mut Response, subject: &Subject, sight: &Sight) {
         forget_approvals(response);
     }
     response.subject = serde_json::to_value(subject).ok();
+    // What an earlier call was answered says nothing of what is still to be done.
+    response.receipt = None;
     response.hit = hit(sight);
     response.who = Some(sight.who.clone());
     response.page.clone_from(&sight.page);
@@ -120,18 +122,18 @@ fn hit(sight: &Sight) -> Option<Hit> {
 }
 
 /// Whether what was seen is about something or somebody else than what is kept.
-fn is_other(response: &Response, subject: &Subject, sight: &Sight) -> bool {
+pub(super) fn is_other(response: &Response, subject: &Subject, sight: &Sight) -> bool {
     let is_else = hit(sight).is_some_and(|hit| response.hit.as_ref().map(Hit::key) != Some(hit.key()));
     is_else || response.subject != serde_json::to_value(subject).ok()
 }
 
 fn forget_approvals(response: &mut Response) {
     response.approvals.clear();
-    response.beyond = None;
+    (response.beyond, response.limit) = (None, None);
 }
 
 /// Why it must not be done. What protects people comes before what saves work.
-fn job_refuses(job: &Job<'_>, sight: &Sight, now: Timestamp) -> Option<String> {
+pub(super) fn job_refuses(job: &Job<'_>, sight: &Sight, now: Timestamp) -> Option<String> {
     if sight.standing == Standing::Missing {
         return Some(sight.state.clone());
     }
@@ -157,7 +159,7 @@ async fn wait_or_go(
 ) -> Result<Option<Ended>, StoreError> {
     let limits = job.policy.limits(job.guards);
     let reservation = Reservation { limits, cool_down: job.guards.cool_down };
-    let needs_people = !response.dry_run && !response.is_allowed(false);
+    let needs_people = !response.dry_run && !response.is_allowed(None);
     response.summary = format!("is to {}", job.words(response));
     let (mut asked, wanted) = (response.clone(), reservation.clone());
     let reserved = if needs_people {
@@ -199,24 +201,20 @@ async fn park(
 ) -> Result<Ended, StoreError> {
     let until = now.plus(job.policy.config.approval.expires);
     let words = job.words(&response);
-    response.beyond = limit.as_ref().map(|limit| limit.words.clone());
+    (response.beyond, response.limit) =
+        limit.as_ref().map(|limit| (limit.words.clone(), limit.name.clone())).unzip();
     let parked = if let Some(limit) = limit {
         response.summary = format!("waits to {words}: {}; a person must decide", limit.words);
         let told = notices::beyond(job.policy, (&response, &words), (&limit.words, until), now);
         let name = match limit.of {
-            LimitOf::Action => format!("{}: {}", response.action, limit.words),
-            LimitOf::Identities => limit.words,
+            LimitOf::Action => format!("{}: {}", response.action, limit.name),
+            LimitOf::Identities => limit.name,
         };
         Parked { until, notices: told, limit: Some((name, limit.per)) }
     } else {
         let people = if response.approvals_needed > 1 { "two people" } else { "a person" };
         response.summary = format!("waits to {words}: {people} must approve it until {until}");
-        let waiting = job.ask(|store| store.response_counts()).await?.by_status;
-        let waiting: u64 = waiting
-            .iter()
-            .filter(|(status, ..)| *status == ResponseStatus::Waiting)
-            .map(|(.., count)| count)
-            .sum();
+        let waiting = job.ask(|store| store.responses_waiting(WAITING_MAX)).await?;
         if waiting >= WAITING_MAX {
             let told = notices::many_wait(job.policy, &response, now);
             Parked { until, notices: told, limit: Some(("approvals".to_owned(), Span::hours(1))) }
@@ -246,7 +244,7 @@ async fn held(job: &Job<'_>, response: Response, why: &str) -> Result<Ended, Sto
     end(job, response, (ResponseStatus::Held, format!("{summary}{at}"), true)).await
 }
 
-async fn already(job: &Job<'_>, response: Response, sight: &Sight) -> Result<Ended, StoreError> {
+pub(super) async fn already(job: &Job<'_>, response: Response, sight: &Sight) -> Result<Ended, StoreError> {
     let summary = format!("{} is already {}", sight.who, sight.state);
     end(job, response, (ResponseStatus::Already, summary, false)).await
 }
@@ -295,16 +293,27 @@ async fn end(
     Ok(Ended::Settled)
 }
 
+/// Whether a failure may pass, and there is another try.
+pub(super) const fn may_pass(job: &Job<'_>, error: &DeliveryError) -> bool {
+    matches!(error, DeliveryError::Retryable { .. }) && !job.is_last()
+}
+
 /// A failure that may pass is tried again; one that stays, and the last one, end it.
 pub(super) async fn again_or_failed(
     job: &Job<'_>,
     response: Response,
     error: DeliveryError,
 ) -> Result<Ended, StoreError> {
-    if matches!(error, DeliveryError::Retryable { .. }) && !job.is_last() {
+    if may_pass(job, &error) {
         return Ok(Ended::Again(error));
     }
     failed(job, response, error.reason()).await
+}
+
+/// Puts down whether there is a way back, and whether that harms.
+pub(super) fn know_way_back(job: &Job<'_>, response: &mut Response) {
+    let verb = job.responder.verb();
+    (response.undoable, response.undo_harms) = (verb.undo.is_some(), verb.undo_harms());
 }
 
 /// What is said of one that is counted and ends otherwise than done. It goes on counting, and can be undone.
@@ -312,7 +321,7 @@ fn unknown(job: &Job<'_>, response: &mut Response) -> Option<&'static str> {
     if response.dry_run || response.counted_at.is_none() {
         return None;
     }
-    response.undoable = job.responder.verb().undo.is_some();
+    know_way_back(job, response);
     response.after = None;
     Some("it is not known whether it changed anything")
 }

@@ -19,6 +19,11 @@ use crate::store::{
 };
 use crate::time::{Span, Timestamp};
 
+mod harm;
+mod knowledge;
+mod limits;
+mod undoing;
+
 const START: Timestamp = Timestamp(1_769_850_000_000);
 
 struct Setup {
@@ -35,6 +40,10 @@ struct Setup {
 fn live() -> Guards {
     let at_most = Some(AtMost { count: 100, per: Span::hours(1) });
     Guards { dry_run: Some(false), at_most, ..Guards::default() }
+}
+
+fn account(id: u64, state: &str) -> Account {
+    Account { state: state.into(), name: Some(format!("user-{id}")), obstacles: Vec::new() }
 }
 
 fn policy(yaml: &str) -> Arc<Policy> {
@@ -68,6 +77,20 @@ impl Setup {
             policy: policy(yaml),
             owed: AtomicU64::new(0),
         }
+    }
+
+    /// The same for a response that unblocks; these accounts are blocked.
+    fn lifting(mut self, blocked: impl IntoIterator<Item = u64>) -> Self {
+        for id in blocked {
+            self.memory.set(id, account(id, "blocked"));
+        }
+        self.responds_with(self.memory.lifting());
+        self
+    }
+
+    /// The configuration says from now on that the action works on this.
+    fn responds_with(&mut self, memory: Memory) {
+        self.responder = Responder::memory(memory);
     }
 
     /// Owes a response to an alert about this account, under a name of its own; its delivery's id.
@@ -133,6 +156,12 @@ impl Setup {
         self.store.response_decide(id, Decision::Approve, None, &self.deed(who))
     }
 
+    /// Asks for a response to be undone; why it is not, if so.
+    fn ask_undo(&self, id: &str, who: &str) -> Option<String> {
+        let asked = self.store.responses_undo(&[id.to_owned()], "r", &self.deed(who)).unwrap();
+        asked[0].refused.clone()
+    }
+
     fn wait(&self, span: Span) {
         self.clock.set(self.clock.now().plus(span));
     }
@@ -154,8 +183,8 @@ async fn it_looks_acts_looks_again_and_says_so() {
     assert!(row.state == OutboxState::Done && outcome.changed && !outcome.needs_human);
     let steps: Vec<String> =
         setup.store.response_steps(&response.id).unwrap().into_iter().map(|step| step.status).collect();
-    assert_eq!(steps, ["acting", "acted"]);
-    assert_eq!(setup.store.audit_verify().unwrap().rows, 2, "each step is in the audit log");
+    assert_eq!(steps, ["begun", "acting", "acted"]);
+    assert_eq!(setup.store.audit_verify().unwrap().rows, 3, "each step is in the audit log");
     let again = setup.respond(7).await;
     assert_eq!(again.status, ResponseStatus::Already);
 }
@@ -523,22 +552,6 @@ async fn what_was_counted_long_ago_is_asked_again() {
     setup.run_row(&id, 7).await.unwrap();
     assert_eq!(setup.response(&id).status, ResponseStatus::Waiting);
     assert_eq!(setup.memory.blocked(), [8]);
-}
-
-#[tokio::test]
-async fn an_answer_that_is_lost_does_not_act_twice() {
-    let setup = Setup::new(live(), "{}");
-    setup.memory.script([Script::Cut]);
-    let id = setup.owe(7, "x");
-    assert!(matches!(setup.run_row(&id, 7).await.unwrap(), Ended::Again(_)));
-    assert_eq!(setup.response(&id).status, ResponseStatus::Acting);
-    setup.store.responses_stop("now", &setup.deed("ann")).unwrap();
-    setup.run_row(&id, 7).await.unwrap();
-    let response = setup.response(&id);
-    assert_eq!(response.status, ResponseStatus::Acted, "it was done before: the ledger says so");
-    assert!(response.summary.contains("already blocked: an earlier try"));
-    assert_eq!(response.before.unwrap()["state"], "active", "what it was before is kept");
-    assert_eq!(setup.memory.calls().iter().filter(|call| *call == "block 7").count(), 1);
 }
 
 #[tokio::test]

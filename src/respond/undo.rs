@@ -1,16 +1,22 @@
 //! The way back: puts back exactly what was found, unless somebody has changed it meanwhile.
+//!
+//! A way back that keeps somebody out, as from `unblock`, is harm: nobody is touched whom no response touches, the kill
+//! switch holds it, and it counts for the limits.
 
 use serde_json::Value;
 
 use super::act::seen;
-use super::job::{Ended, Job};
+use super::job::{Ended, Job, ask};
 use super::notices;
+use super::policy::Policy;
+use super::run::{job_refuses, may_pass};
 use super::sight::{Sight, Standing, Subject};
 use crate::deliver::DeliveryError;
 use crate::log::fault;
-use crate::store::{Response, StoreError, UndoStatus, Undone};
+use crate::store::{OutboxRow, Reserved, Response, Store, StoreError, UndoStatus, Undone};
+use crate::time::Timestamp;
 
-/// Undoes a response once. The kill switch does not hold it up.
+/// Undoes a response once. The kill switch does not hold it up unless it harms.
 ///
 /// # Errors
 /// When the store fails; it is then tried again.
@@ -21,9 +27,13 @@ pub async fn undo(job: &Job<'_>) -> Result<Ended, StoreError> {
     if response.undo == UndoStatus::Undone {
         return end(job, response, (UndoStatus::Undone, "it was undone already".to_owned(), false)).await;
     }
+    if job.responder.verb().plain != response.verb {
+        let does = format!("is to `{}` now", job.responder.verb().plain);
+        let why = in_force(&response, &does);
+        return end(job, response, (UndoStatus::Failed, why, false)).await;
+    }
     let subject: Option<Subject> =
         response.subject.clone().and_then(|subject| serde_json::from_value(subject).ok());
-    let before = response.before.clone().unwrap_or(Value::Null);
     let Some(subject) = subject.filter(|_| response.undoable) else {
         let why = "nothing is kept that could be put back".to_owned();
         return end(job, response, (UndoStatus::Refused, why, false)).await;
@@ -35,29 +45,43 @@ pub async fn undo(job: &Job<'_>) -> Result<Ended, StoreError> {
     if let Some(why) = somebody_else(&response, &sight) {
         return end(job, response, (UndoStatus::Refused, why, false)).await;
     }
+    let before = response.before.clone().unwrap_or(Value::Null);
     let reads_back = job.responder.reads_back();
     if reads_back && sight.before == before {
         let summary = format!("{} is {} as before", sight.who, sight.state);
-        return end(job, response, (UndoStatus::Undone, summary, job.row.attempts > 0)).await;
+        let has_changed = response.undo_begun;
+        return end(job, response, (UndoStatus::Undone, summary, has_changed)).await;
     }
     // An earlier try that broke off may have left it so.
-    let is_half_way = job.row.attempts > 0 && job.responder.is_half_way(&before, &sight);
+    let is_half_way = response.undo_begun && job.responder.is_half_way(&before, &sight);
     if let Some(why) = changed_meanwhile(&response, &sight).filter(|_| reads_back && !is_half_way) {
         return end(job, response, (UndoStatus::Refused, why, false)).await;
     }
+    put_back(job, response, (&subject, &sight, &before)).await
+}
+
+/// Puts it back and looks, if it may.
+async fn put_back(
+    job: &Job<'_>,
+    mut response: Response,
+    (subject, sight, before): (&Subject, &Sight, &Value),
+) -> Result<Ended, StoreError> {
+    if let Some(why) = reserve(job, &mut response, sight).await? {
+        return end(job, response, (UndoStatus::Refused, why, false)).await;
+    }
     fault::point("respond.before_undo");
-    let receipt = match job.responder.undo(&subject, &before, job.clock.now()).await {
+    let receipt = match job.responder.undo(subject, before, job.clock.now()).await {
         Ok(receipt) => receipt,
         Err(error) => return again_or_failed(job, response, error).await,
     };
     fault::point("respond.after_undo");
-    if !reads_back {
+    if !job.responder.reads_back() {
         let summary =
             format!("undone: {} was answered {}; it was not read back", receipt.request, receipt.answer);
         return end(job, response, (UndoStatus::Undone, summary, true)).await;
     }
-    match seen(job, &subject, |sight| sight.before == before).await {
-        Ok(sight) if sight.before == before => {
+    match seen(job, subject, |sight| sight.before == *before).await {
+        Ok(sight) if sight.before == *before => {
             let word = job.responder.verb().undo.unwrap_or("undo");
             let summary = format!("undone ({word}): {}; read back: {}", sight.who, sight.state);
             end(job, response, (UndoStatus::Undone, summary, true)).await
@@ -71,6 +95,71 @@ pub async fn undo(job: &Job<'_>) -> Result<Ended, StoreError> {
         }
         Err(error) => again_or_failed(job, response, error).await,
     }
+}
+
+/// Puts down that something is put back from now on; why it must not be, if so.
+async fn reserve(
+    job: &Job<'_>,
+    response: &mut Response,
+    sight: &Sight,
+) -> Result<Option<String>, StoreError> {
+    let now = job.clock.now();
+    let word = job.responder.verb().undo.unwrap_or("undo");
+    let refused = |why: &str| Some(format!("it was not to {word} {} again: {why}", sight.who));
+    let is_harm = job.responder.verb().undo_harms();
+    if is_harm && let Some(why) = job_refuses(job, sight, now) {
+        return Ok(refused(&why));
+    }
+    if is_harm && job.policy.rehearses(response.rule.as_deref(), job.guards) {
+        return Ok(refused("it only rehearses (`dry_run`)"));
+    }
+    let limits = is_harm.then(|| job.policy.limits(job.guards));
+    let mut asked = response.clone();
+    let (reserved, begun) = job
+        .ask(move |store| {
+            let reserved = store.undo_reserve(&mut asked, limits.as_deref(), now)?;
+            Ok((reserved, asked))
+        })
+        .await?;
+    *response = begun;
+    Ok(match reserved {
+        Reserved::Go => None,
+        Reserved::Stopped(stop) => {
+            refused(&format!("all responses are stopped by {}: {}", stop.by, stop.reason))
+        }
+        Reserved::Beyond(limit) => refused(&format!("{}; a person must decide", limit.words)),
+        Reserved::Cooling(until) => refused(&format!("it is left alone until {until}")),
+    })
+}
+
+/// Ends an undoing whose action responds no longer: it is not there, or it tells. Nothing is delivered to it.
+///
+/// # Errors
+/// When the store fails; it is then tried again.
+pub async fn stranded(
+    store: &Store,
+    policy: &Policy,
+    (row, is_there): (&OutboxRow, bool),
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let delivery = row.id.clone();
+    let response = ask(store, move |store| store.undo_begin(&delivery, now)).await?;
+    if response.undo == UndoStatus::Undone {
+        let how = (UndoStatus::Undone, "it was undone already".to_owned(), false);
+        return record(store, policy, response, how, now).await;
+    }
+    let does = if is_there { "does not respond any more" } else { "is not configured any more" };
+    let why = in_force(&response, does);
+    record(store, policy, response, (UndoStatus::Failed, why, false), now).await
+}
+
+/// That it stays, and how it is undone once its action is what it was.
+fn in_force(response: &Response, does: &str) -> String {
+    let Response { id, action, verb, .. } = response;
+    format!(
+        "the action `{action}` {does}, so this response stays in force: let it `{verb}` again in the configuration, then: \
+         watchfire responses undo {id} --reason TEXT"
+    )
 }
 
 /// That it belongs to another account than the one that was hit, if so.
@@ -114,7 +203,7 @@ async fn again_or_failed(
     response: Response,
     error: DeliveryError,
 ) -> Result<Ended, StoreError> {
-    if matches!(error, DeliveryError::Retryable { .. }) && !job.is_last() {
+    if may_pass(job, &error) {
         return Ok(Ended::Again(error));
     }
     end(job, response, (UndoStatus::Failed, error.reason().to_owned(), false)).await
@@ -123,19 +212,28 @@ async fn again_or_failed(
 async fn end(
     job: &Job<'_>,
     response: Response,
-    (status, summary, changed): (UndoStatus, String, bool),
+    how: (UndoStatus, String, bool),
 ) -> Result<Ended, StoreError> {
-    let now = job.clock.now();
-    let words = job.words(&response);
+    record(job.store, job.policy, response, how, job.clock.now()).await?;
+    Ok(Ended::Settled)
+}
+
+async fn record(
+    store: &Store,
+    policy: &Policy,
+    response: Response,
+    (status, summary, changed): (UndoStatus, String, bool),
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let words = format!("{} {}", response.verb, response.who.as_deref().unwrap_or("anybody"));
     tracing::info!(response.id, action = response.action, status = status.name(), "undoing: {summary}");
     let notice = if status == UndoStatus::Undone {
         None
     } else {
-        notices::not_undone(job.policy, (&response, &words), &summary, now)
+        notices::not_undone(policy, (&response, &words), &summary, now)
     };
     let undone = Undone { status, summary, changed, notice };
-    job.ask(move |store| store.undo_end(&response, &undone, now)).await?;
-    Ok(Ended::Settled)
+    ask(store, move |store| store.undo_end(&response, &undone, now)).await
 }
 
 #[cfg(test)]

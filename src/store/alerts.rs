@@ -1,8 +1,8 @@
 //! Alerts, by id.
 
-use rusqlite::types::Value;
 use rusqlite::{OptionalExtension as _, Row, Transaction, params, params_from_iter};
 
+use super::filter::Filter;
 use super::{AlertPlace, AlertQuery, RuleAlerts, Store, StoreError, StoredAlert};
 use crate::alert::{Alert, AlertId, Level};
 use crate::event::Position;
@@ -17,57 +17,29 @@ const OPEN_FIRST: &str = "coalesce((SELECT CASE t.state WHEN 'open' THEN 0 WHEN 
 impl Store {
     /// Alerts by the event time of their last finding, newest first.
     pub fn alerts(&self, query: &AlertQuery) -> Result<Vec<StoredAlert>, StoreError> {
-        let mut conditions: Vec<&str> = Vec::new();
-        let mut values: Vec<Value> = Vec::new();
-        if let Some(rule) = &query.rule {
-            conditions.push("rule = ?");
-            values.push(Value::from(rule.clone()));
-        }
-        if let Some(level) = query.level {
-            conditions.push("level >= ?");
-            values.push(Value::from(rank(level)));
-        }
-        if let Some(since) = query.since {
-            conditions.push("last_at > ?");
-            values.push(Value::from(since.0));
-        }
-        if let Some(until) = query.until {
-            conditions.push("last_at < ?");
-            values.push(Value::from(until.0));
-        }
+        let mut filter = Filter::default();
+        filter.when("rule = ?", query.rule.clone());
+        filter.when("level >= ?", query.level.map(rank));
+        filter.when("last_at > ?", query.since.map(|since| since.0));
+        filter.when("last_at < ?", query.until.map(|until| until.0));
         if query.whole_only {
-            conditions.push("merged_into IS NULL");
+            filter.all("merged_into IS NULL", []);
         }
-        if let Some(state) = query.state {
-            conditions
-                .push("coalesce((SELECT t.state FROM triage AS t WHERE t.alert = alert.id), 'open') = ?");
-            values.push(Value::from(state.name().to_owned()));
-        }
-        if let Some(verdict) = query.verdict {
-            conditions.push("(SELECT t.verdict FROM triage AS t WHERE t.alert = alert.id) = ?");
-            values.push(Value::from(verdict.name().to_owned()));
-        }
-        if let Some(assignee) = &query.assignee {
-            conditions
-                .push("coalesce((SELECT t.assignee FROM triage AS t WHERE t.alert = alert.id), '') = ?");
-            values.push(Value::from(assignee.clone()));
-        }
-        if let Some(incident) = &query.incident {
-            conditions.push("incident = ?");
-            values.push(Value::from(incident.clone()));
-        }
+        let state = "coalesce((SELECT t.state FROM triage AS t WHERE t.alert = alert.id), 'open') = ?";
+        filter.when(state, query.state.map(|state| state.name().to_owned()));
+        let verdict = "(SELECT t.verdict FROM triage AS t WHERE t.alert = alert.id) = ?";
+        filter.when(verdict, query.verdict.map(|verdict| verdict.name().to_owned()));
+        let assignee = "coalesce((SELECT t.assignee FROM triage AS t WHERE t.alert = alert.id), '') = ?";
+        filter.when(assignee, query.assignee.clone());
+        filter.when("incident = ?", query.incident.clone());
         if let Some(AlertPlace { last_at, position, id }) = &query.after {
-            conditions.push("(last_at, position, id) < (?, ?, ?)");
-            values.extend([last_at.0.into(), position.cast_signed().into(), id.clone().into()]);
+            let place = [last_at.0.into(), position.cast_signed().into(), id.clone().into()];
+            filter.all("(last_at, position, id) < (?, ?, ?)", place);
         }
-        let filter = if conditions.is_empty() { "" } else { " WHERE " };
-        let conditions = conditions.join(" AND ");
-        // SQLite reads a negative limit as none.
-        values.push(Value::from(if query.limit == 0 { -1 } else { query.limit.cast_signed() as i64 }));
         let first = if query.open_first { OPEN_FIRST } else { "" };
-        let sql = format!(
-            "{COLUMNS}{filter}{conditions} ORDER BY {first}last_at DESC, position DESC, id DESC LIMIT ?"
-        );
+        let order = format!("{first}last_at DESC, position DESC, id DESC");
+        let (end, values) = filter.end(&order, query.limit);
+        let sql = format!("{COLUMNS} {end}");
         self.read(|connection| {
             let mut statement = connection.prepare_cached(&sql)?;
             let rows = statement.query_map(params_from_iter(values), columns)?;

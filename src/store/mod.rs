@@ -10,6 +10,7 @@ mod row;
 mod error;
 mod database;
 mod progress;
+mod filter;
 mod alerts;
 mod outbox;
 mod report;
@@ -58,6 +59,7 @@ pub use own_account::OwnAccount;
 pub use response::{
     Approval, Decided, Decision, Ending, Hit, Limit, LimitOf, Parked, Reservation, Reserved, Response,
     ResponseCounts, ResponsePlace, ResponseQuery, ResponseStatus, Step, Stop, UndoAsked, UndoStatus, Undone,
+    asked_id,
 };
 pub use routing::{Candidate, Routing};
 pub use row::{
@@ -65,7 +67,7 @@ pub use row::{
     OutboxRow, OutboxState, Outcome, Progress, Rejected, RuleAlerts, Settlement, Snapshot, StoredAlert,
 };
 pub use silence::{NewSilence, SILENCE_SPAN, SILENCE_SPAN_MAX, SILENCES_MAX, Silence, SilenceState};
-pub use terms::AlertTerms;
+pub use terms::{AlertTerms, NoResponse};
 pub use tokens::{Role, TOKENS_MAX, TokenHash, TokenRow};
 pub use triage::Standing;
 

@@ -1,8 +1,8 @@
 //! Deliveries: what is to be done, in which order, and what stands where.
 
-use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params, params_from_iter};
 
+use super::filter::Filter;
 use super::{
     DeliveryKind, OutboxCounts, OutboxPlace, OutboxQuery, OutboxRow, OutboxState, Store, StoreError,
 };
@@ -21,10 +21,10 @@ const IS_HELD: &str = "(o.kind = 1 AND EXISTS (SELECT 1 FROM outbox AS r \
     WHERE r.alert = o.alert AND r.kind = 0 AND r.state = 0 AND r.occasion <> 'undo'))";
 
 /// What is told of an alert while something that was to be told of it before, by the same action, is still to be told, be
-/// it in a message with others: it waits its turn. Rows are numbered in the order of their writing, whatever the clock
-/// showed.
+/// it in a message with others: it waits its turn. What is undone after a set time holds nothing up until then. Rows are
+/// numbered in the order of their writing, whatever the clock showed.
 const IS_BEHIND: &str = "(EXISTS (SELECT 1 FROM outbox AS e WHERE e.alert = o.alert AND e.kind = o.kind \
-    AND e.state = 0 AND e.action = o.action AND e.rowid < o.rowid) \
+    AND e.state = 0 AND e.action = o.action AND e.rowid < o.rowid AND e.occasion <> 'undo') \
     OR EXISTS (SELECT 1 FROM delivery_alert AS d CROSS JOIN outbox AS e ON e.id = d.delivery WHERE d.alert = o.alert \
     AND e.kind = o.kind AND e.state = 0 AND e.action = o.action AND e.rowid < o.rowid))";
 
@@ -101,29 +101,15 @@ impl Store {
 
     /// Deliveries, newest first.
     pub fn outbox(&self, query: &OutboxQuery) -> Result<Vec<OutboxRow>, StoreError> {
-        let mut conditions: Vec<&str> = Vec::new();
-        let mut values: Vec<Value> = Vec::new();
-        if let Some(state) = query.state {
-            conditions.push("state = ?");
-            values.push(state_code(state).into());
-        }
-        for (condition, value) in [("action = ?", &query.action), ("alert = ?", &query.alert)] {
-            if let Some(value) = value {
-                conditions.push(condition);
-                values.push(value.clone().into());
-            }
-        }
+        let mut filter = Filter::default();
+        filter.when("state = ?", query.state.map(state_code));
+        filter.when("action = ?", query.action.clone());
+        filter.when("alert = ?", query.alert.clone());
         if let Some(OutboxPlace { created_at, id }) = &query.after {
-            conditions.push("(created_at, id) < (?, ?)");
-            values.extend([created_at.0.into(), id.clone().into()]);
+            filter.all("(created_at, id) < (?, ?)", [created_at.0.into(), id.clone().into()]);
         }
-        let filter = if conditions.is_empty() { "" } else { "WHERE " };
-        let conditions = conditions.join(" AND ");
-        // SQLite reads a negative limit as none.
-        values.push(Value::from(if query.limit == 0 { -1 } else { query.limit.cast_signed() as i64 }));
-        let sql = format!(
-            "SELECT {COLUMNS} FROM outbox {filter}{conditions} ORDER BY created_at DESC, id DESC LIMIT ?"
-        );
+        let (end, values) = filter.end("created_at DESC, id DESC", query.limit);
+        let sql = format!("SELECT {COLUMNS} FROM outbox {end}");
         self.read(|connection| {
             let mut statement = connection.prepare_cached(&sql)?;
             let rows = statement.query_map(params_from_iter(values), columns)?;

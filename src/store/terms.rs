@@ -5,6 +5,7 @@ use rusqlite::{Connection, params};
 
 use super::{Store, StoreError};
 use crate::alert::Occasion;
+use crate::rule::closest;
 use crate::time::Span;
 
 /// What the configuration says of alerts.
@@ -22,7 +23,47 @@ impl Default for AlertTerms {
     }
 }
 
+/// Why nobody can be asked for a response by the action of a name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}; {help}")]
+pub struct NoResponse {
+    /// What is wrong, in a sentence.
+    pub what: String,
+    /// What to do.
+    pub help: String,
+    /// Whether there is such an action, which only tells.
+    pub tells: bool,
+}
+
 impl Store {
+    /// Why the action of this name cannot be asked for a response, if so, by the configuration that a daemon ran with last.
+    pub fn no_response(&self, action: &str) -> Result<Option<NoResponse>, StoreError> {
+        let known = self.read(|connection| {
+            // Whoever responds can be asked to undo it; nobody else is told of undoings.
+            let sql = "SELECT action, max(occasion = ?1) FROM action_wants GROUP BY action";
+            let mut statement = connection.prepare_cached(sql)?;
+            let rows = statement.query_map([Occasion::Undo.name()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(rows.collect::<rusqlite::Result<Vec<(String, bool)>>>()?)
+        })?;
+        let tells = match known.iter().find(|(name, _)| name == action) {
+            Some((_, true)) => return Ok(None),
+            found => found.is_some(),
+        };
+        let what = if tells {
+            format!("the action `{action}` tells people or programs, and does not respond")
+        } else {
+            format!("there is no action `{action}`")
+        };
+        let names: Vec<&str> =
+            known.iter().filter(|(_, responds)| *responds).map(|(name, _)| name.as_str()).collect();
+        let help = match closest(action, names.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if names.is_empty() => "no action that responds is configured".to_owned(),
+            None => format!("those that respond are `{}`", names.join("`, `")),
+        };
+        Ok(Some(NoResponse { what, help, tells }))
+    }
+
     /// Takes over what the configuration says, from the next change on.
     pub fn set_alert_terms(&self, terms: &AlertTerms) -> Result<(), StoreError> {
         self.write(|transaction| {

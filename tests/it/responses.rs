@@ -280,3 +280,40 @@ async fn what_was_done_is_in_the_log_and_triggers_nothing() {
     assert!(types.contains(&"response_acted") && types.contains(&"response_acting"), "{found}");
     daemon.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_to_end_stays_in_force_while_its_action_tells_and_ends_when_it_is_back() {
+    let gitlab = gitlab_with([4]).await;
+    let clock = Clock::fixed(START);
+    let setup = setup(clock.clone(), &gitlab, ", for: 1h", "approval: {actions: [hook]}").await;
+    let daemon = setup.start().await;
+    offend(&daemon, [4]).await;
+    stands(&daemon, ResponseStatus::Acted, 1).await;
+    daemon.stop().await;
+    // Somebody gives its name to something else.
+    let path = setup.path("watchfire.yaml");
+    let as_it_was = std::fs::read_to_string(&path).unwrap();
+    let responds = as_it_was.lines().find(|line| line.starts_with("  block:")).unwrap();
+    let tells = "  block: {type: webhook, url: 'http://127.0.0.1:1/'}";
+    std::fs::write(&path, as_it_was.replace(responds, tells)).unwrap();
+    clock.set(START.plus(Span::hours(2)));
+    let daemon = setup.start().await;
+    until(|| responses(&daemon)[0].undo == UndoStatus::Failed, || format!("{:#?}", responses(&daemon))).await;
+    let response = responses(&daemon).remove(0);
+    let why = response.undo_summary.unwrap();
+    assert!(why.contains("`block` does not respond any more, so this response stays in force"), "{why}");
+    assert_eq!((notices(&daemon), gitlab.blocked()), (vec!["undo_failed".to_owned()], vec![4]));
+    let asked = json!({"action": "block", "user": "4", "reason": "by hand"});
+    assert_eq!(post(&daemon, "/api/v1/responses", asked.clone()).await.0, 422, "it cannot be asked, either");
+    daemon.stop().await;
+    std::fs::write(&path, as_it_was).unwrap();
+    let daemon = setup.start().await;
+    assert_eq!(gitlab.blocked(), [4]);
+    let undo = json!({"ids": [response.id], "reason": "its time is over"});
+    assert_eq!(post(&daemon, "/api/v1/responses/undo", undo).await.0, 200);
+    until(|| gitlab.blocked().is_empty(), || format!("{:#?}", responses(&daemon))).await;
+    until(|| responses(&daemon)[0].undo == UndoStatus::Undone, || format!("{:#?}", responses(&daemon))).await;
+    assert_eq!(post(&daemon, "/api/v1/responses", asked).await.0, 202);
+    until(|| gitlab.blocked() == [4], || format!("{:#?}", responses(&daemon))).await;
+    daemon.stop().await;
+}

@@ -1,9 +1,11 @@
 use serde_json::json;
 
-use crate::alert::AlertId;
+use crate::alert::{AlertId, Occasion};
 use crate::api::testing::{Setup, of};
 use crate::respond::{Link, Signer};
-use crate::store::{Decision, DeliveryKind, OutboxRow, OutboxState, Parked, Response, ResponseStatus, Role};
+use crate::store::{
+    AlertTerms, Decision, DeliveryKind, OutboxRow, OutboxState, Parked, Response, ResponseStatus, Role,
+};
 use crate::time::Span;
 
 const RESPONSES: &str = "/api/v1/responses";
@@ -86,6 +88,28 @@ async fn a_link_that_is_opened_changes_nothing_and_its_button_serves_once() {
     );
 }
 
+/// Who pressed was not told what it waits for now, as a limit that is reached meanwhile.
+#[tokio::test]
+async fn a_link_of_an_earlier_message_decides_nothing_that_is_asked_later() {
+    let setup = Setup::new(true);
+    let response = waits(&setup, "a", 1);
+    let early = link(&setup, &response, Decision::Approve);
+    let (ann, now) = (setup.token("ann", Role::Responder), setup.clock.now());
+    assert_eq!(setup.post(&format!("{RESPONSES}/{}/approve", response.id), &ann, json!({})).await.0, 200);
+    let mut again = setup.store.response_begin(&response, now).unwrap();
+    (again.limit, again.beyond) = (Some("1 per 1h".into()), Some("the limit is reached".into()));
+    let until = now.plus(Span::hours(5));
+    setup.store.response_park(&again, &Parked { until, notices: Vec::new(), limit: None }, now).unwrap();
+    let (code, _, body) = setup.send(of("GET", &early, None)).await;
+    assert!(code == 200 && body.contains("asked for anew") && !body.contains("<form"), "{body}");
+    assert_eq!(setup.send(of("POST", &early, None)).await.0, 409);
+    assert_eq!(status(&setup, &response.id), ResponseStatus::Waiting);
+    let late = link(&setup, &setup.store.response(&response.id).unwrap().unwrap(), Decision::Approve);
+    assert_eq!(setup.send(of("POST", &late, None)).await.0, 200);
+    let limits = &setup.store.response(&response.id).unwrap().unwrap().approvals[1].limits;
+    assert_eq!(limits, &["1 per 1h"], "what the page said");
+}
+
 #[tokio::test]
 async fn wrong_and_late_links_open_nothing_and_are_not_tried_for_long() {
     let setup = Setup::new(true);
@@ -104,9 +128,77 @@ async fn wrong_and_late_links_open_nothing_and_are_not_tried_for_long() {
     assert_eq!(last, 429);
 }
 
+/// A daemon has run with these actions.
+fn configured(setup: &Setup) {
+    let wants = [
+        ("block", Occasion::Opened),
+        ("block", Occasion::Undo),
+        ("unblock", Occasion::Undo),
+        ("mail", Occasion::Opened),
+    ];
+    let wants = wants.map(|(action, occasion)| (action.to_owned(), occasion)).to_vec();
+    setup.store.set_alert_terms(&AlertTerms { wants, ..AlertTerms::default() }).unwrap();
+}
+
+#[tokio::test]
+async fn only_an_action_that_responds_is_asked() {
+    let setup = Setup::new(true);
+    let ann = setup.token("ann", Role::Responder);
+    let wanted = |action: &str| json!({"action": action, "user": "7", "reason": "case"});
+    let (code, problem) = setup.post(RESPONSES, &ann, wanted("block")).await;
+    assert_eq!((code, &problem["help"]), (404, &json!("no action that responds is configured")));
+    configured(&setup);
+    for (action, code, detail, help) in [
+        ("blokc", 404, "there is no action `blokc`", "did you mean `block`?"),
+        ("x", 404, "there is no action `x`", "those that respond are `block`, `unblock`"),
+        ("mail", 422, "`action`: the action `mail` tells people or programs, and does not respond", "block"),
+    ] {
+        let (found, problem) = setup.post(RESPONSES, &ann, wanted(action)).await;
+        assert_eq!((found, &problem["detail"]), (code, &json!(detail)), "{problem}");
+        assert!(problem["help"].as_str().unwrap().contains(help), "{problem}");
+    }
+    assert_eq!(setup.store.outbox_counts().unwrap().pending, 0);
+}
+
+#[tokio::test]
+async fn the_same_request_is_the_same_response() {
+    let setup = Setup::new(true);
+    configured(&setup);
+    let (ann, bob) = (setup.token("ann", Role::Responder), setup.token("bob", Role::Responder));
+    let ask = |token: &str, user: &str, key: Option<&str>| {
+        let mut request = of("POST", RESPONSES, Some(token));
+        let body = json!({"action": "block", "user": user, "reason": "case"});
+        *request.body_mut() = body.to_string().into();
+        request.headers_mut().insert("content-type", "application/json".parse().unwrap());
+        if let Some(key) = key {
+            request.headers_mut().insert("idempotency-key", key.parse().unwrap());
+        }
+        setup.json(request)
+    };
+    let (code, first) = ask(&ann, "7", Some("case-1")).await;
+    assert_eq!(code, 202);
+    setup.wait(Span::minutes(5));
+    let (code, again) = ask(&ann, "7", Some("case-1")).await;
+    assert_eq!((code, &again["id"]), (202, &first["id"]));
+    assert_eq!(ask(&ann, "8", Some("case-1")).await.0, 409, "something else under the same key");
+    assert_eq!(ask(&ann, "8", Some("a b")).await.0, 400);
+    let (_, others) = ask(&bob, "7", Some("case-1")).await;
+    assert_ne!(others["id"], first["id"], "a key is its caller's");
+    let (_, plain) = ask(&ann, "7", None).await;
+    let (code, at_once) = ask(&ann, "7", None).await;
+    assert_eq!((code, &at_once["id"]), (202, &plain["id"]), "in the same millisecond");
+    setup.wait(Span::millis(1));
+    let (_, later) = ask(&ann, "7", None).await;
+    assert_ne!(later["id"], plain["id"]);
+    assert_eq!(setup.store.outbox_counts().unwrap().pending, 4);
+    let audit = setup.get("/api/v1/audit", &setup.token("a", Role::Admin)).await.1.to_string();
+    assert!(audit.contains("was asked for already"), "{audit}");
+}
+
 #[tokio::test]
 async fn responses_are_asked_for_stopped_and_undone_by_responders() {
     let setup = Setup::new(true);
+    configured(&setup);
     let (analyst, responder) = (setup.token("a", Role::Analyst), setup.token("r", Role::Responder));
     let wanted = json!({"action": "block", "user": "7", "reason": "case"});
     assert_eq!(setup.post(RESPONSES, &analyst, wanted.clone()).await.0, 403);
@@ -126,6 +218,8 @@ async fn responses_are_asked_for_stopped_and_undone_by_responders() {
     assert_eq!(setup.post("/api/v1/respond/stop", &analyst, stop.clone()).await.0, 403);
     assert_eq!(setup.post("/api/v1/respond/stop", &responder, stop.clone()).await.0, 204);
     assert_eq!(setup.post("/api/v1/respond/stop", &responder, stop.clone()).await.0, 409);
+    // Another one than the one before: that is another moment.
+    setup.wait(Span::millis(1));
     assert_eq!(setup.post(RESPONSES, &responder, wanted).await.0, 409);
     let (_, state) = setup.get("/api/v1/respond", &analyst).await;
     assert_eq!((&state["stopped"], &state["reason"]), (&json!(true), &json!("wrong rule")));

@@ -1,12 +1,12 @@
-//! People's words on responses: asked for by hand, approved, refused, or not answered in time.
+//! People's words on responses that wait: approved, refused, or not answered in time.
 
 use rusqlite::{Transaction, params};
 
-use super::super::{Deed, DeliveryKind, NewNotice, OutboxRow, Outcome, Store, StoreError, notice, outbox};
-use super::row::{Approval, Response, ResponseStatus, SELF, body_of, get, must_get, own, parse, put, step};
-use super::run::{response_name, settle};
+use super::super::{Deed, NewNotice, Outcome, Store, StoreError, notice};
+use super::row::{Approval, Response, SELF, body_of, must_get, own, parse, put, step};
+use super::run::settle;
+use super::status::ResponseStatus;
 use super::stop::stopped;
-use crate::alert::AlertId;
 use crate::time::Timestamp;
 
 /// Of a sweep, at most so many responses expire in one transaction.
@@ -33,35 +33,6 @@ pub enum Decided {
 }
 
 impl Store {
-    /// Asks for a response by hand: `wanted` says which action and whom. Its delivery is due at once.
-    ///
-    /// # Errors
-    /// [`StoreError::Conflict`] while responses are stopped, and if the same was asked for already.
-    pub fn response_ask(&self, wanted: &Response, deed: &Deed) -> Result<(), StoreError> {
-        self.write(|transaction| {
-            if let Some(stop) = stopped(transaction)? {
-                let what = format!("responses are stopped by {}: {}", stop.by, stop.reason);
-                return Err(StoreError::Conflict { what });
-            }
-            if get(transaction, &wanted.id)?.is_some() {
-                return Err(StoreError::Conflict { what: "the same was asked for already".to_owned() });
-            }
-            let mut response = wanted.clone();
-            response.requested_by.clone_from(&deed.author);
-            put(transaction, &response)?;
-            let about = response.alert.clone().unwrap_or_else(|| AlertId(response_name(&response.id)));
-            let row = OutboxRow {
-                id: response.id.clone(),
-                ..OutboxRow::owed(DeliveryKind::Respond, (about, &response.action), "", deed.at)
-            };
-            outbox::insert(transaction, &[row])?;
-            let user = response.user.as_deref().unwrap_or("the one its alert is about");
-            let reason = response.reason.as_deref().unwrap_or_default();
-            let told = format!("asked to {} {user}: {reason}", response.verb);
-            step(transaction, &response, ("asked", &told), deed)
-        })
-    }
-
     /// A person approves or refuses a response that waits. `link` is the hash of the link it came by, which serves once.
     ///
     /// # Errors
@@ -84,13 +55,8 @@ impl Store {
             if decision == Decision::Refuse {
                 return decline(transaction, response, deed);
             }
-            let beyond_limits = response.beyond.is_some();
-            response.approvals.retain(|approval| !is_same(&approval.by, &deed.author));
-            response.approvals.push(Approval { by: deed.author.clone(), at: deed.at, beyond_limits });
-            let given = response.approvals.iter().filter(|a| a.beyond_limits || !beyond_limits).count();
-            let needed = response.approvals_needed.max(u32::from(beyond_limits));
-            let missing = needed.saturating_sub(u32::try_from(given).unwrap_or(u32::MAX));
-            let told = format!("approved by {}", deed.author);
+            let told = approve(&mut response, deed);
+            let missing = response.missing(response.limit.as_deref());
             if missing == 0 {
                 (response.status, response.expires_at) = (ResponseStatus::Begun, None);
                 let sql = "UPDATE outbox SET state = 0, due_at = ?2, attempts = 0, settled_at = NULL \
@@ -142,6 +108,20 @@ impl Store {
     }
 }
 
+/// Adds a person's word, for what that person was told; in a sentence.
+fn approve(response: &mut Response, deed: &Deed) -> String {
+    let is_theirs = |given: &Approval| is_same(&given.by, &deed.author);
+    // What the same person let it go beyond before stays.
+    let mut limits: Vec<String> =
+        response.approvals.extract_if(.., |given| is_theirs(given)).flat_map(|given| given.limits).collect();
+    limits.extend(response.limit.clone());
+    response.approvals.push(Approval { by: deed.author.clone(), at: deed.at, limits });
+    match &response.limit {
+        Some(limit) => format!("approved by {}, beyond the limit `{limit}`", deed.author),
+        None => format!("approved by {}", deed.author),
+    }
+}
+
 fn late(transaction: &Transaction<'_>, now: Timestamp) -> Result<Vec<Response>, StoreError> {
     let sql = "SELECT id, body FROM response WHERE status = 'waiting' AND expires_at <= ?1 \
                ORDER BY expires_at LIMIT ?2";
@@ -184,8 +164,8 @@ fn check(
     if response.requested_by == deed.author || by_hand && is_same(&response.requested_by, &deed.author) {
         return refuse("who asked for it cannot approve it".to_owned());
     }
-    let beyond = response.beyond.is_some();
-    let is_theirs = |given: &Approval| is_same(&given.by, &deed.author) && (given.beyond_limits || !beyond);
+    let limit = response.limit.as_deref();
+    let is_theirs = |given: &Approval| is_same(&given.by, &deed.author) && given.is_for(limit);
     if response.approvals.iter().any(is_theirs) {
         return refuse("the same person cannot approve it twice".to_owned());
     }
@@ -193,7 +173,7 @@ fn check(
 }
 
 /// Whether both are one person: `alice (command line, uid 998)` is the bearer of the token `Alice` too.
-fn is_same(left: &str, right: &str) -> bool {
+pub(super) fn is_same(left: &str, right: &str) -> bool {
     let name = |author: &str| author.split(" (").next().unwrap_or_default().trim().to_lowercase();
     name(left) == name(right)
 }

@@ -4,7 +4,9 @@
 //! the audit log in the same transaction. What is counted for the limits is counted before anything is done, in the
 //! transaction that allows it: two at once cannot both be the last that fits.
 
+mod status;
 mod row;
+mod ask;
 mod run;
 mod reserve;
 mod decide;
@@ -12,10 +14,12 @@ mod undo;
 mod stop;
 mod read;
 
+pub use ask::asked_id;
 pub use decide::{Decided, Decision};
 pub use read::{ResponseCounts, ResponsePlace, ResponseQuery};
 pub use reserve::{Limit, LimitOf, Reservation, Reserved};
-pub use row::{Approval, Hit, Response, ResponseStatus, Step, UndoStatus};
+pub use row::{Approval, Hit, Response, Step};
 pub use run::{Ending, Parked};
+pub use status::{ResponseStatus, UndoStatus};
 pub use stop::Stop;
 pub use undo::{UndoAsked, Undone};

@@ -1,10 +1,11 @@
 //! Finding responses.
 
-use rusqlite::types::Value;
 use rusqlite::{params, params_from_iter};
 
+use super::super::filter::Filter;
 use super::super::{Store, StoreError};
-use super::row::{Response, ResponseStatus, Step, body_of, get, parse};
+use super::row::{Response, Step, body_of, get, parse};
+use super::status::ResponseStatus;
 use crate::time::Timestamp;
 
 /// Which responses to list; newest first.
@@ -54,40 +55,21 @@ impl Store {
 
     /// Responses, newest first.
     pub fn responses(&self, query: &ResponseQuery) -> Result<Vec<Response>, StoreError> {
-        let mut conditions: Vec<&str> = Vec::new();
-        let mut values: Vec<Value> = Vec::new();
-        let texts = [
-            ("status = ?", query.status.map(|status| status.name().to_owned())),
-            ("action = ?", query.action.clone()),
-            ("rule = ?", query.rule.clone()),
-            ("alert = ?", query.alert.clone()),
-        ];
-        for (condition, value) in texts {
-            if let Some(value) = value {
-                conditions.push(condition);
-                values.push(value.into());
-            }
-        }
-        if let Some(at) = query.since {
-            let since =
-                if query.in_force { "coalesce(acted_at, created_at) >= ?" } else { "created_at >= ?" };
-            conditions.push(since);
-            values.push(at.0.into());
-        }
+        let mut filter = Filter::default();
+        filter.when("status = ?", query.status.map(|status| status.name().to_owned()));
+        filter.when("action = ?", query.action.clone());
+        filter.when("rule = ?", query.rule.clone());
+        filter.when("alert = ?", query.alert.clone());
+        let since = if query.in_force { "coalesce(acted_at, created_at) >= ?" } else { "created_at >= ?" };
+        filter.when(since, query.since.map(|since| since.0));
         if query.in_force {
-            conditions.push("status = 'acted' AND undo <> 'undone'");
+            filter.all("status = 'acted' AND undo <> 'undone'", []);
         }
         if let Some(ResponsePlace { created_at, id }) = &query.after {
-            conditions.push("(created_at, id) < (?, ?)");
-            values.extend([created_at.0.into(), id.clone().into()]);
+            filter.all("(created_at, id) < (?, ?)", [created_at.0.into(), id.clone().into()]);
         }
-        let filter = if conditions.is_empty() { "" } else { "WHERE " };
-        let conditions = conditions.join(" AND ");
-        // SQLite reads a negative limit as none.
-        values.push(Value::from(if query.limit == 0 { -1 } else { query.limit.cast_signed() as i64 }));
-        let sql = format!(
-            "SELECT id, body FROM response {filter}{conditions} ORDER BY created_at DESC, id DESC LIMIT ?"
-        );
+        let (end, values) = filter.end("created_at DESC, id DESC", query.limit);
+        let sql = format!("SELECT id, body FROM response {end}");
         self.read(|connection| {
             let mut statement = connection.prepare_cached(&sql)?;
             let rows = statement.query_map(params_from_iter(values), body_of)?;
@@ -96,6 +78,16 @@ impl Store {
                 parse(&id, &body)
             })
             .collect()
+        })
+    }
+
+    /// Ids that begin so, at most five.
+    pub fn responses_named(&self, beginning: &str) -> Result<Vec<String>, StoreError> {
+        self.read(|connection| {
+            let sql = "SELECT id FROM response WHERE id >= ?1 AND id < ?1 || '~' ORDER BY id LIMIT 5";
+            let mut statement = connection.prepare_cached(sql)?;
+            let rows = statement.query_map([beginning], |row| row.get(0))?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
     }
 
@@ -117,6 +109,16 @@ impl Store {
             let rows =
                 statement.query_map(params![number.cast_signed(), limit.cast_signed() as i64], step)?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// How many responses wait for people; counted up to `most`.
+    pub fn responses_waiting(&self, most: u64) -> Result<u64, StoreError> {
+        self.read(|connection| {
+            let sql = "SELECT count(*) FROM (SELECT 1 FROM response WHERE status = 'waiting' LIMIT ?1)";
+            let limit = most.cast_signed();
+            let count: i64 = connection.prepare_cached(sql)?.query_row([limit], |row| row.get(0))?;
+            Ok(count.cast_unsigned())
         })
     }
 

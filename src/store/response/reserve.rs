@@ -3,7 +3,8 @@
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
 use super::super::{Store, StoreError};
-use super::row::{Hit, Response, ResponseStatus, own, put, step};
+use super::row::{Hit, Response, own, put, step};
+use super::status::ResponseStatus;
 use super::stop::{Stop, stopped};
 use crate::log::fault;
 use crate::time::{Span, Timestamp};
@@ -26,7 +27,9 @@ pub struct Limit {
     pub count: u64,
     /// Within this time.
     pub per: Span,
-    /// In a sentence: `at most 5 accounts per 1h`.
+    /// What it is called as long as it is configured so, whatever it comes to: `2 % per 1h`.
+    pub name: String,
+    /// In a sentence: `at most 5 accounts per 1h, by all responses`.
     pub words: String,
 }
 
@@ -54,8 +57,8 @@ pub enum Reserved {
 
 impl Store {
     /// Counts a response and lets it act, or says why not. One that was counted before is asked again, itself left out, and
-    /// counts from now on. Who goes beyond the limits by a person's word is counted too. A rehearsal is counted among rehearsals and real ones, a real
-    /// one among real ones only.
+    /// counts from now on. Who goes beyond a limit by people's word is counted too; of each limit it is asked whether it was
+    /// named to them. A rehearsal is counted among rehearsals and real ones, a real one among real ones only.
     ///
     /// # Errors
     /// When the store fails; [`StoreError::Unknown`] when nobody is known to be hit.
@@ -131,9 +134,6 @@ fn why_wait(
     {
         return Ok(Some(Reserved::Cooling(until)));
     }
-    if response.is_allowed(true) {
-        return Ok(None);
-    }
     Ok(beyond(transaction, (response, hit), &reservation.limits, now)?.map(Reserved::Beyond))
 }
 
@@ -152,14 +152,15 @@ fn cooling(
     Ok(last.map(|last| Timestamp(last).plus(cool_down)).filter(|until| *until > now))
 }
 
-fn beyond(
+/// The first limit that is reached and that nobody lets it go beyond.
+pub(super) fn beyond(
     transaction: &Transaction<'_>,
     (response, hit): (&Response, &Hit),
     limits: &[Limit],
     now: Timestamp,
 ) -> Result<Option<Limit>, StoreError> {
     let key = hit.key();
-    for limit in limits {
+    for limit in limits.iter().filter(|limit| !response.is_allowed(Some(&limit.name))) {
         let since = now.minus(limit.per).0;
         let count: i64 = match limit.of {
             LimitOf::Identities => {

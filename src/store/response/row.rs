@@ -5,110 +5,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::super::{Deed, StoreError, audit};
+use super::status::{ResponseStatus, UndoStatus};
 use crate::alert::AlertId;
 use crate::event::Position;
 use crate::time::Timestamp;
 use crate::tuple;
-
-/// Where a response stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ResponseStatus {
-    /// It has begun to look, or will.
-    Begun,
-    /// A person must allow it.
-    Waiting,
-    /// It is allowed, counted, and being done; after a crash nobody knows how far that came until it looks again.
-    Acting,
-    /// It was done, and seen to be.
-    Acted,
-    /// It was so already.
-    Already,
-    /// It only rehearsed.
-    Rehearsed,
-    /// A guard held it back.
-    Held,
-    /// A person refused it.
-    Declined,
-    /// Nobody allowed it in time.
-    Expired,
-    /// All responses were stopped.
-    Stopped,
-    /// It could not be done, or was done and is not seen.
-    Failed,
-}
-
-impl ResponseStatus {
-    /// All of them.
-    pub const ALL: [Self; 11] = [
-        Self::Begun,
-        Self::Waiting,
-        Self::Acting,
-        Self::Acted,
-        Self::Already,
-        Self::Rehearsed,
-        Self::Held,
-        Self::Declined,
-        Self::Expired,
-        Self::Stopped,
-        Self::Failed,
-    ];
-
-    /// The word for it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Begun => "begun",
-            Self::Waiting => "waiting",
-            Self::Acting => "acting",
-            Self::Acted => "acted",
-            Self::Already => "already",
-            Self::Rehearsed => "rehearsed",
-            Self::Held => "held",
-            Self::Declined => "declined",
-            Self::Expired => "expired",
-            Self::Stopped => "stopped",
-            Self::Failed => "failed",
-        }
-    }
-
-    /// The status of that name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.name() == name)
-    }
-}
-
-/// Whether what a response did was undone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum UndoStatus {
-    /// Nobody asked for it.
-    #[default]
-    None,
-    /// It will be, at a set time or as soon as can be.
-    Due,
-    /// It was.
-    Undone,
-    /// It was not, for a reason that a person must look at.
-    Refused,
-    /// It could not be.
-    Failed,
-}
-
-impl UndoStatus {
-    /// The word for it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Due => "due",
-            Self::Undone => "undone",
-            Self::Refused => "refused",
-            Self::Failed => "failed",
-        }
-    }
-}
 
 /// Whom a response hits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,8 +38,17 @@ pub struct Approval {
     /// When.
     #[schema(value_type = i64)]
     pub at: Timestamp,
-    /// Whether it may go beyond the limits: given when the one who gave it was told that they were reached.
-    pub beyond_limits: bool,
+    /// The limits that it lets it go beyond, by their names: each was named to the one who gave it.
+    #[serde(default)]
+    pub limits: Vec<String>,
+}
+
+impl Approval {
+    /// Whether it counts, or lets go beyond the limit of this name.
+    #[must_use]
+    pub(super) fn is_for(&self, limit: Option<&str>) -> bool {
+        limit.is_none_or(|limit| self.limits.iter().any(|named| named == limit))
+    }
 }
 
 /// One attempt to change something, from being asked for to being undone.
@@ -183,6 +93,9 @@ pub struct Response {
     pub before: Option<Value>,
     /// Whether there is a way back.
     pub undoable: bool,
+    /// Whether that way keeps somebody out, as blocking again does.
+    #[serde(default)]
+    pub undo_harms: bool,
     /// The state it was in when it began, and the state it was left in.
     pub states: (Option<String>, Option<String>),
     /// What undoing expects to find, as its responder writes it.
@@ -197,6 +110,9 @@ pub struct Response {
     pub approvals: Vec<Approval>,
     /// The limit it would go beyond, in a sentence.
     pub beyond: Option<String>,
+    /// That limit's name.
+    #[serde(default)]
+    pub limit: Option<String>,
     /// Until when it waits for them.
     pub expires_at: Option<Timestamp>,
     /// Since when it counts for the limits.
@@ -209,6 +125,12 @@ pub struct Response {
     pub undo_at: Option<Timestamp>,
     /// Who asked for it to be undone, and why.
     pub undo_by: Option<(String, String)>,
+    /// Who wished for that, where one person's wish is not enough, and when.
+    #[serde(default)]
+    pub undo_wishes: Vec<(String, Timestamp)>,
+    /// Whether something may have been put back already.
+    #[serde(default)]
+    pub undo_begun: bool,
     /// What came of it.
     pub undo_summary: Option<String>,
     /// How a person undoes it without Watchfire.
@@ -263,6 +185,7 @@ impl Response {
             page: None,
             before: None,
             undoable: false,
+            undo_harms: false,
             states: (None, None),
             after: None,
             summary: String::new(),
@@ -270,12 +193,15 @@ impl Response {
             approvals_needed: 0,
             approvals: Vec::new(),
             beyond: None,
+            limit: None,
             expires_at: None,
             counted_at: None,
             acted_at: None,
             undo: UndoStatus::None,
             undo_at: None,
             undo_by: None,
+            undo_wishes: Vec::new(),
+            undo_begun: false,
             undo_summary: None,
             undo_by_hand: None,
             created_at: now,
@@ -283,11 +209,19 @@ impl Response {
         }
     }
 
-    /// Whether enough people have allowed it; beyond the limits only those count who knew.
+    /// Whether enough people have allowed it, or to go beyond the limit of this name: then only those count to whom it
+    /// was named.
     #[must_use]
-    pub fn is_allowed(&self, beyond_limits: bool) -> bool {
-        let count = self.approvals.iter().filter(|approval| approval.beyond_limits || !beyond_limits).count();
-        count >= usize::try_from(self.approvals_needed.max(u32::from(beyond_limits))).unwrap_or(usize::MAX)
+    pub fn is_allowed(&self, limit: Option<&str>) -> bool {
+        self.missing(limit) == 0
+    }
+
+    /// How many people more must allow it, as above.
+    #[must_use]
+    pub(super) fn missing(&self, limit: Option<&str>) -> u32 {
+        let given = self.approvals.iter().filter(|approval| approval.is_for(limit)).count();
+        let needed = self.approvals_needed.max(u32::from(limit.is_some()));
+        needed.saturating_sub(u32::try_from(given).unwrap_or(u32::MAX))
     }
 
     /// Whether it was tried, and nobody knows what came of it.

@@ -1,13 +1,14 @@
 //! What the run of a response keeps: that it begins, that it waits, and how it ends. Each is one transaction over the
 //! response, its delivery, the steps, the audit log and the notices that are owed.
 
-use rusqlite::{Transaction, params};
+use rusqlite::{OptionalExtension as _, Transaction, params};
 
 use super::super::{
     DeliveryKind, NewNotice, OutboxRow, OutboxState, Outcome, Store, StoreError, incident, notice, outbox,
     scene,
 };
-use super::row::{Response, ResponseStatus, UndoStatus, get, own, put, step, undo_id};
+use super::row::{Response, get, own, put, step, undo_id};
+use super::status::{ResponseStatus, UndoStatus};
 use crate::alert::{AlertId, Occasion};
 use crate::log::fault;
 use crate::time::{Span, Timestamp};
@@ -32,49 +33,63 @@ pub struct Parked {
     pub until: Timestamp,
     /// They are told.
     pub notices: Vec<NewNotice>,
-    /// The limit it would go beyond, by name and length: of those that wait for the same, within that time only one tells.
+    /// The limit it would go beyond, by its name and its time: of those that wait for the same, within that time only one tells.
     pub limit: Option<(String, Span)>,
 }
 
 impl Store {
-    /// A try of a response begins: counts it, and gives what is known of the response; `new` where it is the first one.
-    /// One that had failed or ended begins anew: who approved it approved the run that has ended. It still counts for the
-    /// limits unless it is known that it changed nothing.
+    /// A try of a response begins: counts it, puts it down, and gives what is known of the response; `new` where it is the
+    /// first one. One that had failed or ended begins anew: who approved it approved the run that has ended. It still counts
+    /// for the limits unless it is known that it changed nothing.
     ///
     /// # Errors
     /// [`StoreError::Unknown`] when its delivery is not pending.
     pub fn response_begin(&self, new: &Response, now: Timestamp) -> Result<Response, StoreError> {
         self.write(|transaction| {
-            let sql =
-                "UPDATE outbox SET attempts = attempts + 1, settled_at = ?2 WHERE id = ?1 AND state = 0";
-            if transaction.prepare_cached(sql)?.execute(params![new.id, now.0])? == 0 {
-                return Err(StoreError::Unknown { what: format!("pending delivery {}", new.id) });
+            let tries = begin_try(transaction, &new.id, now)?;
+            let mut response = get(transaction, &new.id)?.unwrap_or_else(|| new.clone());
+            if let Some(alert) = &new.alert {
+                response.rule_rehearses |= scene::rehearses(transaction, alert)?;
             }
-            let rehearses = match &new.alert {
-                Some(alert) => scene::rehearses(transaction, alert)?,
-                None => false,
-            };
-            let Some(mut known) = get(transaction, &new.id)? else {
-                let new = Response { rule_rehearses: rehearses, ..new.clone() };
-                put(transaction, &new)?;
-                return Ok(new);
-            };
-            known.rule_rehearses |= rehearses;
-            if known.dry_run {
+            if response.dry_run {
                 // What was counted only rehearsed.
-                known.counted_at = None;
+                response.counted_at = None;
             }
-            if !matches!(known.status, ResponseStatus::Begun | ResponseStatus::Acting) {
-                let was = known.status;
-                known.status = ResponseStatus::Begun;
-                known.updated_at = now;
-                known.approvals.clear();
-                (known.beyond, known.expires_at) = (None, None);
-                put(transaction, &known)?;
-                let told = format!("begins anew, after it was {}", was.name());
-                step(transaction, &known, (known.status.name(), &told), &own(now, "response"))?;
+            let told = if matches!(response.status, ResponseStatus::Begun | ResponseStatus::Acting) {
+                if tries > 1 { format!("try {tries} begins") } else { "begins".to_owned() }
+            } else {
+                let was = response.status;
+                response.status = ResponseStatus::Begun;
+                response.approvals.clear();
+                response.receipt = None;
+                (response.beyond, response.limit, response.expires_at) = (None, None, None);
+                format!("begins anew, after it was {}", was.name())
+            };
+            response.updated_at = now;
+            put(transaction, &response)?;
+            step(transaction, &response, (ResponseStatus::Begun.name(), &told), &own(now, "response"))?;
+            Ok(response)
+        })
+    }
+
+    /// A try has failed, and there will be another one. Where it is known that it `changed_nothing` it counts no longer, and
+    /// the next try is like the first one.
+    pub fn response_failed_try(
+        &self,
+        response: &Response,
+        (why, changed_nothing): (&str, bool),
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            let mut response = response.clone();
+            response.updated_at = now;
+            if changed_nothing {
+                (response.status, response.counted_at) = (ResponseStatus::Begun, None);
             }
-            Ok(known)
+            put(transaction, &response)?;
+            step(transaction, &response, (response.status.name(), why), &own(now, "response"))?;
+            fault::point("store.response_failed_try");
+            Ok(())
         })
     }
 
@@ -144,6 +159,15 @@ impl Store {
             Ok(())
         })
     }
+}
+
+/// A try of a delivery begins: which one it is, from 1.
+pub(super) fn begin_try(transaction: &Transaction<'_>, id: &str, now: Timestamp) -> Result<u32, StoreError> {
+    let sql = "UPDATE outbox SET attempts = attempts + 1, settled_at = ?2 WHERE id = ?1 AND state = 0 \
+               RETURNING attempts";
+    let tries =
+        transaction.prepare_cached(sql)?.query_row(params![id, now.0], |row| row.get(0)).optional()?;
+    tries.ok_or_else(|| StoreError::Unknown { what: format!("pending delivery {id}") })
 }
 
 /// Ends a delivery; false if it had ended.
