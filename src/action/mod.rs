@@ -11,6 +11,7 @@ mod target;
 mod email;
 mod webhook;
 mod response;
+mod habits;
 mod notifier;
 mod targets;
 mod command;
