@@ -17,7 +17,7 @@ use tokio::process::{Child, Command as Process};
 use super::config::Problem;
 use crate::alert::Occasion;
 use crate::deliver::{BuildContext, DeliveryError, Secret, TIMEOUT, TextOrSecret, quoted, redact, span};
-use crate::encode::{Escape, Notice, Notification, Template, notification_json};
+use crate::encode::{CheckpointNote, Escape, Notice, Notification, Template, notification_json};
 use crate::store::Outcome;
 use crate::time::Span;
 
@@ -42,6 +42,13 @@ pub struct CommandConfig {
     /// When an alert is told; absent: when it is opened, not acknowledged, or escalated.
     #[serde(default, deserialize_with = "super::occasions::named")]
     pub occasions: Option<Vec<Occasion>>,
+}
+
+impl CommandConfig {
+    /// Whether its arguments are made of what it is told.
+    pub(super) fn has_templates(&self) -> bool {
+        self.command.iter().any(|word| word.contains("{{") || word.contains("{%"))
+    }
 }
 
 const fn timeout() -> Span {
@@ -122,6 +129,11 @@ impl Command {
             return Err(DeliveryError::permanent(format!("{}: {reason}", self.program)));
         }
         self.start(&told, key).await
+    }
+
+    /// Hands it the checkpoint's JSON. Arguments that ask for an alert are refused with the configuration.
+    pub(super) async fn keep(&self, note: &CheckpointNote) -> Result<Outcome, DeliveryError> {
+        self.start(&note.json(), &note.idempotency_key).await
     }
 
     pub(super) fn preview(&self, notification: &Notification) -> Result<String, DeliveryError> {

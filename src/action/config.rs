@@ -26,6 +26,25 @@ pub enum ActionConfig {
     Target(TargetConfig),
 }
 
+impl ActionConfig {
+    /// Why it cannot be given checkpoints to keep; none: it can.
+    #[must_use]
+    pub fn unfit_to_keep(&self) -> Option<&'static str> {
+        match self {
+            // Every target has room for a whole one, which its conformance tests show.
+            Self::Email(_) | Self::Webhook(_) | Self::Target(_) => None,
+            Self::Http(_) => {
+                Some("what it sends is made of an alert; `type: webhook` sends the checkpoint as it is")
+            }
+            Self::Respond(_) => Some("it changes something and tells nobody"),
+            Self::Command(config) => {
+                let reason = "its arguments are made of an alert: let them do without, it gets the checkpoint as its input";
+                config.has_templates().then_some(reason)
+            }
+        }
+    }
+}
+
 /// The kinds that are no targets.
 const OWN: [&str; 6] = ["email", "webhook", "gitlab", "github", "http", "command"];
 const ALL: [&str; OWN.len() + TargetConfig::NAMES.len()] = {

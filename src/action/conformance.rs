@@ -385,6 +385,35 @@ async fn what_is_longest_fits() {
     }
 }
 
+/// A checkpoint of which something is missing proves nothing; the configuration refuses who would cut it.
+#[tokio::test]
+async fn a_checkpoint_arrives_whole_where_it_may_be_kept() {
+    let hex = |bytes: usize| "ab".repeat(bytes);
+    let line = serde_json::json!({
+        "position": u64::MAX, "head": hex(32), "at": i64::MAX, "audit_rows": u64::MAX, "audit_head": hex(32),
+        "public_key": hex(32), "signature": hex(64),
+    });
+    let note = crate::encode::CheckpointNote {
+        line: line.to_string(),
+        position: u64::MAX,
+        at: GUARD.now,
+        idempotency_key: "k".into(),
+    };
+    for (kind, settings, answers) in targets() {
+        let server = StandIn::start(answers).await;
+        let url = format!("'{}'", server.url());
+        let more = if settings.is_empty() { String::new() } else { format!(", {settings}") };
+        let config: crate::action::ActionConfig =
+            serde_yaml::from_str(&format!("{{type: {kind}, url: {url}{more}}}")).unwrap();
+        target(kind, settings, &server.url(), "30s").keep(&note, GUARD.now).await.unwrap();
+        let body: Value = serde_json::from_slice(&server.asked().last().unwrap().body).unwrap();
+        let mut all = Vec::new();
+        texts(&body, "", &mut all);
+        let is_whole = all.iter().any(|(_, text)| text.replace("&quot;", "\"").contains(&note.line));
+        assert_eq!(is_whole, config.unfit_to_keep().is_none(), "{kind}: {body:#}");
+    }
+}
+
 fn resolved() -> Notification {
     let mut told = notification();
     told.occasion = Occasion::Resolved;
@@ -429,24 +458,105 @@ async fn an_issue_is_made_once_and_then_commented() {
     let settings = "token: {env: SECRET}, project: SEC, edition: server, resolve: 31";
     let again = sent("jira", settings, vec![there()], &notification()).await;
     assert_eq!(again.len(), 1, "it is there, so it is not made again");
-    let closed = sent("jira", settings, vec![there(), text(201, "{}"), text(204, "")], &resolved()).await;
+    let none = || text(200, r#"{"comments": []}"#);
+    let closed =
+        sent("jira", settings, vec![there(), none(), text(201, "{}"), text(204, "")], &resolved()).await;
     let paths: Vec<&str> = closed.iter().map(|asked| asked.path.split('?').next().unwrap()).collect();
     assert_eq!(
         paths.iter().map(|path| path.trim_start_matches(PATH)).collect::<Vec<_>>(),
-        ["/rest/api/2/search", "/rest/api/2/issue/SEC-7/comment", "/rest/api/2/issue/SEC-7/transitions"]
+        [
+            "/rest/api/2/search",
+            "/rest/api/2/issue/SEC-7/comment",
+            "/rest/api/2/issue/SEC-7/comment",
+            "/rest/api/2/issue/SEC-7/transitions"
+        ]
     );
     let found = || text(200, r#"[{"iid": 7}]"#);
     let settings = "token: {env: SECRET}, project: soc/alerts";
     assert_eq!(sent("gitlab_issue", settings, vec![found()], &notification()).await.len(), 1);
-    let closed =
-        sent("gitlab_issue", settings, vec![found(), text(201, "{}"), text(200, "{}")], &resolved()).await;
+    let closed = sent(
+        "gitlab_issue",
+        settings,
+        vec![found(), text(200, "[]"), text(201, "{}"), text(200, "{}")],
+        &resolved(),
+    )
+    .await;
     assert!(
         closed[0].path.contains("search=0123456789abcdef0123456789abcdef&in=description"),
         "{}",
         closed[0].path
     );
     assert!(closed[0].path.contains("/projects/soc%2Falerts/issues"), "{}", closed[0].path);
-    assert_eq!((closed[2].method.as_str(), &closed[2].body[..]), ("PUT", &br#"{"state_event":"close"}"#[..]));
+    assert_eq!((closed[3].method.as_str(), &closed[3].body[..]), ("PUT", &br#"{"state_event":"close"}"#[..]));
+}
+
+/// Method and path below the issues of what was asked.
+fn calls(asked: &[Asked], before: &str) -> Vec<String> {
+    let path = |asked: &Asked| {
+        let path = asked.path.split('?').next().unwrap();
+        path.split_once(before).unwrap_or_else(|| panic!("{path}")).1.to_owned()
+    };
+    asked.iter().map(|asked| format!("{} {}", asked.method, path(asked))).collect()
+}
+
+/// Jira's search lags: what comes of an alert goes to the issue that Jira said it had made.
+#[tokio::test]
+async fn what_comes_of_an_alert_finds_its_issue_without_a_search() {
+    let text = |status, body: &str| Say { status, body: body.to_owned(), ..Say::default() };
+    let jira = "token: {env: SECRET}, project: SEC, resolve: 31";
+    let server = StandIn::start(vec![text(200, r#"{"issues": []}"#), text(201, r#"{"key": "SEC-7"}"#)]).await;
+    let made = target("jira", jira, &server.url(), "30s").run(&notification(), &GUARD).await.unwrap().summary;
+    assert!(made.ends_with("answered 201: made SEC-7"), "{made}");
+    let told = Notification { earlier: Some(made), ..resolved() };
+    let (none, done) = (text(200, r#"{"comments": []}"#), text(204, ""));
+    let asked = sent("jira", jira, vec![none.clone(), text(201, "{}"), done.clone()], &told).await;
+    assert_eq!(
+        calls(&asked, "/issue/"),
+        ["GET SEC-7/comment", "POST SEC-7/comment", "POST SEC-7/transitions"]
+    );
+    assert!(asked[0].path.contains("orderBy=-created"), "{}", asked[0].path);
+
+    // The same message once more: the comment is there, and so is perhaps the transition.
+    let body: Value = serde_json::from_slice(&asked[1].body).unwrap();
+    let there = text(200, &serde_json::json!({"comments": [body]}).to_string());
+    let open = text(200, r#"{"transitions": [{"id": "31"}]}"#);
+    let again = sent("jira", jira, vec![there.clone(), open, done], &told).await;
+    assert_eq!(
+        calls(&again, "/issue/"),
+        ["GET SEC-7/comment", "GET SEC-7/transitions", "POST SEC-7/transitions"]
+    );
+    let over = text(200, r#"{"transitions": [{"id": "41"}]}"#);
+    let again = sent("jira", jira, vec![there.clone(), over], &told).await;
+    assert_eq!(again.len(), 2, "it has made its transition");
+    let other = Notification { idempotency_key: "0011223344".into(), ..told.clone() };
+    assert_eq!(sent("jira", jira, vec![there, text(201, "{}"), text(204, "")], &other).await.len(), 3);
+
+    // An issue that was deleted is looked for and made anew.
+    let gone = vec![text(404, "{}"), text(200, r#"{"issues": []}"#), text(201, r#"{"key": "SEC-8"}"#)];
+    let asked = sent("jira", jira, gone, &told).await;
+    assert_eq!(calls(&asked, "/rest/api/3/"), ["GET issue/SEC-7/comment", "POST search/jql", "POST issue"]);
+}
+
+#[tokio::test]
+async fn a_note_on_an_issue_is_made_once() {
+    let text = |status, body: &str| Say { status, body: body.to_owned(), ..Say::default() };
+    let gitlab = "token: {env: SECRET}, project: soc/alerts";
+    let told = Notification { earlier: Some("https://x answered 201: made #7".into()), ..resolved() };
+    let asked =
+        sent("gitlab_issue", gitlab, vec![text(200, "[]"), text(201, "{}"), text(200, "{}")], &told).await;
+    assert_eq!(calls(&asked, "/issues"), ["GET /7/notes", "POST /7/notes", "PUT /7"]);
+    let body: Value = serde_json::from_slice(&asked[1].body).unwrap();
+    let there = text(200, &serde_json::json!([{"body": "bumped"}, body]).to_string());
+    let again = sent("gitlab_issue", gitlab, vec![there.clone(), text(200, "{}")], &told).await;
+    assert_eq!(calls(&again, "/issues"), ["GET /7/notes", "PUT /7"], "only the change may be missing");
+    let other = Notification { idempotency_key: "0011223344".into(), ..told.clone() };
+    assert_eq!(
+        sent("gitlab_issue", gitlab, vec![there, text(201, "{}"), text(200, "{}")], &other).await.len(),
+        3
+    );
+    let gone = vec![text(404, "{}"), text(200, "[]"), text(201, r#"{"iid": 8}"#)];
+    let asked = sent("gitlab_issue", gitlab, gone, &told).await;
+    assert_eq!(calls(&asked, "/issues"), ["GET /7/notes", "GET ", "POST "]);
 }
 
 /// Services that keep a state are told of each alert under its own key; the others in one message.

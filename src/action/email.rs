@@ -184,11 +184,11 @@ impl Email {
         notice: &Notice,
         (key, now): (&str, Timestamp),
     ) -> Result<Outcome, DeliveryError> {
-        let (subject, text) = notice.mail();
-        let thread = notice.alert.as_ref().map_or("notices", |id| id.0.as_str());
-        let builder = self.head(thread, key, now).subject(subject);
-        let message = builder.singlepart(SinglePart::plain(text)).map_err(|error| broken(&error))?;
-        self.send(message).await
+        let written = notice.mail().map_err(|error| broken(&error))?;
+        let thread = notice.alert.as_ref().map_or_else(|| "notices".to_owned(), |id| format!("alert.{id}"));
+        let builder = self.head(&thread, key, now).subject(written.subject);
+        let parts = MultiPart::alternative_plain_html(written.text, written.html);
+        self.send(builder.multipart(parts).map_err(|error| broken(&error))?).await
     }
 
     async fn send(&self, message: Message) -> Result<Outcome, DeliveryError> {
@@ -287,93 +287,47 @@ fn mailbox(key: &str, text: &str) -> Result<Mailbox, Problem> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::{BufRead, BufReader};
-    use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+#[path = "../../tests/support/smtp_server.rs"]
+mod smtp_server;
 
+#[cfg(test)]
+mod tests {
     use serde_json::Value;
 
     use super::super::stand_in::{hang_up, never_answer, try_action};
+    use super::smtp_server::{LOGIN, SmtpServer};
     use super::*;
     use crate::action::Action;
     use crate::encode::tests_support::notification;
 
     const GUARD: GuardInput = GuardInput { recent: 0, now: Timestamp(1_769_850_000_000) };
 
-    /// `tests/support/smtp_server.py`, ended when this goes.
-    struct Server {
-        child: Child,
-        input: Option<ChildStdin>,
-        output: BufReader<ChildStdout>,
-        about: Value,
+    fn action(server: &SmtpServer, security: &str, settings: &str, (to, password): (&str, &str)) -> Action {
+        let secret = server.ca().replace("ca.pem", "password");
+        std::fs::write(&secret, password).unwrap();
+        let login = if security == "none" {
+            String::new()
+        } else {
+            format!(", username: {}, password: {{file: '{secret}'}}", LOGIN.0)
+        };
+        try_action(&format!(
+            "{{type: email, smtp: {{host: localhost, port: {}, security: {security}{settings}{login}}}, \
+             from: 'Watchfire <watchfire@example.com>', to: [{to}]}}",
+            server.port(security)
+        ))
+        .unwrap()
     }
 
-    impl Server {
-        fn start() -> Self {
-            let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/smtp_server.py");
-            let mut child = Command::new("python3")
-                .arg(script)
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .spawn()
-                .expect("python3 starts; run tests/run, which installs what the tests need");
-            let output = BufReader::new(child.stdout.take().unwrap());
-            let input = child.stdin.take();
-            let mut server = Self { child, input, output, about: Value::Null };
-            server.about =
-                server.line().expect("no mail server: run tests/run, which installs aiosmtpd for python3");
-            server
-        }
-
-        fn line(&mut self) -> Option<Value> {
-            let mut line = String::new();
-            self.output.read_line(&mut line).unwrap();
-            serde_json::from_str(&line).ok()
-        }
-
-        /// All mails taken, and the end of the server.
-        fn stop(mut self) -> Vec<Value> {
-            drop(self.input.take());
-            std::iter::from_fn(|| self.line()).collect()
-        }
-
-        fn action(&self, security: &str, settings: &str, to: &str, password: &str) -> Action {
-            std::fs::write(self.secret(), password).unwrap();
-            let (port, secret) = (&self.about[security], self.secret());
-            let login = if security == "none" {
-                String::new()
-            } else {
-                format!(", username: watchfire, password: {{file: '{secret}'}}")
-            };
-            try_action(&format!(
-                "{{type: email, smtp: {{host: localhost, port: {port}, security: {security}{settings}{login}}}, \
-                 from: 'Watchfire <watchfire@example.com>', to: [{to}]}}"
-            ))
-            .unwrap()
-        }
-
-        fn ca(&self) -> String {
-            format!(", ca: '{}'", self.about["ca"].as_str().unwrap())
-        }
-
-        fn secret(&self) -> String {
-            self.about["ca"].as_str().unwrap().replace("ca.pem", "password")
-        }
-    }
-
-    impl Drop for Server {
-        fn drop(&mut self) {
-            drop(self.input.take());
-            drop(self.child.wait());
-        }
+    fn ca(server: &SmtpServer) -> String {
+        format!(", ca: '{}'", server.ca())
     }
 
     #[tokio::test]
     async fn a_mail_arrives_over_starttls_with_authentication() {
-        let server = Server::start();
+        let server = SmtpServer::start();
         let to = "'Sec Ops <secops@example.com>', second@example.com";
         for security in ["starttls", "tls"] {
-            let action = server.action(security, &server.ca(), to, "correct horse");
+            let action = action(&server, security, &ca(&server), (to, "correct horse"));
             let outcome = action.run(&notification(), &GUARD).await.unwrap();
             assert!(
                 outcome.summary.starts_with("mail to 2 people accepted by localhost:"),
@@ -392,7 +346,7 @@ mod tests {
             assert_eq!(mail["to"], serde_json::json!(["secops@example.com", "second@example.com"]));
             let data = mail["data"].as_str().unwrap();
             for part in [
-                "Subject: [Watchfire] HIGH One account clones many projects: author_id = 7\r\n",
+                "Subject: [Watchfire] HIGH One account clones...: alice <alice@example.com>\r\n",
                 "Message-ID: <fedcba9876543210@example.com>\r\n",
                 "References: <alert.0123456789abcdef0123456789abcdef@example.com>\r\n",
                 "Date: Sat, 31 Jan 2026 09:00:00 +0000\r\n",
@@ -409,8 +363,8 @@ mod tests {
     #[tokio::test]
     async fn a_report_arrives_with_its_files() {
         use crate::report::render::Attachment;
-        let server = Server::start();
-        let action = server.action("tls", &server.ca(), "a@example.com", "correct horse");
+        let server = SmtpServer::start();
+        let action = action(&server, "tls", &ca(&server), ("a@example.com", "correct horse"));
         let file = |name: &str, text: &str| Attachment { name: name.to_owned(), text: text.to_owned() };
         let mut mail = ReportMail {
             thread: "weekly".to_owned(),
@@ -450,23 +404,23 @@ mod tests {
 
     #[tokio::test]
     async fn refusals_for_good_and_for_now_are_told_apart() {
-        let server = Server::start();
-        let ca = server.ca();
+        let server = SmtpServer::start();
+        let ca = ca(&server);
         let run = async |action: Action| action.run(&notification(), &GUARD).await.unwrap_err();
-        let wrong = run(server.action("starttls", &ca, "a@example.com", "wrong horse")).await;
+        let wrong = run(action(&server, "starttls", &ca, ("a@example.com", "wrong horse"))).await;
         assert!(matches!(&wrong, DeliveryError::Permanent { reason } if reason.contains("535")), "{wrong:?}");
         assert!(!format!("{wrong:?}").contains("wrong horse"));
-        let nobody = run(server.action("starttls", &ca, "nobody@example.com", "correct horse")).await;
+        let nobody = run(action(&server, "starttls", &ca, ("nobody@example.com", "correct horse"))).await;
         assert!(
             matches!(&nobody, DeliveryError::Permanent { reason } if reason.contains("no such mailbox")),
             "{nobody:?}"
         );
-        let busy = run(server.action("starttls", &ca, "busy@example.com", "correct horse")).await;
+        let busy = run(action(&server, "starttls", &ca, ("busy@example.com", "correct horse"))).await;
         assert!(
             matches!(&busy, DeliveryError::Retryable { reason, .. } if reason.contains("come back later")),
             "{busy:?}"
         );
-        let unknown = run(server.action("starttls", "", "a@example.com", "correct horse")).await;
+        let unknown = run(action(&server, "starttls", "", ("a@example.com", "correct horse"))).await;
         assert!(
             matches!(&unknown, DeliveryError::Retryable { reason, .. } if reason.contains("certificate")),
             "{unknown:?}"
@@ -476,13 +430,13 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_said_in_the_clear_unless_told_so() {
-        let server = Server::start();
-        let plain = server.action("none", "", "a@example.com", "");
+        let server = SmtpServer::start();
+        let plain = action(&server, "none", "", ("a@example.com", ""));
         assert!(plain.run(&notification(), &GUARD).await.is_ok());
-        let port = &server.about["none"];
+        let port = server.port("none");
         let action = try_action(&format!(
             "{{type: email, smtp: {{host: localhost, port: {port}{}}}, from: a@b.example, to: [c@d.example]}}",
-            server.ca()
+            ca(&server)
         ));
         let error = action.unwrap().run(&notification(), &GUARD).await.unwrap_err();
         assert!(error.reason().contains("STARTTLS"), "{error:?}");

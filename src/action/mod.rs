@@ -12,6 +12,7 @@ mod occasions;
 mod email;
 mod webhook;
 mod response;
+mod habits;
 mod notifier;
 mod targets;
 mod command;

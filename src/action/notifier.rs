@@ -14,20 +14,17 @@ use crate::deliver::{
     self, Answer, BuildContext, DeliveryError, HttpOptions, Method, Request, Secret, SecretRef, TextOrSecret,
     Url, header, parse_url, set_content_type,
 };
-use crate::encode::{Card, Escape, Notice, Notification, Other, Template, notification_json};
+use crate::encode::{Card, CheckpointNote, Escape, Notice, Notification, Other, Template, notification_json};
 use crate::store::Outcome;
 use crate::time::{Span, Timestamp};
 
 use super::config::Problem;
+pub(super) use super::habits::Habits;
 
 /// A shorter part of a URL is no secret.
 const SECRET_CHARS_MIN: usize = 12;
 /// Requests that one message may need.
-const STEPS_MAX: usize = 4;
-/// The occasions on which people are told again. That somebody has acknowledged it is for those who keep a state.
-const TOLD: [Occasion; 5] =
-    [Occasion::Opened, Occasion::Reminder, Occasion::Escalated, Occasion::Resolved, Occasion::Reopened];
-
+const STEPS_MAX: usize = 6;
 /// What comes next for a card.
 #[derive(Debug)]
 pub(super) enum Step {
@@ -39,19 +36,9 @@ pub(super) enum Step {
 
 /// A service that can be told.
 pub(super) trait Target: Send + Sync {
-    /// Whether it is told of an alert on this occasion, unless configured otherwise.
-    fn wants(&self, occasion: Occasion) -> bool {
-        TOLD.contains(&occasion)
-    }
-
-    /// How many messages about different alerts may be on their way at once.
-    fn parallel(&self) -> usize {
-        1
-    }
-
-    /// Whether it keeps a state for each alert, so that alerts that are told together are told to it one by one.
-    fn is_keyed(&self) -> bool {
-        false
+    /// How it is told.
+    fn habits(&self) -> Habits {
+        Habits::CHAT
     }
 
     /// The next step after these answers.
@@ -223,12 +210,12 @@ impl Notifier {
     pub(super) fn wants(&self, occasion: Occasion) -> bool {
         match &self.occasions {
             Some(occasions) => occasions.contains(&occasion),
-            None => self.target.wants(occasion),
+            None => self.target.habits().told.contains(&occasion),
         }
     }
 
     pub(super) fn parallel(&self) -> usize {
-        self.target.parallel()
+        self.target.habits().parallel
     }
 
     pub(super) async fn run(
@@ -236,7 +223,7 @@ impl Notifier {
         notification: &Notification,
         now: Timestamp,
     ) -> Result<Outcome, DeliveryError> {
-        if !self.target.is_keyed() || notification.others.is_empty() {
+        if !self.target.habits().is_keyed || notification.others.is_empty() {
             return self.send(&self.card(notification)?, now).await;
         }
         let first = Notification { others: Vec::new(), ..notification.clone() };
@@ -250,6 +237,8 @@ impl Notifier {
                 events: Vec::new(),
                 places: BTreeSet::new(),
                 responses: Vec::new(),
+                incident: None,
+                earlier: None,
                 idempotency_key: format!("{}-{}", notification.idempotency_key, alert.id),
                 ..first.clone()
             };
@@ -265,6 +254,10 @@ impl Notifier {
         now: Timestamp,
     ) -> Result<Outcome, DeliveryError> {
         self.send(&Card::of_notice(notice, key), now).await
+    }
+
+    pub(super) async fn keep(&self, note: &CheckpointNote, now: Timestamp) -> Result<Outcome, DeliveryError> {
+        self.send(&note.card(), now).await
     }
 
     /// The first request, as a person may see it.

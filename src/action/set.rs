@@ -182,9 +182,10 @@ impl Action {
         match &self.body {
             Body::Email(email) => email.keep(note, now).await,
             Body::Webhook(webhook) => webhook.keep(note, now).await,
-            _ => {
-                let reason = "checkpoints go to actions of type email or webhook";
-                Err(DeliveryError::permanent(reason))
+            Body::Command(command) => command.keep(note).await,
+            Body::Target(target) => target.keep(note, now).await,
+            Body::Http(_) | Body::Memory(_) | Body::Respond(_) => {
+                Err(DeliveryError::permanent(format!("`{}` cannot keep checkpoints", self.name)))
             }
         }
     }

@@ -197,12 +197,16 @@ fn fills(document: &Document, sources: &Node, findings: &mut Findings<'_>) {
 
 /// Who keeps checkpoints: people, programs that are told of alerts, receivers of events.
 fn keepers(document: &Document, checkpoints: &Node, findings: &mut Findings<'_>) {
-    let tells = |action: &ActionConfig| matches!(action, ActionConfig::Email(_) | ActionConfig::Webhook(_));
-    let actions = document.actions.iter().filter(|(_, action)| tells(action)).map(|(name, _)| name.as_str());
+    let fit = document.actions.iter().filter(|(_, action)| action.unfit_to_keep().is_none());
+    let actions = fit.map(|(name, _)| name.as_str());
     let known: Vec<&str> = actions.chain(document.forward.iter().map(ForwardConfig::name)).collect();
     for node in checkpoints.get("to").map(Node::items).unwrap_or_default() {
         let Some(name) = node.text().filter(|name| !known.contains(name)) else { continue };
-        let help = suggest::help(name, "actions of type email or webhook and forwarders", &known);
+        let unfit = document.actions.get(name).and_then(ActionConfig::unfit_to_keep);
+        let help = unfit.map_or_else(
+            || suggest::help(name, "actions and forwarders that can", &known),
+            |reason| format!("`{name}` cannot: {reason}"),
+        );
         let message = format!("there is no action or forwarder `{name}` that can keep checkpoints");
         findings.add("unknown-keeper", Some(node.place), message, Some(help));
     }

@@ -11,7 +11,7 @@ use crate::time::Span;
 pub struct CheckpointsConfig {
     /// At least so often, if there is anything new.
     pub every: Length,
-    /// Names of actions of type `email` or `webhook`, and of forwarders.
+    /// Names of forwarders, and of actions that tell somebody and show a checkpoint whole.
     pub to: Vec<String>,
 }
 

@@ -10,12 +10,14 @@ use super::error::DeliveryError;
 use super::worker::Worker;
 use crate::action::{Action, GuardInput, Responding};
 use crate::alert::{Alert, Occasion};
-use crate::encode::{CheckpointNote, Notification, Other, Place};
+use crate::encode::{Around, Card, CheckpointNote, Notification, Other, Place};
 use crate::event::{Position, canonical};
 use crate::log::{LogError, fault};
 use crate::report::render::ReportMail;
 use crate::respond::{self, Ended, Job, Policy};
-use crate::store::{DeliveryKind, OutboxRow, Outcome, Store, StoreError, checkpoint_named, notice_named};
+use crate::store::{
+    DeliveryKind, Incident, OutboxRow, Outcome, Store, StoreError, checkpoint_named, notice_named,
+};
 use crate::time::Timestamp;
 
 /// Evidence events that are read for one notification.
@@ -121,13 +123,21 @@ async fn alert(worker: &Arc<Worker>, row: &OutboxRow, action: &Arc<Action>, now:
 async fn notice(
     worker: &Arc<Worker>,
     row: &OutboxRow,
-    (action, now): (&Action, Timestamp),
+    (action, now): (&Arc<Action>, Timestamp),
     id: &str,
 ) -> Tried {
-    let id = id.to_owned();
-    let Some(notice) = in_store(worker, move |store| store.notice(&id)).await? else {
+    let own = id.to_owned();
+    let Some(mut notice) = in_store(worker, move |store| store.notice(&own)).await? else {
         return Ok(Err(DeliveryError::permanent("what it is to tell is no longer in the store")));
     };
+    if let Some(alert) = notice.alert.clone() {
+        // Whoever is to decide something must know what it is about.
+        let row = OutboxRow { alert, ..row.clone() };
+        let (own, action, now) = (Arc::clone(worker), Arc::clone(action), now);
+        let prepared = blocking(move || prepare(&own, &row, &action, now)).await?;
+        let gist = prepared.into_iter().flat_map(|(told, _)| Card::of(&told).gist());
+        drop(notice.lines.splice(..0, gist));
+    }
     fault::point("deliver.before_action");
     let result = action.tell(&notice, &row.id, now).await;
     fault::point("deliver.after_action");
@@ -183,11 +193,19 @@ fn prepare(
     };
     let events = evidence(worker, &stored.alert.evidence);
     let rule = (worker.rule_text)(&stored.alert.rule);
-    let told = Told { alert: stored.alert, triage: worker.store.triage(&row.alert)?, rule };
+    let standing = worker.store.standing(&row.alert)?;
+    let told = Told { alert: stored.alert, triage: standing.triage, rule };
     let mut notification = compose(told, row, &siblings, events);
+    let incident = standing.incident.map(|id| worker.store.incident(&id)).transpose()?.flatten();
+    notification.incident = incident.filter(|incident| incident.alerts > 1).map(around);
     let others = worker.store.told_with(row)?.into_iter();
     notification.others = others.map(|alert| other(worker, alert)).collect::<Result<_, StoreError>>()?;
     Ok(Some((notification, GuardInput { recent, now })))
+}
+
+fn around(incident: Incident) -> Around {
+    let Incident { id, about, alerts, level, title, .. } = incident;
+    Around { id, about, alerts, level, title }
 }
 
 /// An alert that is told with others, as it stands now.

@@ -40,6 +40,7 @@ pub fn compose(
         .map(response)
         .collect();
     let attempt = row.attempts.saturating_add(1);
+    let earlier = earlier(row, siblings);
     Notification {
         occasion: row.occasion,
         alert,
@@ -49,9 +50,22 @@ pub fn compose(
         events,
         places,
         responses,
+        incident: None,
+        earlier,
         idempotency_key: row.id.clone(),
         attempt,
     }
+}
+
+/// What the row's action said when it last told of the row's alert. Of several alerts that were told together it spoke of
+/// the first only, whose row that is.
+fn earlier(row: &OutboxRow, siblings: &[OutboxRow]) -> Option<String> {
+    let is_earlier = |sibling: &&OutboxRow| {
+        let is_same = sibling.action == row.action && sibling.alert == row.alert && sibling.id != row.id;
+        is_same && sibling.kind == DeliveryKind::Notify && sibling.state == OutboxState::Done
+    };
+    let last = siblings.iter().filter(is_earlier).max_by_key(|sibling| sibling.created_at)?;
+    last.outcome.as_ref().map(|outcome| outcome.summary.clone())
 }
 
 /// A delivery as notifications, the API and the console tell it.
@@ -137,5 +151,29 @@ mod tests {
             ]
         );
         assert!(found.responses[0].changed && !found.responses[1].changed);
+        assert_eq!(found.earlier, None);
+    }
+
+    #[test]
+    fn a_ticket_system_is_reminded_of_the_ticket_it_made() {
+        let said = |id: &str, at: i64, summary: &str| OutboxRow {
+            action: "tickets".into(),
+            created_at: Timestamp(at),
+            outcome: Some(Outcome {
+                changed: false,
+                dry_run: false,
+                summary: summary.into(),
+                undo: None,
+                needs_human: false,
+            }),
+            ..row(id, DeliveryKind::Notify, OutboxState::Done)
+        };
+        let now = OutboxRow { state: OutboxState::Pending, outcome: None, ..said("d", 9, "") };
+        let elsewhere = OutboxRow { alert: crate::alert::AlertId("another".into()), ..said("c", 7, "SEC-9") };
+        let chat = OutboxRow { action: "chat".into(), ..said("b", 8, "ok") };
+        let siblings =
+            [said("y", 2, "a comment on SEC-1"), said("x", 1, "made SEC-1"), elsewhere, chat, now.clone()];
+        assert_eq!(earlier(&now, &siblings).as_deref(), Some("a comment on SEC-1"));
+        assert_eq!(earlier(&now, &siblings[2..]), None);
     }
 }

@@ -7,8 +7,8 @@
 use serde_json::Value;
 
 use super::json::row_json;
-use super::mail::{account, clean, colour, people, response};
-use super::{Link, Notice, Notification, Other, search_command};
+use super::mail::{account, clean, colour, people, places, response, short, when};
+use super::{Around, Link, Notice, Notification, Other};
 use crate::alert::{AlertState, Level, Occasion, Triage};
 use crate::time::Timestamp;
 
@@ -20,7 +20,8 @@ const TITLE_CHARS_MAX: usize = 200;
 const VALUE_CHARS_MAX: usize = 200;
 const TEXT_CHARS_MAX: usize = 1_000;
 const URL_CHARS_MAX: usize = 2_000;
-const COMMAND_CHARS_MAX: usize = 2_000;
+/// Of an id: enough to name it on the command line.
+pub(super) const SHORT_CHARS: usize = 8;
 /// Of a user's own text.
 const LINES_MAX: usize = 30;
 
@@ -78,6 +79,8 @@ pub struct Card {
     pub id: String,
     /// The same for every try of this message, different for every other one.
     pub idempotency_key: String,
+    /// What the same service was made to say when it was last told of this alert.
+    pub earlier: Option<String>,
     /// When it began, or was written.
     pub at: Timestamp,
 }
@@ -137,7 +140,7 @@ impl Card {
             others: others.iter().take(OTHERS_MAX).map(other).collect(),
             others_more: others.len().saturating_sub(OTHERS_MAX),
             links: links.filter(is_web).collect(),
-            command: Some(clean(&search_command(alert), COMMAND_CHARS_MAX)),
+            command: Some(format!("watchfire alert {}", short(&alert.id))),
             rule: Some(clean(&alert.rule, VALUE_CHARS_MAX)),
             key: alert
                 .key
@@ -147,6 +150,7 @@ impl Card {
                 .collect(),
             id: alert.id.0.clone(),
             idempotency_key: notification.idempotency_key.clone(),
+            earlier: notification.earlier.clone(),
             at: alert.started_at,
         }
     }
@@ -170,14 +174,26 @@ impl Card {
             others: Vec::new(),
             others_more: 0,
             links: notice.links.iter().filter(|link| is_web(link)).cloned().collect(),
-            command: notice.alert.as_ref().map(|id| format!("watchfire alert {id}")),
+            command: notice.alert.as_ref().map(|id| format!("watchfire alert {}", short(id))),
             rule: None,
             key: Vec::new(),
             // What is pressed in a pager for an alert must not close a notice about it.
             id: format!("notice-{key}"),
             idempotency_key: key.to_owned(),
+            earlier: None,
             at: notice.at,
         }
+    }
+
+    /// Why it is told: what is said first.
+    pub fn reasons(&self) -> impl Iterator<Item = &String> {
+        let own = self.why.is_empty().then_some(&self.lines);
+        Some(&self.why).filter(|why| !why.is_empty()).into_iter().chain(own.into_iter().flatten())
+    }
+
+    /// What the rule's author says to it, of which people need less than of what has happened.
+    pub fn advice(&self) -> impl Iterator<Item = &String> {
+        (!self.why.is_empty()).then_some(&self.lines).into_iter().flatten()
     }
 
     /// `HIGH One account clones many projects`: what our own rules and people wrote.
@@ -186,7 +202,19 @@ impl Card {
         format!("{} {}", self.level.name().to_uppercase(), self.title)
     }
 
-    /// The same and whom it is about, at most so many characters: one line for services that have no more.
+    /// What the alert is about, in lines of `name: value` for a message about something else.
+    #[must_use]
+    pub fn gist(&self) -> Vec<String> {
+        let facts =
+            self.facts.iter().filter(|(name, _)| ["Who", "When (UTC)", "Where"].contains(&name.as_str()));
+        let pairs = facts.map(|(name, value)| format!("{name}: {value}"));
+        [format!("Alert: {}", self.heading()), format!("Why: {}", self.why)]
+            .into_iter()
+            .chain(pairs)
+            .collect()
+    }
+
+    /// The heading and whom it is about, at most so many characters: one line for services that have no more.
     #[must_use]
     pub fn headline(&self, chars_max: usize) -> String {
         let subject = self.subject.as_ref().map_or_else(String::new, |subject| format!(": {subject}"));
@@ -260,15 +288,18 @@ fn facts(notification: &Notification) -> Vec<(String, String)> {
     if people_more > 0 {
         add("Who", format!("and {people_more} more"));
     }
-    let text = |time: Timestamp| super::json::minute(&time.to_string());
-    let when = match text(alert.started_at) == text(alert.last_at) {
-        true => text(alert.started_at),
-        false => format!("{} to {}", text(alert.started_at), text(alert.last_at)),
-    };
-    add("When (UTC)", when);
+    add("When (UTC)", when(alert));
+    let (places, places_more) = places(events);
+    if !places.is_empty() {
+        let more = if places_more > 0 { format!(" and {places_more} more") } else { String::new() };
+        add("Where", format!("{}{more}", places.join(", ")));
+    }
     add("Events", alert.evidence_count.to_string());
     if alert.findings > 1 {
         add("Findings", alert.findings.to_string());
+    }
+    if let Some(around) = &notification.incident {
+        add("What else", what_else(around));
     }
     let said = [("Assigned to", &triage.assignee), ("Note", &triage.note)];
     for (name, value) in said {
@@ -279,6 +310,13 @@ fn facts(notification: &Notification) -> Vec<(String, String)> {
     let tags = if alert.tags.is_empty() { String::new() } else { format!(" ({})", alert.tags.join(", ")) };
     add("Rule", format!("{}{tags}", alert.rule));
     facts
+}
+
+/// `3 alerts about author_id = 7 at gitlab, the gravest: HIGH A token burst and 1 more rule (incident 7c1e09ab)`.
+pub(super) fn what_else(around: &Around) -> String {
+    let Around { id, about, alerts, level, title } = around;
+    let (level, id) = (level.name().to_uppercase(), id.chars().take(SHORT_CHARS).collect::<String>());
+    format!("{alerts} alerts about {about}, the gravest: {level} {title} (incident {id})")
 }
 
 fn who(person: &Value) -> String {
@@ -364,7 +402,8 @@ mod tests {
             facts,
             [
                 "Who: alice <alice@example.com>, id 7, User from 203.0.113.9",
-                "When (UTC): 2026-01-31 09:00:00 to 2026-01-31 09:08:00",
+                "When (UTC): 2026-01-31 09:00:00 to 09:08:00",
+                "Where: shop/project-0, shop/project-1, shop/project-2 and 19 more",
                 "Events: 25",
                 "Findings: 3",
                 "Rule: gitlab-mass-clone (attack.t1213.003)",
@@ -373,6 +412,26 @@ mod tests {
         assert_eq!(card.done[1].text, "ticket: POST https://tickets answered 500");
         assert_eq!(card.links[0].url, "https://attack.mitre.org/techniques/T1213/003/");
         assert_eq!(card.foot(), "Watchfire alert 0123456789abcdef0123456789abcdef (opened)");
+        let gist = card.gist();
+        assert_eq!(gist.len(), 5, "{gist:?}");
+        assert_eq!(gist[0], "Alert: HIGH One account clones many projects");
+    }
+
+    #[test]
+    fn what_else_there_is_and_what_a_user_wrote_is_told() {
+        let incident = Some(tests_support::around());
+        let mut card = Card::of(&Notification { incident, ..notification() });
+        let said =
+            "3 alerts about author_id = 7 at gitlab, the gravest: CRITICAL A token burst (incident 7c1e09ab)";
+        assert!(card.facts.contains(&("What else".to_owned(), said.to_owned())), "{:?}", card.facts);
+        let texts = |lines: &mut dyn Iterator<Item = &String>| lines.cloned().collect::<Vec<_>>();
+        assert_eq!(texts(&mut card.reasons()), ["22 different entity_id within 10m, at least 20"]);
+        assert_eq!(
+            texts(&mut card.advice()),
+            ["Someone copies far more projects in ten minutes than a person reads."]
+        );
+        card.reword("one\ntwo");
+        assert_eq!((texts(&mut card.reasons()).len(), texts(&mut card.advice()).len()), (2, 0));
     }
 
     #[test]

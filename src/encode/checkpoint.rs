@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::{Card, Status};
+use crate::alert::Level;
 use crate::event::Position;
 use crate::time::Timestamp;
 
@@ -44,6 +46,41 @@ impl CheckpointNote {
              FILE may be this mail, or a mailbox of them.\n"
         );
         (subject, text)
+    }
+
+    /// The message for a service: it has the line whole, at its letter, where people can copy it.
+    #[must_use]
+    pub fn card(&self) -> Card {
+        let Self { line, position, at, idempotency_key } = self;
+        let lines = [
+            format!("Watchfire signed this at {at}. Nothing needs to be done: keep it."),
+            "Whether the logs still say the same, also years later:".to_owned(),
+            "watchfire verify --checkpoints FILE --key key.pub".to_owned(),
+        ];
+        Card {
+            occasion: None,
+            kind: "checkpoint".to_owned(),
+            status: Status::Firing,
+            level: Level::Informational,
+            title: format!("Checkpoint: the log up to entry {position}"),
+            subject: None,
+            why: String::new(),
+            lines: lines.into(),
+            facts: Vec::new(),
+            done: Vec::new(),
+            rows: Vec::new(),
+            rows_more: 0,
+            others: Vec::new(),
+            others_more: 0,
+            links: Vec::new(),
+            command: Some(line.clone()),
+            rule: None,
+            key: Vec::new(),
+            id: format!("checkpoint-{position}"),
+            idempotency_key: idempotency_key.clone(),
+            earlier: None,
+            at: *at,
+        }
     }
 
     /// What a webhook gets.

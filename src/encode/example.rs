@@ -56,6 +56,8 @@ pub fn example(occasion: Occasion, unique: &str, now: Timestamp) -> Notification
         events,
         places: BTreeSet::from([Place { forge: "gitlab".into(), format: Format::Gitlab }]),
         responses: Vec::new(),
+        incident: None,
+        earlier: None,
         idempotency_key: format!("test-{id}-{}", occasion.name()),
         attempt: 1,
     }

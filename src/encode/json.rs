@@ -37,6 +37,8 @@ pub fn notification_json(notification: &Notification) -> Value {
         events,
         places: _,
         responses,
+        incident: _,
+        earlier: _,
         idempotency_key,
         attempt,
     } = notification;

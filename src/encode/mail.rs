@@ -10,9 +10,9 @@ use std::sync::LazyLock;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde_json::{Map, Value, json};
 
-use crate::alert::Level;
+use crate::alert::{Alert, AlertId, AlertState, Level, Occasion};
 
-use super::card::{before, other};
+use super::card::{SHORT_CHARS, before, other, what_else};
 use super::json::{minute, plain, row_json};
 use super::notification::{Notification, Response, ResponseState};
 use super::template::value_of;
@@ -26,9 +26,16 @@ const OTHERS_MAX: usize = 50;
 const PEOPLE_MAX: usize = 5;
 const VALUE_CHARS_MAX: usize = 200;
 const COMMAND_CHARS_MAX: usize = 2_000;
-/// Of the name in the subject.
+/// Entities that are named.
+const PLACES_MAX: usize = 3;
+/// Of an account's name.
 const NAME_CHARS_MAX: usize = 60;
-const SUBJECT_CHARS_MAX: usize = 180;
+/// Of a name or key in the subject.
+const WHO_CHARS_MAX: usize = 28;
+const WHO_CHARS_MIN: usize = 8;
+/// Of a title in the subject, before a name is cut.
+const TITLE_CHARS_MIN: usize = 20;
+const SUBJECT_CHARS_MAX: usize = 69;
 
 /// A mail without its addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +56,7 @@ static TEMPLATES: LazyLock<Result<Environment<'static>, minijinja::Error>> = Laz
     });
     environment.add_template("mail.txt", include_str!("templates/mail.txt"))?;
     environment.add_template("mail.html", include_str!("templates/mail.html"))?;
+    environment.add_template("notice.html", include_str!("templates/notice.html"))?;
     Ok(environment)
 });
 
@@ -58,28 +66,63 @@ static TEMPLATES: LazyLock<Result<Environment<'static>, minijinja::Error>> = Laz
 /// Only when the built-in templates are broken, which the tests would show.
 pub fn mail(notification: &Notification) -> Result<Mail, TemplateError> {
     let context = context(notification);
-    let render = |name: &str| {
-        let environment = TEMPLATES.as_ref().map_err(broken)?;
-        let template = environment.get_template(name).map_err(|error| broken(&error))?;
-        template.render(value_of(&context)).map_err(|error| broken(&error))
-    };
-    Ok(Mail { subject: subject(notification), text: render("mail.txt")?, html: render("mail.html")? })
+    Ok(Mail {
+        subject: subject(notification),
+        text: filled("mail.txt", &context)?,
+        html: filled("mail.html", &context)?,
+    })
 }
 
-/// `[Watchfire] HIGH One account clones many projects: author_id = 7 (Alice)`.
+/// One of the built-in templates.
+pub(super) fn filled(name: &str, context: &Value) -> Result<String, TemplateError> {
+    let environment = TEMPLATES.as_ref().map_err(broken)?;
+    let template = environment.get_template(name).map_err(|error| broken(&error))?;
+    template.render(value_of(context)).map_err(|error| broken(&error))
+}
+
+/// `[Watchfire] HIGH One account clones many projects: Alice`, short enough for a phone's list. Where it is too long the
+/// rule's title is cut, then whom it is about, and never the level.
 #[must_use]
 pub fn subject(notification: &Notification) -> String {
-    let alert = &notification.alert;
-    let level = alert.level.name().to_uppercase();
-    let key = if alert.key.0.is_empty() { String::new() } else { format!(": {}", alert.key) };
-    let name = account(&notification.events).map_or_else(String::new, |name| format!(" ({name})"));
-    let said = before(notification.occasion, &notification.triage);
-    let others = match notification.others.len() {
+    let Notification { occasion, alert, others, .. } = notification;
+    let more = match others.len() {
         0 => String::new(),
-        1 => " and another alert".to_owned(),
-        more => format!(" and {more} further alerts"),
+        more => format!(" and {more} more"),
     };
-    clean(&format!("[Watchfire] {level} {said}{}{key}{name}{others}", alert.title), SUBJECT_CHARS_MAX)
+    let before = format!("[Watchfire] {} {}", alert.level.name().to_uppercase(), in_a_word(*occasion));
+    let title = clean(&alert.title, VALUE_CHARS_MAX);
+    let length = |text: &str| text.chars().count();
+    let room = SUBJECT_CHARS_MAX.saturating_sub(length(&before) + length(&more));
+    let name =
+        account(&notification.events).unwrap_or_else(|| clean(&alert.key.to_string(), VALUE_CHARS_MAX));
+    let who_room = room.saturating_sub(length(&title).min(TITLE_CHARS_MIN) + 2);
+    let who = at_a_word(&name, who_room.clamp(WHO_CHARS_MIN, WHO_CHARS_MAX));
+    let who = if who.is_empty() { who } else { format!(": {who}") };
+    format!("{before}{}{who}{more}", at_a_word(&title, room.saturating_sub(length(&who))))
+}
+
+/// What has come of an alert, for a subject; who did it stands in the mail.
+const fn in_a_word(occasion: Occasion) -> &'static str {
+    match occasion {
+        Occasion::Opened => "",
+        Occasion::Reminder => "(reminder) ",
+        Occasion::Escalated => "(escalated) ",
+        Occasion::Acknowledged => "(acknowledged) ",
+        Occasion::Resolved => "(resolved) ",
+        Occasion::Reopened => "(reopened) ",
+        Occasion::Undo => "(to be undone) ",
+    }
+}
+
+/// A text's first words, as many as there is room for. The mark is ASCII, for it would have a mail encode its subject.
+fn at_a_word(text: &str, chars_max: usize) -> String {
+    const CUT: &str = "...";
+    if text.chars().count() <= chars_max {
+        return text.to_owned();
+    }
+    let shown: String = text.chars().take(chars_max.saturating_sub(CUT.len())).collect();
+    let whole = shown.rsplit_once(' ').map_or(shown.as_str(), |(whole, _)| whole);
+    format!("{}{CUT}", whole.trim_end_matches([',', ':', ' ']))
 }
 
 /// The name of the account behind the events at hand, if there is only one.
@@ -120,6 +163,7 @@ fn context(notification: &Notification) -> Value {
         notification.events.iter().take(ROWS_MAX).map(|event| cleaned(row_json(event))).collect();
     let shown = u64::try_from(rows.len()).unwrap_or(u64::MAX);
     let (people, people_more) = people(&notification.events);
+    let (places, places_more) = places(&notification.events);
     let lines = |texts: &[String]| texts.iter().map(|text| clean(text, 500)).collect::<Vec<_>>();
     json!({
         "level": alert.level.name().to_uppercase(),
@@ -130,14 +174,16 @@ fn context(notification: &Notification) -> Value {
         "others": notification.others.iter().take(OTHERS_MAX).map(other).collect::<Vec<_>>(),
         "others_more": notification.others.len().saturating_sub(OTHERS_MAX),
         "key": clean(&alert.key.to_string(), VALUE_CHARS_MAX),
-        "name": account(&notification.events),
         "reason": clean(&alert.reason, 500),
         "description": notification.rule.description.as_deref().map(|text| clean(text, 1000)),
         "people": people,
         "people_more": people_more,
-        "first": minute(&alert.started_at.to_string()),
-        "last": minute(&alert.last_at.to_string()),
+        "when": when(alert),
+        "places": places,
+        "places_more": places_more,
+        "incident": notification.incident.as_ref().map(|around| clean(&what_else(around), VALUE_CHARS_MAX)),
         "findings": alert.findings,
+        "one_day": one_day(&rows),
         "rows": rows,
         "count": alert.evidence_count,
         "more": alert.evidence_count.saturating_sub(shown),
@@ -145,10 +191,63 @@ fn context(notification: &Notification) -> Value {
         "falsepositives": lines(&notification.rule.falsepositives),
         "references": lines(&notification.rule.references),
         "tags": lines(&alert.tags),
-        "search": clean(&search_command(alert), COMMAND_CHARS_MAX),
+        "commands": commands(notification),
         "rule": clean(&alert.rule, VALUE_CHARS_MAX),
         "id": alert.id.0,
     })
+}
+
+/// From when to when: `2026-01-31 09:00:00 to 09:08:00`, in UTC.
+pub(super) fn when(alert: &Alert) -> String {
+    let [first, last] = [alert.started_at, alert.last_at].map(|time| minute(&time.to_string()));
+    match (first.split_once(' '), last.split_once(' ')) {
+        _ if first == last => first,
+        (Some((day, _)), Some((same, time))) if day == same => format!("{first} to {time}"),
+        _ => format!("{first} to {last}"),
+    }
+}
+
+/// Whether all rows are of one day.
+fn one_day(rows: &[Value]) -> bool {
+    let day = |row: &Value| {
+        row.get("time").and_then(Value::as_str).and_then(|time| Some(time.split_once(' ')?.0.to_owned()))
+    };
+    let mut days = rows.iter().map(day);
+    let first = days.next().flatten();
+    first.is_some() && days.all(|day| day == first)
+}
+
+/// The entities of the evidence, in order of first appearance.
+pub(super) fn places(events: &[Map<String, Value>]) -> (Vec<String>, usize) {
+    let mut found: Vec<String> = Vec::new();
+    for event in events {
+        let path =
+            event.get("entity_path").map(|path| clean(&plain(path), VALUE_CHARS_MAX)).unwrap_or_default();
+        if !path.is_empty() && !found.contains(&path) {
+            found.push(path);
+        }
+    }
+    let more = found.len().saturating_sub(PLACES_MAX);
+    found.truncate(PLACES_MAX);
+    (found, more)
+}
+
+/// The beginning of an alert's id.
+pub(super) fn short(id: &AlertId) -> String {
+    id.0.chars().take(SHORT_CHARS).collect()
+}
+
+/// What to type: to see all of it, to say that somebody looks into it, to look further.
+fn commands(notification: &Notification) -> Vec<String> {
+    let (alert, id) = (&notification.alert, short(&notification.alert.id));
+    let mut commands = vec![format!("watchfire alert {id}")];
+    match notification.triage.state {
+        AlertState::Open => commands.push(format!("watchfire alert ack {id}")),
+        AlertState::Acknowledged => commands.push(format!("watchfire alert resolve {id} --as VERDICT")),
+        AlertState::Resolved => {}
+    }
+    commands.push(clean(&search_command(alert), COMMAND_CHARS_MAX));
+    commands
 }
 
 /// One response: how it stands in a word, what happened, how to undo it, and whether somebody must act.
@@ -256,14 +355,16 @@ mod tests {
         let mut notification = notification();
         notification.events.truncate(3);
         let mail = mail(&notification).unwrap();
-        let subject =
-            "[Watchfire] HIGH One account clones many projects: author_id = 7 (alice <alice@example.com>)";
-        assert_eq!(mail.subject, subject);
+        assert_eq!(mail.subject, "[Watchfire] HIGH One account clones...: alice <alice@example.com>");
         insta::assert_snapshot!(mail.text, @r"
         HIGH  One account clones many projects
-        author_id = 7  (alice <alice@example.com>)
 
-        22 different entity_id within 10m, at least 20
+        Who        alice <alice@example.com>, id 7, User
+        From       203.0.113.9
+        About      author_id = 7
+        When       2026-01-31 09:00:00 to 09:08:00 UTC
+        Where      shop/project-0, shop/project-1, shop/project-2
+        Why        22 different entity_id within 10m, at least 20 (3 times by now)
 
         WHAT WAS DONE
           [DONE] block-author: blocked user 7 (alice); read back: blocked
@@ -271,41 +372,33 @@ mod tests {
               Admin area > Users > alice > Unblock
           [FAILED, ACT BY HAND] ticket: POST https://tickets answered 500
 
-        WHO
-          alice <alice@example.com>, id 7, User
-            from 203.0.113.9
-
-        WHEN (UTC)
-          first 2026-01-31 09:00:00
-          last  2026-01-31 09:08:00  (3 findings in this alert)
-
-        WHY THE RULE FIRED
-          22 different entity_id within 10m, at least 20
+        WHAT TO DO
           Someone copies far more projects in ten minutes than a person reads.
-          Rule gitlab-mass-clone (attack.t1213.003)
-
-        EVIDENCE (25 events)
-          2026-01-31 09:00:05  repository_git_operation  shop/project-0  Project project  203.0.113.9
-          2026-01-31 09:01:05  repository_git_operation  shop/project-1  Project project  203.0.113.9
-          2026-01-31 09:02:05  repository_git_operation  shop/project-2  Project project  203.0.113.9
-          and 22 more
-
-        SEE MORE
+          watchfire alert 01234567
+          watchfire alert ack 01234567
           watchfire search 'author_id:7 created_at:>=2026-01-31T08:00:00Z created_at:<=2026-01-31T10:08:00Z'
 
         IT MAY BE A FALSE ALARM IF
           - A new colleague setting up a workstation
 
+        EVIDENCE (25 events, times in UTC)
+          2026-01-31 09:00:05  repository_git_operation  shop/project-0  Project project  203.0.113.9
+          2026-01-31 09:01:05  repository_git_operation  shop/project-1  Project project  203.0.113.9
+          2026-01-31 09:02:05  repository_git_operation  shop/project-2  Project project  203.0.113.9
+          and 22 more
+
         READ ABOUT IT
           https://attack.mitre.org/techniques/T1213/003/
 
+        Rule gitlab-mass-clone (attack.t1213.003)
         Alert 0123456789abcdef0123456789abcdef
         ");
     }
 
     #[test]
     fn both_parts_say_the_same() {
-        let notification = notification();
+        let mut notification = notification();
+        notification.incident = Some(tests_support::around());
         let mut mail = mail(&notification).unwrap();
         mail.html = mail.html.replace("&#x2f;", "/").replace("<wbr>", "");
         for part in [
@@ -313,7 +406,8 @@ mod tests {
             "author_id = 7",
             "22 different",
             "203.0.113.9",
-            "2026-01-31 09:08:00",
+            "2026-01-31 09:00:00 to 09:08:00",
+            "3 alerts about author_id = 7 at gitlab, the gravest: CRITICAL A token burst (incident 7c1e09ab)",
             "shop/project-19",
             "and 5 more",
             "block-author",
@@ -343,16 +437,59 @@ mod tests {
             };
             notification.events = authors.iter().map(event).collect();
             let mail = mail(&notification).unwrap();
-            (mail.subject.split_once("_id = 7").unwrap().1.to_owned(), mail.text)
+            (mail.subject.split_once("many projects").unwrap().1.to_owned(), mail.text)
         };
         let (subject, text) = of(&[(-1, "bob"), (-1, "bob"), (8, "Bob"), (-3, "ci")]);
-        assert_eq!(subject, " (Bob)");
+        assert_eq!(subject, ": Bob");
         assert!(text.contains("  bob, not signed in\n") && text.contains("  ci, deploy key\n"), "{text}");
         assert!(text.contains("  Bob, id 8, User\n"), "{text}");
-        assert_eq!(of(&[(8, "Bob"), (9, "Bob")]).0, "");
-        assert_eq!(of(&[(-1, "bob")]).0, "");
-        assert_eq!(of(&[(8, "")]).0, "");
-        assert_eq!(of(&[]).0, "");
+        for nobody in [&[(8, "Bob"), (9, "Bob")][..], &[(-1, "bob")], &[(8, "")], &[]] {
+            assert_eq!(of(nobody).0, ": author_id = 7");
+        }
+    }
+
+    /// A phone's list of mails shows little: it has the level and whom it is about whatever the rule is called.
+    #[test]
+    fn a_subject_is_short_and_never_without_level_and_name() {
+        let mut notification = notification();
+        for (level, title, name) in [
+            (
+                Level::Critical,
+                "A token was made at one address, and the account copied code at another",
+                "administrator",
+            ),
+            (Level::Informational, "Deleted", "ein-sehr-langer-name-ohne-jedes-leerzeichen@example.com"),
+            (Level::High, &"ä".repeat(300), &"ö ".repeat(60)),
+        ] {
+            notification.alert.level = level;
+            notification.alert.title = title.to_owned();
+            let mut event = event(1);
+            event.insert("author_name".into(), name.into());
+            notification.events = vec![event];
+            for occasion in Occasion::ALL {
+                for others in [0, 1, 999] {
+                    notification.occasion = occasion;
+                    notification.others = vec![tests_support::other(notification.alert.clone()); others];
+                    let subject = subject(&notification);
+                    assert!(subject.chars().count() < 70, "{subject}");
+                    let start: String = name.chars().take(3).collect();
+                    assert!(
+                        subject.contains(&level.name().to_uppercase()) && subject.contains(start.trim()),
+                        "{subject}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn times_say_the_day_once() {
+        let mut alert = tests_support::alert();
+        assert_eq!(when(&alert), "2026-01-31 09:00:00 to 09:08:00");
+        alert.last_at = alert.started_at.plus(crate::time::Span::days(1));
+        assert_eq!(when(&alert), "2026-01-31 09:00:00 to 2026-02-01 09:00:00");
+        alert.last_at = alert.started_at;
+        assert_eq!(when(&alert), "2026-01-31 09:00:00");
     }
 
     #[test]
@@ -379,12 +516,10 @@ mod tests {
         notification.triage.note = Some("a <b>move</b>".into());
         notification.others = vec![tests_support::other(notification.alert.clone()); 60];
         let mail = mail(&notification).unwrap();
-        let subject = "[Watchfire] HIGH Resolved by bob, benign: One account clones many projects: author_id = 7 \
-                       (alice <alice@example.com>) and 60 further alerts";
-        assert_eq!(mail.subject, subject);
+        assert_eq!(mail.subject, "[Watchfire] HIGH (resolved) One account...: alice... and 60 more");
         for part in [
             "HIGH  Resolved by bob, benign: One account",
-            "NOTE\n  a <b>move</b>",
+            "Note       a <b>move</b>",
             "ALSO IN THIS MAIL",
             "and 10 more",
         ] {
@@ -414,7 +549,7 @@ mod tests {
         notification.alert.key.0.clear();
         notification.rule = Default::default();
         let bare = super::mail(&notification).unwrap();
-        assert!(bare.text.contains("Nothing was changed"), "{}", bare.text);
+        assert!(bare.text.contains("Nothing: this rule only tells you"), "{}", bare.text);
         assert!(bare.subject.ends_with("clones many projects"));
     }
 

@@ -22,7 +22,7 @@ pub use mail::{Mail, mail, subject};
 pub use notice::{Link, Notice};
 #[cfg(test)]
 pub(crate) use notification::tests_support;
-pub use notification::{Notification, Other, Place, Response, ResponseState, RuleText};
+pub use notification::{Around, Notification, Other, Place, Response, ResponseState, RuleText};
 pub use search::search_command;
 pub(crate) use template::value_of;
 pub use template::{Escape, Template, TemplateError};

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::mail::filled;
+use super::{Card, Mail, TemplateError, html};
 use crate::alert::{AlertId, Level};
 use crate::time::Timestamp;
 
@@ -35,9 +37,33 @@ pub struct Link {
 }
 
 impl Notice {
-    /// The mail: subject and plain text.
-    #[must_use]
-    pub fn mail(&self) -> (String, String) {
+    /// The mail. What can be pressed comes first, whatever there is to know.
+    ///
+    /// # Errors
+    /// Only when the built-in template is broken, which the tests would show.
+    pub fn mail(&self) -> Result<Mail, TemplateError> {
+        let card = Card::of_notice(self, "");
+        let facts: Vec<Value> =
+            card.facts.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+        let links: Vec<Value> =
+            card.links.iter().map(|link| json!({"label": link.label, "url": html(&link.url)})).collect();
+        let html = filled(
+            "notice.html",
+            &json!({
+                "level": self.level.name().to_uppercase(),
+                "colour": card.colour(),
+                "title": card.title,
+                "facts": facts,
+                "links": links,
+                "command": card.command,
+                "at": self.at.to_string(),
+            }),
+        )?;
+        let (subject, text) = self.plain();
+        Ok(Mail { subject, text, html })
+    }
+
+    fn plain(&self) -> (String, String) {
         let subject = format!("[Watchfire] {}", self.title);
         let mut text = format!("{}\n\n", self.title);
         for line in &self.lines {
@@ -94,7 +120,7 @@ mod tests {
 
     #[test]
     fn the_mail_says_what_there_is_to_know_and_to_do() {
-        let (subject, text) = notice().mail();
+        let Mail { subject, text, .. } = notice().mail().unwrap();
         assert_eq!(subject, "[Watchfire] Approval wanted: block user 7 (alice)");
         insta::assert_snapshot!(text, @r"
         Approval wanted: block user 7 (alice)
@@ -109,6 +135,26 @@ mod tests {
 
         Written by Watchfire at 2026-01-31T09:00:00.000Z.
         ");
+    }
+
+    #[test]
+    fn what_can_be_pressed_is_a_button_and_nothing_else_is() {
+        let mut notice = notice();
+        notice.title = "Approval wanted: block <b>bob</b>".into();
+        notice.lines.push("Who: <script>alert(1)</script>".into());
+        let hostile = Link { label: "x".into(), url: "https://w.example/\"onclick=alert(1)".into() };
+        notice.links.extend([hostile, Link { label: "y".into(), url: "javascript:alert(1)".into() }]);
+        let html = notice.mail().unwrap().html;
+        assert!(
+            html.contains("href=\"https://watchfire.example.com/a/1\"") && html.contains(">Approve</a>"),
+            "{html}"
+        );
+        assert_eq!(html.matches("<a ").count(), 2, "{html}");
+        for part in ["<b>bob", "<script", "\"onclick", "javascript:"] {
+            assert!(!html.contains(part), "{part}: {html}");
+        }
+        assert!(html.contains("gitlab-mass-clone") && html.contains("It expires at"), "{html}");
+        assert!(html.find(">Approve<") < html.find("gitlab-mass-clone"), "what can be pressed comes first");
     }
 
     #[test]

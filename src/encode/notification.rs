@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::alert::{Alert, Occasion, Triage};
+use crate::alert::{Alert, Level, Occasion, Triage};
 use crate::event::{Event, Format};
 
 /// What a rule's file says to the people who get its alerts.
@@ -58,10 +58,29 @@ pub struct Notification {
     pub places: BTreeSet<Place>,
     /// What the alert's responses did so far.
     pub responses: Vec<Response>,
+    /// The incident it belongs to, if there is more in it than this alert.
+    pub incident: Option<Around>,
+    /// What the same action said when it last told of this alert: of a ticket system, which ticket that made.
+    pub earlier: Option<String>,
     /// The same for every try of this delivery, different for every other one.
     pub idempotency_key: String,
     /// Which try this is, from 1.
     pub attempt: u32,
+}
+
+/// What else is about the same author or entity, at about the same time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Around {
+    /// The incident's id.
+    pub id: String,
+    /// What its alerts have in common: `author_id = 7 at gitlab`.
+    pub about: String,
+    /// How many alerts are in it, this one among them.
+    pub alerts: u64,
+    /// The gravest one's level.
+    pub level: Level,
+    /// The gravest one's title, and how many rules more.
+    pub title: String,
 }
 
 /// A further alert in the same message.
@@ -138,6 +157,17 @@ pub(crate) mod tests_support {
         }
     }
 
+    /// What else there is about the same account.
+    pub(crate) fn around() -> Around {
+        Around {
+            id: "7c1e09abffff".into(),
+            about: "author_id = 7 at gitlab".into(),
+            alerts: 3,
+            level: Level::Critical,
+            title: "A token burst".into(),
+        }
+    }
+
     /// A further alert, as it was opened.
     pub(crate) fn other(alert: Alert) -> Other {
         Other { alert, triage: Triage::default(), rule: RuleText::default() }
@@ -186,6 +216,8 @@ pub(crate) mod tests_support {
                 blocked,
                 response("ticket", ResponseState::Failed, "POST https://tickets answered 500"),
             ],
+            incident: None,
+            earlier: None,
             idempotency_key: "fedcba9876543210".into(),
             attempt: 1,
         }

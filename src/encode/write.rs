@@ -26,12 +26,13 @@ impl Card {
     #[must_use]
     pub fn text(&self, room: Room) -> String {
         let mut lines: Vec<String> = vec![self.headline(200)];
-        lines.extend(self.why_lines().map(str::to_owned));
+        lines.extend(self.reasons().cloned());
         lines.extend(self.facts.iter().map(|(name, value)| pair(name, value)));
         for deed in &self.done {
             lines.push(format!("[{}] {}", deed.word, deed.text));
             lines.extend(deed.undo.iter().map(|line| format!("  undo: {line}")));
         }
+        lines.extend(self.advice().cloned());
         lines.extend(self.rows.iter().take(room.rows).map(|row| format!("  {}", row.line())));
         lines.extend(self.more(room.rows));
         lines.extend(self.others.iter().map(|other| format!("Also: {other}")));
@@ -47,7 +48,7 @@ impl Card {
         let end = if dialect == Dialect::Forge { "  " } else { "" };
         let mut lines: Vec<String> = Vec::new();
         lines.extend(self.subject.as_ref().map(|subject| format!("{}{end}", code(subject))));
-        lines.extend(self.why_lines().map(|line| format!("{}{end}", prose(line))));
+        lines.extend(self.reasons().map(|line| format!("{}{end}", prose(line))));
         lines.extend(self.facts.iter().map(|(name, value)| match name.as_str() {
             "" => format!("{}{end}", code(value)),
             name => format!("**{}:** {}{end}", escaped(name), code(value)),
@@ -56,6 +57,7 @@ impl Card {
             lines.push(format!("**{}** {}{end}", escaped(&deed.word), code(&deed.text)));
             lines.extend(deed.undo.iter().map(|line| format!("Undo: {}{end}", code(line))));
         }
+        lines.extend(self.advice().map(|line| format!("{}{end}", prose(line))));
         lines.extend(self.others.iter().map(|other| format!("Also: {}{end}", code(other))));
         lines.extend(self.more_others());
         lines.extend(self.command.iter().map(|command| format!("{}{end}", code(command))));
@@ -73,11 +75,6 @@ impl Card {
             }
         }
         fitted(lines, last, room.chars)
-    }
-
-    fn why_lines(&self) -> impl Iterator<Item = &str> {
-        let why = Some(self.why.as_str()).filter(|why| !why.is_empty());
-        why.into_iter().chain(self.lines.iter().map(String::as_str))
     }
 
     /// How many events are not shown.
@@ -181,19 +178,20 @@ mod tests {
         insta::assert_snapshot!(Card::of(&notification()).text(ROOM), @r"
         HIGH One account clones many projects: author_id = 7 (alice <alice@example.com>)
         22 different entity_id within 10m, at least 20
-        Someone copies far more projects in ten minutes than a person reads.
         Who: alice <alice@example.com>, id 7, User from 203.0.113.9
-        When (UTC): 2026-01-31 09:00:00 to 2026-01-31 09:08:00
+        When (UTC): 2026-01-31 09:00:00 to 09:08:00
+        Where: shop/project-0, shop/project-1, shop/project-2 and 19 more
         Events: 25
         Findings: 3
         Rule: gitlab-mass-clone (attack.t1213.003)
         [DONE] block-author: blocked user 7 (alice); read back: blocked
           undo: Admin area > Users > alice > Unblock
         [FAILED, ACT BY HAND] ticket: POST https://tickets answered 500
+        Someone copies far more projects in ten minutes than a person reads.
           2026-01-31 09:00:05  repository_git_operation  shop/project-0  Project project  203.0.113.9
           2026-01-31 09:01:05  repository_git_operation  shop/project-1  Project project  203.0.113.9
           and 23 more events
-        watchfire search 'author_id:7 created_at:>=2026-01-31T08:00:00Z created_at:<=2026-01-31T10:08:00Z'
+        watchfire alert 01234567
         Read about it: https://attack.mitre.org/techniques/T1213/003/
         Watchfire alert 0123456789abcdef0123456789abcdef (opened)
         ");
@@ -204,16 +202,17 @@ mod tests {
         insta::assert_snapshot!(Card::of(&notification()).markdown(Dialect::Chat, ROOM), @r"
         `author_id = 7 (alice <alice@example.com>)`
         22 different entity\_id within 10m, at least 20
-        Someone copies far more projects in ten minutes than a person reads.
         **Who:** `alice <alice@example.com>, id 7, User from 203.0.113.9`
-        **When \(UTC\):** `2026-01-31 09:00:00 to 2026-01-31 09:08:00`
+        **When \(UTC\):** `2026-01-31 09:00:00 to 09:08:00`
+        **Where:** `shop/project-0, shop/project-1, shop/project-2 and 19 more`
         **Events:** `25`
         **Findings:** `3`
         **Rule:** `gitlab-mass-clone (attack.t1213.003)`
         **DONE** `block-author: blocked user 7 (alice); read back: blocked`
         Undo: `Admin area > Users > alice > Unblock`
         **FAILED, ACT BY HAND** `ticket: POST https://tickets answered 500`
-        `watchfire search 'author_id:7 created_at:>=2026-01-31T08:00:00Z created_at:<=2026-01-31T10:08:00Z'`
+        Someone copies far more projects in ten minutes than a person reads.
+        `watchfire alert 01234567`
         Read about it: <https://attack.mitre.org/techniques/T1213/003/>
 
         ```text

@@ -14,6 +14,13 @@ mod stream;
 #[cfg(test)]
 mod smtp;
 #[cfg(test)]
+mod services;
+#[cfg(test)]
+mod tickets;
+#[cfg(test)]
+#[path = "../support/smtp_server.rs"]
+mod smtp_server;
+#[cfg(test)]
 mod hec;
 #[cfg(test)]
 mod world;
@@ -44,6 +51,8 @@ mod restart;
 mod retention;
 #[cfg(test)]
 mod noise;
+#[cfg(test)]
+mod digest;
 #[cfg(test)]
 mod past;
 #[cfg(test)]

@@ -68,7 +68,7 @@ async fn mass_cloning_is_told_and_stopped() {
     let mails = mail.mails();
     assert_eq!(mails.len(), 1);
     assert_eq!(mails[0].to, ["secops@example.com", "oncall@example.com"]);
-    assert_eq!(mails[0].subject, "[Watchfire] HIGH One account copies many projects: author_id = 7 (user7)");
+    assert_eq!(mails[0].subject, "[Watchfire] HIGH One account copies many projects: user7");
     let plain = text_part(&std::fs::read_to_string(&mails[0].eml).unwrap());
     let html = std::fs::read_to_string(mails[0].html.as_ref().unwrap()).unwrap();
     for part in [&plain, &html] {

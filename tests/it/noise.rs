@@ -9,7 +9,8 @@ use watchfire::time::Timestamp;
 use crate::harness::{ADMIN_TOKEN, Daemon, START, Setup, answer, at, deed, until};
 use crate::receiver::Receiver;
 
-const RULE: &str = "title: Deleted\nid: deleted\nlevel: high\nlogsource: {product: gitlab}\n\
+/// Every event of one kind is an alert.
+pub const RULE: &str = "title: Deleted\nid: deleted\nlevel: high\nlogsource: {product: gitlab}\n\
     detection: {any: {event_type: project_destroyed}, condition: any}\n";
 
 /// Actions at these paths of a receiver, and what is written behind them.
@@ -41,7 +42,7 @@ async fn passes(daemon: &Daemon, receiver: &Receiver, path: &str, count: usize) 
 }
 
 /// Lets time pass up to what is due next, unless something is due already.
-fn advance(daemon: &Daemon) {
+pub fn advance(daemon: &Daemon) {
     let store = daemon.app.store();
     let due = [store.followup_next_due().unwrap(), store.outbox_next_due().unwrap()];
     if let Some(due) = due.into_iter().flatten().min().filter(|due| *due > daemon.clock.now()) {
@@ -49,7 +50,8 @@ fn advance(daemon: &Daemon) {
     }
 }
 
-fn project(author: i64, number: i64) -> Value {
+/// A project of the shop is destroyed.
+pub fn project(author: i64, number: i64) -> Value {
     let mut event = deed("project_destroyed", author, at(number));
     event["entity_path"] = json!(format!("shop/project-{number}"));
     event["id"] = json!(format!("{author}-{number}"));

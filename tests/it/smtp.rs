@@ -1,14 +1,16 @@
 //! A mail server that is as strict as those of large providers: what they refuse, it refuses.
 //!
 //! RFC 5321 for the conversation (order, sender and recipient, line length, CRLF, dots, nothing sent before its turn),
-//! RFC 5322 for the mail (`From`, `Date` and `Message-ID` once each). No TLS: it listens on this machine only.
+//! RFC 5322 for the mail (`From`, `Date` and `Message-ID` once each). No TLS: it listens on this machine only. It can be told
+//! to have the troubles that mail servers have.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::AbortHandle;
 
 /// The domain it takes mail for.
@@ -29,26 +31,63 @@ pub struct Mail {
     pub text: String,
 }
 
+/// What goes wrong with every mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Trouble {
+    #[default]
+    None,
+    /// 421 in place of a greeting.
+    Busy,
+    /// 451 to each recipient.
+    Greylist,
+    /// Nothing is said after a connection is taken.
+    Silent,
+    /// The mail is taken, and the connection cut before that is said: once for each.
+    CutAfterData,
+    /// 550 to each recipient.
+    Refuse,
+}
+
 /// The running server; ends with its handle.
 pub struct MailServer {
     address: SocketAddr,
     shared: Arc<Mutex<Shared>>,
-    task: AbortHandle,
+    /// Before it listens.
+    socket: Mutex<Option<TcpSocket>>,
+    task: Mutex<Option<AbortHandle>>,
 }
 
 #[derive(Default)]
 struct Shared {
     mails: Vec<Mail>,
     refusals: Vec<String>,
+    trouble: Trouble,
+    connections: u64,
+    /// Of which the answer was cut off.
+    cut: BTreeSet<String>,
 }
 
 impl MailServer {
     /// On a free port.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let shared = Arc::new(Mutex::new(Shared::default()));
-        let kept = Arc::clone(&shared);
+        let server = Self::reserve();
+        server.listen();
+        server
+    }
+
+    /// With a port of its own on which nobody listens yet: who comes is refused.
+    pub fn reserve() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = socket.local_addr().unwrap();
+        Self { address, shared: Arc::default(), socket: Mutex::new(Some(socket)), task: Mutex::default() }
+    }
+
+    /// From now on, if it did not yet.
+    pub fn listen(&self) {
+        let Some(socket) = self.socket.lock().unwrap().take() else { return };
+        let listener: TcpListener = socket.listen(1024).unwrap();
+        let kept = Arc::clone(&self.shared);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 // A client that was killed hangs up anywhere.
@@ -56,7 +95,17 @@ impl MailServer {
                 tokio::spawn(async move { drop(session.run().await) });
             }
         });
-        Self { address, shared, task: task.abort_handle() }
+        *self.task.lock().unwrap() = Some(task.abort_handle());
+    }
+
+    /// What goes wrong from now on.
+    pub fn feel(&self, trouble: Trouble) {
+        self.shared.lock().unwrap().trouble = trouble;
+    }
+
+    /// How many connections were made.
+    pub fn asked(&self) -> u64 {
+        self.shared.lock().unwrap().connections
     }
 
     pub fn port(&self) -> u16 {
@@ -76,7 +125,9 @@ impl MailServer {
 
 impl Drop for MailServer {
     fn drop(&mut self) {
-        self.task.abort();
+        if let Some(task) = self.task.lock().unwrap().take() {
+            task.abort();
+        }
     }
 }
 
@@ -97,7 +148,17 @@ impl Session {
     }
 
     async fn run(mut self) -> std::io::Result<()> {
-        self.say("220 mail.example.com ESMTP").await?;
+        let trouble = {
+            let mut shared = self.shared.lock().unwrap();
+            shared.connections += 1;
+            shared.trouble
+        };
+        match trouble {
+            Trouble::Busy => return self.say("421 too much to do").await,
+            // Until the client has enough of it.
+            Trouble::Silent => return self.line().await.map(|_| ()),
+            _ => self.say("220 mail.example.com ESMTP").await?,
+        }
         while let Some(line) = self.line().await? {
             let Some(text) = line.strip_suffix(b"\r\n").and_then(|text| std::str::from_utf8(text).ok())
             else {
@@ -151,7 +212,10 @@ impl Session {
     }
 
     async fn recipient(&mut self, rest: &str) -> std::io::Result<()> {
+        let trouble = self.shared.lock().unwrap().trouble;
         let answer = match path(rest, "TO:") {
+            _ if trouble == Trouble::Greylist => "451 come back later",
+            _ if trouble == Trouble::Refuse => "550 no such mailbox",
             _ if self.from.is_none() => "503 first MAIL",
             None => "501 expected RCPT TO:<address>",
             Some(address) if !address.ends_with(&format!("@{DOMAIN}")) => "550 not a mailbox of mine",
@@ -189,7 +253,12 @@ impl Session {
             let mut shared = self.shared.lock().unwrap();
             match answer {
                 Ok(mail) => {
+                    let is_cut =
+                        shared.trouble == Trouble::CutAfterData && shared.cut.insert(mail.id.clone());
                     shared.mails.push(mail);
+                    if is_cut {
+                        return Err(std::io::ErrorKind::ConnectionReset.into());
+                    }
                     "250 taken".to_owned()
                 }
                 Err(problem) => {

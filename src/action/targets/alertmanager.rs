@@ -9,14 +9,13 @@ use reqwest::header::HeaderMap;
 use serde_json::{Map, Value, json};
 
 use super::super::config::Problem;
-use super::super::notifier::{Described, Step, Target, below, is_one_of, once, post, settings};
+use super::super::notifier::{Described, Habits, Step, Target, below, is_one_of, once, post, settings};
 use crate::deliver::{Answer, BuildContext, DeliveryError, SecretRef, TextOrSecret, Url, header, span};
 use crate::encode::{Card, Room, Status, clean};
 use crate::time::{Span, Timestamp};
 
 const VALUE_CHARS_MAX: usize = 200;
 const ROOM: Room = Room { rows: 20, chars: 8_000 };
-const PARALLEL: usize = 4;
 
 settings! {
     /// The settings of an Alertmanager action.
@@ -57,12 +56,8 @@ struct Alertmanager {
 }
 
 impl Target for Alertmanager {
-    fn parallel(&self) -> usize {
-        PARALLEL
-    }
-
-    fn is_keyed(&self) -> bool {
-        true
+    fn habits(&self) -> Habits {
+        Habits::ALERTS
     }
 
     fn step(&self, card: &Card, answers: &[Answer], now: Timestamp) -> Result<Step, DeliveryError> {

@@ -7,7 +7,9 @@ use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
 use super::super::config::Problem;
-use super::super::notifier::{Described, Step, Target, is_one_of, once, post, secret_header, settings};
+use super::super::notifier::{
+    Described, Habits, Step, Target, is_one_of, once, post, secret_header, settings,
+};
 use crate::alert::Level;
 use crate::deliver::{Answer, BuildContext, DeliveryError, SecretRef, TextOrSecret, Url};
 use crate::encode::{Card, Dialect, Room, Status};
@@ -40,8 +42,8 @@ struct GitlabAlert {
 }
 
 impl Target for GitlabAlert {
-    fn is_keyed(&self) -> bool {
-        true
+    fn habits(&self) -> Habits {
+        Habits { parallel: 1, ..Habits::ALERTS }
     }
 
     fn step(&self, card: &Card, answers: &[Answer], now: Timestamp) -> Result<Step, DeliveryError> {

@@ -1,14 +1,18 @@
 //! `type: gitlab_issue`: an issue for each alert in one project; what comes of the alert is a note, and closes or reopens it.
 //!
-//! The issue is known again by a search for the alert's id in descriptions. What comes from events stands in code, where
+//! The issue is known again by a search for the alert's id in descriptions, and once it was told of by its number; a note by
+//! the message's key in a comment of HTML. What comes from events stands in code, where
 //! GitLab knows no mentions and no quick actions. Limits: docs.gitlab.com/api/issues (a title of 255 characters, a description
-//! of 1,048,576). Answers: 201 for an issue and a note, 200 for a search and a change.
+//! of 1,048,576). Answers: 201 for an issue and a note, 200 for a search, a list of
+//! notes (docs.gitlab.com/api/notes) and a change.
 
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
 use super::super::config::Problem;
-use super::super::notifier::{Described, Step, Target, below, is_one_of, post, secret_header, settings};
+use super::super::notifier::{
+    Described, Habits, Step, Target, below, is_one_of, post, secret_header, settings,
+};
 use crate::alert::Occasion;
 use crate::deliver::{Answer, BuildContext, DeliveryError, Method, Request, SecretRef, TextOrSecret, Url};
 use crate::encode::{Card, Dialect, Room, Status};
@@ -16,6 +20,8 @@ use crate::time::Timestamp;
 
 const TITLE_CHARS_MAX: usize = 250;
 const ROOM: Room = Room { rows: 20, chars: 20_000 };
+/// The status for an issue that was deleted, or is hidden from this token.
+const GONE: u16 = 404;
 
 settings! {
     /// The settings of a GitLab issue action.
@@ -69,41 +75,30 @@ struct GitlabIssue {
 }
 
 impl Target for GitlabIssue {
-    fn wants(&self, occasion: Occasion) -> bool {
-        !matches!(occasion, Occasion::Undo | Occasion::Reminder)
-    }
-
-    fn is_keyed(&self) -> bool {
-        true
+    fn habits(&self) -> Habits {
+        Habits::TICKETS
     }
 
     fn step(&self, card: &Card, answers: &[Answer], _: Timestamp) -> Result<Step, DeliveryError> {
+        let is_first = card.occasion.is_none_or(|occasion| occasion == Occasion::Opened);
+        let there = |number: &str| Ok(Step::Done(format!("the issue #{number} is there already")));
+        let answers = match (named(card), answers) {
+            (Some(number), _) if is_first => return there(&number),
+            (Some(number), []) => return self.notes(&number),
+            (Some(number), [notes, rest @ ..]) if notes.status != GONE => {
+                return self.follow(card, &number, (notes, rest));
+            }
+            // Somebody has deleted it.
+            (Some(_), [_, rest @ ..]) => rest,
+            (None, answers) => answers,
+        };
         let [search, rest @ ..] = answers else { return Ok(self.search(card)) };
-        let found = found(search)?;
-        match (found, rest) {
+        match (found(search)?, rest) {
             (None, []) => Ok(self.create(card)),
-            (None, [made, ..]) => is_one_of(made, &[201]).map(Step::Done),
-            (Some(_), []) if card.occasion.is_none_or(|occasion| occasion == Occasion::Opened) => {
-                Ok(Step::Done("the issue is there already".to_owned()))
-            }
-            (Some(number), []) => {
-                let url = below(&self.issues, &[&number, "notes"])?;
-                Ok(ask(post(url, self.headers.clone(), &json!({"body": text(card)}))))
-            }
-            (Some(number), [note]) => {
-                let said = is_one_of(note, &[201])?;
-                match change(card) {
-                    Some(state) => {
-                        let url = below(&self.issues, &[&number])?;
-                        let request = post(url, self.headers.clone(), &json!({"state_event": state}));
-                        Ok(ask(Request { method: Method::PUT, ..request }))
-                    }
-                    None => Ok(Step::Done(format!("{said}: a note on #{number}"))),
-                }
-            }
-            (Some(number), [_, changed, ..]) => {
-                is_one_of(changed, &[200]).map(|said| Step::Done(format!("{said}: #{number}")))
-            }
+            (None, [made, ..]) => Ok(Step::Done(said_of(made)?)),
+            (Some(number), _) if is_first => there(&number),
+            (Some(number), []) => self.notes(&number),
+            (Some(number), [notes, rest @ ..]) => self.follow(card, &number, (notes, rest)),
         }
     }
 }
@@ -128,7 +123,78 @@ fn found(answer: &Answer) -> Result<Option<String>, DeliveryError> {
     Ok(issues.first().and_then(|issue| issue.get("iid")?.as_u64()).map(|number| number.to_string()))
 }
 
+/// What is said of an issue that was made: its number, by which it is found when more is to be told.
+fn said_of(made: &Answer) -> Result<String, DeliveryError> {
+    let said = is_one_of(made, &[201])?;
+    let body = made.json().ok();
+    let number = body.as_ref().and_then(|body| body.get("iid")?.as_u64());
+    Ok(number.map_or_else(|| said.clone(), |number| format!("{said}: made #{number}")))
+}
+
+/// The number that GitLab told of when the issue was made or last written to.
+fn named(card: &Card) -> Option<String> {
+    let number = |word: &str| {
+        let number = word.strip_prefix('#')?;
+        (!number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())).then(|| number.to_owned())
+    };
+    card.earlier.as_deref()?.split_whitespace().find_map(number)
+}
+
+/// Whether a note of this message is there already. The newest come first, and a second try is among them.
+fn is_told(notes: &Answer, card: &Card) -> Result<bool, DeliveryError> {
+    is_one_of(notes, &[200])?;
+    let body = notes.json()?;
+    let Some(notes) = body.as_array() else { return Err(notes.unlike("with a list of notes")) };
+    let mark = mark(card);
+    Ok(notes.iter().filter_map(|note| note.get("body")?.as_str()).any(|text| text.contains(&mark)))
+}
+
+/// Stands in a note and is not shown.
+fn mark(card: &Card) -> String {
+    format!("<!-- watchfire message {} -->", card.idempotency_key)
+}
+
 impl GitlabIssue {
+    /// What comes after the look at an issue's notes: the note, unless it is there, and the change.
+    fn follow(
+        &self,
+        card: &Card,
+        number: &str,
+        (notes, rest): (&Answer, &[Answer]),
+    ) -> Result<Step, DeliveryError> {
+        let rest = match (is_told(notes, card)?, rest) {
+            (true, rest) => rest,
+            (false, []) => {
+                let url = below(&self.issues, &[number, "notes"])?;
+                let text = format!("{}\n\n{}", text(card), mark(card));
+                return Ok(ask(post(url, self.headers.clone(), &json!({"body": text}))));
+            }
+            (false, [note, rest @ ..]) => is_one_of(note, &[201]).map(|_| rest)?,
+        };
+        match (change(card), rest) {
+            (None, _) => Ok(Step::Done(format!("a note on #{number}"))),
+            // Closing what is closed changes nothing.
+            (Some(state), []) => {
+                let url = below(&self.issues, &[number])?;
+                let request = post(url, self.headers.clone(), &json!({"state_event": state}));
+                Ok(ask(Request { method: Method::PUT, ..request }))
+            }
+            (Some(state), [changed, ..]) => {
+                is_one_of(changed, &[200]).map(|said| Step::Done(format!("{said}: {state} #{number}")))
+            }
+        }
+    }
+
+    fn notes(&self, number: &str) -> Result<Step, DeliveryError> {
+        let mut url = below(&self.issues, &[number, "notes"])?;
+        url.query_pairs_mut().extend_pairs([
+            ("order_by", "created_at"),
+            ("sort", "desc"),
+            ("per_page", "50"),
+        ]);
+        Ok(ask(Request { method: Method::GET, url, headers: self.headers.clone(), body: None }))
+    }
+
     fn search(&self, card: &Card) -> Step {
         let mut url = self.issues.clone();
         url.query_pairs_mut()

@@ -8,9 +8,9 @@ use serde_json::{Map, Value, json};
 
 use super::super::config::Problem;
 use super::super::notifier::{
-    Described, Step, Target, below, is_one_of, once, post, secret_header, settings,
+    Described, Habits, Step, Target, below, is_one_of, once, post, secret_header, settings,
 };
-use crate::alert::{Level, Occasion};
+use crate::alert::Level;
 use crate::deliver::{Answer, BuildContext, DeliveryError, SecretRef, TextOrSecret, Url};
 use crate::encode::{Card, Room, Status};
 use crate::time::Timestamp;
@@ -18,7 +18,6 @@ use crate::time::Timestamp;
 const MESSAGE_CHARS_MAX: usize = 130;
 const DESCRIPTION_CHARS_MAX: usize = 14_000;
 const DETAILS_MAX: usize = 20;
-const PARALLEL: usize = 4;
 
 settings! {
     /// The settings of an Opsgenie action.
@@ -54,16 +53,8 @@ struct Opsgenie {
 }
 
 impl Target for Opsgenie {
-    fn wants(&self, occasion: Occasion) -> bool {
-        occasion != Occasion::Undo
-    }
-
-    fn parallel(&self) -> usize {
-        PARALLEL
-    }
-
-    fn is_keyed(&self) -> bool {
-        true
+    fn habits(&self) -> Habits {
+        Habits::PAGER
     }
 
     fn step(&self, card: &Card, answers: &[Answer], _: Timestamp) -> Result<Step, DeliveryError> {

@@ -7,14 +7,13 @@ use reqwest::header::HeaderMap;
 use serde_json::{Map, Value, json};
 
 use super::super::config::Problem;
-use super::super::notifier::{Described, Step, Target, is_one_of, once, post, settings};
-use crate::alert::{Level, Occasion};
+use super::super::notifier::{Described, Habits, Step, Target, is_one_of, once, post, settings};
+use crate::alert::Level;
 use crate::deliver::{Answer, BuildContext, DeliveryError, Secret, SecretRef, TextOrSecret, Url};
 use crate::encode::{Card, Room, Status};
 use crate::time::Timestamp;
 
 const SUMMARY_CHARS_MAX: usize = 1_000;
-const PARALLEL: usize = 4;
 
 settings! {
     /// The settings of a PagerDuty action.
@@ -44,16 +43,8 @@ struct Pagerduty {
 }
 
 impl Target for Pagerduty {
-    fn wants(&self, occasion: Occasion) -> bool {
-        occasion != Occasion::Undo
-    }
-
-    fn parallel(&self) -> usize {
-        PARALLEL
-    }
-
-    fn is_keyed(&self) -> bool {
-        true
+    fn habits(&self) -> Habits {
+        Habits::PAGER
     }
 
     fn step(&self, card: &Card, answers: &[Answer], _: Timestamp) -> Result<Step, DeliveryError> {

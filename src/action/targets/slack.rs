@@ -61,6 +61,10 @@ fn message(card: &Card) -> Value {
     if !card.done.is_empty() {
         blocks.push(rich(card.done.iter().take(DEEDS_MAX).flat_map(deed).collect()));
     }
+    let advice: Vec<Value> = card.advice().map(|line| run(&format!("{line}\n"), false)).collect();
+    if !advice.is_empty() {
+        blocks.push(rich(vec![section(advice)]));
+    }
     if !card.rows.is_empty() {
         let rows = card.rows.iter().take(ROWS_MAX).map(|row| row.line()).chain(card.more(ROWS_MAX));
         blocks.push(preformatted(&rows.collect::<Vec<_>>().join("\n")));
@@ -96,7 +100,7 @@ fn about(card: &Card) -> Vec<Value> {
     if let Some(subject) = &card.subject {
         runs.push(run(&format!("{subject}\n"), true));
     }
-    for line in Some(&card.why).filter(|why| !why.is_empty()).into_iter().chain(&card.lines) {
+    for line in card.reasons() {
         runs.push(run(&format!("{line}\n"), false));
     }
     for (name, value) in card.facts.iter().take(FACTS_MAX) {

@@ -58,8 +58,7 @@ fn with_rows(card: &Card, rows: usize) -> Value {
         "inlines": [{"type": "TextRun", "text": card.heading(), "weight": "Bolder", "size": "Large", "color": colour(card)}],
     })];
     body.extend(card.subject.as_ref().map(|subject| line(&[(subject, true)])));
-    let why = Some(&card.why).filter(|why| !why.is_empty());
-    body.extend(why.into_iter().chain(&card.lines).map(|text| line(&[(text, false)])));
+    body.extend(card.reasons().map(|text| line(&[(text, false)])));
     body.extend(card.facts.iter().take(15).map(|(name, value)| match name.as_str() {
         "" => line(&[(value, false)]),
         name => line(&[(&format!("{name}: "), true), (value, false)]),
@@ -68,6 +67,7 @@ fn with_rows(card: &Card, rows: usize) -> Value {
         body.push(line(&[(&format!("{} ", deed.word), true), (&deed.text, false)]));
         body.extend(deed.undo.iter().map(|undo| line(&[(&format!("Undo: {undo}"), false)])));
     }
+    body.extend(card.advice().map(|text| line(&[(text, false)])));
     body.extend(card.rows.iter().take(rows).map(|row| small(&row.line())));
     body.extend(card.more(rows).filter(|_| !card.rows.is_empty()).map(|more| small(&more)));
     body.extend(card.others.iter().take(rows).map(|other| small(&format!("Also: {other}"))));

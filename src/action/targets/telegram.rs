@@ -96,8 +96,7 @@ fn judge(answer: &Answer) -> Result<String, DeliveryError> {
 fn message(card: &Card) -> String {
     let mut lines = vec![bold(&card.heading())];
     lines.extend(card.subject.as_ref().map(|subject| code(subject)));
-    let why = Some(&card.why).filter(|why| !why.is_empty());
-    lines.extend(why.into_iter().chain(&card.lines).map(|line| code(line)));
+    lines.extend(card.reasons().map(|line| code(line)));
     lines.extend(card.facts.iter().map(|(name, value)| match name.as_str() {
         "" => code(value),
         name => format!("<b>{}:</b> {}", html(name), code(value)),
@@ -106,6 +105,7 @@ fn message(card: &Card) -> String {
         lines.push(format!("<b>{}</b> {}", html(&deed.word), code(&deed.text)));
         lines.extend(deed.undo.iter().map(|line| format!("Undo: {}", code(line))));
     }
+    lines.extend(card.advice().map(|line| code(line)));
     lines.extend(card.rows.iter().take(ROWS_MAX).map(|row| code(&row.line())));
     lines.extend(card.more(ROWS_MAX).filter(|_| !card.rows.is_empty()));
     lines.extend(card.others.iter().map(|other| format!("Also: {}", code(other))));

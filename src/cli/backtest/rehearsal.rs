@@ -147,6 +147,8 @@ impl Rehearsal {
             events,
             places: places.into_iter().collect(),
             responses: Vec::new(),
+            incident: None,
+            earlier: None,
             idempotency_key: String::new(),
             attempt: 1,
         };

@@ -111,7 +111,24 @@ fn who_keeps_checkpoints_must_be_able_to() {
     assert!(found.iter().any(|found| found.starts_with("6:22+3 limit: `checkpoints.every`")), "{found:?}");
     assert!(found.iter().any(|found| found.contains("`block` that can keep checkpoints")), "{found:?}");
     assert!(found.iter().any(|found| found.contains("did you mean `mail`?")), "{found:?}");
+    assert!(found.iter().any(|found| found.contains("`block` cannot: it changes something")), "{found:?}");
     assert_eq!(parsed("{}\n").unwrap().checkpoints.every.0, Span::hours(1));
+}
+
+#[test]
+fn who_would_cut_a_checkpoint_is_not_given_any() {
+    let actions = "actions:\n  chat: {type: slack, url: 'https://x'}\n  tickets: {type: jira, url: 'https://x', token: {env: T}, project: S}\n  \
+        short: {type: gitlab_alert, url: 'https://x', key: {env: T}}\n  any: {type: http, url: 'https://x'}\n  \
+        run: {type: command, command: [/bin/keep]}\n  page: {type: command, command: [/bin/page, '{{ alert.id }}']}\n";
+    let found = mistakes(&format!("{actions}checkpoints: {{to: [chat, tickets, run, short, any, page]}}\n"));
+    let expected = [
+        "`any` cannot: what it sends is made of an alert",
+        "`page` cannot: its arguments are made of an alert",
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:?}");
+    for words in expected {
+        assert!(found.iter().any(|found| found.contains(words)), "{words}: {found:?}");
+    }
 }
 
 #[test]
