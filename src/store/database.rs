@@ -24,7 +24,9 @@ const MIGRATIONS: [&str; 11] = [
     include_str!("migrations/7.sql"),
     include_str!("migrations/8.sql"),
     include_str!("migrations/9.sql"),
-ba];
+    include_str!("migrations/10.sql"),
+    include_str!("migrations/11.sql"),
+];
 
 const SET_CHECKPOINT: &str = "INSERT INTO checkpoint (name, bytes) VALUES (?1, ?2) \
     ON CONFLICT (name) DO UPDATE SET bytes = excluded.bytes";
