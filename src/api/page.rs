@@ -82,11 +82,15 @@ impl<'de> Deserialize<'de> for Moment {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Counted(pub(super) u64);
 
+impl Counted {
+    pub(super) fn new(number: u64) -> Option<Self> {
+        (number <= u64::MAX >> 1).then_some(Self(number))
+    }
+}
+
 impl<'de> Deserialize<'de> for Counted {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let number = u64::deserialize(deserializer)?;
-        let is_one = number <= u64::MAX >> 1;
-        is_one.then_some(Self(number)).ok_or_else(|| de::Error::custom("no number is that large"))
+        Self::new(u64::deserialize(deserializer)?).ok_or_else(|| de::Error::custom("no number is that large"))
     }
 }
 

@@ -96,7 +96,7 @@ pub(super) async fn stream(
 ) -> Result<Response, Problem> {
     let turn = Arc::clone(&control.guard.streams).try_acquire_owned();
     let turn = turn.map_err(|_| Problem::unavailable(&format!("there are {STREAMS_MAX} streams already")))?;
-    let wanted = last_id(&headers)?.or(after.map(|after| after.0));
+    let wanted = last_id(&headers)?.or(after).map(|counted| counted.0);
     let newest = control.ask(|store| store.alerts_changed()).await?;
     let (name, number) = match wanted {
         Some(number) if number > newest => ("reset", newest),
@@ -115,9 +115,9 @@ pub(super) async fn stream(
     Ok(response)
 }
 
-fn last_id(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+fn last_id(headers: &HeaderMap) -> Result<Option<Counted>, Problem> {
     let Some(value) = headers.get("last-event-id") else { return Ok(None) };
-    let number = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+    let number = value.to_str().ok().and_then(|text| text.trim().parse().ok()).and_then(Counted::new);
     let wrong =
         || Problem::bad("bad_last_event_id", "`Last-Event-ID` is not the `id` of an event of this stream");
     number.map(Some).ok_or_else(wrong)
@@ -215,6 +215,19 @@ mod tests {
         let due = VecDeque::new();
         let sending = Sending { control, caller, number: 0, due, every: Span(0), asked, _turn: turn };
         stream::unfold(sending, Sending::next).take(ALERTS).count().await
+    }
+
+    #[test]
+    fn where_a_stream_broke_off_is_a_number_that_was_given_out() {
+        let last = |text: &'static str| {
+            let headers = HeaderMap::from_iter([("last-event-id".parse().unwrap(), text.parse().unwrap())]);
+            last_id(&headers).map(|counted| counted.map(|counted| counted.0))
+        };
+        assert_eq!(last(" 7").unwrap(), Some(7));
+        assert_eq!(last_id(&HeaderMap::new()).unwrap().map(|counted| counted.0), None);
+        for wrong in ["", "x", "-1", "9223372036854775808"] {
+            assert!(last(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[tokio::test]

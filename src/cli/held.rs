@@ -15,17 +15,20 @@ pub(super) fn text(
     (paint, width): (Paint, usize),
 ) -> String {
     let mut text = String::new();
-    let mut line = |name: &str, what: &str| {
-        text.push_str(&behind(&format!("  {name:<20} "), what, 23, width));
+    let mut line = |beginning: &str, what: &str| {
+        text.push_str(&behind(beginning, what, 23, width));
     };
     for Held { action, by, why, .. } in held {
         let action = if action.is_empty() { "no action was due" } else { action };
-        line(action, &format!("{:<9} {why}", by.name()));
+        line(&format!("  {action:<20} {:<9} ", by.name()), why);
     }
     if alert.findings > 1 {
         let more = alert.findings - 1;
         let findings = if more == 1 { "finding" } else { "findings" };
-        line("suppressed", &format!("{more} further {findings} of the same stretch were not told again"));
+        line(
+            &format!("  {:<20} ", "suppressed"),
+            &format!("{more} further {findings} of the same stretch were not told again"),
+        );
     }
     if !text.is_empty() {
         text = format!("\n{}\n{text}", paint.bold("Held back"));

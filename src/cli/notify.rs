@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 
 use super::table;
 use super::terminal;
-use crate::action::{Action, ActionConfig, GuardInput};
+use crate::action::{Action, GuardInput};
 use crate::alert::Occasion;
 use crate::clock::Clock;
 use crate::config::{Config, load_without_secrets};
@@ -77,26 +77,28 @@ pub fn run(args: &NotifyArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn list(config: &Config, context: &BuildContext<'_>) -> anyhow::Result<ExitCode> {
-    let row = |(name, settings): (&String, &ActionConfig)| {
-        let (responds, occasions) = match Action::build(name, settings, context) {
-            Ok(action) => {
-                let wanted = Occasion::ALL.into_iter().filter(|occasion| action.wants(*occasion));
-                (
-                    action.kind() == DeliveryKind::Respond,
-                    wanted.map(Occasion::name).collect::<Vec<_>>().join(", "),
-                )
-            }
-            Err(error) => (settings.respond().is_some(), format!("not ready: {error}")),
-        };
-        let kind = if responds { "responds" } else { "tells" };
-        vec![name.clone(), settings.words(), kind.to_owned(), occasions]
-    };
-    let rows: Vec<Vec<String>> = config.actions.iter().map(row).collect();
-    if rows.is_empty() {
+    if config.actions.is_empty() {
         super::say("no actions are configured; see docs/notifications.md");
         return Ok(ExitCode::SUCCESS);
     }
+    let (mut rows, mut faults) = (Vec::new(), Vec::new());
+    for (name, settings) in &config.actions {
+        let (responds, occasions) = match Action::build(name, settings, context) {
+            Ok(action) => {
+                let wanted = Occasion::ALL.into_iter().filter(|occasion| action.wants(*occasion));
+                let names: Vec<&str> = wanted.map(Occasion::name).collect();
+                (action.kind() == DeliveryKind::Respond, names.join(", "))
+            }
+            Err(error) => {
+                faults.push(error.to_string());
+                (settings.respond().is_some(), "not ready".to_owned())
+            }
+        };
+        let kind = if responds { "responds" } else { "tells" };
+        rows.push(vec![name.clone(), settings.words(), kind.to_owned(), occasions]);
+    }
     super::print(&table::table(&["NAME", "WHAT", "KIND", "OCCASIONS"], &rows, &[0, 2], terminal::width()))?;
+    faults.iter().for_each(|fault| super::say(fault));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -185,5 +187,13 @@ mod tests {
             assert!(error.to_string().contains(part), "{error}");
         }
         run(&args(dir.path(), config, NotifyCommand::List)).unwrap();
+        // Whoever tries one action need not know the secrets of sources and of other actions.
+        let others = "sources: [{name: s, type: gitlab, path: /in, token: {env: WF_NOT_SET}}]\n\
+                      actions: {hook: {type: webhook, url: 'http://127.0.0.1:1/'}, \
+                      other: {type: slack, url: {env: WF_NOT_SET}}}";
+        run(&args(dir.path(), others, test("hook", true))).unwrap();
+        run(&args(dir.path(), others, NotifyCommand::List)).unwrap();
+        let error = run(&args(dir.path(), others, test("other", true))).unwrap_err();
+        assert!(error.to_string().contains("WF_NOT_SET"), "{error}");
     }
 }

@@ -101,7 +101,8 @@ pub fn run(args: &RouteArgs) -> anyhow::Result<ExitCode> {
     let at = at.map_err(|error| super::Usage(format!("--at: {error}")))?;
     // Without a store there is nothing that could hold back but the configuration.
     let store = if args.alert.is_some() { Some(args.data.store()?) } else { args.data.store().ok() };
-    match explain(args, (&config, &rules), store.as_ref(), (at, now))? {
+    let look = (Paint::stdout(), terminal::width());
+    match explain(args, (&config, &rules), store.as_ref(), (at, now), look)? {
         Some(text) => {
             super::print(&text)?;
             Ok(ExitCode::SUCCESS)
@@ -121,6 +122,7 @@ fn explain(
     (config, rules): (&Config, &RuleSet),
     store: Option<&Store>,
     (at, now): (Option<Timestamp>, Timestamp),
+    look: (Paint, usize),
 ) -> anyhow::Result<Option<String>> {
     let (alert, scene, at, past) = match (&args.alert, store) {
         (Some(id), Some(store)) => {
@@ -148,7 +150,7 @@ fn explain(
     let is_known = rules.unit(&alert.rule).is_some();
     let explained =
         Explained { config, alert: &alert, scene: &scene, named: &named, is_known, at, holds, past };
-    Ok(Some(explanation(&explained, (Paint::stdout(), terminal::width()))))
+    Ok(Some(explanation(&explained, look)))
 }
 
 /// What would hold such an alert back.

@@ -37,7 +37,7 @@ pub(super) struct Past {
 pub(super) fn explanation(explained: &Explained<'_>, (paint, width): (Paint, usize)) -> String {
     let mut text = heading(explained, (paint, width));
     routes(explained, paint, &mut text);
-    told(explained, paint, &mut text);
+    told(explained, (paint, width), &mut text);
     holds(explained, (paint, width), &mut text);
     if let Some(past) = &explained.past {
         became(explained.alert, past, (paint, width), &mut text);
@@ -120,7 +120,7 @@ fn does(route: &Route) -> String {
     if parts.is_empty() { "adds nothing".to_owned() } else { parts.join(", ") }
 }
 
-fn told(explained: &Explained<'_>, paint: Paint, text: &mut String) {
+fn told(explained: &Explained<'_>, (paint, width): (Paint, usize), text: &mut String) {
     let Explained { config, alert, scene, named, at, .. } = explained;
     let case = Case { alert, scene };
     let way = way(&config.routes, named, &case, *at);
@@ -132,7 +132,8 @@ fn told(explained: &Explained<'_>, paint: Paint, text: &mut String) {
         text.push_str("  none: neither the rule nor a route names one; the alert is stored and listed\n");
     }
     for told in &way.told {
-        let _ = writeln!(text, "  {:<20} {}", told.action, clean(&when(told, config, (&case, responds))));
+        let when = when(told, config, (&case, responds));
+        text.push_str(&behind(&format!("  {:<20} ", told.action), &when, 23, width));
     }
     for step in &way.escalate {
         let who = step.actions.join(", ");

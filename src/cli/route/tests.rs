@@ -35,6 +35,9 @@ maintenance:
 const RULE: &str = "title: Mass clone\nid: mass-clone\nlevel: high\nlogsource: {product: gitlab}\n\
     detection: {any: {event_type: repository_git_operation}, condition: any}\nrespond: [block, ticket]\n";
 
+/// As on a terminal of this width.
+const LOOK: (Paint, usize) = (Paint::plain(), 120);
+
 struct Setup {
     dir: tempfile::TempDir,
     config: Config,
@@ -77,7 +80,7 @@ fn the_way_of_an_alert_that_is_thought_of() {
         "gitlab",
     ]);
     let now = at("2026-01-04T02:30:00Z");
-    let text = explain(&args, (&config, &rules), None, (None, now)).unwrap().unwrap();
+    let text = explain(&args, (&config, &rules), None, (None, now), LOOK).unwrap().unwrap();
     insta::assert_snapshot!(text, @r"
     mass-clone  high
       key       author_id = 7
@@ -98,7 +101,8 @@ fn the_way_of_an_alert_that_is_thought_of() {
       ticket               is not configured: it is passed over
       page                 at once; it waits up to 60s for the responses; again every 1h while nobody acknowledges it
       lead                 at once; it waits up to 60s for the responses; again every 1h while nobody acknowledges it
-      mail                 together with `rule = mass-clone, author_id = 7`: 30s after the first, then 5m after each message; again every 4h while one of them is unresolved
+      mail                 together with `rule = mass-clone, author_id = 7`: 30s after the first, then 5m after each
+                           message; again every 4h while one of them is unresolved
       lead                 15m later, if nobody has acknowledged it by then
 
     Held back
@@ -134,7 +138,8 @@ fn the_way_of_an_alert_that_there_is() {
     let routing = Routing { candidates: &candidates, policy: &config.noise, suppressed: 0 };
     store.commit_routed(&commit, &routing, &|_| None).unwrap();
     let later = now.plus(Span::hours(5));
-    let text = explain(&line(&["0123"]), (&config, &rules), Some(&store), (None, later)).unwrap().unwrap();
+    let text =
+        explain(&line(&["0123"]), (&config, &rules), Some(&store), (None, later), LOOK).unwrap().unwrap();
     insta::assert_snapshot!(text, @r"
     mass-clone  high
       alert     0123456789abcdef
@@ -154,7 +159,8 @@ fn the_way_of_an_alert_that_there_is() {
       block                at once, behind its guards
       ticket               is not configured: it is passed over
       page                 at once; it waits up to 60s for the responses; again every 1h while nobody acknowledges it
-      mail                 together with `rule = mass-clone, author_id = 7`: 30s after the first, then 5m after each message; again every 4h while one of them is unresolved
+      mail                 together with `rule = mass-clone, author_id = 7`: 30s after the first, then 5m after each
+                           message; again every 4h while one of them is unresolved
       lead                 15m later, if nobody has acknowledged it by then
 
     Another one like it, now
@@ -169,7 +175,9 @@ fn the_way_of_an_alert_that_there_is() {
       page                 silence   silence 1 of ops@example.com until 2026-01-05T16:00:00.000Z: a new mirror
       suppressed           2 further findings of the same stretch were not told again
     ");
-    assert!(explain(&line(&["ffff"]), (&config, &rules), Some(&store), (None, later)).unwrap().is_none());
+    assert!(
+        explain(&line(&["ffff"]), (&config, &rules), Some(&store), (None, later), LOOK).unwrap().is_none()
+    );
 }
 
 #[test]
