@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
+use lettre::address::Envelope;
 use lettre::message::header::ContentType;
 use lettre::message::{Attachment, Mailbox, MessageBuilder, MultiPart, SinglePart};
 use lettre::transport::smtp::authentication::Credentials;
@@ -76,6 +77,19 @@ pub enum Security {
     /// In the clear; only to this machine.
     None,
 }
+
+/// What a server says of a mailbox that it will not have (RFC 5321, 4.2.3), but also of a whole mail.
+const MAILBOX: [u16; 5] = [501, 550, 551, 553, 554];
+
+/// Why a mail was not taken.
+struct Refused {
+    error: DeliveryError,
+    /// It may be for one of the recipients only.
+    is_mailbox: bool,
+}
+
+/// Of what is said of one mail.
+const SUMMARY_BYTES_MAX: usize = 2_000;
 
 const fn timeout() -> Span {
     TIMEOUT
@@ -191,26 +205,68 @@ impl Email {
         self.send(builder.multipart(parts).map_err(|error| broken(&error))?).await
     }
 
+    /// To all in one conversation; if somebody is refused there for good, to each in one of their own, so that a mailbox
+    /// that is gone keeps no alert from the others.
     async fn send(&self, message: Message) -> Result<Outcome, DeliveryError> {
+        let mail = message.formatted();
+        let mut said = match self.hand_over(message.envelope(), &mail).await {
+            Err(Refused { is_mailbox: true, .. }) if self.to.len() > 1 => self.one_by_one(&mail).await?,
+            together => together.map_err(|refused| refused.error).map(|answer| {
+                let people = if self.to.len() == 1 { "person" } else { "people" };
+                format!("mail to {} {people} accepted by {answer}", self.to.len())
+            })?,
+        };
+        said.truncate(said.floor_char_boundary(SUMMARY_BYTES_MAX));
+        Ok(Outcome { changed: false, dry_run: false, summary: said, undo: None, needs_human: false })
+    }
+
+    async fn one_by_one(&self, mail: &[u8]) -> Result<String, DeliveryError> {
+        let (mut accepted, mut refused) = (Vec::new(), Vec::new());
+        for person in &self.to {
+            let envelope = Envelope::new(Some(self.from.email.clone()), vec![person.email.clone()]);
+            let envelope = envelope.map_err(|error| broken(&error))?;
+            match self.hand_over(&envelope, mail).await {
+                Ok(answer) => accepted.push(answer),
+                Err(Refused { error, .. }) => refused.push((&person.email, error)),
+            }
+        }
+        let (Some(answer), count) = (accepted.first(), accepted.len()) else {
+            // Nobody has it, so the next try harms nobody either.
+            let passing =
+                refused.iter().position(|(_, error)| matches!(error, DeliveryError::Retryable { .. }));
+            let first = refused.into_iter().nth(passing.unwrap_or_default());
+            return Err(first.map_or_else(|| DeliveryError::permanent("no recipients"), |(_, error)| error));
+        };
+        let all = self.to.len();
+        let mut said = format!("mail to {count} of {all} people accepted by {answer}");
+        for (address, error) in refused {
+            tracing::warn!(%address, error = error.reason(), "a recipient of an alert's mail is refused");
+            said.push_str(&format!("; not to {address}: {}", error.reason()));
+        }
+        Ok(said)
+    }
+
+    /// One conversation; the server and what it answered.
+    async fn hand_over(&self, envelope: &Envelope, mail: &[u8]) -> Result<String, Refused> {
         // The transport's own timeout is only for connecting.
-        let sent = tokio::time::timeout(self.timeout.to_std(), self.transport.send(message)).await;
+        let sent = tokio::time::timeout(self.timeout.to_std(), self.transport.send_raw(envelope, mail)).await;
         let sent = sent.map_err(|_| {
-            DeliveryError::retryable(format!(
-                "{}: the mail server took longer than {}",
-                self.server, self.timeout
-            ))
+            let reason = format!("{}: the mail server took longer than {}", self.server, self.timeout);
+            Refused { error: DeliveryError::retryable(reason), is_mailbox: false }
         })?;
-        let answer = sent.map_err(|error| self.failure(&error))?;
+        let answer = sent.map_err(|error| {
+            let code = error.status().map(u16::from);
+            Refused {
+                error: self.failure(&error),
+                is_mailbox: code.is_some_and(|code| MAILBOX.contains(&code)),
+            }
+        })?;
         let said = answer
             .message()
             .next()
             .map(|line| one_line(&redact(line, &self.secrets), 100))
             .unwrap_or_default();
-        let count = self.to.len();
-        let people = if count == 1 { "person" } else { "people" };
-        let summary =
-            format!("mail to {count} {people} accepted by {}: {} {said}", self.server, answer.code());
-        Ok(Outcome { changed: false, dry_run: false, summary, undo: None, needs_human: false })
+        Ok(format!("{}: {} {said}", self.server, answer.code()))
     }
 
     /// The mail itself. Its id is the idempotency key, so that a mail sent twice shows once; it answers a mail
@@ -426,6 +482,32 @@ mod tests {
             "{unknown:?}"
         );
         assert_eq!(server.stop(), Vec::<Value>::new());
+    }
+
+    #[tokio::test]
+    async fn a_mailbox_that_is_gone_keeps_no_mail_from_the_others() {
+        let server = SmtpServer::start();
+        let ca = ca(&server);
+        let to = "nobody@example.com, a@example.com, busy@example.com, b@example.com";
+        let told = action(&server, "starttls", &ca, (to, "correct horse")).run(&notification(), &GUARD).await;
+        let summary = told.unwrap().summary;
+        assert!(summary.starts_with("mail to 2 of 4 people accepted"), "{summary}");
+        for part in ["; not to nobody@example.com: ", "no such mailbox", "; not to busy@example.com: "] {
+            assert!(summary.contains(part), "{summary}");
+        }
+        let gone = "nobody@example.com, nobody@example.com";
+        let told =
+            action(&server, "starttls", &ca, (gone, "correct horse")).run(&notification(), &GUARD).await;
+        assert!(matches!(told, Err(DeliveryError::Permanent { .. })), "{told:?}");
+        let later = "nobody@example.com, busy@example.com";
+        let told =
+            action(&server, "starttls", &ca, (later, "correct horse")).run(&notification(), &GUARD).await;
+        assert!(matches!(told, Err(DeliveryError::Retryable { .. })), "{told:?}");
+        let mails = server.stop();
+        let taken: Vec<&Value> = mails.iter().map(|mail| &mail["to"][0]).collect();
+        assert_eq!(taken, ["a@example.com", "b@example.com"]);
+        let id = "Message-ID: <fedcba9876543210@example.com>\r\n";
+        assert!(mails.iter().all(|mail| mail["data"].as_str().unwrap().contains(id)), "one mail by its id");
     }
 
     #[tokio::test]

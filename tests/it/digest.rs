@@ -105,4 +105,5 @@ async fn a_digest_is_one_mail_and_what_follows_is_in_its_thread() {
     assert_ne!(last.header("message-id"), mail.header("message-id"));
     assert!(last.header("subject").contains("(resolved)"), "{}", last.header("subject"));
     daemon.stop().await;
+    assert_eq!(server.stop().len(), 3, "nothing was sent twice");
 }

@@ -52,7 +52,7 @@ pub enum Guarantee {
 pub const KINDS: [(&str, &str, Guarantee); 16] = [
     ("email", "", Guarantee::Key),
     ("webhook", "", Guarantee::Key),
-    ("http", ", body: '{{ alert.id }} ({{ occasion }})'", Guarantee::Key),
+    ("http", ", content_type: text/plain, body: '{{ alert.id }} ({{ occasion }})'", Guarantee::Key),
     ("command", "", Guarantee::Key),
     ("slack", "", Guarantee::Foot),
     ("teams", "", Guarantee::Foot),
