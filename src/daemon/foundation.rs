@@ -10,6 +10,7 @@ use super::accounts::Learner;
 use super::app::StartError;
 use super::detection::Context as DetectionContext;
 use super::followups::Follower;
+use super::forgetting::Forgetter;
 use super::gaps;
 use super::inbox::Inbox;
 use super::metrics::DetectionMetrics;
@@ -129,6 +130,12 @@ impl Foundation {
         let follower = Follower { store: self.store.clone(), clock: self.clock.clone(), policy, wake };
         output.spawn(follower.run(output.stop.clone()));
         newest
+    }
+
+    /// Starts what removes alerts after their time.
+    pub(super) fn forget(&self, policy: watch::Receiver<Arc<Policy>>, output: &mut Group) {
+        let forgetter = Forgetter { store: self.store.clone(), clock: self.clock.clone(), policy };
+        output.spawn(forgetter.run(output.stop.clone()));
     }
 
     /// What responses need beside the deliveries.

@@ -7,7 +7,7 @@ mod accounts;
 mod app;
 mod detection;
 mod files;
-mod forges;
+mod forgetting;
 mod followups;
 mod forwarding;
 mod foundation;
@@ -33,6 +33,5 @@ mod witness;
 
 pub use accounts::Learnt;
 pub use app::{App, Options, ReloadError, StartError};
-pub use plan::actions_of;
 pub use retention::retention_of;
 pub use rulebook::{Reading, Rulebook, RulebookConfig};
