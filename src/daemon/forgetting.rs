@@ -92,11 +92,11 @@ mod tests {
             let forgetter = Forgetter { store: store.clone(), clock, policy };
             let store = store.clone();
             async move {
-                // The pauses of a clock that stands still end when it is moved on.
+                // A clock that stands still has to be moved on for the pauses to end.
                 let (clock, stop) = (forgetter.clock.clone(), CancellationToken::new());
                 let moved = async {
                     loop {
-                        clock.step(Span::millis(20));
+                        clock.set(clock.now().plus(PAUSE));
                         tokio::task::yield_now().await;
                     }
                 };

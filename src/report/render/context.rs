@@ -176,11 +176,14 @@ fn shown(section: &Section, report: &Report, rest: &Rest) -> Shown {
     }
 }
 
-/// `1 true positive, 2 open`: those that there are.
+/// `2 true positives, 1 open`: those that there are.
 fn verdicts(section: &Section, row: &[Cell]) -> String {
     let all = Verdict::ALL.into_iter().map(Verdict::name).chain(["open"]);
     let some = all.filter_map(|key| match section.cell(row, key) {
-        Some(Cell::Number(count @ 1..)) => Some(format!("{} {}", grouped(*count), key.replace('_', " "))),
+        Some(Cell::Number(count @ 1..)) => {
+            let plural = if *count > 1 && !["benign", "open"].contains(&key) { "s" } else { "" };
+            Some(format!("{} {}{plural}", grouped(*count), key.replace('_', " ")))
+        }
         _ => None,
     });
     some.collect::<Vec<_>>().join(", ")

@@ -93,8 +93,6 @@ fn store() -> (tempfile::TempDir, Store) {
     settle(&store);
     store.followups_take(NOW.plus(Span::hours(5)), &policy, 100).unwrap();
     settle(&store);
-    store.followups_take(NOW.plus(Span::hours(6)), &policy, 100).unwrap();
-    settle(&store);
     sql(
         dir.path(),
         "INSERT INTO response (id, alert, action, status, dry_run, undo, undoing, created_at, body) \
@@ -268,9 +266,10 @@ fn what_is_asked_often_is_found_by_indexes() {
     for sql in asked {
         let steps = plan(&store, &sql);
         let is_walked = |step: &&String| {
-            let walks = step.starts_with("SCAN ") && !step.starts_with("SCAN own");
+            let walks = step.starts_with("SCAN ")
+                && !["SCAN own", "SCAN CONSTANT ROW"].iter().any(|harmless| step.starts_with(harmless));
             let is_by_index = step.contains("USING COVERING INDEX") && sql.contains("LIMIT");
-            step.contains("AUTOMATIC") || step.contains("TEMP B-TREE") || walks && !is_by_index
+            step.contains("AUTOMATIC") || step.contains("TEMP B-TREE FOR ORDER BY") || walks && !is_by_index
         };
         assert_eq!(steps.iter().find(is_walked), None, "{sql}\n{steps:#?}");
     }
