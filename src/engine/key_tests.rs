@@ -9,27 +9,12 @@ use super::*;
 use crate::alert::{Alert, LedgerReason};
 use crate::decode::decode;
 use crate::event::{Catalogue, Entry, Event, Format};
-use crate::rule::{Lists, RuleFile, load};
-use crate::script::{Cage, ListTable};
 use crate::time::{Span, Timestamp};
 
 const START: Timestamp = Timestamp(1_790_000_000_000);
 
 fn rules(texts: &[&str]) -> Arc<RuleSet> {
-    let file = |(number, text): (usize, &&str)| RuleFile {
-        path: format!("{number}.yml").into(),
-        text: (*text).to_owned(),
-    };
-    let files: Vec<RuleFile> = texts.iter().enumerate().map(file).collect();
-    let loaded = load(&files, &Lists::default());
-    assert!(!loaded.has_errors(), "{:#?}", loaded.diagnostics);
-    let environment = Environment {
-        catalogue: Arc::new(Catalogue::built_in()),
-        cage: Arc::new(Cage::new(Arc::new(ListTable::default()))),
-        lateness: Span::seconds(5),
-        today: START,
-    };
-    Arc::new(compile(loaded.rules, &loaded.filters, &environment).rules)
+    testing::rules(texts, (Span::seconds(5), START))
 }
 
 /// A rule with this behaviour, over events of type `x`, and more of its keys.

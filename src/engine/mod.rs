@@ -35,6 +35,8 @@ mod sigma_modifiers;
 #[cfg(test)]
 mod sigma_correlations;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 
 pub use aim::Aims;

@@ -9,11 +9,9 @@ use super::{Proof, Proposal, Proposed, TuneError, propose};
 use crate::alert::{Alert, AlertId, Change, Key, Verdict};
 use crate::clock::Clock;
 use crate::decode::decode;
-use crate::engine::{Effects, Engine, Environment, Limits, RuleSet, compile};
-use crate::event::{Catalogue, Format};
+use crate::engine::{Effects, Engine, Limits, RuleSet, testing};
+use crate::event::Format;
 use crate::log::{Log, LogOptions, NewEvent, Reader};
-use crate::rule::{Lists, RuleFile, load};
-use crate::script::{Cage, ListTable};
 use crate::store::{AlertQuery, Commit, Deed, Store};
 use crate::time::{Span, Timestamp};
 
@@ -35,20 +33,7 @@ struct World {
 }
 
 fn rules(texts: &[&str]) -> Arc<RuleSet> {
-    let file = |(number, text): (usize, &&str)| RuleFile {
-        path: format!("{number}.yml").into(),
-        text: (*text).to_owned(),
-    };
-    let files: Vec<RuleFile> = texts.iter().enumerate().map(file).collect();
-    let loaded = load(&files, &Lists::default());
-    assert!(!loaded.has_errors(), "{:?}", loaded.diagnostics);
-    let environment = Environment {
-        catalogue: Arc::new(Catalogue::built_in()),
-        cage: Arc::new(Cage::new(Arc::new(ListTable::default()))),
-        lateness: Span::minutes(5),
-        today: Timestamp(0),
-    };
-    Arc::new(compile(loaded.rules, &loaded.filters, &environment).rules)
+    testing::rules(texts, (Span::minutes(5), Timestamp(0)))
 }
 
 /// Stores events, and the alerts that the rules raise for them.

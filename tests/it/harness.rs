@@ -226,6 +226,21 @@ impl Daemon {
         assert!(waited.is_ok(), "{name} is {:?}, not {value}", self.metric(name).await);
     }
 
+    /// Waits until a path answers as is wanted; that answer.
+    pub async fn answers(&self, path: &str, is_so: impl Fn(&Value) -> bool) -> (u16, Value) {
+        let waiting = async {
+            loop {
+                let (status, said) = answer(self.request(reqwest::Method::GET, path)).await;
+                if is_so(&said) {
+                    return (status, said);
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, waiting).await;
+        waited.unwrap_or_else(|_| panic!("{path} does not answer so"))
+    }
+
     /// All stored events, in the order of the log.
     pub fn stored(&self) -> Vec<Event> {
         stored(&self.data)

@@ -1,14 +1,12 @@
 //! What happened while nobody listened, and what happened long ago: fetched, imported, stored once.
 
-use std::time::Duration;
-
 use reqwest::Method;
 use serde_json::{Value, json};
 use watchfire::clock::Clock;
 use watchfire::demo::{AuditApi, Holder};
 use watchfire::store::GapState;
 
-use crate::harness::{ADMIN_TOKEN, GITLAB_TOKEN, PATIENCE, START, Setup, answer, at, clone, deed, until};
+use crate::harness::{ADMIN_TOKEN, GITLAB_TOKEN, START, Setup, answer, at, clone, deed, until};
 
 const DELETED: &str = "title: Deleted\nid: deleted\nlogsource: {product: gitlab}\n\
     detection: {any: {event_type: project_destroyed}, condition: any}\n";
@@ -65,17 +63,9 @@ async fn a_stop_is_a_gap_that_is_filled_and_judged() {
     assert_eq!(daemon.metric("watchfire_gaps{state=\"partly\"}").await, Some(1.0));
     assert_eq!(daemon.metric("watchfire_gap_seconds{state=\"partly\"}").await, Some(540.0));
     // The look that filled it goes on for a moment.
-    let looked = async {
-        loop {
-            let (status, report) = answer(daemon.request(Method::GET, "/readyz")).await;
-            if report["polls"]["api"]["state"] == "good" {
-                return (status, report);
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    let (status, report) = tokio::time::timeout(PATIENCE, looked).await.expect("the look does not end well");
-    assert_eq!((status, &report["polls"]["api"]["state"]), (200, &json!("good")), "{report}");
+    let (status, report) =
+        daemon.answers("/readyz", |report| report["polls"]["api"]["state"] == "good").await;
+    assert_eq!(status, 200, "{report}");
 
     // Had GitLab's job only been late, the same event would come now.
     let (status, answer) = daemon.gitlab(&missed[0].to_string()).await;

@@ -9,30 +9,16 @@ use serde_json::json;
 use super::*;
 use crate::alert::Alert;
 use crate::decode::decode;
-use crate::engine::{Compiled, Effects, Engine, Environment, Limits, RuleSet, compile};
+use crate::engine::{Compiled, Effects, Engine, Limits, RuleSet, testing};
 use crate::event::{Catalogue, Entry, Event, Format};
 use crate::rule::{Lists, RuleFile, load};
-use crate::script::{Cage, ListTable};
 use crate::time::Timestamp;
 
 const LATENESS: Span = Span::minutes(5);
 const START: Timestamp = Timestamp(1_790_000_000_000);
 
 fn compiled(texts: &[&str]) -> Compiled {
-    let file = |(number, text): (usize, &&str)| RuleFile {
-        path: format!("{number}.{}", if text.starts_with("/*") { "rhai" } else { "yml" }).into(),
-        text: (*text).to_owned(),
-    };
-    let files: Vec<RuleFile> = texts.iter().enumerate().map(file).collect();
-    let loaded = load(&files, &Lists::default());
-    assert!(!loaded.has_errors(), "{:#?}", loaded.diagnostics);
-    let environment = Environment {
-        catalogue: Arc::new(Catalogue::built_in()),
-        cage: Arc::new(Cage::new(Arc::new(ListTable::default()))),
-        lateness: LATENESS,
-        today: START,
-    };
-    compile(loaded.rules, &loaded.filters, &environment)
+    testing::compiled(texts, (LATENESS, START))
 }
 
 fn rules(texts: &[&str]) -> Arc<RuleSet> {
