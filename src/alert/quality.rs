@@ -26,6 +26,16 @@ pub struct Quality {
 const Z: f64 = 1.959_963_984_540_054;
 
 impl Quality {
+    /// So many alerts more that were resolved so, or are not resolved.
+    pub fn add(&mut self, verdict: Option<Verdict>, count: u64) {
+        self.alerts += count;
+        let place = verdict.and_then(|verdict| Verdict::ALL.iter().position(|known| *known == verdict));
+        match place.and_then(|place| self.verdicts.get_mut(place)) {
+            Some(slot) => *slot += count,
+            None => self.unresolved += count,
+        }
+    }
+
     /// How many were resolved so.
     #[must_use]
     pub fn count(&self, verdict: Verdict) -> u64 {

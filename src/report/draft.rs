@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::kinds::{Kind, kind};
 use super::sign_in::{SignIns, When};
 use super::{Cell, Period, Report, Section, SectionKind, facts};
-use crate::alert::{Key, Level};
+use crate::alert::{Key, Level, Quality, Verdict};
 use crate::event::Format;
 use crate::time::Timestamp;
 
@@ -37,6 +37,8 @@ pub struct AlertFact {
     pub key: Key,
     /// What became of it.
     pub told: Told,
+    /// What it turned out to be; none while it is not resolved.
+    pub verdict: Option<Verdict>,
 }
 
 /// What became of an alert.
@@ -126,6 +128,7 @@ struct OfRule {
     keys: Vec<String>,
     keys_more: u64,
     told: BTreeMap<Told, u64>,
+    quality: Quality,
 }
 
 /// A report while it is made.
@@ -222,6 +225,7 @@ impl Draft {
         of_rule.count += 1;
         of_rule.last = of_rule.last.max(Some(alert.last_at));
         *of_rule.told.entry(alert.told).or_default() += 1;
+        of_rule.quality.add(alert.verdict, 1);
         let about = alert.key.to_string();
         if about.is_empty() || of_rule.keys.contains(&about) {
             return;
@@ -287,6 +291,16 @@ fn section(kind: SectionKind, table: Table) -> Section {
     Section { kind, count, before, part: None, rows, left_out }
 }
 
+/// How many were not resolved, how many were what, and the precision as `watchfire rules quality` has it.
+fn verdicts(quality: &Quality) -> Vec<Cell> {
+    let precision = match quality.judged() {
+        0 => Cell::from(""),
+        judged => Cell::Share(quality.count(Verdict::TruePositive), judged),
+    };
+    let counts = std::iter::once(quality.unresolved).chain(quality.verdicts);
+    counts.map(Cell::Number).chain([precision]).collect()
+}
+
 /// The gravest first.
 fn alerts(by_rule: BTreeMap<(std::cmp::Reverse<Level>, String), OfRule>) -> Section {
     let (mut count, mut before, mut rows) = (0, 0, Vec::new());
@@ -302,7 +316,7 @@ fn alerts(by_rule: BTreeMap<(std::cmp::Reverse<Level>, String), OfRule>) -> Sect
         }
         let told = Told::ALL.iter().filter_map(|(told, words)| Some((of_rule.told.get(told)?, words)));
         let status: Vec<String> = told.map(|(count, words)| format!("{count} {words}")).collect();
-        rows.push(vec![
+        let mut row = vec![
             level.0.name().into(),
             of_rule.title.into(),
             rule.into(),
@@ -311,7 +325,9 @@ fn alerts(by_rule: BTreeMap<(std::cmp::Reverse<Level>, String), OfRule>) -> Sect
             about.into(),
             of_rule.last.map_or_else(|| "".into(), Cell::Time),
             status.join(", ").into(),
-        ]);
+        ];
+        row.extend(verdicts(&of_rule.quality));
+        rows.push(row);
     }
     Section { kind: SectionKind::Alerts, count, before, part: None, rows, left_out: 0 }
 }

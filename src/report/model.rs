@@ -15,6 +15,8 @@ pub enum Cell {
     Number(u64),
     /// A moment; shown in the report's time zone.
     Time(Timestamp),
+    /// So many of so many, of which there is at least one: a percentage for people, a fraction for programs.
+    Share(u64, u64),
 }
 
 impl Cell {
@@ -25,6 +27,7 @@ impl Cell {
             Self::Text(text) => text.clone(),
             Self::Number(number) => number.to_string(),
             Self::Time(time) => zone.minute(*time),
+            Self::Share(part, whole) => format!("{:.0} %", share(*part, *whole) * 100.0),
         }
     }
 
@@ -33,6 +36,7 @@ impl Cell {
     pub fn exact(&self, zone: &Zone) -> String {
         match self {
             Self::Time(time) => zone.rfc3339(*time),
+            Self::Share(part, whole) => format!("{:.3}", share(*part, *whole)),
             other => other.minute(zone),
         }
     }
@@ -41,16 +45,23 @@ impl Cell {
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),
-            Self::Number(_) | Self::Time(_) => 0,
+            Self::Number(_) | Self::Time(_) | Self::Share(..) => 0,
         }
     }
 
     fn json(&self, zone: &Zone) -> Value {
         match self {
             Self::Number(number) => (*number).into(),
+            Self::Share(part, whole) => share(*part, *whole).into(),
             other => other.exact(zone).into(),
         }
     }
+}
+
+/// Counts are far below what a real number holds exactly.
+#[expect(clippy::cast_precision_loss, reason = "there are no 2^53 alerts")]
+fn share(part: u64, whole: u64) -> f64 {
+    part as f64 / whole.max(1) as f64
 }
 
 impl From<&str> for Cell {

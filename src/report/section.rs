@@ -63,6 +63,13 @@ const ALERTS: &[Column] = &[
     column("about", "About"),
     column("last", "Last"),
     column("status", "Status"),
+    column("open", "Open"),
+    column("true_positive", "True positive"),
+    column("benign", "Benign"),
+    column("false_positive", "False positive"),
+    column("test", "Test"),
+    column("duplicate", "Duplicate"),
+    column("precision", "Precision"),
 ];
 const RESPONSES: &[Column] = &[
     column("time", "Time"),
@@ -133,6 +140,11 @@ impl SectionKind {
         }
     }
 
+    /// What people are shown in place of the columns of the verdicts.
+    pub(super) const VERDICTS: &'static str = "verdicts";
+    /// And in place of that of the precision.
+    pub(super) const PRECISION: &'static str = "precision of";
+
     /// What its table says when it is empty.
     #[must_use]
     pub const fn nothing(self) -> &'static str {
@@ -196,11 +208,12 @@ impl SectionKind {
                 ("New addresses", "new_addresses", "", 33),
             ],
             Self::Alerts => &[
-                ("Level", "level", "", 12),
-                ("Rule", "title", "about", 42),
-                ("Alerts", "alerts", "", 10),
-                ("Before", "before", "", 11),
-                ("Status", "status", "", 25),
+                ("Level", "level", "", 11),
+                ("Rule", "title", "about", 36),
+                ("Alerts", "alerts", "", 9),
+                ("Before", "before", "", 10),
+                ("What they were", Self::VERDICTS, Self::PRECISION, 18),
+                ("Status", "status", "", 16),
             ],
             Self::Responses => &[
                 ("Time", "time", "", 12),

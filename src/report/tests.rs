@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::render::{csv, html, mail, text};
 use super::{AlertFact, CoverageFact, Draft, Every, Period, Report, ResponseFact, SectionKind, Told, Zone};
-use crate::alert::{Key, Level};
+use crate::alert::{Key, Level, Verdict};
 use crate::event::Format;
 use crate::time::{Span, Timestamp};
 
@@ -62,7 +62,7 @@ fn filled() -> Report {
     sign_in(2, "authenticated_with_two_factor", 7, "alice", "198.51.100.7");
     sign_in(3, "login_failed_with_standard_authentication", -1, "root", "192.0.2.1");
     sign_in(3, "login_failed_with_standard_authentication", -1, "ROOT", "192.0.2.1");
-    let alert = |hours: i64, author: &str, told: Told| AlertFact {
+    let alert = |hours: i64, author: &str, told: Told, verdict: Option<Verdict>| AlertFact {
         started_at: at(hours),
         last_at: at(hours).plus(Span::minutes(5)),
         rule: "mass-clone".to_owned(),
@@ -70,8 +70,17 @@ fn filled() -> Report {
         level: Level::High,
         key: Key(vec![("author_id".to_owned(), author.to_owned())]),
         told,
+        verdict,
     };
-    for fact in [alert(-5, "1", Told::Nobody), alert(1, "7", Told::Done), alert(2, "8", Told::Failed)] {
+    let (good, wrong) = (Some(Verdict::TruePositive), Some(Verdict::FalsePositive));
+    for fact in [
+        alert(-5, "1", Told::Nobody, good),
+        alert(1, "7", Told::Done, good),
+        alert(2, "8", Told::Failed, wrong),
+        alert(3, "8", Told::Done, wrong),
+        alert(4, "8", Told::Done, Some(Verdict::Test)),
+        alert(5, "7", Told::Done, None),
+    ] {
         draft.alert(&fact);
     }
     draft.response(ResponseFact {
@@ -114,7 +123,7 @@ fn events_are_sorted_into_their_sections_and_compared_with_the_day_before() {
     assert_eq!(numbers(SectionKind::Destructive), (1, 0, 1));
     assert_eq!(numbers(SectionKind::SignIns), (4, 1, 2));
     assert_eq!(section(&report, SectionKind::SignIns).part, Some((2, 1)));
-    assert_eq!(numbers(SectionKind::Alerts), (2, 1, 1));
+    assert_eq!(numbers(SectionKind::Alerts), (5, 1, 1));
     assert_eq!(numbers(SectionKind::Responses), (1, 0, 1));
     assert_eq!(numbers(SectionKind::Coverage), (1, 0, 1));
 }
@@ -212,5 +221,11 @@ fn the_json_has_every_row() {
     assert_eq!(gained["rows"][0]["change"], "Developer to Owner", "in the order of time");
     assert_eq!(json["sections"][5]["rows"][0]["author"], "root", "failures first");
     assert_eq!(json["sections"][5]["rows"][1]["new_addresses"], "198.51.100.7");
-    assert_eq!(json["sections"][6]["rows"][0]["status"], "1 not delivered, 1 delivered");
+    let alerts = &json["sections"][6]["rows"][0];
+    assert_eq!(alerts["status"], "1 not delivered, 4 delivered");
+    let verdicts = ["open", "true_positive", "benign", "false_positive", "test", "duplicate"];
+    assert_eq!(verdicts.map(|name| alerts[name].as_u64().unwrap()), [1, 1, 0, 2, 1, 0]);
+    assert_eq!(alerts["precision"], 1.0 / 3.0, "trials say nothing of a rule");
+    let bytes = csv(section(&filled(), SectionKind::Alerts), day().zone()).unwrap();
+    assert!(String::from_utf8(bytes).unwrap().contains(",1,1,0,2,1,0,0.333"));
 }

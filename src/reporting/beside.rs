@@ -25,6 +25,7 @@ pub(super) fn alerts(store: &Store, draft: &mut Draft) -> Result<(), StoreError>
         for StoredAlert { alert, .. } in &page {
             let is_now = draft.period().has(alert.started_at);
             let told = if is_now { told(&store.outbox_of(&alert.id)?) } else { Told::Nobody };
+            let verdict = if is_now { store.triage(&alert.id)?.verdict } else { None };
             draft.alert(&AlertFact {
                 started_at: alert.started_at,
                 last_at: alert.last_at,
@@ -33,6 +34,7 @@ pub(super) fn alerts(store: &Store, draft: &mut Draft) -> Result<(), StoreError>
                 level: alert.level,
                 key: alert.key.clone(),
                 told,
+                verdict,
             });
         }
         let Some(last) = page.last().filter(|_| page.len() == ROWS).map(|stored| &stored.alert) else {

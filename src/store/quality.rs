@@ -44,13 +44,7 @@ fn counted(
         let (rule, verdict): (String, Option<String>) = (row.get(0)?, row.get(1)?);
         let count = row.get::<_, i64>(2)?.cast_unsigned();
         let quality = rules.entry(rule.clone()).or_insert_with(|| Quality { rule, ..Quality::default() });
-        quality.alerts += count;
-        let verdict = verdict.and_then(|name| Verdict::named(&name));
-        let place = verdict.and_then(|verdict| Verdict::ALL.iter().position(|known| *known == verdict));
-        match place.and_then(|place| quality.verdicts.get_mut(place)) {
-            Some(slot) => *slot += count,
-            None => quality.unresolved += count,
-        }
+        quality.add(verdict.and_then(|name| Verdict::named(&name)), count);
     }
     Ok(rules)
 }

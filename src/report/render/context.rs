@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
+use crate::alert::Verdict;
 use crate::encode::clean;
-use crate::report::{Cell, Every, Report, Section, SectionKind};
+use crate::report::{Cell, Every, Report, Section, SectionKind, Zone};
 use crate::time::Timestamp;
 
 /// Rows of a table that people are shown.
@@ -142,9 +143,13 @@ fn number(section: &Section, all: &[Section]) -> Number {
 fn shown(section: &Section, report: &Report, rest: &Rest) -> Shown {
     let zone = report.period.zone();
     let columns = section.kind.shown();
-    let text = |row: &[Cell], key: &str| {
-        let cell = section.cell(row, key).map(|cell| cell.minute(zone)).unwrap_or_default();
-        clean(&cell, VALUE_CHARS_MAX)
+    let text = |row: &[Cell], key: &str| match key {
+        SectionKind::VERDICTS => verdicts(section, row),
+        SectionKind::PRECISION => precision(section, row, zone),
+        _ => {
+            let cell = section.cell(row, key).map(|cell| cell.minute(zone)).unwrap_or_default();
+            clean(&cell, VALUE_CHARS_MAX)
+        }
     };
     let cell = |row: &[Cell], (_, main, sub, _): &(&str, &str, &str, u8)| match section.cell(row, main) {
         Some(Cell::Time(time)) if *main == "time" => moment(*time, report),
@@ -168,6 +173,27 @@ fn shown(section: &Section, report: &Report, rest: &Rest) -> Shown {
             .collect(),
         rows: section.rows.iter().take(ROWS_SHOWN).map(row).collect(),
         more: more(section, rest),
+    }
+}
+
+/// `2 true positives, 1 open`: those that there are.
+fn verdicts(section: &Section, row: &[Cell]) -> String {
+    let all = Verdict::ALL.into_iter().map(Verdict::name).chain(["open"]);
+    let some = all.filter_map(|key| match section.cell(row, key) {
+        Some(Cell::Number(count @ 1..)) => {
+            let plural = if *count > 1 && !["benign", "open"].contains(&key) { "s" } else { "" };
+            Some(format!("{} {}{plural}", grouped(*count), key.replace('_', " ")))
+        }
+        _ => None,
+    });
+    some.collect::<Vec<_>>().join(", ")
+}
+
+/// Where nobody has judged any, nothing.
+fn precision(section: &Section, row: &[Cell], zone: &Zone) -> String {
+    match section.cell(row, "precision") {
+        Some(share @ Cell::Share(..)) => format!("precision {}", share.minute(zone)),
+        _ => String::new(),
     }
 }
 
@@ -197,13 +223,15 @@ fn line(kind: SectionKind, text: impl Fn(&str) -> String) -> String {
             more("new_addresses", "; new: ", ""),
         ),
         SectionKind::Alerts => format!(
-            "{}  {}{}: {}, before {}; {}",
+            "{}  {}{}: {}, before {}; {}; {}{}",
             text("level").to_uppercase(),
             text("title"),
             more("about", " (", ")"),
             text("alerts"),
             text("before"),
             text("status"),
+            text(SectionKind::VERDICTS),
+            more(SectionKind::PRECISION, "; ", ""),
         ),
         SectionKind::Responses => format!(
             "{}  {}: {}{}  {}{}",
