@@ -19,7 +19,7 @@ use super::problem::Problem;
 use super::timeline::TimelineEntry;
 use crate::alert::{AlertId, AlertState, Level, Verdict};
 use crate::route::{Held, HeldBy};
-use crate::store::{AlertPlace, AlertQuery, Standing, Store, StoreError, StoredAlert};
+use crate::store::{AlertPlace, AlertQuery, HeldFilter, Standing, Store, StoreError, StoredAlert};
 use crate::time::{Span, Timestamp};
 
 const LIST: &str = "alerts";
@@ -47,6 +47,10 @@ pub(super) struct AlertsAsked {
     /// Only this incident's, by id.
     #[param(value_type = String, required = false)]
     incident: Option<String>,
+    /// Only those of which this held something back; `true`: a silence, a maintenance window, another alert or a storm;
+    /// `false`: none of these; `group`: it was told with others; `suppressed`: further findings were not told again.
+    #[param(value_type = HeldAsked, required = false, inline)]
+    held: Option<HeldAsked>,
     /// Only those whose last finding is of this time or later: RFC 3339, or a day.
     #[param(value_type = String, required = false, example = "2026-01-31T09:00:00Z")]
     since: Option<Moment>,
@@ -64,6 +68,37 @@ pub(super) struct AlertsAsked {
     #[serde(default)]
     #[param(value_type = u32, required = false, minimum = 1, maximum = 1000, default = 100)]
     limit: Limit,
+}
+
+/// What held something back, as it is asked for.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum HeldAsked {
+    True,
+    False,
+    Silence,
+    Maintenance,
+    Inhibition,
+    Storm,
+    Group,
+    Unwanted,
+    Suppressed,
+}
+
+impl From<HeldAsked> for HeldFilter {
+    fn from(asked: HeldAsked) -> Self {
+        match asked {
+            HeldAsked::True => Self::Any,
+            HeldAsked::False => Self::Nothing,
+            HeldAsked::Silence => Self::By(HeldBy::Silence),
+            HeldAsked::Maintenance => Self::By(HeldBy::Maintenance),
+            HeldAsked::Inhibition => Self::By(HeldBy::Inhibition),
+            HeldAsked::Storm => Self::By(HeldBy::Storm),
+            HeldAsked::Group => Self::By(HeldBy::Group),
+            HeldAsked::Unwanted => Self::By(HeldBy::Unwanted),
+            HeldAsked::Suppressed => Self::Suppressed,
+        }
+    }
 }
 
 /// An alert: one rule, one key, one unbroken stretch of time.
@@ -103,6 +138,10 @@ pub(super) struct Alert {
     /// When it last changed by what was found.
     #[schema(format = DateTime)]
     updated_at: String,
+    /// What held back anything that it was to set off: `silence`, `maintenance`, `inhibition`, `storm`, `group` (it was told
+    /// with others), `unwanted`, `suppressed` (further findings were not told again).
+    #[schema(example = json!(["silence"]))]
+    held: Vec<&'static str>,
     #[serde(flatten)]
     standing: AlertStanding,
 }
@@ -171,7 +210,7 @@ impl From<Held> for HeldShown {
 
 impl From<Standing> for AlertStanding {
     fn from(standing: Standing) -> Self {
-        let Standing { triage, duplicate_of, revision, findings_since, incident } = standing;
+        let Standing { triage, duplicate_of, revision, findings_since, incident, held: _ } = standing;
         Self {
             state: triage.state,
             assignee: triage.assignee,
@@ -212,6 +251,7 @@ impl From<&Stood> for Alert {
             merged_into: alert.merged_into.as_ref().map(|id| id.0.clone()),
             created_at: stored.created_at.to_string(),
             updated_at: stored.updated_at.to_string(),
+            held: standing.marks(alert),
             standing: standing.clone().into(),
         }
     }
@@ -259,6 +299,7 @@ pub(super) async fn list(
         verdict: asked.verdict,
         assignee: asked.assignee,
         incident: asked.incident,
+        held: asked.held.map(HeldFilter::from),
         open_first: false,
         after: after.transpose()?,
         limit: asked.limit.and_one(),

@@ -40,6 +40,9 @@ pub(super) struct Shown {
     /// How long events are kept where no rule says otherwise.
     #[schema(example = "7y")]
     keep: String,
+    /// How long alerts are kept, from the last that happened to them.
+    #[schema(example = "7y")]
+    alerts: String,
     /// The first that matches decides.
     rules: Vec<RuleShown>,
     /// The level of coverage of categories that are not named.
@@ -190,6 +193,7 @@ pub(super) async fn show(State(control): State<Arc<Control>>) -> Result<Json<Sho
     let levels = policy.coverage.categories.iter();
     Ok(Json(Shown {
         keep: Keep::For(policy.default).to_string(),
+        alerts: Keep::For(policy.alerts).to_string(),
         rules: policy.rules.iter().map(RuleShown::from).collect(),
         coverage_default: policy.coverage.default.name(),
         coverage: levels.map(|(name, level)| (name.clone(), level.name())).collect(),
@@ -244,6 +248,7 @@ mod tests {
         let token = setup.token("v", Role::Viewer);
         let (status, shown) = setup.get("/api/v1/retention", &token).await;
         assert_eq!((status, &shown["keep"], &shown["deletions"]), (200, &json!("7y"), &json!(0)), "{shown}");
+        assert_eq!(shown["alerts"], json!("7y"));
         let (status, list) = setup.get("/api/v1/retention/deletions", &token).await;
         assert_eq!((status, list), (200, json!({"items": [], "next": null})));
         assert_eq!(setup.get("/api/v1/retention/deletions?cursor=x", &token).await.0, 400);

@@ -1,5 +1,7 @@
 //! `watchfire alerts` and `watchfire alert`: what was found, where it stands, and what was done about it.
 
+mod list;
+
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
@@ -11,13 +13,14 @@ use super::data::DataDir;
 use super::ledger::{ListFormat, ndjson};
 use super::rules::ShowArgs;
 use super::terminal::{self, Paint, clean};
-use super::{held, outbox, table};
+use super::{held, outbox};
 use crate::alert::{AlertId, AlertState, Level, Moment, Verdict};
 use crate::encode::{alert_json, search_command, triage_json};
 use crate::event::{Catalogue, canonical};
 use crate::log::Reader;
 use crate::query::format;
-use crate::store::{AlertQuery, OutboxRow, Standing, Store, StoredAlert};
+use crate::store::{AlertQuery, HeldFilter, OutboxRow, Standing, Store, StoredAlert};
+pub(super) use list::{minute, table};
 
 /// Options of `watchfire alerts`.
 #[derive(Debug, Args)]
@@ -51,6 +54,10 @@ pub struct AlertsArgs {
     /// Only this incident's, by the beginning of its id
     #[arg(long, value_name = "ID")]
     incident: Option<String>,
+    /// Only those of which something was held back; with a word: by that (silence, maintenance, inhibition, storm, group,
+    /// unwanted, suppressed; true: by any of the first four; false: by none of them)
+    #[arg(long, value_name = "BY", num_args = 0..=1, default_missing_value = "true", value_parser = parse_held)]
+    held: Option<HeldFilter>,
     /// table: for people. ndjson: one object per alert
     #[arg(long, value_enum, default_value_t = ListFormat::Table)]
     format: ListFormat,
@@ -134,6 +141,11 @@ pub(super) fn parse_state(name: &str) -> Result<AlertState, String> {
     AlertState::named(name).ok_or_else(|| format!("no such state; there are {names}"))
 }
 
+fn parse_held(word: &str) -> Result<HeldFilter, String> {
+    let words = HeldFilter::words().join(", ");
+    HeldFilter::named(word).ok_or_else(|| format!("nothing of that name holds back; there are {words}"))
+}
+
 /// Also with strokes between the words, as people write on a command line.
 pub(super) fn parse_verdict(name: &str) -> Result<Verdict, String> {
     let names = Verdict::ALL.map(Verdict::name).join(", ");
@@ -151,6 +163,7 @@ pub fn list(args: &AlertsArgs) -> anyhow::Result<ExitCode> {
         verdict: args.verdict,
         assignee: args.assignee.clone(),
         incident,
+        held: args.held,
         whole_only: true,
         open_first: true,
         limit: args.limit,
@@ -190,50 +203,10 @@ pub(super) fn object((stored, standing): &Stood) -> Value {
         "alert": alert_json(&stored.alert),
         "triage": triage,
         "incident": standing.incident,
+        "held": standing.marks(&stored.alert),
         "created_at": stored.created_at.to_string(),
         "updated_at": stored.updated_at.to_string(),
     })
-}
-
-/// Where an alert stands, in as few words as a table has room for.
-fn stands(standing: &Standing) -> String {
-    let triage = &standing.triage;
-    let whose = triage.assignee.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
-    match (triage.state, triage.verdict) {
-        (AlertState::Open, _) => format!("OPEN{whose}"),
-        (AlertState::Acknowledged, _) => {
-            let by = triage.changed_by.as_deref().and_then(|by| by.split(" (").next()).unwrap_or("somebody");
-            triage.assignee.as_ref().map_or_else(|| format!("ack ({by})"), |_| format!("ack{whose}"))
-        }
-        (AlertState::Resolved, verdict) => {
-            let more = standing.findings_since;
-            let since = if more > 0 { format!(", +{more}") } else { String::new() };
-            format!("{}{since}", verdict.map_or("resolved", Verdict::name).replace('_', " "))
-        }
-    }
-}
-
-/// `2026-01-05 09:01` of UTC: nobody needs the seconds of a list.
-pub(super) fn minute(time: crate::time::Timestamp) -> String {
-    time.to_string().replace('T', " ").chars().take(16).collect()
-}
-
-pub(super) fn table(alerts: &[Stood], width: usize) -> String {
-    let row = |(stored, standing): &Stood| {
-        let alert = &stored.alert;
-        vec![
-            alert.id.0.chars().take(8).collect(),
-            minute(alert.last_at),
-            alert.level.name().to_owned(),
-            stands(standing),
-            alert.key.to_string(),
-            alert.title.clone(),
-            alert.reason.clone(),
-        ]
-    };
-    let rows: Vec<Vec<String>> = alerts.iter().map(row).collect();
-    let heading = ["ID", "LAST (UTC)", "LEVEL", "STATE", "ABOUT", "WHAT", "WHY"];
-    table::table(&heading, &rows, &[0, 1, 2, 3], width)
 }
 
 /// Shows or changes alerts. Exit code 1 if there is none of an id.
@@ -488,12 +461,22 @@ mod tests {
         done.triage.state = AlertState::Resolved;
         done.triage.verdict = Some(Verdict::FalsePositive);
         done.findings_since = 4;
-        let all = [(stored.clone(), Standing::default()), (stored.clone(), standing), (stored.clone(), done)];
+        let told = StoredAlert { alert: Alert { findings: 1, ..stored.alert.clone() }, ..stored.clone() };
+        let all = [(told.clone(), Standing::default()), (told.clone(), standing), (told.clone(), done)];
         insta::assert_snapshot!(table(&all, 120), @r"
         ID        LAST (UTC)        LEVEL  STATE               ABOUT          WHAT                      WHY
         01234567  2026-01-05 09:01  high   OPEN                author_id = 7  One account clones many…  22 different entity_id…
         01234567  2026-01-05 09:01  high   ack (ann)           author_id = 7  One account clones many…  22 different entity_id…
         01234567  2026-01-05 09:01  high   false positive, +4  author_id = 7  One account clones many…  22 different entity_id…
         ");
+        let held = Standing {
+            held: vec![crate::route::HeldBy::Silence, crate::route::HeldBy::Group],
+            ..Standing::default()
+        };
+        let shown = table(&[(stored, held), (told, Standing::default())], 130);
+        let marks: Vec<bool> =
+            shown.lines().map(|line| line.contains("silence, group, suppressed")).collect();
+        assert_eq!(marks, [false, true, false], "{shown}");
+        assert!(shown.lines().next().unwrap().contains("HELD"), "{shown}");
     }
 }

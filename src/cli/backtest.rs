@@ -2,6 +2,7 @@
 
 mod difference;
 mod pass;
+mod passages;
 mod progress;
 mod rehearsal;
 

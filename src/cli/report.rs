@@ -255,14 +255,14 @@ impl Account<'_> {
         let silent = if unit.is_silent { ", only for correlations" } else { "" };
         let (alerts, findings) = (counted(own.len() as u64, "alert"), counted(findings, "finding"));
         writeln!(output, "               {alerts}, {findings}{silent}")?;
-        if let Some(alert) = own.first() {
+        if !own.is_empty() {
             let (first, last) = (summary.first.unwrap_or_default(), summary.last.unwrap_or_default());
             writeln!(output, "               {}", histogram(own, (first, last), width))?;
             write!(output, "{}", wrap(&clean(&top_keys(own)), INDENT, width))?;
-            // Routes that look at events or at the hour may send others elsewhere.
-            let named = || unit.rule.respond.clone();
-            let actions: Vec<String> =
-                self.rehearsal.map_or_else(named, |rehearsal| rehearsal.actions_of(alert, self.rules));
+            let actions = match self.rehearsal {
+                Some(rehearsal) => rehearsal.actions_of(&unit.rule.id),
+                None => unit.rule.respond.as_slice(),
+            };
             if !actions.is_empty() {
                 let would = format!("would run: {}", actions.join(", "));
                 write!(output, "{}", wrap(&clean(&would), INDENT, width))?;
@@ -322,6 +322,7 @@ impl Account<'_> {
                 "rule_bytes": self.limits.rule_bytes_max,
             },
             "actions": self.rehearsal.map(Rehearsal::json),
+            "routes": self.rehearsal.map(Rehearsal::routes_json),
         })
     }
 }

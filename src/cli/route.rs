@@ -16,9 +16,9 @@ use crate::config::Config;
 use crate::daemon::Rulebook;
 use crate::engine::RuleSet;
 use crate::event::Catalogue;
-use crate::route::{Case, Facts, Hold, Scene, hold};
+use crate::route::{Case, Facts, Hold, Inhibitors, Scene, hold};
 use crate::store::{AlertQuery, Store, StoreError, StoredAlert};
-use crate::time::{Span, Timestamp};
+use crate::time::Timestamp;
 
 use show::{Explained, Past, explanation};
 
@@ -164,11 +164,11 @@ fn holds(
 ) -> Result<Vec<Hold>, StoreError> {
     let policy = &config.noise;
     let Some(store) = store else { return Ok(hold(policy, case, &Facts::default(), at)) };
-    let longest = policy.inhibit.iter().map(|inhibition| inhibition.within).max().unwrap_or(Span(0));
+    let longest = policy.longest_inhibition().unwrap_or_default();
     let quiet = store.silences_in_force(at)?;
-    let open = store.open_alerts(at.minus(longest))?;
+    let open = Inhibitors::new(policy, store.open_alerts(policy, at.minus(longest))?);
     let recent = store.recent_alerts(&case.alert.rule, case.scene.source.as_deref(), at)?;
-    Ok(hold(policy, case, &Facts { quiet: &quiet, open: &open, recent }, at))
+    Ok(hold(policy, case, &Facts { quiet: &quiet, open: Some(&open), recent }, at))
 }
 
 impl ExplainArgs {
@@ -203,6 +203,7 @@ impl ExplainArgs {
     fn scene(&self, key: &Key) -> Scene {
         let mut scene = Scene {
             source: self.source.clone(),
+            forge: self.forge.clone(),
             sources: self.source.iter().cloned().collect(),
             forges: self.forge.iter().cloned().collect(),
             authors: self.author.iter().map(|name| (String::new(), name.clone())).collect(),

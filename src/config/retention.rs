@@ -23,6 +23,8 @@ pub(super) struct RetentionConfig {
     pub rules: Vec<RuleConfig>,
     /// Which categories are stored at all.
     pub coverage: CoverageConfig,
+    /// How long alerts are kept, from the last that happened to them.
+    pub alerts: Length,
 }
 
 /// One rule; each condition that is given must hold.
@@ -97,6 +99,8 @@ fn unknown<E: serde::de::Error>(name: &str, what: &str, known: &[&str]) -> E {
 /// No policy keeps anything shorter or longer.
 const KEEP_MIN: Span = Span::hours(1);
 const KEEP_MAX: Span = Span::years(99);
+/// What is told again, approved or undone refers to its alert for weeks.
+const ALERTS_MIN: Span = Span::days(30);
 
 impl Default for RetentionConfig {
     fn default() -> Self {
@@ -104,6 +108,7 @@ impl Default for RetentionConfig {
             keep: Length(Policy::default().default),
             rules: Vec::new(),
             coverage: CoverageConfig::default(),
+            alerts: Length(Policy::default().alerts),
         }
     }
 }
@@ -130,6 +135,7 @@ impl RetentionConfig {
                 default: self.coverage.default.0,
                 categories: categories.map(|(name, level)| (name.clone(), level.0)).collect(),
             },
+            alerts: self.alerts.0,
         }
     }
 }
@@ -145,6 +151,10 @@ pub(super) fn meaning(
         findings.add("retention", Some(node.place), message, Some(help));
     };
     span(config.keep, section.get("keep"), &mut report);
+    if let (Some(node), false) = (section.get("alerts"), (ALERTS_MIN..=KEEP_MAX).contains(&config.alerts.0)) {
+        let help = "between `30d` and `99y` after the last that happened to one".to_owned();
+        report(node, format!("alerts cannot be kept for {}", config.alerts.0), help);
+    }
     let items = section.get("rules").map(Node::items).unwrap_or_default();
     let catalogue = Catalogue::built_in();
     let mut categories: Vec<&str> = catalogue.types().iter().map(|known| known.category.as_str()).collect();

@@ -158,6 +158,7 @@ impl App {
         let (known, forwarders) = ((base.store.clone(), base.clock.clone()), base.forwarders.clone());
         let keeper = Keeper::new(known, &config, policy_in.clone(), rules_now.clone(), forwarders);
         base.sealer.board().answer_with(keeper.ask());
+        base.forget(policy_in.clone(), &mut output);
         let shared = base.share(&config.data_dir, stage.clone(), told_in, policy_in);
         let (routers, routers_in) = watch::channel(shared.router(&config));
         let (clock, metrics, detect) = (base.clock.clone(), base.metrics.clone(), detection.clone());

@@ -5,18 +5,18 @@
 
 mod learning;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
-use super::forges::Forges;
 use super::inbox::{Inbox, Told};
 use super::matching::Matching;
 use super::metrics::{DetectionMetrics, LevelLabel, ReasonLabel, reason};
 use super::plan::Plan;
 use super::scenes::scenes;
-use crate::alert::Alert;
+use crate::alert::{Alert, AlertId};
 use crate::api::Detection as Stage;
 use crate::clock::{Clock, Steps};
 use crate::engine::{Effects, Engine, Limits, RuleSet, SnapshotError};
@@ -82,7 +82,6 @@ pub(super) struct Detection {
     engine: Engine,
     matching: Matching,
     effects: Effects,
-    forges: Forges,
     snapshot_position: Position,
     /// By [`Clock::uptime`], as is `settling_since`.
     snapshot_at: Span,
@@ -118,7 +117,6 @@ impl Detection {
             engine,
             matching,
             effects,
-            forges: Forges::default(),
             snapshot_position,
             snapshot_at: now,
             settling_since: now,
@@ -185,7 +183,6 @@ impl Detection {
                 self.show();
                 return Ok(());
             }
-            self.forges.note(&entries);
             self.matching.judge(entries, &mut self.engine, &mut self.effects)?;
             let is_due = self.is_snapshot_due();
             self.commit(is_due)?;
@@ -278,7 +275,6 @@ impl Detection {
         }
         let snapshot = if with_snapshot { Some(self.engine.snapshot()?) } else { None };
         let now = self.context.clock.now();
-        let forges = self.forges.of_new(&self.effects.alerts, &mut self.context.reader);
         let alerts: Vec<Alert> = self.effects.alerts.iter().map(|opened| opened.alert.clone()).collect();
         let candidates = self.candidates(now);
         let new = self.effects.alerts.iter().filter(|opened| opened.is_new).count();
@@ -294,6 +290,9 @@ impl Detection {
             snapshot: snapshot.as_deref(),
         };
         fault::point("detection.judged");
+        let of_new =
+            candidates.iter().filter_map(|new| Some((&new.alert.id, Arc::from(new.scene.forge.as_deref()?))));
+        let forges: BTreeMap<&AlertId, Arc<str>> = of_new.collect();
         let forge_of = |alert: &Alert| forges.get(&alert.id).cloned();
         while let Err(error) = self.context.store.commit_routed(&commit, &routing, &forge_of) {
             self.context.metrics.commit_failures.inc();

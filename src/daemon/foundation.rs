@@ -9,6 +9,7 @@ use tokio::sync::{Notify, watch};
 use super::app::StartError;
 use super::detection::Context as DetectionContext;
 use super::followups::Follower;
+use super::forgetting::Forgetter;
 use super::gaps;
 use super::inbox::Inbox;
 use super::metrics::DetectionMetrics;
@@ -128,6 +129,12 @@ impl Foundation {
         let follower = Follower { store: self.store.clone(), clock: self.clock.clone(), policy, wake };
         output.spawn(follower.run(output.stop.clone()));
         newest
+    }
+
+    /// Starts what removes alerts after their time.
+    pub(super) fn forget(&self, policy: watch::Receiver<Arc<Policy>>, output: &mut Group) {
+        let forgetter = Forgetter { store: self.store.clone(), clock: self.clock.clone(), policy };
+        output.spawn(forgetter.run(output.stop.clone()));
     }
 
     /// What responses need beside the deliveries.

@@ -6,7 +6,7 @@
 mod app;
 mod detection;
 mod files;
-mod forges;
+mod forgetting;
 mod followups;
 mod forwarding;
 mod foundation;
@@ -31,6 +31,5 @@ mod watching;
 mod witness;
 
 pub use app::{App, Options, ReloadError, StartError};
-pub use plan::actions_of;
 pub use retention::retention_of;
 pub use rulebook::{Reading, Rulebook, RulebookConfig};

@@ -67,13 +67,3 @@ impl Plan {
         unknown
     }
 }
-
-/// The names of the actions of an alert, each once, in the order rule, routes; also of those that nobody configured. What
-/// only its events could tell, such as paths, is taken from its key alone, and the hour is that of its last finding.
-#[must_use]
-pub fn actions_of(alert: &Alert, rules: &RuleSet, routes: &[Route]) -> Vec<String> {
-    let named = rules.unit(&alert.rule).map(|unit| unit.rule.respond.as_slice()).unwrap_or_default();
-    let scene = Scene::of_key(&alert.key);
-    let way = way(routes, named, &Case { alert, scene: &scene }, alert.last_at);
-    way.told.into_iter().map(|told| told.action).collect()
-}

@@ -86,6 +86,8 @@ pub struct Policy {
     pub rules: Vec<Rule>,
     /// Decides where no rule does.
     pub coverage: Coverage,
+    /// How long after the last that happened to an alert all that is known of it is kept.
+    pub alerts: Span,
 }
 
 /// What a policy says, and which part of it said so.
@@ -100,7 +102,8 @@ pub struct Verdict<'a> {
 impl Default for Policy {
     /// Seven years, of everything.
     fn default() -> Self {
-        Self { default: Span::years(7), rules: Vec::new(), coverage: Coverage::default() }
+        let (default, alerts) = (Span::years(7), Span::years(7));
+        Self { default, rules: Vec::new(), coverage: Coverage::default(), alerts }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What conditions look at: an alert, and where its events happened.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -17,6 +18,8 @@ const TEXT_MAX: usize = 1_000;
 pub struct Scene {
     /// The source of the event that completed it; none where it was the clock.
     pub source: Option<String>,
+    /// The system of that event: numbers of people and things mean somebody in it.
+    pub forge: Option<String>,
     /// The names of all sources.
     pub sources: BTreeSet<String>,
     /// The systems.
@@ -27,19 +30,50 @@ pub struct Scene {
     pub entities: BTreeSet<String>,
 }
 
+/// What one event tells of where it happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Glimpse {
+    source: Arc<str>,
+    forge: Arc<str>,
+    entity: String,
+    author: (String, String),
+}
+
+impl Glimpse {
+    /// Of an event and its canonical fields.
+    #[must_use]
+    pub fn of(event: &Event, fields: &Map<String, Value>) -> Self {
+        let text = |name: &str| fields.get(name).map(plain).unwrap_or_default();
+        Self {
+            source: Arc::clone(&event.source),
+            forge: Arc::clone(&event.forge),
+            entity: text("entity_path"),
+            author: (text("author_id"), text("author_name")),
+        }
+    }
+
+    /// Its source and its system.
+    pub(super) fn origin(&self) -> [Option<String>; 2] {
+        [Some(self.source.to_string()), Some(self.forge.to_string())]
+    }
+}
+
 impl Scene {
     /// Takes in one event and its canonical fields.
     pub fn note(&mut self, event: &Event, fields: &Map<String, Value>) {
-        self.sources.insert(event.source.to_string());
-        self.forges.insert(event.forge.to_string());
-        let text = |name: &str| fields.get(name).map(plain).unwrap_or_default();
-        let entity = text("entity_path");
+        self.see(&Glimpse::of(event, fields));
+    }
+
+    /// Takes in what one event told.
+    pub fn see(&mut self, seen: &Glimpse) {
+        let Glimpse { source, forge, entity, author } = seen;
+        self.sources.insert(source.to_string());
+        self.forges.insert(forge.to_string());
         if !entity.is_empty() {
-            self.entities.insert(entity);
+            self.entities.insert(entity.clone());
         }
-        let author = (text("author_id"), text("author_name"));
         if !author.0.is_empty() || !author.1.is_empty() {
-            self.authors.insert(author);
+            self.authors.insert(author.clone());
         }
     }
 

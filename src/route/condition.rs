@@ -92,10 +92,15 @@ impl Condition {
     /// Whether the case is as it asks.
     #[must_use]
     pub fn holds(&self, case: &Case<'_>, at: Timestamp, reach: Reach) -> bool {
+        self.may_hold(case, reach) && self.hours.has(at)
+    }
+
+    /// Whether the case is as it asks at some hour.
+    #[must_use]
+    pub fn may_hold(&self, case: &Case<'_>, reach: Reach) -> bool {
         let alert = case.alert;
         self.allows(&alert.rule, alert.level, &alert.tags)
             && self.lists().iter().all(|(field, globs)| fits(field, globs, case, reach))
-            && self.hours.has(at)
     }
 
     /// Why the case is not as it asks, in sentences; nothing where it is.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::case::{Case, Scene};
 use super::condition::Reach;
+use super::inhibitors::Inhibitors;
 use super::matcher::Matchers;
 use super::policy::{Inhibition, Policy, StormResponses};
 use crate::alert::{Alert, AlertId};
@@ -116,8 +117,8 @@ pub struct OpenAlert {
 pub struct Facts<'a> {
     /// The silences that are in force.
     pub quiet: &'a [Quiet],
-    /// Open alerts that were told, at least those that [`rivals`] asks for.
-    pub open: &'a [OpenAlert],
+    /// Open alerts that were told, none where [`rivals`] asks for none.
+    pub open: Option<&'a Inhibitors>,
     /// How many alerts of the same rule and source were committed within the hour before, but for those that something
     /// else than the storm guard held back.
     pub recent: u64,
@@ -145,7 +146,8 @@ pub fn hold(policy: &Policy, case: &Case<'_>, facts: &Facts<'_>, at: Timestamp) 
         holds.push(Hold { by, which, why, spares_responses: false });
     }
     for (number, inhibition) in rivals(policy, case, at) {
-        if let Some(other) = facts.open.iter().find(|other| inhibits(inhibition, case, other, at)) {
+        let mut causes = facts.open.into_iter().flat_map(|open| open.of((number, inhibition), case));
+        if let Some(other) = causes.find(|other| inhibits(inhibition, case, other, at)) {
             let id = other.alert.id.clone();
             let why = format!("inhibition {number}: alert {id} of {} is open", other.alert.rule);
             let (by, which) = (HeldBy::Inhibition, id.0);
@@ -164,7 +166,7 @@ pub fn hold(policy: &Policy, case: &Case<'_>, facts: &Facts<'_>, at: Timestamp) 
     holds
 }
 
-/// Whether an open alert holds the case back. Of two that could each hold the other back neither does.
+/// Whether an open alert that may be a cause and has the same values holds the case back. Of two that could each hold the other back neither does.
 fn inhibits(inhibition: &Inhibition, case: &Case<'_>, other: &OpenAlert, at: Timestamp) -> bool {
     let theirs = Case { alert: &other.alert, scene: &other.scene };
     let is_both = |case: &Case<'_>| {
@@ -172,7 +174,6 @@ fn inhibits(inhibition: &Inhibition, case: &Case<'_>, other: &OpenAlert, at: Tim
     };
     other.alert.id != case.alert.id
         && other.changed_at.plus(inhibition.within) > at
-        && inhibition.when.holds(&theirs, at, Reach::Any)
-        && inhibition.is_equal(case, &theirs)
+        && inhibition.when.hours.has(at)
         && !(is_both(case) && is_both(&theirs))
 }

@@ -55,13 +55,11 @@ fn fields<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Field
 }
 
 impl Inhibition {
-    /// Whether both have the same values of the fields that must be equal. What one of them lacks is not equal.
+    /// The case's values of the fields that must be equal, in their order; none if it lacks one: what is missing is not
+    /// equal.
     #[must_use]
-    pub fn is_equal(&self, one: &Case<'_>, other: &Case<'_>) -> bool {
-        self.equal.iter().all(|field| {
-            let value = field.joined(one);
-            value.is_some() && value == field.joined(other)
-        })
+    pub fn values(&self, case: &Case<'_>) -> Option<Vec<String>> {
+        self.equal.iter().map(|field| field.joined(case)).collect()
     }
 }
 

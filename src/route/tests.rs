@@ -32,6 +32,7 @@ fn scene(entities: &[&str]) -> Scene {
     let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<String>>();
     Scene {
         source: Some("gitlab".into()),
+        forge: Some("gitlab".into()),
         sources: set(&["gitlab"]),
         forges: set(&["gitlab"]),
         authors: BTreeSet::from([("7".into(), "alice".into())]),
@@ -176,8 +177,8 @@ fn an_open_alert_holds_back_what_it_explains() {
     let one = alert("noise", Level::Medium);
     let case = Case { alert: &one, scene: &here };
     let held = |alert: &Alert, at| {
-        let open = open(alert);
-        by(&policy, &case, &Facts { open: &open, ..Facts::default() }, at)
+        let open = Inhibitors::new(&policy, open(alert));
+        by(&policy, &case, &Facts { open: Some(&open), ..Facts::default() }, at)
     };
     assert_eq!(held(&cause, NOON), [HeldBy::Inhibition]);
     assert_eq!(held(&cause, NOON.plus(Span::hours(2))), [], "that was long ago");
@@ -189,8 +190,8 @@ fn an_open_alert_holds_back_what_it_explains() {
     // Of two that could each hold the other back neither does.
     let both = Alert { level: Level::High, ..cause };
     let other = Alert { id: AlertId("d".into()), ..both.clone() };
-    let theirs = open(&other);
-    let facts = Facts { open: &theirs, ..Facts::default() };
+    let theirs = Inhibitors::new(&policy, open(&other));
+    let facts = Facts { open: Some(&theirs), ..Facts::default() };
     assert_eq!(by(&policy, &Case { alert: &both, scene: &here }, &facts, NOON), []);
     assert!(hold(&policy, &case, &facts, NOON)[0].spares_responses);
 }
@@ -341,4 +342,68 @@ proptest! {
         let all: Vec<usize> = messages.iter().flat_map(|message| message.1.clone()).collect();
         prop_assert_eq!(all, (0..steps.len()).collect::<Vec<_>>());
     }
+}
+
+/// What the course of a past decides about alerts of (rule, level, author), one a minute.
+fn course(policy: Policy, tree: &str, alerts: &[(&str, Level, &str)]) -> Vec<Passage> {
+    let mut course = Course::new(policy, routes(tree));
+    let nature = |name: &str| match name {
+        "nobody" => None,
+        name if name.starts_with("block") => Some(Nature::Responds),
+        _ => Some(Nature::Tells),
+    };
+    let one = |(minute, (rule, level, author)): (i64, &(&str, Level, &str))| {
+        let id = AlertId(format!("{minute}"));
+        let key = Key(vec![("author_id".into(), (*author).into())]);
+        let alert = Alert { id, key, ..alert(rule, *level) };
+        let here = scene(&[]);
+        course.decide(&Case { alert: &alert, scene: &here }, &[], &nature, NOON.plus(Span::minutes(minute)))
+    };
+    (0..).zip(alerts).map(one).collect()
+}
+
+#[test]
+fn a_course_holds_back_and_gathers_as_the_store_does() {
+    let policy = policy(
+        "inhibit: [{when: {rules: [takeover]}, hold: {rules: [noise]}, equal: [author_id], for: 2h}]\n\
+         storm: {per_hour: 2}\n",
+    );
+    let tree = "- {levels: [high], actions: [mail, nobody], group: {by: [rule], wait: 90s, interval: 10m}}\n\
+                - {actions: [block], routes: [{rules: [takeover], actions: [page], escalate: [{after: 5m, actions: [lead]}]}]}\n";
+    let (high, low) = (Level::High, Level::Low);
+    let passages = course(
+        policy,
+        tree,
+        &[
+            ("takeover", high, "7"),
+            ("takeover", high, "8"),
+            ("noise", low, "7"),
+            ("noise", low, "9"),
+            ("takeover", high, "9"),
+            ("takeover", high, "9"),
+        ],
+    );
+    let fates: Vec<String> = passages
+        .iter()
+        .map(|passage| {
+            let fates = passage.told.iter().map(|(told, fate)| format!("{} {fate:?}", told.action));
+            fates.collect::<Vec<_>>().join(", ")
+        })
+        .collect();
+    assert_eq!(
+        fates,
+        [
+            "mail Opens, nobody Alone, block Alone, page Alone",
+            "mail Joins, nobody Alone, block Alone, page Alone",
+            "block Alone",
+            "block Alone",
+            "mail Held, nobody Alone, block Held, page Held",
+            "mail Held, nobody Alone, block Held, page Held",
+        ]
+    );
+    assert_eq!(passages[0].routes, [vec![1], vec![2], vec![2, 1]]);
+    assert_eq!((passages[0].escalate.len(), passages[4].escalate.len()), (1, 0));
+    assert_eq!(passages[2].holds[0].by, HeldBy::Inhibition, "and its response is made all the same");
+    let storms: Vec<bool> = passages.iter().map(|passage| passage.begins_storm).collect();
+    assert_eq!(storms, [false, false, false, false, true, false]);
 }

@@ -3,12 +3,19 @@
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension as _, Row, Transaction, params, params_from_iter};
 
-use super::{AlertPlace, AlertQuery, RuleAlerts, Store, StoreError, StoredAlert};
+use super::{AlertPlace, AlertQuery, HeldFilter, RuleAlerts, Store, StoreError, StoredAlert};
 use crate::alert::{Alert, AlertId, Level};
 use crate::event::Position;
 use crate::time::Timestamp;
 
 const COLUMNS: &str = "SELECT id, body, created_at, updated_at FROM alert";
+
+/// Something kept an action from the alert for good: what is told with others is told, and what an action does not want
+/// to hear of is nobody's doing.
+const KEPT_BACK: &str =
+    "EXISTS (SELECT 1 FROM held AS h WHERE h.alert = alert.id AND h.by NOT IN ('group', 'unwanted'))";
+const NOT_KEPT_BACK: &str =
+    "NOT EXISTS (SELECT 1 FROM held AS h WHERE h.alert = alert.id AND h.by NOT IN ('group', 'unwanted'))";
 
 /// What waits for somebody stands first.
 const OPEN_FIRST: &str = "coalesce((SELECT CASE t.state WHEN 'open' THEN 0 WHEN 'acknowledged' THEN 1 ELSE 2 END \
@@ -55,6 +62,16 @@ impl Store {
         if let Some(incident) = &query.incident {
             conditions.push("incident = ?");
             values.push(Value::from(incident.clone()));
+        }
+        match query.held {
+            None => {}
+            Some(HeldFilter::Any) => conditions.push(KEPT_BACK),
+            Some(HeldFilter::Nothing) => conditions.push(NOT_KEPT_BACK),
+            Some(HeldFilter::By(by)) => {
+                conditions.push("EXISTS (SELECT 1 FROM held AS h WHERE h.alert = alert.id AND h.by = ?)");
+                values.push(Value::from(by.name().to_owned()));
+            }
+            Some(HeldFilter::Suppressed) => conditions.push("findings > 1"),
         }
         if let Some(AlertPlace { last_at, position, id }) = &query.after {
             conditions.push("(last_at, position, id) < (?, ?, ?)");

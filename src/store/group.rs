@@ -1,15 +1,15 @@
 //! Several alerts in one delivery.
 
-use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 
 use super::followup::{self, Followup, Kind};
 use super::{DeliveryKind, OutboxRow, Store, StoreError, outbox};
-use crate::alert::{Alert, AlertId};
+use crate::alert::{Alert, AlertId, AlertState};
 use crate::route::{Case, GroupState, Joined, Manner, join};
 use crate::time::Timestamp;
 
 /// Alerts in one reminder of a group, the newest ones.
-const REMINDED_MAX: i64 = 200;
+const REMINDED_MAX: usize = 200;
 
 impl Store {
     /// The further alerts that a delivery tells, in the order in which they joined. From now on no alert joins it: it is
@@ -61,6 +61,7 @@ pub(super) fn tell(
         Joined::Waiting(delivery) => {
             let size = state.as_ref().map_or(0, |state| state.size);
             add(transaction, &delivery, (size, &case.alert.id), &id)?;
+            enter(transaction, &id, &case.alert.id)?;
             let sql = "UPDATE alert_group SET size = size + 1 WHERE id = ?1";
             transaction.prepare_cached(sql)?.execute([&id])?;
             let due_at = state.map_or(at, |state| state.last_due);
@@ -70,8 +71,9 @@ pub(super) fn tell(
             let unique = format!("group/{id}/{}", case.alert.id);
             let row = OutboxRow::owed(DeliveryKind::Notify, (case.alert.id.clone(), action), &unique, at);
             let row = OutboxRow { due_at, ..row };
-            outbox::insert(transaction, std::slice::from_ref(&row))?;
+            owe(transaction, &row, &id)?;
             add(transaction, &row.id, (0, &case.alert.id), &id)?;
+            enter(transaction, &id, &case.alert.id)?;
             let sql = "INSERT INTO alert_group (id, action, key, open, size, last_due) VALUES (?1, ?2, ?3, ?4, 1, ?5) \
                        ON CONFLICT (id) DO UPDATE SET open = excluded.open, size = 1, last_due = excluded.last_due";
             transaction.prepare_cached(sql)?.execute(params![id, action, key, row.id, due_at.0])?;
@@ -123,15 +125,7 @@ pub(super) fn remind(
     if state(transaction, &due.about)?.is_some_and(|state| state.open.is_some()) {
         return Ok(true);
     }
-    let wanted = if due.kind == Kind::Group { "<> 'resolved'" } else { "= 'open'" };
-    let sql = format!(
-        "SELECT DISTINCT delivery_alert.alert FROM delivery_alert JOIN alert ON alert.id = delivery_alert.alert \
-         LEFT JOIN triage ON triage.alert = alert.id WHERE grouped = ?1 AND alert.merged_into IS NULL \
-         AND coalesce(triage.state, 'open') {wanted} ORDER BY alert.created_at DESC, alert.position DESC LIMIT ?2"
-    );
-    let mut statement = transaction.prepare_cached(&sql)?;
-    let rows = statement.query_map(params![due.about, REMINDED_MAX], |row| Ok(AlertId(row.get(0)?)))?;
-    let mut alerts: Vec<AlertId> = rows.collect::<rusqlite::Result<_>>()?;
+    let mut alerts = left(transaction, &due.about, due.kind)?;
     if alerts.is_empty() {
         return Ok(false);
     }
@@ -148,7 +142,7 @@ pub(super) fn remind(
     // What a silence holds back may be told the next time.
     let Some(first) = told.first() else { return Ok(true) };
     let row = row_of(first);
-    outbox::insert(transaction, std::slice::from_ref(&row))?;
+    owe(transaction, &row, &due.about)?;
     for (number, alert) in (0..).zip(&told) {
         add(transaction, &row.id, (number, alert), &due.about)?;
     }
@@ -157,11 +151,50 @@ pub(super) fn remind(
     Ok(true)
 }
 
-/// Whether a message of the group is still to be told. Every delivery has an alert number 0.
+/// The alerts of a group in one state, the newest first: one step of an index for each, however many it ever had.
+pub(super) const LEFT: &str =
+    "SELECT number, alert FROM group_alert WHERE grouped = ?1 AND state = ?2 ORDER BY number DESC LIMIT ?3";
+
+/// The alerts of a group that it is told again for, the newest first.
+fn left(connection: &Connection, group: &str, kind: Kind) -> Result<Vec<AlertId>, StoreError> {
+    let wanted: &[AlertState] =
+        if kind == Kind::Group { &[AlertState::Open, AlertState::Acknowledged] } else { &[AlertState::Open] };
+    let mut statement = connection.prepare_cached(LEFT)?;
+    let limit = REMINDED_MAX.cast_signed() as i64;
+    let mut found: Vec<(i64, AlertId)> = Vec::new();
+    for state in wanted {
+        let of = |row: &Row<'_>| Ok((row.get(0)?, AlertId(row.get(1)?)));
+        for row in statement.query_map(params![group, state.name(), limit], of)? {
+            found.push(row?);
+        }
+    }
+    found.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
+    found.truncate(REMINDED_MAX);
+    Ok(found.into_iter().map(|(_, alert)| alert).collect())
+}
+
+/// Whether a message of the group is still to be told.
+pub(super) const PENDING: &str = "SELECT 1 FROM outbox WHERE grouped = ?1 AND state = 0";
+
 fn is_pending(connection: &Connection, group: &str) -> Result<bool, StoreError> {
-    let sql = "SELECT 1 FROM delivery_alert AS d CROSS JOIN outbox AS o ON o.id = d.delivery \
-               WHERE d.grouped = ?1 AND d.number = 0 AND o.state = 0";
-    Ok(connection.prepare_cached(sql)?.exists([group])?)
+    Ok(connection.prepare_cached(PENDING)?.exists([group])?)
+}
+
+/// Owes a message of a group.
+fn owe(transaction: &Transaction<'_>, row: &OutboxRow, group: &str) -> Result<(), StoreError> {
+    outbox::insert(transaction, std::slice::from_ref(row))?;
+    let sql = "UPDATE outbox SET grouped = ?2 WHERE id = ?1";
+    transaction.prepare_cached(sql)?.execute([&row.id, group])?;
+    Ok(())
+}
+
+/// A new alert belongs to a group from now on. Where it stands is kept by the database itself.
+fn enter(transaction: &Transaction<'_>, group: &str, alert: &AlertId) -> Result<(), StoreError> {
+    let sql = "INSERT INTO group_alert (grouped, alert, state) \
+               VALUES (?1, ?2, coalesce((SELECT state FROM triage WHERE alert = ?2), 'open')) \
+               ON CONFLICT (alert, grouped) DO NOTHING";
+    transaction.prepare_cached(sql)?.execute([group, &alert.0])?;
+    Ok(())
 }
 
 fn add(

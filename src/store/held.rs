@@ -2,13 +2,10 @@
 
 use rusqlite::{Connection, Transaction, params};
 
-use super::{Store, StoreError, terms};
+use super::{SUPPRESSED, Store, StoreError, terms};
 use crate::alert::{AlertId, Occasion};
 use crate::route::{Held, HeldBy};
 use crate::time::Timestamp;
-
-/// What findings are counted under that went up in an alert which was told already.
-const SUPPRESSED: &str = "suppressed";
 
 impl Store {
     /// What was held back of an alert, in the order of time.
@@ -52,15 +49,32 @@ impl Store {
     }
 }
 
-/// Notes what was held back.
+/// What ever held something of an alert back, each once, in the order of [`HeldBy::ALL`].
+pub(super) fn marks(connection: &Connection, alert: &AlertId) -> Result<Vec<HeldBy>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT DISTINCT by FROM held WHERE alert = ?1")?;
+    let rows = statement.query_map([&alert.0], |row| row.get::<_, String>(0))?;
+    let names = rows.collect::<rusqlite::Result<Vec<String>>>()?;
+    Ok(HeldBy::ALL.into_iter().filter(|by| names.iter().any(|name| name == by.name())).collect())
+}
+
+/// Notes and counts what was held back.
 pub(super) fn note(transaction: &Transaction<'_>, held: &Held) -> Result<(), StoreError> {
+    if insert(transaction, held)? { count(transaction, held.by.name(), 1) } else { Ok(()) }
+}
+
+/// Notes what was held back, for somebody who counts it; false if that was noted before.
+pub(super) fn insert(transaction: &Transaction<'_>, held: &Held) -> Result<bool, StoreError> {
     let sql = "INSERT INTO held (alert, action, by, which, why, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
                ON CONFLICT (alert, action, by, which) DO NOTHING";
     let values = params![held.alert.0, held.action, held.by.name(), held.which, held.why, held.at.0];
-    if transaction.prepare_cached(sql)?.execute(values)? > 0 {
-        count(transaction, held.by.name(), 1)?;
-    }
-    Ok(())
+    Ok(transaction.prepare_cached(sql)?.execute(values)? > 0)
+}
+
+/// That an action does not want to hear of an alert on this occasion.
+pub(super) fn unwanted((alert, action): (AlertId, &str), occasion: Occasion, at: Timestamp) -> Held {
+    let why = format!("`{action}` is not told of this: its occasions leave out `{}`", occasion.name());
+    let (action, which) = (action.to_owned(), occasion.name().to_owned());
+    Held { alert, action, by: HeldBy::Unwanted, which, why, at }
 }
 
 /// Whether an action wants to hear of an alert on this occasion; if not, that is noted.
@@ -73,9 +87,7 @@ pub(super) fn is_wanted(
     if terms::wants(transaction, action, occasion)? {
         return Ok(true);
     }
-    let why = format!("`{action}` is not told of this: its occasions leave out `{}`", occasion.name());
-    let (alert, action, which) = (alert.clone(), action.to_owned(), occasion.name().to_owned());
-    note(transaction, &Held { alert, action, by: HeldBy::Unwanted, which, why, at })?;
+    note(transaction, &unwanted((alert.clone(), action), occasion, at))?;
     Ok(false)
 }
 
@@ -84,7 +96,8 @@ pub(super) fn suppressed(transaction: &Transaction<'_>, findings: u64) -> Result
     if findings == 0 { Ok(()) } else { count(transaction, SUPPRESSED, findings) }
 }
 
-fn count(connection: &Connection, by: &str, more: u64) -> Result<(), StoreError> {
+/// Adds to how often something held back.
+pub(super) fn count(connection: &Connection, by: &str, more: u64) -> Result<(), StoreError> {
     let sql = "INSERT INTO held_total (by, count) VALUES (?1, ?2) \
                ON CONFLICT (by) DO UPDATE SET count = count + excluded.count";
     connection.prepare_cached(sql)?.execute(params![by, more.cast_signed()])?;

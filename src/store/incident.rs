@@ -193,6 +193,13 @@ fn columns(row: &Row<'_>) -> rusqlite::Result<Incident> {
     })
 }
 
+/// The newest incident about something that is not resolved: whether it is takes one step of an index, however many
+/// alerts it has.
+pub(super) const GATHERS: &str = "SELECT id FROM incident AS i WHERE about = ?1 AND merged_into IS NULL \
+    AND last_at >= ?2 AND first_at <= ?3 AND EXISTS (SELECT 1 FROM alert AS a INDEXED BY alert_unresolved \
+        WHERE a.incident = i.id AND a.resolved = 0 AND a.merged_into IS NULL) \
+    ORDER BY last_at DESC, id DESC LIMIT 1";
+
 /// Puts a new alert into the newest incident about the same that is not resolved and that it comes no more than the gap
 /// after, or before; or into one of its own.
 pub(super) fn gather(
@@ -201,14 +208,9 @@ pub(super) fn gather(
     (about, gap): (&str, Span),
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    let sql = "SELECT id FROM incident AS i WHERE about = ?1 AND merged_into IS NULL \
-               AND last_at >= ?2 AND first_at <= ?3 AND EXISTS \
-                   (SELECT 1 FROM alert AS a LEFT JOIN triage AS t ON t.alert = a.id \
-                    WHERE a.incident = i.id AND a.merged_into IS NULL AND coalesce(t.state, 'open') != 'resolved') \
-               ORDER BY last_at DESC, id DESC LIMIT 1";
     let (from, to) = (alert.started_at.minus(gap), alert.last_at.plus(gap));
     let open: Option<String> = transaction
-        .prepare_cached(sql)?
+        .prepare_cached(GATHERS)?
         .query_row(params![about, from.0, to.0], |row| row.get(0))
         .optional()?;
     let id = match open {

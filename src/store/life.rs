@@ -9,7 +9,7 @@ use super::history::{self, Line};
 use super::triage::{self, root, standing_of};
 use super::{Commit, StoreError, alerts, change, incident, terms};
 use crate::alert::{Alert, AlertId, AlertState, Happening, Stance, about};
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 /// The forge whose people and things an alert is about, if it is known.
 pub type ForgeOf<'a> = dyn Fn(&Alert) -> Option<Arc<str>> + 'a;
@@ -36,9 +36,10 @@ pub(super) fn take(
     alerts.sort_by_key(|(alert, _)| {
         (alert.merged_into.is_some(), alert.started_at, alert.position, alert.id.clone())
     });
+    let gap = terms::incident_gap(transaction)?;
     for (alert, known) in alerts {
         if known.is_none() {
-            open(transaction, alert, (commit.at, forge_of))?;
+            open(transaction, alert, (gap, forge_of), commit.at)?;
         }
         match (&alert.merged_into, &known) {
             (Some(into), None) => merge(transaction, &alert.id, into, commit.at)?,
@@ -67,7 +68,8 @@ fn has_grown(alert: &Alert, known: &Known) -> bool {
 fn open(
     transaction: &Transaction<'_>,
     alert: &Alert,
-    (at, forge_of): (Timestamp, &ForgeOf<'_>),
+    (gap, forge_of): (Span, &ForgeOf<'_>),
+    at: Timestamp,
 ) -> Result<(), StoreError> {
     let (from, to) = (Stance::default(), Stance::default());
     let line = Line { at, by: None, what: Happening::Opened, from, to, note: None, other: None };
@@ -76,7 +78,7 @@ fn open(
         return Ok(());
     }
     let about = about(&alert.key, &alert.rule, forge_of(alert).as_deref());
-    incident::gather(transaction, alert, (&about, terms::incident_gap(transaction)?), at)
+    incident::gather(transaction, alert, (&about, gap), at)
 }
 
 /// More was found. What was resolved as harmful and goes on is open again.

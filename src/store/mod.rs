@@ -35,8 +35,11 @@ mod group;
 mod followup;
 mod storm;
 mod routing;
+mod forget;
 #[cfg(test)]
 mod routing_tests;
+#[cfg(test)]
+mod cost_tests;
 mod tokens;
 mod audit;
 
@@ -46,6 +49,7 @@ pub use change::Changed;
 pub use database::{Store, copy};
 pub use error::StoreError;
 pub use followup::{Followup, Kind as FollowupKind, REMINDERS_MAX};
+pub use forget::Sweep;
 pub use gap::{Gap, GapState, NewGap};
 pub use history::HISTORY_MAX;
 pub use hold::{HOLDS_MAX, Hold, NewHold};
@@ -59,8 +63,9 @@ pub use response::{
 };
 pub use routing::{Candidate, Routing};
 pub use row::{
-    AlertPlace, AlertQuery, Commit, DeliveryKind, NewRejected, OutboxCounts, OutboxPlace, OutboxQuery,
-    OutboxRow, OutboxState, Outcome, Progress, Rejected, RuleAlerts, Settlement, Snapshot, StoredAlert,
+    AlertPlace, AlertQuery, Commit, DeliveryKind, HeldFilter, NewRejected, OutboxCounts, OutboxPlace,
+    OutboxQuery, OutboxRow, OutboxState, Outcome, Progress, Rejected, RuleAlerts, SUPPRESSED, Settlement,
+    Snapshot, StoredAlert,
 };
 pub use silence::{NewSilence, SILENCE_SPAN, SILENCE_SPAN_MAX, SILENCES_MAX, Silence, SilenceState};
 pub use terms::AlertTerms;

@@ -1,13 +1,16 @@
 //! What becomes of new alerts, decided in the transaction that commits them: told, told with others, told later again, or
 //! held back and by what.
 
+use std::collections::BTreeMap;
+
 use rusqlite::Transaction;
 
 use super::followup::{self, Followup, Kind};
-use super::{DeliveryKind, OutboxRow, StoreError, group, held, outbox, scene, silence, storm};
+use super::{DeliveryKind, OutboxRow, StoreError, group, held, outbox, scene, silence, storm, terms};
 use crate::alert::{Alert, Occasion};
 use crate::route::{
-    Case, Escalation, Facts, Held, HeldBy, Hold, OpenAlert, Policy, Quiet, Scene, Told, hold, rivals,
+    Case, Escalation, Facts, Held, HeldBy, Hold, Inhibitors, OpenAlert, Policy, Quiet, Scene, Told, hold,
+    rivals,
 };
 use crate::time::Timestamp;
 
@@ -66,8 +69,12 @@ pub(super) fn settle(
         at,
         quiet: silence::in_force(transaction, at)?,
         open: None,
+        recent: BTreeMap::new(),
+        wants: BTreeMap::new(),
+        counts: BTreeMap::new(),
     };
-    fresh.iter().try_for_each(|candidate| desk.decide(candidate))
+    fresh.iter().try_for_each(|candidate| desk.decide(candidate))?;
+    desk.counts.iter().try_for_each(|(by, count)| held::count(transaction, by.name(), *count))
 }
 
 /// Where it is decided: what is known of everything else, read once.
@@ -77,7 +84,13 @@ struct Desk<'a> {
     at: Timestamp,
     quiet: Vec<Quiet>,
     /// Read when somebody asks.
-    open: Option<Vec<OpenAlert>>,
+    open: Option<Inhibitors>,
+    /// How many alerts of a rule and source the storm guard counts.
+    recent: BTreeMap<(String, String), u64>,
+    /// Whether an action wants to hear of new alerts.
+    wants: BTreeMap<String, bool>,
+    /// How often what held something back.
+    counts: BTreeMap<HeldBy, u64>,
 }
 
 impl Desk<'_> {
@@ -87,7 +100,11 @@ impl Desk<'_> {
         let first = holds.first().map(|hold| hold.by);
         scene::insert(self.transaction, (alert, scene), first, self.at)?;
         if let Some(open) = self.open.as_mut().filter(|_| first.is_none()) {
-            open.push(OpenAlert { alert: alert.clone(), scene: scene.clone(), changed_at: self.at });
+            let told = OpenAlert { alert: alert.clone(), scene: scene.clone(), changed_at: self.at };
+            open.push(self.policy, told);
+        }
+        if scene::is_counted(first) {
+            *self.recent.entry(origin(candidate)).or_default() += 1;
         }
         if told.is_empty() {
             holds.iter().try_for_each(|hold| self.note(candidate, "", hold))?;
@@ -118,41 +135,71 @@ impl Desk<'_> {
     fn holds(&mut self, candidate: &Candidate) -> Result<Vec<Hold>, StoreError> {
         let case = Case { alert: &candidate.alert, scene: &candidate.scene };
         let rivals = rivals(self.policy, &case, self.at);
-        let within = rivals.iter().map(|(_, inhibition)| inhibition.within).max();
-        if let (Some(within), None) = (within, &self.open) {
-            // For the longest of all, since it is read once.
-            let longest =
-                self.policy.inhibit.iter().map(|inhibition| inhibition.within).max().unwrap_or(within);
-            self.open = Some(scene::open_since(self.transaction, self.at.minus(longest))?);
+        // For the longest of all, since it is read once.
+        let longest = self.policy.longest_inhibition().filter(|_| !rivals.is_empty());
+        if let (Some(longest), None) = (longest, &self.open) {
+            let open = scene::open_since(self.transaction, self.policy, self.at.minus(longest))?;
+            self.open = Some(Inhibitors::new(self.policy, open));
         }
-        let source = candidate.scene.source.as_deref();
-        let rule: &str = &candidate.alert.rule;
-        let recent = match self.policy.storm.limit(rule) {
-            Some(limit) => scene::recent(self.transaction, (rule, source), self.at, limit)?,
-            None => 0,
-        };
-        let facts = Facts { quiet: &self.quiet, open: self.open.as_deref().unwrap_or_default(), recent };
+        let recent = self.recent(candidate)?;
+        let facts = Facts { quiet: &self.quiet, open: self.open.as_ref(), recent };
         Ok(hold(self.policy, &case, &facts, self.at))
     }
 
-    fn note(&self, candidate: &Candidate, action: &str, hold: &Hold) -> Result<(), StoreError> {
-        let Hold { by, which, why, .. } = hold.clone();
-        let (alert, action) = (candidate.alert.id.clone(), action.to_owned());
-        held::note(self.transaction, &Held { alert, action, by, which, why, at: self.at })
+    /// How many alerts of its rule and source there were within the hour, as far as the storm guard asks: read once, and
+    /// counted on.
+    fn recent(&mut self, candidate: &Candidate) -> Result<u64, StoreError> {
+        let Some(limit) = self.policy.storm.limit(&candidate.alert.rule) else { return Ok(0) };
+        let origin = origin(candidate);
+        if let Some(known) = self.recent.get(&origin) {
+            return Ok(*known);
+        }
+        let recent = scene::recent(self.transaction, (&origin.0, Some(&origin.1)), self.at, limit)?;
+        self.recent.insert(origin, recent);
+        Ok(recent)
     }
 
-    fn tell(&self, candidate: &Candidate, kind: DeliveryKind, told: &Told) -> Result<(), StoreError> {
+    /// Whether an action wants to hear of new alerts; if not, that is noted.
+    fn is_wanted(&mut self, candidate: &Candidate, action: &str) -> Result<bool, StoreError> {
+        let is_wanted = match self.wants.get(action) {
+            Some(known) => *known,
+            None => {
+                let wants = terms::wants(self.transaction, action, Occasion::Opened)?;
+                self.wants.insert(action.to_owned(), wants);
+                wants
+            }
+        };
+        if !is_wanted {
+            let alert = candidate.alert.id.clone();
+            self.keep(&held::unwanted((alert, action), Occasion::Opened, self.at))?;
+        }
+        Ok(is_wanted)
+    }
+
+    fn note(&mut self, candidate: &Candidate, action: &str, hold: &Hold) -> Result<(), StoreError> {
+        let Hold { by, which, why, .. } = hold.clone();
+        let (alert, action) = (candidate.alert.id.clone(), action.to_owned());
+        self.keep(&Held { alert, action, by, which, why, at: self.at })
+    }
+
+    fn keep(&mut self, held: &Held) -> Result<(), StoreError> {
+        if held::insert(self.transaction, held)? {
+            *self.counts.entry(held.by).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, candidate: &Candidate, kind: DeliveryKind, told: &Told) -> Result<(), StoreError> {
         let Candidate { alert, scene, .. } = candidate;
         let Told { action, manner } = told;
-        let is_wanted = kind != DeliveryKind::Notify
-            || held::is_wanted(self.transaction, (&alert.id, action), Occasion::Opened, self.at)?;
+        let is_wanted = kind != DeliveryKind::Notify || self.is_wanted(candidate, action)?;
         if is_wanted && kind == DeliveryKind::Notify && manner.group.is_some() {
             let case = Case { alert, scene };
             let (which, due_at) = group::tell(self.transaction, &case, (action, manner), self.at)?;
             let why = format!("it is told with the others of its group, due at {due_at}");
             let (alert, action) = (alert.id.clone(), action.clone());
             let by = HeldBy::Group;
-            return held::note(self.transaction, &Held { alert, action, by, which, why, at: self.at });
+            return self.keep(&Held { alert, action, by, which, why, at: self.at });
         }
         let unique = format!("{}\0{action}", alert.id);
         let row = OutboxRow::owed(kind, (alert.id.clone(), action), &unique, self.at);
@@ -197,4 +244,9 @@ impl Desk<'_> {
         };
         storm::count(self.transaction, &due, self.at)
     }
+}
+
+/// What the storm guard counts by: rule and source.
+fn origin(candidate: &Candidate) -> (String, String) {
+    (candidate.alert.rule.to_string(), candidate.scene.source.clone().unwrap_or_default())
 }

@@ -555,3 +555,102 @@ proptest! {
         prop_assert_eq!(all, expected);
     }
 }
+
+#[test]
+fn lists_say_and_ask_what_was_held_back() {
+    let (_dir, store) = open();
+    store.silence_add(&silence(&["rule=quiet"], 0, 600), &deed(0)).unwrap();
+    let mut grown = candidate("d", "r", vec![plain("mail")]);
+    grown.alert.findings = 3;
+    let new = [
+        candidate("a", "quiet", vec![plain("mail"), plain("page")]),
+        candidate("b", "quiet", Vec::new()),
+        candidate("c", "r", vec![grouped(30, 300, None)]),
+        grown,
+        candidate("e", "r", vec![plain("mail")]),
+    ];
+    commit(&store, &new, &Policy::default(), NOW);
+    let asked = |word: &str| -> String {
+        let held = Some(HeldFilter::named(word).unwrap());
+        let found = store.alerts(&AlertQuery { held, ..AlertQuery::default() }).unwrap();
+        let mut ids: Vec<String> = found.into_iter().map(|stored| stored.alert.id.0).collect();
+        ids.sort();
+        ids.concat()
+    };
+    let words = ["true", "false", "silence", "storm", "group", "suppressed"];
+    assert_eq!(words.map(asked), ["ab", "cde", "ab", "", "c", "d"]);
+    let ids: Vec<AlertId> = new.iter().map(|candidate| candidate.alert.id.clone()).collect();
+    let standings = store.standings(&ids).unwrap();
+    let marks: Vec<String> =
+        standings.iter().zip(&new).map(|(standing, new)| standing.marks(&new.alert).join(" ")).collect();
+    assert_eq!(marks, ["silence", "silence", "group", "suppressed", ""]);
+    assert_eq!(HeldFilter::words().len(), 9);
+    assert!(HeldFilter::words().into_iter().all(|word| HeldFilter::named(word).is_some()));
+}
+
+const COURSE: &str = "
+routes:
+  - {levels: [high], actions: [mail], group: {by: [rule], wait: 30s, interval: 5m}}
+  - {rules: [b], actions: [page, block], stop: true}
+  - {actions: [page]}
+inhibit: [{when: {rules: [a]}, hold: {rules: [b, c]}, equal: [author_id], for: 10m}]
+storm: {per_hour: 3}
+maintenance: [{name: noon, reason: r, days: [mon], hours: '12:20-12:30', match: {rules: [c]}}]
+";
+
+#[derive(serde::Deserialize)]
+struct Sections {
+    routes: Vec<crate::route::Route>,
+    inhibit: Vec<Inhibition>,
+    storm: Storm,
+    maintenance: Vec<crate::route::Window>,
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    /// A backtest says what the store would have done.
+    #[test]
+    fn a_past_goes_the_way_of_the_store(
+        alerts in prop::collection::vec((0_usize..3, 0_u8..2, any::<bool>(), 1_i64..400), 1..30),
+    ) {
+        let (_dir, store) = open();
+        let Sections { routes, inhibit, storm, maintenance } = serde_yaml::from_str(COURSE).unwrap();
+        let policy = Policy { inhibit, storm, maintenance, ..Policy::default() };
+        let mut course = crate::route::Course::new(policy.clone(), routes.clone());
+        let kind = |name: &str| if name == "block" { DeliveryKind::Respond } else { DeliveryKind::Notify };
+        let nature = |name: &str| {
+            Some(if name == "block" { crate::route::Nature::Responds } else { crate::route::Nature::Tells })
+        };
+        let (mut now, mut sent) = (NOW, BTreeMap::from([("mail", 0), ("page", 0), ("block", 0)]));
+        for (number, (rule, author, is_high, pause)) in alerts.into_iter().enumerate() {
+            now = now.plus(Span::seconds(pause));
+            let mut new = candidate(&format!("{number:04}"), ["a", "b", "c"][rule], Vec::new());
+            new.alert.key = Key(vec![("author_id".into(), author.to_string())]);
+            new.alert.level = if is_high { Level::High } else { Level::Low };
+            let case = crate::route::Case { alert: &new.alert, scene: &new.scene };
+            let passage = course.decide(&case, &[], &nature, now);
+            let told = crate::route::way(&routes, &[], &case, now).told;
+            new.told = told.into_iter().map(|told| (kind(&told.action), told)).collect();
+            // Whatever was due before is told.
+            let query = OutboxQuery { state: Some(OutboxState::Pending), ..OutboxQuery::default() };
+            for row in store.outbox(&query).unwrap().iter().filter(|row| row.due_at < now) {
+                store.outbox_settle(&row.id, &Settlement::Dead { error: "x".into() }, now).unwrap();
+            }
+            let id = new.alert.id.0.clone();
+            commit(&store, &[new], &policy, now);
+            let mut by = held(&store, &id);
+            by.retain(|by| *by != HeldBy::Group);
+            let expected: BTreeSet<HeldBy> = passage.holds.iter().map(|hold| hold.by).collect();
+            prop_assert_eq!(by.into_iter().collect::<BTreeSet<_>>(), expected, "{} at {}", id, now);
+            for (told, fate) in &passage.told {
+                let is_new = matches!(fate, crate::route::Fate::Alone | crate::route::Fate::Opens);
+                *sent.get_mut(told.action.as_str()).unwrap() += usize::from(is_new);
+            }
+            for (action, count) in &sent {
+                let owed = rows(&store, action).into_iter().filter(|row| !row.0.starts_with("notice/"));
+                prop_assert_eq!(owed.count(), *count, "{} at {}", action, now);
+            }
+        }
+    }
+}

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::{Alert, AlertId, AlertState, LedgerEntry, Level, Occasion, Verdict};
 use crate::event::Position;
+use crate::route::HeldBy;
 use crate::time::Timestamp;
 
 /// All that one step of detection changes, written in one transaction.
@@ -73,12 +74,50 @@ pub struct AlertQuery {
     pub assignee: Option<String>,
     /// Only this incident's.
     pub incident: Option<String>,
+    /// Only those that this held back.
+    pub held: Option<HeldFilter>,
     /// Open ones first, then those somebody looks into, then the others; each newest first. Not together with `after`.
     pub open_first: bool,
     /// Only those that come after this place in the list.
     pub after: Option<AlertPlace>,
     /// At most so many; 0: all.
     pub limit: usize,
+}
+
+/// Which alerts are meant, by what held back what they were to set off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeldFilter {
+    /// A silence, a maintenance window, another alert or a storm kept at least one action from it.
+    Any,
+    /// None of those did.
+    Nothing,
+    /// This did.
+    By(HeldBy),
+    /// Further findings went up in it and were not told again.
+    Suppressed,
+}
+
+/// The word for findings that went up in an alert which was told already.
+pub const SUPPRESSED: &str = "suppressed";
+
+impl HeldFilter {
+    /// The words for them.
+    #[must_use]
+    pub fn words() -> Vec<&'static str> {
+        let by = HeldBy::ALL.into_iter().map(HeldBy::name);
+        ["true", "false"].into_iter().chain(by).chain([SUPPRESSED]).collect()
+    }
+
+    /// What is meant by a word.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        match word {
+            "true" => Some(Self::Any),
+            "false" => Some(Self::Nothing),
+            SUPPRESSED => Some(Self::Suppressed),
+            other => HeldBy::named(other).map(Self::By),
+        }
+    }
 }
 
 /// A place in the list of alerts: the newest first, so what comes after is older.

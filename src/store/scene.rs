@@ -1,16 +1,21 @@
 //! Where the events of alerts happened, and what is known of other alerts when one is decided about.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 
+use super::alerts::level_of;
 use super::{Store, StoreError};
 use crate::alert::{Alert, AlertId};
-use crate::route::{HeldBy, OpenAlert, Scene};
+use crate::route::{HeldBy, OpenAlert, Policy, Scene};
 use crate::time::{Span, Timestamp};
 
 /// How far back the storm guard counts.
 pub(super) const HOUR: Span = Span::hours(1);
-/// Of open alerts so many are looked at, the newest ones.
-const OPEN_MAX: i64 = 1_000;
+/// Of so many open alerts, the newest ones, rule and level are looked at.
+const OPEN_MAX: i64 = 10_000;
+/// Of so many of them everything is.
+const CAUSES_MAX: usize = 1_000;
 /// Of the alerts of the past so many are looked at, the newest ones.
 const PAST_MAX: i64 = 100_000;
 
@@ -46,9 +51,10 @@ impl Store {
         })
     }
 
-    /// The open alerts that were told and changed after this moment: those that may hold others back. The newest 1,000.
-    pub fn open_alerts(&self, since: Timestamp) -> Result<Vec<OpenAlert>, StoreError> {
-        self.read(|connection| open_since(connection, since))
+    /// The open alerts that were told and changed after this moment and that may hold others back, going by rule and
+    /// level: of the newest 10,000 the newest 1,000.
+    pub fn open_alerts(&self, policy: &Policy, since: Timestamp) -> Result<Vec<OpenAlert>, StoreError> {
+        self.read(|connection| open_since(connection, policy, since))
     }
 
     /// How many alerts of a rule and source the storm guard counts at this moment.
@@ -69,10 +75,18 @@ pub(super) fn insert(
     let sql = "INSERT INTO scene (alert, rule, source, at, held, counted, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
                ON CONFLICT (alert) DO NOTHING";
     let source = scene.source.as_deref().unwrap_or_default();
-    let counted = matches!(held, None | Some(HeldBy::Storm));
+    let counted = is_counted(held);
     let values = params![alert.id.0, alert.rule, source, at.0, held.map(HeldBy::name), counted, body];
     transaction.prepare_cached(sql)?.execute(values)?;
+    if held.is_none() {
+        transaction.prepare_cached("UPDATE alert SET told = 1 WHERE id = ?1")?.execute([&alert.id.0])?;
+    }
     Ok(())
+}
+
+/// Whether the storm guard counts an alert that this held back first, or nothing did.
+pub(super) const fn is_counted(held: Option<HeldBy>) -> bool {
+    matches!(held, None | Some(HeldBy::Storm))
 }
 
 /// Whether it was decided about this alert before, or it was there before decisions were kept.
@@ -97,17 +111,35 @@ pub(super) fn recent(
     Ok(count.cast_unsigned())
 }
 
+/// The newest open alerts that were told: from the index alone, which has no others.
+pub(super) const OPEN: &str = "SELECT rowid, rule, level FROM alert INDEXED BY alert_told \
+    WHERE told = 1 AND resolved = 0 AND merged_into IS NULL AND updated_at > ?1 \
+    ORDER BY updated_at DESC LIMIT ?2";
+
 /// The open alerts that were told and changed after this moment, the newest ones. One that was itself held back by another
 /// is none of them: two inhibitions would keep each other's alerts from everybody in turn.
-pub(super) fn open_since(connection: &Connection, since: Timestamp) -> Result<Vec<OpenAlert>, StoreError> {
+pub(super) fn open_since(
+    connection: &Connection,
+    policy: &Policy,
+    since: Timestamp,
+) -> Result<Vec<OpenAlert>, StoreError> {
+    let mut statement = connection.prepare_cached(OPEN)?;
+    let mut rows = statement.query(params![since.0, OPEN_MAX])?;
+    let mut known: BTreeMap<(String, i64), bool> = BTreeMap::new();
+    let mut causes: Vec<i64> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let may = *known
+            .entry((row.get(1)?, row.get(2)?))
+            .or_insert_with_key(|(rule, level)| policy.may_inhibit(rule, level_of(*level)));
+        if may && causes.len() < CAUSES_MAX {
+            causes.push(row.get(0)?);
+        }
+    }
     let sql = "SELECT alert.id, alert.body, scene.body, alert.updated_at FROM alert \
-               JOIN scene ON scene.alert = alert.id LEFT JOIN triage ON triage.alert = alert.id \
-               WHERE alert.updated_at > ?1 AND alert.merged_into IS NULL \
-               AND scene.held IS NULL \
-               AND coalesce(triage.state, 'open') <> 'resolved' ORDER BY alert.updated_at DESC LIMIT ?2";
+               CROSS JOIN scene ON scene.alert = alert.id WHERE alert.rowid = ?1";
     let mut statement = connection.prepare_cached(sql)?;
-    let rows = statement.query_map(params![since.0, OPEN_MAX], columns)?;
-    rows.map(|row| whole(row?)).collect()
+    let one = |row: &i64| whole(statement.query_row([row], columns)?);
+    causes.iter().map(one).collect()
 }
 
 type Columns = (String, String, String, i64);

@@ -2,8 +2,9 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
-use super::{Store, StoreError, history};
-use crate::alert::{AlertId, AlertState, Stance, Triage, Verdict};
+use super::{SUPPRESSED, Store, StoreError, held, history};
+use crate::alert::{Alert, AlertId, AlertState, Stance, Triage, Verdict};
+use crate::route::HeldBy;
 use crate::time::Timestamp;
 
 /// Alerts that go up in another one, one after the other, at most; beyond, the last of them counts.
@@ -22,9 +23,18 @@ pub struct Standing {
     pub findings_since: u64,
     /// The incident it belongs to; alerts of before there were any have none.
     pub incident: Option<String>,
+    /// What held back anything that the alert itself was to set off, each once.
+    pub held: Vec<HeldBy>,
 }
 
 impl Standing {
+    /// What held anything of the alert back, in words: also `suppressed`, if further findings went up in it.
+    #[must_use]
+    pub fn marks(&self, alert: &Alert) -> Vec<&'static str> {
+        let suppressed = (alert.findings > 1).then_some(SUPPRESSED);
+        self.held.iter().copied().map(HeldBy::name).chain(suppressed).collect()
+    }
+
     /// The part of it that changes are about.
     #[must_use]
     pub fn stance(&self) -> Stance {
@@ -42,12 +52,12 @@ impl Store {
 
     /// The same with all that is known of it.
     pub fn standing(&self, alert: &AlertId) -> Result<Standing, StoreError> {
-        self.read(|connection| standing_of(connection, alert))
+        self.read(|connection| marked(connection, alert))
     }
 
     /// The same for several, in their order.
     pub fn standings(&self, alerts: &[AlertId]) -> Result<Vec<Standing>, StoreError> {
-        self.read(|connection| alerts.iter().map(|alert| standing_of(connection, alert)).collect())
+        self.read(|connection| alerts.iter().map(|alert| marked(connection, alert)).collect())
     }
 }
 
@@ -64,6 +74,11 @@ pub(super) fn root(connection: &Connection, alert: &AlertId) -> Result<Option<Al
         }
     }
     Ok(Some(at))
+}
+
+/// With what held it back.
+fn marked(connection: &Connection, alert: &AlertId) -> Result<Standing, StoreError> {
+    Ok(Standing { held: held::marks(connection, alert)?, ..standing_of(connection, alert)? })
 }
 
 /// Where an alert stands with people, within a transaction.

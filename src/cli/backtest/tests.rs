@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 
 use clap::Parser;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
@@ -123,6 +123,12 @@ fn the_summary_says_what_each_action_would_have_done_and_to_whom() {
                    would run: block-author
 
     1 rule found nothing
+
+    which way the alerts would have gone
+      route 1: 7 alerts to mail, ticket
+      no route: 2 alerts
+      Silences are not asked: they are of today. Nobody acknowledges, resolves or
+          approves anything.
 
     what the actions of watchfire.yaml would have done
 
@@ -265,4 +271,63 @@ fn versions_are_compared_by_the_stretches_of_their_alerts() {
     let expected = format!("{}  (was 1 alert, is 2 alerts, begins 1m later)\n", at('~', 1));
     let split = difference(&two, &rule(1, "suppress: 1h\n"));
     assert_eq!(split, expected + "  2 alerts are in both, 2 of them over another stretch\n");
+}
+
+const TREE: &str = "\
+rules: [rules.yml]
+actions:
+  mail: {type: email, smtp: {host: mail}, from: a@example.com, to: [b@example.com]}
+  chat: {type: webhook, url: 'https://chat.example.com'}
+routes:
+  - {authors: [n7], actions: [chat], stop: true}
+  - levels: [high]
+    actions: [mail]
+    group: {by: [rule], wait: 5m}
+    escalate: [{after: 1h, actions: [chat]}]
+    routes: [{entities: [nowhere/*], actions: [chat]}]
+  - {levels: [low], actions: [mail]}
+maintenance: [{name: move, reason: r, from: '2026-03-02 10:06', until: '2026-03-02 10:08'}]
+storm: {per_hour: 2}
+";
+
+#[test]
+fn alerts_go_the_way_of_the_whole_tree() {
+    let dir = folder(TREE, &deletions());
+    let with = ["--config", "@watchfire.yaml", "--summary", "@summary.json"];
+    let text = run_in(&dir, &with);
+    let summary = || fs::read_to_string(dir.path().join("summary.json")).unwrap();
+    let first = summary();
+    let parsed: Value = serde_json::from_str(&first).unwrap();
+    let routes = &parsed["routes"];
+    let went: Vec<(&str, u64)> = routes["routes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|route| (route["route"].as_str().unwrap(), route["alerts"].as_u64().unwrap()))
+        .collect();
+    // Account 7 three times; the second route takes the other five deletions; an event nowhere there is none.
+    assert_eq!(went, [("1", 3), ("2", 5), ("2.1", 0), ("3", 1)]);
+    assert_eq!((&routes["held"], &routes["storms"]), (&json!({"maintenance": 1, "storm": 2}), &1.into()));
+    let actions = parsed["actions"].as_array().unwrap();
+    let of = |name: &str| actions.iter().find(|action| action["action"] == name).unwrap();
+    let mail = of("mail");
+    assert_eq!((&mail["due"], &mail["held"]), (&3.into(), &json!({"maintenance": 1, "storm": 2})));
+    assert_eq!(mail["grouped"], json!({"alerts": 2, "messages": 2}));
+    assert_eq!((&of("chat")["due"], &of("chat")["escalated"]), (&3.into(), &2.into()));
+    let told = text.split_once("which way the alerts would have gone").unwrap().1;
+    insta::assert_snapshot!(told.split_once("what the actions").unwrap().0, @r"
+
+      route 1: 3 alerts to chat
+      route 2: 5 alerts to mail
+      route 3: 1 alert to mail
+      never: route 2.1
+      held back by maintenance: 1 alert
+      held back by storm: 2 alerts, in 1 storm
+      Silences are not asked: they are of today. Nobody acknowledges, resolves or
+          approves anything.
+    ");
+    assert!(text.contains("held back 2 times by the storm guard"), "{text}");
+    assert!(text.contains("together: 2 alerts in 2 messages"), "{text}");
+    run_in(&dir, &with);
+    assert_eq!(summary(), first, "the same past, the same summary");
 }

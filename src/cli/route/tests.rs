@@ -4,6 +4,7 @@ use super::*;
 use crate::config::load_without_secrets;
 use crate::route::{Matchers, Told, way};
 use crate::store::{Candidate, Commit, Deed, DeliveryKind, NewSilence, Routing};
+use crate::time::Span;
 
 #[derive(Debug, Parser)]
 struct Line {
