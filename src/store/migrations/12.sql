@@ -5,7 +5,7 @@ ALTER TABLE alert ADD COLUMN told INTEGER NOT NULL DEFAULT 0;     -- whether not
 UPDATE alert SET resolved = 1 WHERE id IN (SELECT alert FROM triage WHERE state = 'resolved');
 UPDATE alert SET told = 1 WHERE id IN (SELECT alert FROM scene WHERE held IS NULL);
 -- Those that may hold others back, and those that keep an incident open.
-CREATE INDEX alert_told ON alert (updated_at, rule, level)
+CREATE INDEX alert_told ON alert (updated_at, rule, level, told, resolved, merged_into)
     WHERE told = 1 AND resolved = 0 AND merged_into IS NULL;
 CREATE INDEX alert_unresolved ON alert (incident) WHERE resolved = 0 AND merged_into IS NULL;
 
