@@ -132,10 +132,12 @@ fn assert_all_told(
     repeats
 }
 
-/// How a chat's message ends; of others the alert and what has come of it, where it says so.
+/// How a message ends; of those without a foot, which have a key, only the alert.
 fn foot(text: &str) -> String {
-    let at = text.find("Watchfire alert ").unwrap_or_default();
-    text[at..].chars().take(60).collect()
+    match text.find("Watchfire alert ") {
+        Some(at) => text[at..].chars().take(60).collect(),
+        None => alert_in(text),
+    }
 }
 
 fn assert_guaranteed(
