@@ -100,7 +100,8 @@ fn assert_all_told(
     (alerts, is_over): (usize, fn(&str) -> bool),
 ) -> BTreeMap<String, usize> {
     let rows = store.outbox_list(None, 0).unwrap();
-    assert_eq!(rows.len(), alerts * KINDS.len() * OCCASIONS.len());
+    // Those whose alert somebody said to be over are told of that too.
+    assert!(rows.len() >= alerts * KINDS.len() * OCCASIONS.len(), "{}", rows.len());
     let of: BTreeMap<&str, &OutboxRow> = rows.iter().map(|row| (row.id.as_str(), row)).collect();
     let rank = |row: &OutboxRow| OCCASIONS.iter().position(|occasion| *occasion == row.occasion).unwrap();
     let mut first: BTreeMap<String, String> = BTreeMap::new();
@@ -128,18 +129,21 @@ fn assert_all_told(
             row.action
         );
     }
-    assert_guaranteed(services, (alerts, is_over), &repeats);
+    assert_guaranteed(services, &rows, (alerts, is_over), &repeats);
     repeats
 }
 
-/// How a chat's message ends; of others the alert and what has come of it, where it says so.
+/// How a message ends; of those without a foot, which have a key, only the alert.
 fn foot(text: &str) -> String {
-    let at = text.find("Watchfire alert ").unwrap_or_default();
-    text[at..].chars().take(60).collect()
+    match text.find("Watchfire alert ") {
+        Some(at) => text[at..].chars().take(60).collect(),
+        None => alert_in(text),
+    }
 }
 
 fn assert_guaranteed(
     services: &Services,
+    rows: &[OutboxRow],
     (alerts, is_over): (usize, fn(&str) -> bool),
     repeats: &BTreeMap<String, usize>,
 ) {
@@ -161,7 +165,9 @@ fn assert_guaranteed(
                 let issues = services.issues(kind);
                 assert_eq!(issues.len(), alerts, "{kind}: one for each alert: {issues:?}");
                 for (id, comments, state) in issues {
-                    assert_eq!(comments, 2, "{kind}: {id}");
+                    // What comes after the first is a comment each.
+                    let told = rows.iter().filter(|row| row.action == kind && row.alert.0 == id).count();
+                    assert_eq!(comments + 1, told, "{kind}: {id}");
                     // Of Jira no transition is configured.
                     assert_eq!(
                         state == "close",
@@ -245,7 +251,8 @@ fn no_kind_is_left_out() {
     // These change accounts and tell nobody.
     tested.extend(["gitlab", "github"]);
     let mut known = ActionConfig::NAMES.to_vec();
-    (tested.sort_unstable(), known.sort_unstable());
+    tested.sort_unstable();
+    known.sort_unstable();
     assert_eq!(tested, known);
 }
 

@@ -252,9 +252,11 @@ impl Drop for Services {
     }
 }
 
-/// The alert that a text names.
+/// The alert that a text names by its whole id.
 pub fn alert_in(text: &str) -> String {
-    text.find(ALERT).and_then(|at| text.get(at..at + 32)).unwrap_or_default().to_owned()
+    let is_whole = |id: &&str| id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let ids = text.match_indices(ALERT).filter_map(|(at, _)| text.get(at..at + 32));
+    ids.filter(is_whole).map(str::to_owned).next().unwrap_or_default()
 }
 
 pub(super) fn say(status: u16, body: impl Into<String>) -> Response<String> {
