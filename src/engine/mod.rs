@@ -45,5 +45,5 @@ pub use effects::{Effects, OpenedAlert};
 pub use judge::Engine;
 pub use limits::Limits;
 pub use reach::Needs;
-pub use ruleset::{Hits, Meaning, OWN_SOURCE, RuleSet, Unit};
+pub use ruleset::{Hits, Meaning, RuleSet, Unit};
 pub use snapshot::SnapshotError;

@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 use crate::alert::LedgerReason;
 use crate::decode::{DecodeError, Origin, Strength, decode_from, finish, id, utf8};
 use crate::detect::{Detector, Hit};
+use crate::enrich::OWN_SOURCE;
 use crate::event::{Catalogue, Entry, Event, Format, Position, canonical, millionths, number};
 use crate::matcher::{Matcher, Scratch};
 use crate::rule::ast::Rule;
@@ -256,9 +257,6 @@ impl RuleSet {
         own.is(&event.forge, text("author_id").as_deref(), text("author_name").as_deref())
     }
 }
-
-/// The source of the events that Watchfire writes itself; no other source has that name.
-pub const OWN_SOURCE: &str = "watchfire";
 
 impl Hits {
     /// The sender's id of the event these are the hits of; `raw` is the event's bytes.

@@ -6,6 +6,9 @@ use rustc_hash::FxHashSet;
 
 use super::table::fold_into;
 
+/// The source of the events that Watchfire writes itself; no other source has that name.
+pub const OWN_SOURCE: &str = "watchfire";
+
 /// An account that a token told to be Watchfire's own.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Account {
@@ -76,6 +79,12 @@ impl Own {
         self.ids.is_empty() && self.names.is_empty() && self.learnt.is_empty()
     }
 
+    /// Whether Watchfire did it itself: it wrote the event, or the author at that forge is one of these.
+    #[must_use]
+    pub fn did(&self, (source, forge): (&str, &str), id: Option<&str>, name: Option<&str>) -> bool {
+        source == OWN_SOURCE || self.is(forge, id, name)
+    }
+
     /// Whether an author at a forge is one of them.
     #[must_use]
     pub fn is(&self, forge: &str, id: Option<&str>, name: Option<&str>) -> bool {
@@ -137,6 +146,10 @@ mod tests {
         assert!(own.is("github", Some("9"), None) && own.is("github", None, Some("WF-BOT")));
         assert!(!own.is("github", Some("10"), Some("wf-bot")), "the login has changed hands");
         assert!(!own.is("gitlab", Some("9"), None));
+        assert!(own.did(("watchfire", "watchfire"), None, Some("somebody")), "it wrote that itself");
+        assert!(
+            own.did(("gitlab", "gitlab"), Some("3"), None) && !own.did(("a", "watchfire"), Some("4"), None)
+        );
     }
 
     #[test]

@@ -190,7 +190,7 @@ impl Memo {
 
 impl Extracted {
     /// Fills in the fields that are worked out; those that stand in the event are resolved.
-    pub(super) fn compute(&mut self, plan: &Plan, forge: &str, raw: &str) {
+    pub(super) fn compute(&mut self, plan: &Plan, place: (&str, &str), raw: &str) {
         let mut memo = std::mem::take(&mut self.memo);
         memo.begin(plan.fingerprint);
         for step in &plan.steps {
@@ -198,7 +198,7 @@ impl Extracted {
                 Part::Geo(geo) => self.geo(step, geo, raw, &mut memo),
                 Part::Own(own) => {
                     let mut texts = step.inputs.iter().map(|field| self.text(*field, raw));
-                    let is_own = own.is(forge, texts.next().flatten(), texts.next().flatten());
+                    let is_own = own.did(place, texts.next().flatten(), texts.next().flatten());
                     for output in &step.outputs {
                         self.set(output.field, Held::Bool(is_own));
                     }
@@ -286,8 +286,9 @@ pub(super) fn lay_over(object: &mut Map<String, Value>, enrichment: &Enrichment)
         lay_geo(object, geo);
     }
     if let Some(own) = enrichment.own() {
-        let [forge, id, name] = ["forge", "author_id", "author_name"].map(|field| text(object, field));
-        let is_own = own.is(forge.as_deref().unwrap_or_default(), id.as_deref(), name.as_deref());
+        let [source, forge] = ["source", "forge"].map(|field| text(object, field).unwrap_or_default());
+        let [id, name] = ["author_id", "author_name"].map(|field| text(object, field));
+        let is_own = own.did((&source, &forge), id.as_deref(), name.as_deref());
         object.insert("self".to_owned(), is_own.into());
     }
     let mut key = String::new();
@@ -445,6 +446,24 @@ mod tests {
             seen(&all, &json!({"author_name": null})),
             texts([None, None, None, None, Some("false"), None, None, None])
         );
+    }
+
+    /// Its account at a forge is not the author there, and the event's own word no longer counts once an account is known.
+    #[test]
+    fn what_watchfire_wrote_is_its_own_whoever_it_names() {
+        let all = enrichment();
+        let body = json!({"author_name": "ann's colleague", "self": true});
+        let own =
+            Event { source: "watchfire".into(), forge: "watchfire".into(), ..event(Format::Generic, &body) };
+        let plan = Plan::enriched(Format::Generic, &["self".to_owned()], false, &all);
+        let catalogue = Catalogue::built_in().with(all);
+        let mut out = Extracted::default();
+        for (event, is_own) in [(&own, true), (&Event { source: "other".into(), ..own.clone() }, false)] {
+            let raw = std::str::from_utf8(&event.raw).unwrap();
+            plan.extract(event, raw, &catalogue, &mut out).unwrap();
+            assert_eq!(out.text(0, raw), Some(is_own.to_string().as_str()));
+            assert_eq!(canonical(event, &catalogue)["self"], is_own);
+        }
     }
 
     #[test]

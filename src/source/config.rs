@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::poll::{self, Polled};
 use super::tokens::Tokens;
 use crate::deliver::{Secret, SecretRef, span_or_none};
-use crate::engine::OWN_SOURCE;
+use crate::enrich::OWN_SOURCE;
 use crate::event::Format;
 use crate::time::Span;
 

@@ -14,7 +14,7 @@ use super::intake::{Context, Intake};
 use super::metrics::Reason;
 use super::past::{Added, Past};
 use super::split::{Bad, SplitError, split};
-use crate::engine::OWN_SOURCE;
+use crate::enrich::OWN_SOURCE;
 use crate::event::{Format, PAST};
 use crate::log::AppendError;
 use crate::time::Span;
