@@ -2,7 +2,7 @@
 
 use crate::encode::Notification;
 use crate::event::Format;
-use crate::respond::target;
+use crate::respond::{target, text};
 
 use super::Name;
 
@@ -60,14 +60,6 @@ pub(super) fn on_never(never: &[Name], notification: &Notification, field: &str)
 /// What the events call their authors.
 fn author_names(notification: &Notification) -> impl Iterator<Item = String> {
     notification.events.iter().map(|event| text(event.get("author_name"))).filter(|name| !name.is_empty())
-}
-
-fn text(value: Option<&serde_json::Value>) -> String {
-    match value {
-        None | Some(serde_json::Value::Null) => String::new(),
-        Some(serde_json::Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
-    }
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use super::control::Control;
 use crate::event::Position;
 use crate::source::{Board, PollReport, Sink, json};
+use crate::store::{Stop, Store};
 
 /// What detection is doing. Told by the daemon.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -49,6 +50,8 @@ pub struct Health {
     pub detection: watch::Receiver<Detection>,
     /// How the APIs that are asked for events are doing. Trouble there makes nothing unready: it is only shown.
     pub polls: Board,
+    /// Knows whether responses are stopped, which makes nothing unready either.
+    pub store: Store,
 }
 
 /// How the daemon is.
@@ -66,6 +69,23 @@ pub(super) struct Report {
     /// By the source's name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     polls: BTreeMap<String, PollReport>,
+    /// All responses are stopped: by whom, since when and why. Events are taken and judged all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    responses_stopped: Option<StopReport>,
+}
+
+/// That all responses are stopped.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = HealthOfResponses)]
+struct StopReport {
+    /// By whom.
+    by: String,
+    /// Since when.
+    #[schema(format = DateTime)]
+    since: String,
+    /// Why.
+    reason: String,
 }
 
 /// How the log is.
@@ -83,7 +103,7 @@ struct LogReport {
 }
 
 impl Health {
-    fn report(&self) -> Report {
+    async fn report(&self) -> Report {
         let detection = self.detection.borrow().clone();
         let error = self.sink.trouble();
         let last = self.sink.position();
@@ -95,7 +115,15 @@ impl Health {
         };
         let ready = error.is_none() && matches!(detection, Detection::Running { .. });
         let log = LogReport { writable: error.is_none(), position: last, error };
-        Report { ready, log, detection, lag, polls: self.polls.reports() }
+        let store = self.store.clone();
+        // A store that does not answer shows elsewhere.
+        let stopped = tokio::task::spawn_blocking(move || store.responses_stopped().ok().flatten()).await;
+        let stopped = stopped.ok().flatten();
+        let responses_stopped = stopped.map(|stop| {
+            let Stop { at, by, reason } = stop;
+            StopReport { by, since: at.to_string(), reason }
+        });
+        Report { ready, log, detection, lag, polls: self.polls.reports(), responses_stopped }
     }
 }
 
@@ -105,7 +133,7 @@ impl Health {
 #[utoipa::path(get, path = "/api/v1/health", tag = "health",
     responses((status = 200, description = "How it is", body = Report)))]
 pub(super) async fn health(State(control): State<Arc<Control>>) -> Json<Report> {
-    Json(control.health.report())
+    Json(control.health.report().await)
 }
 
 /// 200 as long as anything is answered at all.
@@ -115,7 +143,7 @@ pub(super) async fn healthz() -> Response {
 
 /// 200 if events are taken and judged, 503 if not; the body says which.
 pub(super) async fn readyz(State(health): State<Arc<Health>>) -> Response {
-    let report = health.report();
+    let report = health.report().await;
     let status = if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     json(status, &report)
 }

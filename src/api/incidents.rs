@@ -48,12 +48,12 @@ pub(super) struct IncidentsAsked {
 /// The alerts about one author or entity that came one after the other.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Incident {
-    /// Derived from its first alert's id.
+    /// Derived from its first alert's id, or from the limit it is about.
     id: String,
     /// What its alerts have in common.
     #[schema(example = "author_id = 7 at gitlab")]
     about: String,
-    /// The title of its gravest alert, and how many rules more.
+    /// The title of its gravest alert, and how many rules more; or that responses have reached a limit.
     title: String,
     /// The gravest alert's.
     level: Level,

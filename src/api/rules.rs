@@ -93,6 +93,8 @@ pub(super) struct RuleWhole {
     falsepositives: Vec<String>,
     /// The actions it names.
     respond: Vec<String>,
+    /// Whether responses to its alerts only rehearse.
+    dry_run: bool,
     /// What is wrong with its file as it is now.
     problems: Vec<FileProblem>,
 }
@@ -232,6 +234,7 @@ pub(super) async fn show(
         references: rule.references.clone(),
         falsepositives: rule.falsepositives.clone(),
         respond: rule.respond.clone(),
+        dry_run: rule.dry_run,
         problems: own.take(PROBLEMS_MAX).map(|found| status.problem(found)).collect(),
     }))
 }

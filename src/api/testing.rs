@@ -124,7 +124,8 @@ impl Setup {
         };
         // The tests of readiness make this one fail.
         let polls = fixture.context.metrics.polls().clone();
-        let health = Health { sink: memory_sink.clone(), detection: detection_in, polls };
+        let health =
+            Health { sink: memory_sink.clone(), detection: detection_in, polls, store: store.clone() };
         let access = (configured.then(|| tokens(CONFIGURED)), rate);
         let control = Control::new(&parts, health.clone(), access, (&sources, &fixture.context));
         let router = Self::route(&sources, &mut fixture, health.clone(), control);

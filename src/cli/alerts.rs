@@ -170,6 +170,7 @@ pub fn list(args: &AlertsArgs) -> anyhow::Result<ExitCode> {
             }
         }
     }
+    super::respond::say_if_stopped(&store)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -126,6 +126,7 @@ fn check(args: &CheckArgs, today: Timestamp) -> Found {
             lists,
             geo: config.geo.clone(),
             own: config.own.clone(),
+            learnt: super::rules::learnt(&config),
             lateness: config.lateness,
         };
         let reading = found.read(args.enrich.over(book), today);

@@ -6,8 +6,10 @@ use clap::{Args, Subcommand};
 
 use super::author;
 use super::data::DataDir;
+use super::terminal;
 use crate::alert::AlertId;
-use crate::store::{Response, Store, asked_id};
+use crate::enrich::Account;
+use crate::store::{OwnAccount, Response, Store, asked_id};
 
 /// Options of `watchfire respond`.
 #[derive(Debug, Args)]
@@ -56,7 +58,7 @@ enum RespondCommand {
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
-    /// Show whether responses are stopped
+    /// Show whether responses are stopped, and whose their tokens are
     Status,
 }
 
@@ -125,10 +127,23 @@ fn resume(store: &Store, reason: &str) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Says it beside what was asked for, if all responses are stopped.
+pub(super) fn say_if_stopped(store: &Store) -> anyhow::Result<()> {
+    if let Some(stop) = store.responses_stopped()? {
+        super::say(&format!("all responses are stopped since {} by {}: {}", stop.at, stop.by, stop.reason));
+    }
+    Ok(())
+}
+
 fn status(store: &Store) -> anyhow::Result<ExitCode> {
     match store.responses_stopped()? {
         Some(stop) => super::print(&format!("stopped since {} by {}: {}\n", stop.at, stop.by, stop.reason))?,
         None => super::print("responses may act\n")?,
+    }
+    for OwnAccount { action, account, .. } in store.own_accounts()? {
+        let Account { forge, id, name, .. } = &account;
+        let line = format!("{action}: its token is of account {id} ({}) at {forge}\n", terminal::clean(name));
+        super::print(&line)?;
     }
     Ok(ExitCode::SUCCESS)
 }

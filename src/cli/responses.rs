@@ -128,9 +128,7 @@ fn list(store: &Store, query: &ResponseQuery, format: ListFormat) -> anyhow::Res
         ListFormat::Table if responses.is_empty() => super::say("there are no such responses"),
         ListFormat::Table => super::print(&table(&responses))?,
     }
-    if let Some(stop) = store.responses_stopped()? {
-        super::say(&format!("all responses are stopped since {} by {}: {}", stop.at, stop.by, stop.reason));
-    }
+    super::respond::say_if_stopped(store)?;
     Ok(ExitCode::SUCCESS)
 }
 

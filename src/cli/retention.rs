@@ -92,6 +92,7 @@ fn plan(
         lists: config.lists.clone(),
         geo: config.geo.clone(),
         own: config.own.clone(),
+        learnt: super::rules::learnt(&config),
         lateness: config.lateness,
     };
     let reading = Rulebook::new(book, Arc::new(Catalogue::built_in())).read(now);

@@ -8,11 +8,12 @@ use clap::Args;
 
 use crate::clock::Clock;
 use crate::config::{Config, load_without_secrets};
-use crate::daemon::{Reading, Rulebook, RulebookConfig};
+use crate::daemon::{Learnt, Reading, Rulebook, RulebookConfig};
 use crate::engine::Limits;
 use crate::enrich::Own;
 use crate::event::Catalogue;
 use crate::rule::{Diagnostic, Severity};
+use crate::store::Store;
 use crate::time::{Span, Timestamp};
 
 /// What events are enriched with, where no configuration says it.
@@ -31,7 +32,8 @@ impl EnrichArgs {
     pub(super) fn over(&self, config: RulebookConfig) -> RulebookConfig {
         let geo = if self.geo.is_empty() { config.geo } else { self.geo.clone() };
         let own = Own::new(&self.own, &self.own).map(Arc::new).or(config.own);
-        RulebookConfig { geo, own, ..config }
+        let learnt = if self.own.is_empty() { config.learnt } else { Learnt::default() };
+        RulebookConfig { geo, own, learnt, ..config }
     }
 }
 
@@ -49,7 +51,8 @@ impl ShowArgs {
     /// What events are shown with. Rules are read for their lookups alone: what is wrong with them is told in a line.
     pub(super) fn catalogue(&self) -> anyhow::Result<Arc<Catalogue>> {
         let book = self.book()?;
-        if book.rules.is_empty() && book.geo.is_empty() && book.own.is_none() {
+        if book.rules.is_empty() && book.geo.is_empty() && book.own.is_none() && book.learnt.get().is_empty()
+        {
             return Ok(Arc::new(Catalogue::built_in()));
         }
         let (geo, today) = (book.geo.clone(), Clock::system().now());
@@ -143,12 +146,19 @@ fn config(path: &Path) -> anyhow::Result<Config> {
     load_without_secrets(path).map_err(|error| super::Usage(error.to_string()).into())
 }
 
+/// What tokens told the daemon whose data folder this is; nothing where there is none, or it cannot be read.
+pub(super) fn learnt(config: &Config) -> Learnt {
+    let store = Store::open_read_only(&config.data_dir);
+    store.and_then(|store| Learnt::of(&store)).unwrap_or_default()
+}
+
 fn book_of(config: &Config) -> RulebookConfig {
     RulebookConfig {
         rules: config.rules.clone(),
         lists: config.lists.clone(),
         geo: config.geo.clone(),
         own: config.own.clone(),
+        learnt: learnt(config),
         lateness: config.lateness,
     }
 }

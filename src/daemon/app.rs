@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
+use super::accounts::Learnt;
 use super::detection::{Context as DetectionContext, Detection, DetectionError};
 use super::forwarding::ConditionError;
 use super::foundation::{Foundation, Shared};
@@ -15,11 +16,10 @@ use super::gaps;
 use super::inbox::{Inbox, Teller};
 use super::plan::Plan;
 use super::reload::{Reloader, status, tell};
-use super::responses::{self, Counted};
+use super::responses::{self, Facts};
 use super::retention::Keeper;
 use super::rulebook::{Rulebook, RulebookConfig};
 use super::tasks::{Group, start_intake, start_output};
-use super::terms;
 use super::watching::Watching;
 use crate::action::{ActionError, ActionSet};
 use crate::api::Detection as Stage;
@@ -27,6 +27,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config, ConfigError};
 use crate::deliver::BuildContext;
 use crate::engine::RuleSet;
+use crate::event::Catalogue;
 use crate::forward::ForwardError;
 use crate::log::{Log, LogError, Sealer};
 use crate::reporting::Schedules;
@@ -116,7 +117,7 @@ pub struct App {
     policy: watch::Sender<Arc<Policy>>,
     noise: watch::Sender<Arc<route::Policy>>,
     shared: Shared,
-    counted: Counted,
+    facts: Facts,
 }
 
 impl App {
@@ -130,11 +131,9 @@ impl App {
         let mut base = Foundation::open(&config, clock)?;
         base.remember_sources(&config);
         let build = BuildContext { env: &*env, base: &config.base, egress: &config.egress };
-        let counted = Counted::new((-1).into());
-        let policy = responses::policy(&config, &base.store, &counted)?;
-        let actions = Arc::new(ActionSet::build(&config.actions, &build)?.under(policy));
-        terms::keep(&base.store, config.incident_gap, &actions)?;
-        let mut rulebook = Rulebook::new(rulebook_config(&config), Arc::clone(&base.catalogue));
+        let facts = Facts::of(&base.store)?;
+        let actions = responses::actions::<StartError>(&config, &build, (&base.store, &facts))?;
+        let mut rulebook = rulebook(&config, &facts.learnt, &base.catalogue);
         let (reload, wanted) = mpsc::channel(1);
         let mut watching = Watching::new(reload.clone());
         watching.renew(rulebook.paths());
@@ -150,9 +149,11 @@ impl App {
         let (actions, actions_in) = watch::channel(actions);
         let rules_now = rules_in.clone();
         let (schedules, schedules_in) = watch::channel(Arc::new(config.schedules.clone()));
-        let responses = base.responses(&config.data_dir, actions_in.clone(), Arc::clone(&counted));
+        let responses = base.responses(&config.data_dir, actions_in.clone(), Arc::clone(&facts.counted));
+        let learner = base.learner(actions_in.clone(), &facts, reload.clone());
         let current = (actions_in, rules_in, schedules_in);
-        let mut output = start_output(&mut base, &config, &build, current)?.with(|stop| responses.run(stop));
+        let output = start_output(&mut base, &config, &build, current)?;
+        let mut output = output.with(|stop| responses.run(stop)).with(|stop| learner.run(stop));
         let noise = base.follow_up(&config, &mut output);
         let (policy, policy_in) = watch::channel(Arc::new(config.retention.clone()));
         let (known, forwarders) = ((base.store.clone(), base.clock.clone()), base.forwarders.clone());
@@ -189,7 +190,7 @@ impl App {
             policy,
             noise,
             shared,
-            counted,
+            facts,
         })
     }
 
@@ -217,6 +218,12 @@ impl App {
         self.stage.clone()
     }
 
+    /// Waits until each response's token was asked once whose account it is of. Nothing else waits for that.
+    pub async fn tokens_asked(&self) {
+        // The one who asks is there as long as `self`.
+        self.facts.asked.subscribe().wait_for(|asked| *asked).await.ok();
+    }
+
     /// Waits until detection ends, which it only does by itself when it has failed; why. Events are still taken then,
     /// but nobody judges them.
     pub async fn detection_ended(&self) -> String {
@@ -228,9 +235,7 @@ impl App {
     pub async fn reload(&self) -> Result<(), ReloadError> {
         let config = config::load(&self.config_path, &*self.env)?;
         let build = BuildContext { env: &*self.env, base: &config.base, egress: &config.egress };
-        let policy = responses::policy(&config, &self.store, &self.counted)?;
-        let actions = Arc::new(ActionSet::build(&config.actions, &build)?.under(policy));
-        terms::keep(&self.store, config.incident_gap, &actions)?;
+        let actions = responses::actions::<ReloadError>(&config, &build, (&self.store, &self.facts))?;
         let plan = Plan::new(&config, Arc::clone(&actions), &self.rules.borrow());
         self.actions.send_replace(actions);
         self.schedules.send_replace(Arc::new(config.schedules.clone()));
@@ -299,14 +304,16 @@ async fn listen(
     Ok((listener, address))
 }
 
-fn rulebook_config(config: &Config) -> RulebookConfig {
-    RulebookConfig {
+fn rulebook(config: &Config, learnt: &Learnt, catalogue: &Arc<Catalogue>) -> Rulebook {
+    let book = RulebookConfig {
         rules: config.rules.clone(),
         lists: config.lists.clone(),
         geo: config.geo.clone(),
         own: config.own.clone(),
+        learnt: learnt.clone(),
         lateness: config.lateness,
-    }
+    };
+    Rulebook::new(book, Arc::clone(catalogue))
 }
 
 /// Recovers on the new thread, since that may take long, and answers once it has.

@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
+use super::accounts::Learner;
 use super::app::StartError;
 use super::detection::Context as DetectionContext;
 use super::followups::Follower;
@@ -13,7 +14,7 @@ use super::gaps;
 use super::inbox::Inbox;
 use super::metrics::DetectionMetrics;
 use super::plan::Plan;
-use super::responses::{Counted, Keeper as ResponseKeeper, ResponseMetrics};
+use super::responses::{Counted, Facts, Keeper as ResponseKeeper, ResponseMetrics};
 use super::tasks::Group;
 use crate::action::ActionSet;
 use crate::api::{
@@ -151,6 +152,17 @@ impl Foundation {
         }
     }
 
+    /// What finds out which accounts are Watchfire's own.
+    pub(super) fn learner(
+        &self,
+        actions: watch::Receiver<Arc<ActionSet>>,
+        facts: &Facts,
+        reload: mpsc::Sender<()>,
+    ) -> Learner {
+        let (store, clock) = (self.store.clone(), self.clock.clone());
+        Learner { store, clock, actions, learnt: facts.learnt.clone(), reload, asked: facts.asked.clone() }
+    }
+
     /// What routers are built from, now that all metrics are registered.
     pub(super) fn share(
         &mut self,
@@ -193,6 +205,7 @@ impl Shared {
             sink: self.context.sink.clone(),
             detection: self.stage.clone(),
             polls: self.context.metrics.polls().clone(),
+            store: self.control.store.clone(),
         };
         let access = (config.administrators.clone(), config.api_rate);
         let sources = (config.sources.as_slice(), &self.context);

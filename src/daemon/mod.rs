@@ -3,6 +3,7 @@
 //! [`App::start`] builds everything in one straight line and [`App::stop`] takes it down in reverse order.
 //! Detection has a thread of its own (`detection`); all else is tasks.
 
+mod accounts;
 mod app;
 mod detection;
 mod files;
@@ -30,6 +31,7 @@ mod terms;
 mod watching;
 mod witness;
 
+pub use accounts::Learnt;
 pub use app::{App, Options, ReloadError, StartError};
 pub use plan::actions_of;
 pub use retention::retention_of;

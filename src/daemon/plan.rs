@@ -43,7 +43,9 @@ impl Plan {
 
     /// What a new alert is to set off.
     pub(super) fn candidate(&self, alert: &Alert, scene: Scene, rules: &RuleSet, at: Timestamp) -> Candidate {
-        let named = rules.unit(&alert.rule).map(|unit| unit.rule.respond.as_slice()).unwrap_or_default();
+        let rule = rules.unit(&alert.rule).map(|unit| &unit.rule);
+        let named = rule.map(|rule| rule.respond.as_slice()).unwrap_or_default();
+        let rehearses = rule.is_some_and(|rule| rule.dry_run);
         let Way { told, escalate } = way(&self.routes, named, &Case { alert, scene: &scene }, at);
         let told =
             told.into_iter().filter_map(|told| Some((self.actions.kind(&told.action)?, told))).collect();
@@ -52,7 +54,8 @@ impl Plan {
             let actions = step.actions.into_iter().filter(tells).collect();
             Escalation { actions, ..step }
         };
-        Candidate { alert: alert.clone(), scene, told, escalate: escalate.into_iter().map(step).collect() }
+        let escalate = escalate.into_iter().map(step).collect();
+        Candidate { alert: alert.clone(), scene, told, escalate, rehearses }
     }
 
     /// The action names in rules that no configured action has, which are passed over, and how many rules

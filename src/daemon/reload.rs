@@ -61,10 +61,11 @@ impl Reloader {
         self.watching.renew(self.rulebook.paths());
         let reading = self.rulebook.read(self.clock.now());
         tell(&reading, &self.metrics);
-        self.metrics.reloads.inc();
         self.told.send_replace(Arc::new(status(&reading, self.clock.now())));
         self.rules.send_replace(Arc::clone(&reading.rules));
         self.detection.rules(reading.rules);
+        // Whoever waits for it may count on the rules being the next thing that detection sees.
+        self.metrics.reloads.inc();
         self
     }
 }

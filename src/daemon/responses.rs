@@ -12,11 +12,14 @@ use serde_json::json;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::action::ActionSet;
+use super::accounts::Learnt;
+use super::terms;
+use crate::action::{ActionError, ActionSet};
 use crate::alert::Level;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::decode::{Origin, decode_from};
+use crate::deliver::BuildContext;
 use crate::encode::Notice;
 use crate::engine::OWN_SOURCE;
 use crate::event::{Catalogue, Format};
@@ -59,11 +62,39 @@ pub(super) struct Keeper {
     pub(super) stop_told: AtomicI64,
 }
 
+/// What responses go by that only a running daemon knows.
+pub(super) struct Facts {
+    pub(super) counted: Counted,
+    pub(super) learnt: Learnt,
+    /// Whether each token was asked once whose it is.
+    pub(super) asked: watch::Sender<bool>,
+}
+
+impl Facts {
+    /// Nobody is counted; the accounts are those that were kept.
+    pub(super) fn of(store: &Store) -> Result<Self, StoreError> {
+        let (counted, learnt) = (Counted::new((-1).into()), Learnt::of(store)?);
+        Ok(Self { counted, learnt, asked: watch::Sender::new(false) })
+    }
+}
+
+/// The configured actions, with what holds for all responses.
+pub(super) fn actions<E: From<ActionError> + From<StoreError>>(
+    config: &Config,
+    build: &BuildContext<'_>,
+    (store, facts): (&Store, &Facts),
+) -> Result<Arc<ActionSet>, E> {
+    let policy = policy(config, store, facts)?;
+    let actions = ActionSet::build(&config.actions, build)?.under(policy);
+    terms::keep(store, config.incident_gap, &actions)?;
+    Ok(Arc::new(actions))
+}
+
 /// What holds for all responses, as configured, with what only the daemon knows.
-pub(super) fn policy(config: &Config, store: &Store, counted: &Counted) -> Result<Policy, StoreError> {
-    let counted = Arc::clone(counted);
+fn policy(config: &Config, store: &Store, facts: &Facts) -> Result<Policy, StoreError> {
+    let (counted, is_own) = (Arc::clone(&facts.counted), facts.learnt.is_own(config.own.clone()));
     let known: Known = Arc::new(move || u64::try_from(counted.load(Ordering::Relaxed)).ok());
-    Ok(Policy::new(config.responses.clone()).with(known, Some(Signer::of(store)?)))
+    Ok(Policy::new(config.responses.clone()).with(known, Some(Signer::of(store)?)).sparing(is_own))
 }
 
 impl Keeper {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::accounts::Learnt;
 use super::files::{FILES_MAX, Texts, files_below, read_text, unreadable};
 use super::geo_files::GeoFiles;
 use crate::engine::{Environment, RuleSet, compile};
@@ -25,8 +26,10 @@ pub struct RulebookConfig {
     pub lists: Option<PathBuf>,
     /// GeoIP databases.
     pub geo: Vec<PathBuf>,
-    /// Watchfire's own accounts.
+    /// Watchfire's own accounts, as configured.
     pub own: Option<Arc<Own>>,
+    /// And as its tokens told; read anew at each reading.
+    pub learnt: Learnt,
     /// How late an event may come.
     pub lateness: Span,
 }
@@ -104,7 +107,8 @@ impl Rulebook {
         let mut notes = Notes::default();
         let (lists, deleted) = self.read_lists(&mut notes);
         let geo = self.geo.read(&self.config.geo, &mut notes.diagnostics);
-        let enrichment = Enrichment::new(geo, self.config.own.clone(), Vec::new());
+        let own = Own::joined(self.config.own.as_ref(), &self.config.learnt.get());
+        let enrichment = Enrichment::new(geo, own, Vec::new());
         let mut files = self.read_rules(&mut notes);
         self.add_imports(&mut files, &mut notes);
         let texts: BTreeMap<Arc<str>, String> =

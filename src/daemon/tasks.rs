@@ -187,6 +187,7 @@ fn rule_text(rules: &RuleSet, id: &str) -> RuleText {
         description: rule.and_then(|rule| rule.description.clone()),
         references: rule.map(|rule| rule.references.clone()).unwrap_or_default(),
         falsepositives: rule.map(|rule| rule.falsepositives.clone()).unwrap_or_default(),
+        dry_run: rule.is_some_and(|rule| rule.dry_run),
     }
 }
 

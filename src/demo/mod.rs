@@ -54,5 +54,5 @@ pub use run::{Demo, Tell};
 pub use schedule::Schedule;
 pub use screen::{DemoEvent, Places, Screen, Style};
 pub use sender::{Pace, Sender, Sent};
-pub use stand_in::{ApiCall, Fault};
+pub use stand_in::{ApiCall, Fault, StandIn};
 pub use traffic::{SimEvent, Simulation};

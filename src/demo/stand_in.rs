@@ -58,7 +58,7 @@ pub struct ApiCall {
 }
 
 /// One request as a world sees it.
-pub(super) struct Asked {
+pub struct Asked {
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) headers: HeaderMap,
@@ -90,7 +90,7 @@ impl Asked {
 }
 
 /// One answer.
-pub(super) struct Reply {
+pub struct Reply {
     pub(super) status: u16,
     /// Absent: no body.
     pub(super) body: Option<Value>,
@@ -109,7 +109,7 @@ impl Reply {
 }
 
 /// What a stand-in pretends to be.
-pub(super) trait World: Clone + Send + 'static {
+pub trait World: Clone + Send + 'static {
     /// For the log.
     const NAME: &'static str;
     /// Answers, and changes itself.
@@ -122,9 +122,9 @@ pub(super) trait World: Clone + Send + 'static {
     fn failure(&self, status: u16) -> Reply;
 }
 
-/// A stand-in; clones share the same world.
+/// A stand-in of a system's API; clones share the same world.
 #[derive(Debug)]
-pub(super) struct StandIn<W> {
+pub struct StandIn<W> {
     shared: Arc<Shared<W>>,
     serving: Arc<Serving>,
 }
@@ -160,8 +160,11 @@ impl<W> Shared<W> {
 }
 
 impl<W: World> StandIn<W> {
-    /// Starts it on a free port of the loopback address.
-    pub(super) async fn start(world: W) -> Result<Self, DemoError> {
+    /// Starts it with this world on a free port of the loopback address.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub async fn of(world: W) -> Result<Self, DemoError> {
         let cut = Cut::default();
         let inner =
             Inner { world, calls: Vec::new(), fault: Fault::None, faults_left: 0, at_changes_only: false };
@@ -171,15 +174,40 @@ impl<W: World> StandIn<W> {
         Ok(Self { shared, serving: Arc::new(serving) })
     }
 
-    pub(super) fn url(&self) -> String {
+    /// Its address, without a path and without a slash at the end.
+    #[must_use]
+    pub fn url(&self) -> String {
         format!("http://{}", self.serving.address)
     }
 
-    pub(super) fn calls(&self) -> Vec<ApiCall> {
+    /// The world as it is now.
+    #[must_use]
+    pub fn world(&self) -> W {
+        self.with(|world| world.clone())
+    }
+
+    /// Somebody changes the world without a call.
+    pub fn edit(&self, change: impl FnOnce(&mut W)) {
+        self.with(change);
+    }
+
+    /// The calls so far, oldest first; at most the first 10,000.
+    #[must_use]
+    pub fn calls(&self) -> Vec<ApiCall> {
         self.shared.inner().calls.clone()
     }
 
-    pub(super) fn fail(&self, fault: Fault, times: u64, at_changes_only: bool) {
+    /// Misbehaves for so many of the coming calls.
+    pub fn fail(&self, fault: Fault, times: u64) {
+        self.misbehave(fault, times, false);
+    }
+
+    /// Misbehaves for so many of the coming calls that change something.
+    pub fn fail_changes(&self, fault: Fault, times: u64) {
+        self.misbehave(fault, times, true);
+    }
+
+    fn misbehave(&self, fault: Fault, times: u64, at_changes_only: bool) {
         let mut inner = self.shared.inner();
         inner.at_changes_only = at_changes_only || fault.needs_change();
         inner.fault = fault;
@@ -187,6 +215,7 @@ impl<W: World> StandIn<W> {
         self.shared.cut.set(CutAt::Never);
     }
 
+    /// Looks at the world, or changes it.
     pub(super) fn with<T>(&self, use_it: impl FnOnce(&mut W) -> T) -> T {
         use_it(&mut self.shared.inner().world)
     }

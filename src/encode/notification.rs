@@ -20,6 +20,8 @@ pub struct RuleText {
     pub falsepositives: Vec<String>,
     /// The fingerprint of its meaning, in hex; none while it is not loaded.
     pub version: Option<String>,
+    /// `dry_run`: responses to its alerts only rehearse.
+    pub dry_run: bool,
 }
 
 /// Where an event happened, and how it is written.
@@ -176,6 +178,7 @@ pub(crate) mod tests_support {
                 references: vec!["https://attack.mitre.org/techniques/T1213/003/".into()],
                 falsepositives: vec!["A new colleague setting up a workstation".into()],
                 version: None,
+                dry_run: false,
             },
             events: (0..22).map(event).collect(),
             places: BTreeSet::from([Place { forge: "gitlab".into(), format: Format::Gitlab }]),

@@ -253,7 +253,7 @@ impl RuleSet {
             Some(Value::Number(number)) => Some(number.to_string()),
             _ => None,
         };
-        own.is(text("author_id").as_deref(), text("author_name").as_deref())
+        own.is(&event.forge, text("author_id").as_deref(), text("author_name").as_deref())
     }
 }
 

@@ -12,5 +12,5 @@ pub(crate) mod testing;
 
 pub use enrichment::{Enrichment, Wanted};
 pub use geo::{Answer, Database, Fact, Geo, GeoError, GeoField};
-pub use own::Own;
+pub use own::{Account, Own};
 pub use table::{Repeated, Row, Table, fold_into};

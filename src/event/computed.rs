@@ -190,7 +190,7 @@ impl Memo {
 
 impl Extracted {
     /// Fills in the fields that are worked out; those that stand in the event are resolved.
-    pub(super) fn compute(&mut self, plan: &Plan, raw: &str) {
+    pub(super) fn compute(&mut self, plan: &Plan, forge: &str, raw: &str) {
         let mut memo = std::mem::take(&mut self.memo);
         memo.begin(plan.fingerprint);
         for step in &plan.steps {
@@ -198,7 +198,7 @@ impl Extracted {
                 Part::Geo(geo) => self.geo(step, geo, raw, &mut memo),
                 Part::Own(own) => {
                     let mut texts = step.inputs.iter().map(|field| self.text(*field, raw));
-                    let is_own = own.is(texts.next().flatten(), texts.next().flatten());
+                    let is_own = own.is(forge, texts.next().flatten(), texts.next().flatten());
                     for output in &step.outputs {
                         self.set(output.field, Held::Bool(is_own));
                     }
@@ -286,7 +286,8 @@ pub(super) fn lay_over(object: &mut Map<String, Value>, enrichment: &Enrichment)
         lay_geo(object, geo);
     }
     if let Some(own) = enrichment.own() {
-        let is_own = own.is(text(object, "author_id").as_deref(), text(object, "author_name").as_deref());
+        let [forge, id, name] = ["forge", "author_id", "author_name"].map(|field| text(object, field));
+        let is_own = own.is(forge.as_deref().unwrap_or_default(), id.as_deref(), name.as_deref());
         object.insert("self".to_owned(), is_own.into());
     }
     let mut key = String::new();

@@ -201,7 +201,7 @@ impl Extracted {
             self.own.push(piece);
         }
         if !plan.steps.is_empty() {
-            self.compute(plan, raw);
+            self.compute(plan, &event.forge, raw);
         }
     }
 

@@ -5,6 +5,7 @@
 //! forge says that it asks for patience.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde::de::DeserializeOwned;
@@ -55,6 +56,8 @@ pub(super) struct Client {
     headers: HeaderMap,
     /// What the token must be, for people.
     needs: &'static str,
+    /// How often the token was refused.
+    refusals: AtomicU64,
 }
 
 /// One call: method, path below the API's beginning, and what it is for.
@@ -106,12 +109,23 @@ impl Client {
             site,
             headers: parts.headers,
             needs: parts.needs,
+            refusals: AtomicU64::new(0),
         })
     }
 
     /// What people open.
     pub(super) fn site(&self) -> &str {
         &self.site
+    }
+
+    /// `GitLab` or `GitHub`.
+    pub(super) const fn product(&self) -> &'static str {
+        self.product
+    }
+
+    /// How often the token was refused: it may have been made anew, or be another account's.
+    pub(super) fn refusals(&self) -> u64 {
+        self.refusals.load(Ordering::Relaxed)
     }
 
     /// Asks; any status is an answer.
@@ -129,7 +143,11 @@ impl Client {
         }
         let body = body.map(|body| body.to_string().into());
         let request = Request { method: call.method.clone(), url, headers, body };
-        self.http.send(request, now).await.map_err(|error| prefixed(call.what, error))
+        let answer = self.http.send(request, now).await.map_err(|error| prefixed(call.what, error))?;
+        if answer.status == 401 {
+            self.refusals.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(answer)
     }
 
     /// Reads something; none: 404, which is also what a forge says of what the token may not see.

@@ -7,6 +7,7 @@
 mod sight;
 mod problem;
 mod client;
+mod holder;
 mod target;
 mod gitlab;
 mod github;
@@ -39,11 +40,11 @@ pub use link::{Link, Signer};
 pub use memory::{Account, Memory, Script};
 pub use notices::expired;
 pub use policy::{
-    ApprovalConfig, Bound, Known, Percent, Policy, Protected, Radius, Rehearse, ResponsesConfig,
+    ApprovalConfig, Bound, IsOwn, Known, Percent, Policy, Protected, Radius, Rehearse, ResponsesConfig,
 };
 pub use problem::Problem;
 pub use responder::{Responder, ResponderConfig, Verb};
 pub use run::run;
 pub use sight::{Identity, Receipt, Sight, Standing, Subject, SubjectKind};
-pub use target::{elsewhere, foreign, target};
+pub use target::{elsewhere, foreign, target, text};
 pub use undo::{stranded, undo};

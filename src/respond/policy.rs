@@ -229,6 +229,9 @@ impl Default for ApprovalConfig {
 /// How many identities were active in the last 30 days; none: it is not known.
 pub type Known = Arc<dyn Fn() -> Option<u64> + Send + Sync>;
 
+/// Whether somebody is an account of Watchfire's own.
+pub type IsOwn = Arc<dyn Fn(&Identity) -> bool + Send + Sync>;
+
 /// What holds for all responses, ready to ask.
 #[derive(Clone, Default)]
 pub struct Policy {
@@ -236,6 +239,7 @@ pub struct Policy {
     pub config: ResponsesConfig,
     known: Option<Known>,
     signer: Option<Signer>,
+    is_own: Option<IsOwn>,
 }
 
 impl fmt::Debug for Policy {
@@ -248,13 +252,19 @@ impl Policy {
     /// As configured; nobody is counted, and no links are signed.
     #[must_use]
     pub const fn new(config: ResponsesConfig) -> Self {
-        Self { config, known: None, signer: None }
+        Self { config, known: None, signer: None, is_own: None }
     }
 
     /// With somebody who knows how many identities there are, and a key for links.
     #[must_use]
     pub fn with(self, known: Known, signer: Option<Signer>) -> Self {
         Self { known: Some(known), signer, ..self }
+    }
+
+    /// With somebody who knows which accounts are Watchfire's own, which nothing touches.
+    #[must_use]
+    pub fn sparing(self, is_own: IsOwn) -> Self {
+        Self { is_own: Some(is_own), ..self }
     }
 
     /// What signs links; none where there is no key or no `url`.
@@ -305,6 +315,9 @@ impl Policy {
                     || identity.name.as_deref().is_some_and(|own| same(&entry.0, own))
             }
         };
+        if self.is_own.as_ref().is_some_and(|is_own| is_own(identity)) {
+            return Some("it is an account that Watchfire itself uses".to_owned());
+        }
         if guards.never.iter().any(|entry| named(&entry)) {
             return Some("it is on `never`".to_owned());
         }

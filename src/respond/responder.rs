@@ -11,6 +11,7 @@ use super::memory::Memory;
 use super::{GithubConfig, GitlabConfig, HttpConfig, Problem, Receipt, Sight, Subject};
 use crate::deliver::{BuildContext, DeliveryError};
 use crate::encode::Notification;
+use crate::enrich::Account;
 use crate::time::Timestamp;
 
 /// What a responder does, in words, and whether it can be undone.
@@ -109,6 +110,29 @@ impl Responder {
         match &self.0 {
             Kind::Gitlab(_) | Kind::Github(_) | Kind::Memory(_) => true,
             Kind::Http(http) => http.reads_back(),
+        }
+    }
+
+    /// The account that its token belongs to, asked for anew: Watchfire itself. None where nobody could say, as with calls
+    /// of one's own.
+    ///
+    /// # Errors
+    /// When the system cannot be asked, or does not say.
+    pub async fn account(&self, now: Timestamp) -> Result<Option<Account>, DeliveryError> {
+        match &self.0 {
+            Kind::Gitlab(gitlab) => gitlab.account(now).await.map(Some),
+            Kind::Github(github) => github.account(now).await.map(Some),
+            Kind::Http(_) | Kind::Memory(_) => Ok(None),
+        }
+    }
+
+    /// How often its token was refused since it was built; none where it has no account.
+    #[must_use]
+    pub fn refusals(&self) -> Option<u64> {
+        match &self.0 {
+            Kind::Gitlab(gitlab) => Some(gitlab.refusals()),
+            Kind::Github(github) => Some(github.refusals()),
+            Kind::Http(_) | Kind::Memory(_) => None,
         }
     }
 

@@ -11,7 +11,8 @@ use super::sight::{Sight, Standing, Subject};
 use crate::deliver::DeliveryError;
 use crate::log::fault;
 use crate::store::{
-    Ending, Hit, Limit, Outcome, Parked, Reservation, Reserved, Response, ResponseStatus, Stop, StoreError,
+    Ending, Hit, Limit, LimitOf, Outcome, Parked, Reservation, Reserved, Response, ResponseStatus, Stop,
+    StoreError,
 };
 use crate::time::{Span, Timestamp};
 
@@ -83,8 +84,14 @@ async fn begin(job: &Job<'_>, now: Timestamp) -> Result<Response, StoreError> {
     }
     told.verb.clone_into(&mut response.verb);
     response.approvals_needed = u32::from(job.guards.approvals);
-    response.dry_run = job.policy.rehearses(response.rule.as_deref(), job.guards);
+    response.dry_run = rehearses(job, &response);
     Ok(response)
+}
+
+/// Whether it is only to rehearse. A rule may say so as it was when the alert was committed, or as it is now.
+pub(super) fn rehearses(job: &Job<'_>, response: &Response) -> bool {
+    let rule_says = response.rule_rehearses || job.told.is_some_and(|told| told.rule.dry_run);
+    rule_says || job.policy.rehearses(response.rule.as_deref(), job.guards)
 }
 
 fn subject(job: &Job<'_>, response: &Response) -> Result<Subject, String> {
@@ -203,7 +210,11 @@ async fn park(
     let parked = if let Some(limit) = limit {
         response.summary = format!("waits to {words}: {}; a person must decide", limit.words);
         let told = notices::beyond(job.policy, (&response, &words), (&limit.words, until), now);
-        Parked { until, notices: told, limit: Some((limit.name, limit.per)) }
+        let name = match limit.of {
+            LimitOf::Action => format!("{}: {}", response.action, limit.words),
+            LimitOf::Identities => limit.words,
+        };
+        Parked { until, notices: told, limit: Some((name, limit.per)) }
     } else {
         let people = if response.approvals_needed > 1 { "two people" } else { "a person" };
         response.summary = format!("waits to {words}: {people} must approve it until {until}");

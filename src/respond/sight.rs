@@ -63,6 +63,21 @@ pub struct Sight {
     pub page: Option<String>,
 }
 
+impl Sight {
+    /// What there is not; or what is filled in after.
+    pub(super) fn missing(who: String, state: &str) -> Self {
+        Self {
+            who,
+            identity: None,
+            state: state.to_owned(),
+            standing: Standing::Missing,
+            obstacles: Vec::new(),
+            before: Value::Null,
+            page: None,
+        }
+    }
+}
+
 /// Whether there is anything to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

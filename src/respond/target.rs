@@ -95,7 +95,8 @@ pub(super) fn lookup<'a>(event: &'a Map<String, Value>, field: &str) -> Option<&
 }
 
 /// A value as a person writes it; nothing where there is none.
-pub(super) fn text(value: Option<&Value>) -> String {
+#[must_use]
+pub fn text(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.clone(),

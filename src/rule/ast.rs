@@ -39,6 +39,8 @@ pub struct Rule {
     pub score: Option<f64>,
     /// `respond`: names of configured actions.
     pub respond: Vec<String>,
+    /// `dry_run`: responses to its alerts only rehearse.
+    pub dry_run: bool,
     /// `tests`.
     pub tests: Vec<RuleTest>,
     /// Where it was written.

@@ -49,7 +49,12 @@ pub(super) fn document(
     let shape = shape(entries, place, script.is_some(), context.report)?;
     let checked = match shape {
         Shape::Filter((key, node)) => {
-            refuse(entries, &["behavior", "respond", "suppress", "tests"], "a filter", context.report);
+            refuse(
+                entries,
+                &["behavior", "respond", "dry_run", "suppress", "tests"],
+                "a filter",
+                context.report,
+            );
             header::check_logsource(entries, place, context.report);
             let logsource = header::logsource(entries, context.report);
             filter::filter((key, node), entries, logsource, origin, context)

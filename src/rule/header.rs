@@ -35,8 +35,8 @@ pub(super) const SIGMA: [&str; 23] = [
     "simulation",
 ];
 /// The keys Watchfire adds.
-pub(super) const OWN: [&str; 9] =
-    ["behavior", "suppress", "respond", "score", "tests", "owner", "expires", "vars", "import"];
+pub(super) const OWN: [&str; 10] =
+    ["behavior", "suppress", "respond", "dry_run", "score", "tests", "owner", "expires", "vars", "import"];
 /// The keys of `correlation`, for what stands outside of it.
 const IN_CORRELATION: [&str; 3] = ["group-by", "timespan", "aliases"];
 const STATUS: [&str; 5] = ["stable", "test", "experimental", "deprecated", "unsupported"];
@@ -65,6 +65,7 @@ pub(super) fn header(
         .and_then(|node| read::span_or_zero(node, "`suppress`", report))
         .unwrap_or(Span(0));
     let score = read::value(entries, "score").and_then(|node| score(node, report));
+    let dry_run = read::value(entries, "dry_run").and_then(|node| read::boolean(node, "`dry_run`", report));
     let mut list = |key: &str| {
         let what = format!("`{key}`");
         read::value(entries, key).map(|node| read::names(node, &what, report)).unwrap_or_default()
@@ -93,6 +94,7 @@ pub(super) fn header(
         suppress,
         score,
         respond,
+        dry_run: dry_run.unwrap_or(false),
         tests: Vec::new(),
         origin,
     })

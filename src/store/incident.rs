@@ -5,7 +5,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params, params_from_iter};
 
 use super::alerts::{level_of, rank};
-use super::{Changed, Deed, Store, StoreError, change};
+use super::{Changed, Deed, Store, StoreError, change, history};
 use crate::alert::{Alert, AlertId, AlertState, Change, Level};
 use crate::time::{Span, Timestamp};
 
@@ -15,11 +15,11 @@ const ALERTS_MAX: usize = 10_000;
 /// The alerts about one author or entity that came one after the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Incident {
-    /// Derived from its first alert's id.
+    /// Derived from its first alert's id, or from the limit it is about.
     pub id: String,
     /// What its alerts have in common: `author_id = 7 at gitlab`.
     pub about: String,
-    /// The title of its gravest alert, and how many rules more.
+    /// The title of its gravest alert, and how many rules more; or that responses have reached a limit.
     pub title: String,
     /// The gravest alert's.
     pub level: Level,
@@ -65,7 +65,7 @@ const COLUMNS: &str = "SELECT i.id, i.about, i.first_at, i.last_at, i.created_at
     coalesce(max(a.level), 0) AS level, count(a.id) AS alerts, coalesce(sum(coalesce(t.state, 'open') = 'open'), 0) AS open, \
     coalesce(sum(t.state = 'acknowledged'), 0) AS acknowledged, count(DISTINCT a.rule), \
     (SELECT json_extract(g.body, '$.title') FROM alert AS g WHERE g.incident = i.id AND g.merged_into IS NULL \
-        ORDER BY g.level DESC, g.last_at DESC, g.id LIMIT 1) \
+        ORDER BY g.level DESC, g.last_at DESC, g.id LIMIT 1), i.title \
     FROM incident AS i LEFT JOIN alert AS a ON a.incident = i.id AND a.merged_into IS NULL \
     LEFT JOIN triage AS t ON t.alert = a.id";
 
@@ -168,10 +168,12 @@ fn columns(row: &Row<'_>) -> rusqlite::Result<Incident> {
     let count = |index| row.get::<_, i64>(index).map(i64::cast_unsigned);
     let (alerts, open, acknowledged, rules) = (count(7)?, count(8)?, count(9)?, count(10)?);
     let title: String = row.get::<_, Option<String>>(11)?.unwrap_or_default();
-    let title = match rules {
-        0 | 1 => title,
-        2 => format!("{title}, and one rule more"),
-        more => format!("{title}, and {} rules more", more - 1),
+    let own: Option<String> = row.get(12)?;
+    let title = match (own, rules) {
+        (Some(own), _) => own,
+        (None, 0 | 1) => title,
+        (None, 2) => format!("{title}, and one rule more"),
+        (None, more) => format!("{title}, and {} rules more", more - 1),
     };
     let state = match (open, acknowledged) {
         (1.., _) => AlertState::Open,
@@ -235,6 +237,34 @@ fn begin(
     Ok(id)
 }
 
+/// Puts an alert into the incident about a limit of responses that was reached; `began` is when that time of the limit
+/// began, so that there is one for it however many follow. The incident's id.
+pub(super) fn beyond(
+    transaction: &Transaction<'_>,
+    alert: &AlertId,
+    (limit, began): (&str, Timestamp),
+    at: Timestamp,
+) -> Result<Option<String>, StoreError> {
+    // One that went up in another is where that one is.
+    let sql = "SELECT coalesce(merged_into, id) FROM alert WHERE id = ?1";
+    let found: Option<String> =
+        transaction.prepare_cached(sql)?.query_row([&alert.0], |row| row.get(0)).optional()?;
+    let Some(alert) = found.map(AlertId) else { return Ok(None) };
+    let unique = format!("incident\0limit\0{limit}\0{}", began.0);
+    let id: String = blake3::hash(unique.as_bytes()).to_hex().chars().take(32).collect();
+    let sql = "INSERT INTO incident (id, about, first_at, last_at, created_at, title) \
+               SELECT ?1, ?2, started_at, last_at, ?3, ?4 FROM alert WHERE id = ?5 ON CONFLICT (id) DO NOTHING";
+    let (about, title) =
+        (format!("limit of responses = {limit}"), format!("Responses have reached a limit: {limit}"));
+    transaction.prepare_cached(sql)?.execute(params![id, about, at.0, title, alert.0])?;
+    move_to(transaction, &alert, &id)?;
+    let sql = "UPDATE incident SET first_at = min(i.first_at, a.started_at), last_at = max(i.last_at, a.last_at) \
+               FROM incident AS i, alert AS a WHERE incident.id = ?1 AND i.id = ?1 AND a.id = ?2";
+    transaction.prepare_cached(sql)?.execute(params![id, alert.0])?;
+    history::mark(transaction, &alert)?;
+    Ok(Some(id))
+}
+
 /// An alert's incident reaches as far as the alert does.
 pub(super) fn extend(transaction: &Transaction<'_>, alert: &Alert) -> Result<(), StoreError> {
     let sql = "UPDATE incident SET first_at = min(first_at, ?2), last_at = max(last_at, ?3) \
@@ -251,12 +281,20 @@ pub(super) fn follow(
     alert: &AlertId,
     into: &AlertId,
 ) -> Result<(), StoreError> {
-    let incident = |of: &AlertId| -> Result<Option<String>, StoreError> {
-        let mut statement = transaction.prepare_cached("SELECT incident FROM alert WHERE id = ?1")?;
-        Ok(statement.query_row([&of.0], |row| row.get(0)).optional()?.flatten())
-    };
-    let (old, new) = (incident(alert)?, incident(into)?);
-    let Some(new) = new.filter(|new| old.as_ref() != Some(new)) else { return Ok(()) };
+    let new = incident_of(transaction, into)?;
+    match new {
+        Some(new) => move_to(transaction, alert, &new),
+        None => Ok(()),
+    }
+}
+
+/// Puts an alert into this incident. What it leaves without an alert of its own went up in it, and reaches as far as what
+/// it has left otherwise.
+fn move_to(transaction: &Transaction<'_>, alert: &AlertId, new: &str) -> Result<(), StoreError> {
+    let old = incident_of(transaction, alert)?;
+    if old.as_deref() == Some(new) {
+        return Ok(());
+    }
     transaction
         .prepare_cached("UPDATE alert SET incident = ?2 WHERE id = ?1")?
         .execute(params![alert.0, new])?;
@@ -268,4 +306,9 @@ pub(super) fn follow(
                WHERE id = ?1 AND merged_into IS NULL";
     transaction.prepare_cached(sql)?.execute(params![old])?;
     Ok(())
+}
+
+fn incident_of(connection: &Connection, alert: &AlertId) -> Result<Option<String>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT incident FROM alert WHERE id = ?1")?;
+    Ok(statement.query_row([&alert.0], |row| row.get(0)).optional()?.flatten())
 }

@@ -29,6 +29,7 @@ mod rejected;
 mod gap;
 mod hold;
 mod response;
+mod own_account;
 mod scene;
 mod held;
 mod silence;
@@ -54,6 +55,7 @@ pub use incident::{Incident, IncidentPlace, IncidentQuery};
 pub use life::ForgeOf;
 pub use notice::{NewNotice, notice_named};
 pub use outbox::{checkpoint_name, checkpoint_named};
+pub use own_account::OwnAccount;
 pub use response::{
     Approval, Decided, Decision, Ending, Hit, Limit, LimitOf, Parked, Reservation, Reserved, Response,
     ResponseCounts, ResponsePlace, ResponseQuery, ResponseStatus, Step, Stop, UndoAsked, UndoStatus, Undone,

@@ -22,6 +22,8 @@ pub struct Candidate {
     pub told: Vec<(DeliveryKind, Told)>,
     /// Who is told when nobody acknowledges it; only actions that tell somebody.
     pub escalate: Vec<Escalation>,
+    /// Whether responses to it only rehearse, whatever its rule says later.
+    pub rehearses: bool,
 }
 
 /// What a step of detection brings to be told.
@@ -82,10 +84,10 @@ struct Desk<'a> {
 
 impl Desk<'_> {
     fn decide(&mut self, candidate: &Candidate) -> Result<(), StoreError> {
-        let Candidate { alert, scene, told, escalate } = candidate;
+        let Candidate { alert, scene, told, escalate, rehearses } = candidate;
         let holds = self.holds(candidate)?;
         let first = holds.first().map(|hold| hold.by);
-        scene::insert(self.transaction, (alert, scene), first, self.at)?;
+        scene::insert(self.transaction, (alert, scene, *rehearses), first, self.at)?;
         if let Some(open) = self.open.as_mut().filter(|_| first.is_none()) {
             open.push(OpenAlert { alert: alert.clone(), scene: scene.clone(), changed_at: self.at });
         }

@@ -46,7 +46,7 @@ fn candidate(id: &str, rule: &str, told: Vec<(DeliveryKind, Told)>) -> Candidate
         sources: ["gitlab".into()].into(),
         ..Scene::of_key(&alert.key)
     };
-    Candidate { alert, scene, told, escalate: Vec::new() }
+    Candidate { alert, scene, told, escalate: Vec::new(), rehearses: false }
 }
 
 fn commit(store: &Store, candidates: &[Candidate], policy: &Policy, at: Timestamp) {

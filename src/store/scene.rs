@@ -57,22 +57,29 @@ impl Store {
     }
 }
 
-/// Keeps where an alert's events happened, and what held it back.
+/// Keeps where an alert's events happened, whether responses to it only rehearse, and what held it back.
 pub(super) fn insert(
     transaction: &Transaction<'_>,
-    (alert, scene): (&Alert, &Scene),
+    (alert, scene, rehearses): (&Alert, &Scene, bool),
     held: Option<HeldBy>,
     at: Timestamp,
 ) -> Result<(), StoreError> {
     let body = serde_json::to_string(scene)
         .map_err(|error| StoreError::Database(format!("scene of alert {}: {error}", alert.id)))?;
-    let sql = "INSERT INTO scene (alert, rule, source, at, held, counted, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
-               ON CONFLICT (alert) DO NOTHING";
+    let sql = "INSERT INTO scene (alert, rule, source, at, held, counted, body, rehearses) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (alert) DO NOTHING";
     let source = scene.source.as_deref().unwrap_or_default();
     let counted = matches!(held, None | Some(HeldBy::Storm));
-    let values = params![alert.id.0, alert.rule, source, at.0, held.map(HeldBy::name), counted, body];
+    let held = held.map(HeldBy::name);
+    let values = params![alert.id.0, alert.rule, source, at.0, held, counted, body, rehearses];
     transaction.prepare_cached(sql)?.execute(values)?;
     Ok(())
+}
+
+/// Whether responses to this alert only rehearse, by what its rule said when it was committed.
+pub(super) fn rehearses(connection: &Connection, alert: &AlertId) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM scene WHERE alert = ?1 AND rehearses";
+    Ok(connection.prepare_cached(sql)?.exists([&alert.0])?)
 }
 
 /// Whether it was decided about this alert before, or it was there before decisions were kept.

@@ -1,5 +1,6 @@
 //! Killed with SIGKILL again and again while events come in, the daemon ends up where an undisturbed one does: the same
-//! events, alerts, mails, webhooks, blocked accounts and forwarded events.
+//! events, alerts, mails, webhooks, messages to chat, pager and Alertmanager, blocked accounts and forwarded events; and what
+//! was done with a person's word for a time is undone.
 //!
 //! * The moments are drawn from a seed: while events come in, while it starts, while it stops, while it delivers.
 //! * `WATCHFIRE_CRASH_EVENTS`, `WATCHFIRE_CRASH_KILLS` (of each of the two tests) and `WATCHFIRE_CRASH_SEED` make longer
@@ -11,12 +12,16 @@ use std::time::{Duration, Instant};
 
 use crate::feed::{Doing, Kill, Request, feed, kills, requests};
 use crate::harness::until;
+use crate::outcome::Outcome;
 use crate::stream::{AUTHORS, Dice, deleted_rule, prompt_rules, stream, waiting_rules};
-use crate::world::{Outcome, World};
+use crate::world::World;
 
 fn setting(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().map_or(otherwise, |text| text.parse().unwrap())
 }
+
+/// After so many kills somebody looks at the responses that wait, and those that are to end some time do.
+const PERSON_EVERY: usize = 2;
 
 /// What was asked for: events and kills of one test, and where chance begins.
 fn settings() -> (usize, u64, u64) {
@@ -44,6 +49,9 @@ async fn run(
     left = rest;
     let count = left.len() as u64;
     for (number, kill) in kills.iter().enumerate() {
+        if number % PERSON_EVERY == PERSON_EVERY - 1 {
+            world.a_person_comes();
+        }
         began = Instant::now();
         let program = world.place.spawn(world.place.command());
         if kill.doing == Doing::Starting {
@@ -105,6 +113,10 @@ async fn one_sender_finds_everything_as_if_nothing_had_happened() {
     assert_eq!(killed.hooks, calm.hooks);
     assert_eq!(killed.mails, calm.mails);
     assert_eq!(killed.blocked, calm.blocked);
+    assert_eq!(killed.locked, calm.locked);
+    assert_eq!((&killed.chats, &killed.pages), (&calm.chats, &calm.pages));
+    assert_eq!(killed.managed, calm.managed);
+    assert!(!calm.locked.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -129,7 +141,7 @@ async fn many_senders_lose_nothing_and_double_nothing() {
         let (calm, killed) = (calm.story(rule, key), killed.story(rule, key));
         panic!("missing {missing:#?}\nsurplus {surplus:#?}\nwithout kills:\n{calm}\nwith kills:\n{killed}");
     }
-    assert_eq!(killed.blocked, calm.blocked);
+    assert_eq!((&killed.blocked, &killed.locked), (&calm.blocked, &calm.locked));
     for outcome in [&calm, &killed] {
         if outcome.alerts.iter().all(|alert| alert.merged_into.is_none()) {
             outcome.check_told();

@@ -12,28 +12,24 @@ use watchfire::store::Store;
 
 use crate::feed::{Request, feed, requests};
 use crate::harness::{client, until};
+use crate::outcome::Outcome;
 use crate::process::Program;
 use crate::stream::{deleted_rule, prompt_rules, stream};
-use crate::world::{FORWARDERS, Outcome, World};
+use crate::world::{FORWARDERS, World, is_idle};
 
 /// What `abort` sends.
 const SIGABRT: i32 = 6;
 
-/// Places that these few events do not come to. Sealing and merging have tests of their own that walk them; here nothing is
-/// undone, waits for people, or is put into the log beside the events.
-const ELSEWHERE: [&str; 11] = [
-    "seal.",
-    "merge.",
-    "segment.",
-    "retention.",
-    "log.before_forget",
-    "log.after_forget",
-    "respond.before_undo",
-    "respond.after_undo",
-    "store.undo_ended",
-    "store.response_parked",
-    "responses.told",
-];
+/// Places that these few events do not come to. Sealing and merging have tests of their own that walk them.
+const ELSEWHERE: [&str; 6] =
+    ["seal.", "merge.", "segment.", "retention.", "log.before_forget", "log.after_forget"];
+
+/// Which comes only where what responses do is put into the log beside the events. When that is differs from run to run,
+/// and so do positions, and the ids that are made of them.
+const BESIDE: &str = "responses.told";
+
+/// So often a program is started with its fault: it judges and waits for a person, who approves; it acts; it undoes.
+const ROUNDS: usize = 4;
 
 /// All other names in the sources.
 fn named() -> BTreeSet<String> {
@@ -61,7 +57,7 @@ async fn comes_to(world: &World, program: &Program, left: &mut VecDeque<Request>
         *left = feed(program, std::mem::take(left), 1, None).await;
         program.rested(&client(), &FORWARDERS).await;
         let store = Store::open_read_only(&world.place.data()).unwrap();
-        let is_idle = || program.has_ended() || store.outbox_counts().unwrap().pending == 0;
+        let is_idle = || program.has_ended() || is_idle(&store);
         until(is_idle, || program.log()).await;
         if !program.has_ended() {
             program.killer().terminate();
@@ -77,12 +73,20 @@ async fn ends_at_every_named_place_are_survived() {
     let requests = requests(&events, None);
     let rules = [prompt_rules(), vec![deleted_rule()]].concat();
     let run = async |fault: &str| -> (bool, Outcome) {
-        let world = World::new(&rules).await;
+        let world = World::telling(&rules, fault.starts_with(BESIDE)).await;
         let mut left: VecDeque<Request> = requests.iter().cloned().collect();
-        let mut command = world.place.command();
-        command.env("WATCHFIRE_FAULT", fault);
-        let program = world.place.spawn(command);
-        let is_reached = comes_to(&world, &program, &mut left).await;
+        let mut is_reached = false;
+        for _ in 0..ROUNDS {
+            let mut command = world.place.command();
+            command.env("WATCHFIRE_FAULT", fault);
+            let program = world.place.spawn(command);
+            is_reached = comes_to(&world, &program, &mut left).await;
+            drop(program);
+            if is_reached {
+                break;
+            }
+            world.a_person_comes();
+        }
         let program = world.place.start().await;
         assert!(feed(&program, left, 1, None).await.is_empty(), "{fault}: {}", program.log());
         (is_reached, world.finish(program).await)
@@ -90,6 +94,7 @@ async fn ends_at_every_named_place_are_survived() {
     let (_, calm) = run("nowhere:1").await;
     let names = named();
     assert!(names.len() > 15, "{names:?}");
+    assert!(!calm.locked.is_empty(), "somebody is blocked with a person's word");
     // Not every place is come to again and again: a snapshot, for one, is written at the end.
     let waiting: Mutex<VecDeque<(String, u32)>> =
         Mutex::new(names.into_iter().flat_map(|name| [(name.clone(), 1), (name, 7)]).collect());
@@ -101,10 +106,17 @@ async fn ends_at_every_named_place_are_survived() {
             assert!(is_reached || count > 1, "{fault} is never reached");
             eprintln!("{fault}: {}", if is_reached { "survived" } else { "not reached that often" });
             assert_eq!(survived.raw, calm.raw, "{fault}");
+            assert_eq!((&survived.blocked, &survived.locked), (&calm.blocked, &calm.locked), "{fault}");
+            survived.check_told();
+            if fault.starts_with(BESIDE) {
+                assert_eq!(survived.episodes(), calm.episodes(), "{fault}");
+                continue;
+            }
             assert_eq!(survived.alerts, calm.alerts, "{fault}");
             assert_eq!(survived.hooks, calm.hooks, "{fault}");
             assert_eq!(survived.mails, calm.mails, "{fault}");
-            assert_eq!(survived.blocked, calm.blocked, "{fault}");
+            assert_eq!((&survived.chats, &survived.pages), (&calm.chats, &calm.pages), "{fault}");
+            assert_eq!(survived.managed, calm.managed, "{fault}");
         }
     };
     tokio::join!(go_on(), go_on(), go_on());

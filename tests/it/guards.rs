@@ -43,7 +43,12 @@ async fn waits(daemon: &Daemon, author: i64) -> OutboxRow {
 async fn some_are_never_blocked() {
     let gitlab = gitlab_with(4..=7).await;
     let setup = setup(Clock::fixed(START), &gitlab, ", dry_run: false, never: ['@User4', 5]").await;
+    // What its own account does leads to nothing but for a rule that asks for it.
+    let asks =
+        RULE.replace("id: deleted", "id: asks").replace("project_destroyed", "project_destroyed, self: true");
+    setup.rule("asks.yml", &asks);
     let daemon = setup.start().await;
+    daemon.metric_becomes("watchfire_rule_reloads_total", 1.0).await;
     for (author, why) in [
         (1, "administrator"),
         (2, "Watchfire itself"),
@@ -115,6 +120,8 @@ async fn faulty() -> Faulty {
     let clock = Clock::fixed(START);
     let setup = setup(clock.clone(), &gitlab, ", dry_run: false").await;
     let daemon = setup.start().await;
+    // The first call that fails is the response's, not the question whose token it is.
+    daemon.app.tokens_asked().await;
     Faulty { gitlab, clock, daemon, _setup: setup }
 }
 

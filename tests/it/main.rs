@@ -18,6 +18,8 @@ mod hec;
 #[cfg(test)]
 mod world;
 #[cfg(test)]
+mod outcome;
+#[cfg(test)]
 mod feed;
 
 #[cfg(test)]
@@ -28,6 +30,8 @@ mod main_job;
 mod witness;
 #[cfg(test)]
 mod alerts;
+#[cfg(test)]
+mod accounts;
 #[cfg(test)]
 mod guards;
 #[cfg(test)]

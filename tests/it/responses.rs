@@ -2,12 +2,13 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use watchfire::alert::Alert;
+use watchfire::alert::{Alert, AlertState, Change, Verdict};
 use watchfire::clock::Clock;
-use watchfire::demo::{AccountState, GitlabApi};
+use watchfire::demo::{AccountState, Fault, GitlabApi};
 use watchfire::respond::{Link, Signer};
 use watchfire::store::{
-    Decision, OutboxRow, OutboxState, Response, ResponseQuery, ResponseStatus, UndoStatus,
+    Decision, Deed, Incident, IncidentQuery, OutboxRow, OutboxState, Response, ResponseQuery, ResponseStatus,
+    UndoStatus,
 };
 use watchfire::time::Span;
 
@@ -74,9 +75,16 @@ async fn a_rule_that_matches_everybody_hits_few_tells_once_and_is_undone_by_one_
     stands(&daemon, ResponseStatus::Waiting, 17).await;
     assert_eq!(gitlab.blocked().len(), 3);
     assert_eq!(notices(&daemon), ["blast_radius"]);
+    let incident = limit_incident(&daemon, 3, 17);
+    assert_eq!(incident.title, "Responses have reached a limit: at most 3 accounts per 1h, by all responses");
+    let rows = daemon.app.store().outbox_list(None, 0).unwrap();
+    let notice = rows.iter().find_map(|row| watchfire::store::notice_named(&row.alert.0)).unwrap();
+    let lines = daemon.app.store().notice(notice).unwrap().unwrap().lines;
+    assert!(lines.contains(&format!("incident: {}", incident.id)), "{lines:?}");
     daemon.stop().await;
     // A restart changes nothing of it.
     let daemon = setup.start().await;
+    assert_eq!(limit_incident(&daemon, 3, 17), incident);
     let undo = json!({"rule": "everybody", "reason": "a wrong rule"});
     let (status, asked) = post(&daemon, "/api/v1/responses/undo", undo).await;
     assert_eq!((status, asked["items"].as_array().unwrap().len()), (200, 3), "{asked}");
@@ -142,6 +150,98 @@ async fn a_link_of_a_message_lets_it_and_it_ends_by_itself_after_a_restart() {
     clock.set(START.plus(Span::hours(25)));
     until(|| gitlab.blocked().is_empty(), || format!("{:#?}", responses(&daemon))).await;
     until(|| responses(&daemon)[0].undo == UndoStatus::Undone, || format!("{:#?}", responses(&daemon))).await;
+    daemon.stop().await;
+}
+
+/// The one incident about a limit, with so many alerts; each of the others has one.
+fn limit_incident(daemon: &Daemon, others: usize, alerts: u64) -> Incident {
+    let mut incidents = daemon.app.store().incidents(&IncidentQuery::default()).unwrap();
+    let at = incidents.iter().position(|incident| incident.about.starts_with("limit of responses")).unwrap();
+    let found = incidents.remove(at);
+    assert_eq!(incidents.len(), others, "{incidents:#?}");
+    assert!(incidents.iter().all(|incident| incident.alerts == 1), "{incidents:#?}");
+    assert_eq!((found.alerts, found.state), (alerts, AlertState::Open), "{found:#?}");
+    found
+}
+
+/// Of two actions with the same limit each has its own incident, and each time of a limit has one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_limit_and_each_time_of_it_is_an_incident() {
+    let gitlab = gitlab_with(4..=12).await;
+    let clock = Clock::fixed(START);
+    let setup = setup(clock.clone(), &gitlab, ", at_most: {count: 1, per: 1h}", "").await;
+    let daemon = setup.start().await;
+    offend(&daemon, [4]).await;
+    stands(&daemon, ResponseStatus::Acted, 1).await;
+    offend(&daemon, [5, 6]).await;
+    stands(&daemon, ResponseStatus::Waiting, 2).await;
+    let first = limit_incident(&daemon, 1, 2);
+    assert!(first.title.ends_with("block: the limit of this action is reached (1 per 1h)"), "{first:?}");
+    // Somebody has dealt with it, and another one follows within the hour.
+    let store = daemon.app.store();
+    let deed = Deed::new(START, "ann", "test");
+    let change = Change::Resolve { verdict: Verdict::Benign, of: None, note: None };
+    store.change_incident(&first.id, &change, &deed).unwrap();
+    clock.set(START.plus(Span::minutes(59)));
+    offend(&daemon, [7]).await;
+    stands(&daemon, ResponseStatus::Waiting, 3).await;
+    let again = limit_incident(&daemon, 1, 3);
+    assert_eq!((again.id, again.states), (first.id.clone(), [1, 0, 2]));
+    clock.set(START.plus(Span::minutes(61)));
+    offend(&daemon, [8]).await;
+    stands(&daemon, ResponseStatus::Acted, 2).await;
+    offend(&daemon, [9]).await;
+    stands(&daemon, ResponseStatus::Waiting, 4).await;
+    let incidents = daemon.app.store().incidents(&IncidentQuery::default()).unwrap();
+    let about_limit = incidents.iter().filter(|incident| incident.about.starts_with("limit of responses"));
+    let mut sizes: Vec<u64> = about_limit.map(|incident| incident.alerts).collect();
+    sizes.sort_unstable();
+    assert_eq!(sizes, [1, 3], "{incidents:#?}");
+    daemon.stop().await;
+}
+
+/// Either may say it: the rule as it was when the alert was committed, and as it is when the response is due.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rule_has_the_responses_to_its_alerts_rehearse() {
+    let gitlab = gitlab_with(4..=6).await;
+    let clock = Clock::fixed(START);
+    let setup = setup(clock.clone(), &gitlab, ", at_most: {count: 9, per: 1h}", "").await;
+    let dry = format!("{RULE}dry_run: true\n");
+    setup.rule("everybody.yml", &dry);
+    let daemon = setup.start().await;
+    daemon.metric_becomes("watchfire_rule_reloads_total", 1.0).await;
+    // It is tried while GitLab is away, and again when the rule says something else.
+    let meanwhile = async |author: i64, rule: &str, readings: f64| {
+        gitlab.fail(Fault::Status(503, None), 1);
+        offend(&daemon, [author]).await;
+        let alert = daemon.alerts().pop().unwrap();
+        let is_put_off = |row: &OutboxRow| row.attempts == 1 && row.due_at > clock.now();
+        let row = delivery(&daemon, &alert, is_put_off).await;
+        setup.rule("everybody.yml", rule);
+        daemon.metric_becomes("watchfire_rule_reloads_total", readings).await;
+        clock.set(row.due_at);
+        delivery(&daemon, &alert, is_done).await
+    };
+    let row = meanwhile(4, RULE, 2.0).await;
+    let outcome = row.outcome.unwrap();
+    assert!(
+        outcome.dry_run && !outcome.changed && outcome.summary.contains("would block user 4"),
+        "{outcome:?}"
+    );
+    offend(&daemon, [5]).await;
+    stands(&daemon, ResponseStatus::Acted, 1).await;
+    assert!(meanwhile(6, &dry, 3.0).await.outcome.unwrap().dry_run);
+    assert_eq!(gitlab.blocked(), [5]);
+    let rehearsed: Vec<bool> = responses(&daemon).iter().rev().map(|response| response.dry_run).collect();
+    assert_eq!((rehearsed.len(), rehearsed.iter().filter(|dry| **dry).count()), (3, 2));
+    let (_, shown) = daemon.admin(Method::GET, "/api/v1/rules/everybody").await;
+    assert_eq!(shown["dry_run"], true);
+    // A person who asks for it is held to it as well.
+    let alert = daemon.alerts().remove(0);
+    let asked = json!({"action": "block", "alert": alert.id.0, "reason": "by hand"});
+    let (status, answer) = post(&daemon, "/api/v1/responses", asked).await;
+    assert!(status < 300, "{status} {answer}");
+    stands(&daemon, ResponseStatus::Rehearsed, 3).await;
     daemon.stop().await;
 }
 

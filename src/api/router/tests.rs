@@ -8,6 +8,8 @@ use crate::api::figures::OPEN_METRICS;
 use crate::api::testing::{CONFIGURED, Setup, of};
 use crate::log::AppendError;
 use crate::source::Sink;
+use crate::store::Deed;
+use crate::time::Timestamp;
 
 #[tokio::test]
 async fn ready_means_written_and_judged() {
@@ -29,13 +31,30 @@ async fn ready_means_written_and_judged() {
 
     setup.fixture.memory.fail(&[AppendError::Unavailable("disk full".into())]);
     let sink: &Sink = &setup.memory_sink;
-    assert!(sink.tick(crate::time::Timestamp(0)).await.is_err());
+    assert!(sink.tick(Timestamp(0)).await.is_err());
     let (status, body) = setup.json(of("GET", "/readyz", None)).await;
     assert_eq!((status, &body["log"]["error"]), (503, &json!("disk full")));
     assert_eq!(setup.get("/api/v1/health", CONFIGURED).await, (200, body));
 
-    sink.tick(crate::time::Timestamp(0)).await.unwrap();
+    sink.tick(Timestamp(0)).await.unwrap();
     assert_eq!(setup.json(of("GET", "/readyz", None)).await.0, 200);
+}
+
+#[tokio::test]
+async fn that_responses_are_stopped_is_told_and_makes_nothing_unready() {
+    let setup = Setup::new(true);
+    setup.detection.send_replace(Detection::Running { position: 0 });
+    let (_, body) = setup.json(of("GET", "/readyz", None)).await;
+    assert_eq!(body.get("responses_stopped"), None);
+    let deed = |at| Deed::new(Timestamp(at), "ann", "watchfire respond stop");
+    setup.store.responses_stop("a rule blocks everybody", &deed(86_400_000)).unwrap();
+    let (status, body) = setup.json(of("GET", "/readyz", None)).await;
+    let told = json!({"by": "ann", "since": "1970-01-02T00:00:00.000Z", "reason": "a rule blocks everybody"});
+    assert_eq!((status, &body["ready"], &body["responses_stopped"]), (200, &json!(true), &told));
+    assert_eq!(setup.get("/api/v1/health", CONFIGURED).await, (200, body));
+    setup.store.responses_resume(&deed(2)).unwrap();
+    let (_, body) = setup.json(of("GET", "/readyz", None)).await;
+    assert_eq!(body.get("responses_stopped"), None);
 }
 
 #[tokio::test]

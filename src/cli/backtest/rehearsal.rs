@@ -57,6 +57,8 @@ struct Rehearsed {
     /// None: a rule names it, and nobody configured it.
     config: Option<ActionConfig>,
     due: u64,
+    /// How often only in rehearsal, since the rule says `dry_run`.
+    by_rule: u64,
     by_hour: BTreeMap<i64, u64>,
     outcomes: BTreeMap<Foreseen, Outcome>,
     /// When it acted, and on whom.
@@ -133,6 +135,7 @@ impl Rehearsal {
         if named.is_empty() {
             return;
         }
+        let dry_run = rules.unit(&alert.rule).is_some_and(|unit| unit.rule.dry_run);
         let found = alert.evidence.iter().filter_map(|position| self.events.get(position).cloned());
         let (places, events): (Vec<Place>, Vec<_>) = found.unzip();
         let told = Notification {
@@ -140,7 +143,7 @@ impl Rehearsal {
             triage: Triage::default(),
             others: Vec::new(),
             alert: alert.clone(),
-            rule: RuleText::default(),
+            rule: RuleText { dry_run, ..RuleText::default() },
             events,
             places: places.into_iter().collect(),
             responses: Vec::new(),
@@ -156,6 +159,8 @@ impl Rehearsal {
         let at = told.alert.last_at;
         let action = self.actions.entry(name.to_owned()).or_default();
         action.due += 1;
+        let responds = action.config.as_ref().is_some_and(|config| config.respond().is_some());
+        action.by_rule += u64::from(told.rule.dry_run && responds);
         let hour = at.0.div_euclid(Span::hours(1).0);
         if action.by_hour.len() < HOURS_MAX || action.by_hour.contains_key(&hour) {
             *action.by_hour.entry(hour).or_default() += 1;
@@ -269,16 +274,21 @@ impl Outcome {
 }
 
 impl Rehearsed {
+    /// Of one that nobody configured.
+    fn unknown(&self, name: &str, width: usize, text: &mut String) {
+        let _ = writeln!(text, "\n  {}  not configured", clean(name));
+        let due = match self.due {
+            1 => "1 alert names".to_owned(),
+            more => format!("{} alerts name", grouped(more)),
+        };
+        text.push_str(&wrap(&format!("{due} it: it is passed over, nothing happens"), (4, 4), width));
+    }
+
     fn text(&self, name: &str, width: usize, text: &mut String) {
         let times =
             |count: u64| if count == 1 { "once".to_owned() } else { format!("{} times", grouped(count)) };
         let Some(config) = &self.config else {
-            let _ = writeln!(text, "\n  {}  not configured", clean(name));
-            let one = self.due == 1;
-            let due =
-                if one { "1 alert names".to_owned() } else { format!("{} alerts name", grouped(self.due)) };
-            text.push_str(&wrap(&format!("{due} it: it is passed over, nothing happens"), (4, 4), width));
-            return;
+            return self.unknown(name, width, text);
         };
         let dry = if config.is_dry_run() { ", dry_run" } else { "" };
         let _ = writeln!(text, "\n  {}  ({}{dry})", clean(name), clean(&config.words()));
@@ -290,6 +300,9 @@ impl Rehearsed {
         line(format!("due {}{}", times(self.due), busiest.unwrap_or_default()));
         if config.is_dry_run() {
             line("dry_run is on: nothing is changed. Without it:".to_owned());
+        } else if self.by_rule > 0 {
+            let said = "only in rehearsal, since the rule says dry_run. Without it:";
+            line(format!("{} {said}", times(self.by_rule)));
         }
         let is_account = config.is_of_account();
         for (verdict, outcome) in &self.outcomes {
@@ -363,6 +376,7 @@ impl Rehearsed {
             "configured": self.config.is_some(),
             "dry_run": self.config.as_ref().is_some_and(ActionConfig::is_dry_run),
             "due": self.due,
+            "rehearsed_by_rule": self.by_rule,
             "busiest_hour": self.busiest().map(|(hour, count)| json!({"from": hour.to_string(), "due": count})),
             "outcomes": outcomes,
             "unknown": self.config.as_ref().and_then(ActionConfig::asks),

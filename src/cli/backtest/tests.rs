@@ -196,6 +196,16 @@ fn the_summary_is_one_object_for_programs_and_alerts_stay_as_they_are() {
 }
 
 #[test]
+fn a_rule_that_only_rehearses_is_told_of() {
+    let dir = folder(&CONFIG.replace("do: block\n", "do: block\n    dry_run: false\n"), &deletions());
+    let rules = RULES.replace("id: public\n", "id: public\ndry_run: true\n");
+    fs::write(dir.path().join("rules.yml"), rules).unwrap();
+    let text = run_in(&dir, &["--config", "@watchfire.yaml"]);
+    let line = "2 times only in rehearsal, since the rule says dry_run. Without it:";
+    assert!(text.contains(line) && text.matches("dry_run").count() == 1, "{text}");
+}
+
+#[test]
 fn alerts_of_single_events_name_them() {
     let dir = folder(CONFIG, &[("user_created", 2, 1), ("user_destroyed", 2, 1), ("user_destroyed", 3, 1)]);
     for options in [&["--format", "ndjson"][..], &["--findings"]] {

@@ -67,6 +67,9 @@ fn rule(case: &Case<'_>, text: &mut String, paint: Paint, width: usize) {
     for key in &case.keys {
         line("key", key);
     }
+    if case.fires && rule.dry_run {
+        line("dry_run", "responses to its alerts only rehearse");
+    }
     for (index, held) in case.window.iter().enumerate() {
         line(if index == 0 { "window" } else { "" }, held);
     }

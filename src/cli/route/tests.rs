@@ -128,7 +128,8 @@ fn the_way_of_an_alert_that_there_is() {
         _ => (DeliveryKind::Notify, told),
     };
     let told = told.into_iter().map(kind).collect();
-    let candidates = [Candidate { alert: alert.clone(), scene, told, escalate: Vec::new() }];
+    let candidates =
+        [Candidate { alert: alert.clone(), scene, told, escalate: Vec::new(), rehearses: false }];
     let commit = Commit { position: 1, at: now, alerts: &[alert], outbox: &[], ledger: &[], snapshot: None };
     let routing = Routing { candidates: &candidates, policy: &config.noise, suppressed: 0 };
     store.commit_routed(&commit, &routing, &|_| None).unwrap();

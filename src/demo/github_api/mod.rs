@@ -6,9 +6,9 @@
 
 mod world;
 mod answer;
-mod api;
 #[cfg(test)]
 mod tests;
 
-pub use api::GithubApi;
-pub use world::{GithubToken, GithubWorld, SimAccount, SimCredential, SimMembership, SimOrganization};
+pub use world::{
+    GithubApi, GithubToken, GithubWorld, SimAccount, SimCredential, SimMembership, SimOrganization,
+};

@@ -2,6 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::demo::stand_in::StandIn;
+
+/// The stand-in; clones share the same world.
+pub type GithubApi = StandIn<GithubWorld>;
+
 /// An account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SimAccount {

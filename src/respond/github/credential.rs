@@ -48,7 +48,7 @@ pub(super) async fn look(github: &Github, subject: &Subject, now: Timestamp) -> 
     let own = github.own(now).await?;
     let Some(found) = find(github, id, now).await? else {
         let who = format!("credential {id} of {}", github.organization);
-        let gone = github.missing(who, "not authorised (any more)");
+        let gone = Sight::missing(who, "not authorised (any more)");
         return Ok(Sight { standing: Standing::Already, ..gone });
     };
     let holder = Subject { id: format!("@{}", found.login), ..subject.clone() };
@@ -66,7 +66,7 @@ pub(super) async fn look(github: &Github, subject: &Subject, now: Timestamp) -> 
             Sight { who: format!("{named}, {}", who(&user)), ..sight }
         }
         None => {
-            let mut sight = github.missing(named, "");
+            let mut sight = Sight::missing(named, "");
             sight.obstacles.push(format!("its account {} cannot be looked up", found.login));
             sight
         }

@@ -2,18 +2,19 @@
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
 use serde_json::Value;
-use tokio::sync::OnceCell;
 
 use crate::deliver::{BuildContext, DeliveryError, header};
 use crate::encode::Notification;
+use crate::enrich::Account;
 use crate::respond::client::{Client, Parts, Reach};
+use crate::respond::holder::{self, Holder};
 use crate::respond::target::number;
 use crate::respond::{Problem, Receipt, Sight, Subject, SubjectKind, Verb};
 use crate::time::Timestamp;
 
 use super::people::Own;
 use super::subject::{self, is_login};
-use super::{GithubConfig, GithubDo, block, credential, membership, suspension};
+use super::{GithubConfig, GithubDo, credential, membership, switch};
 
 /// One change at one GitHub.
 pub(crate) struct Github {
@@ -23,7 +24,7 @@ pub(crate) struct Github {
     pub(super) organization: String,
     /// What people open; without a slash at the end.
     pub(super) site: String,
-    pub(super) own: OnceCell<Own>,
+    pub(super) own: Holder<Own>,
 }
 
 impl Github {
@@ -58,8 +59,18 @@ impl Github {
             site: site.to_owned(),
             client,
             config: config.clone(),
-            own: OnceCell::new(),
+            own: Holder::default(),
         })
+    }
+
+    /// How often the token was refused.
+    pub(crate) fn refusals(&self) -> u64 {
+        self.client.refusals()
+    }
+
+    /// The token's own account, asked for anew. Events may have nothing but its login.
+    pub(crate) async fn account(&self, now: Timestamp) -> Result<Account, DeliveryError> {
+        holder::account(&self.client, (&self.config.forge, true), now).await
     }
 
     pub(crate) const fn verb(&self) -> Verb {
@@ -94,9 +105,10 @@ impl Github {
         self.is_ours(subject)?;
         match self.config.change {
             GithubDo::RemoveMember => membership::look(self, subject, now).await,
-            GithubDo::Block | GithubDo::Unblock => block::look(self, subject, now).await,
-            GithubDo::Suspend | GithubDo::Unsuspend => suspension::look(self, subject, now).await,
             GithubDo::RevokeCredential => credential::look(self, subject, now).await,
+            GithubDo::Block | GithubDo::Unblock | GithubDo::Suspend | GithubDo::Unsuspend => {
+                switch::look(self, subject, now).await
+            }
         }
     }
 
@@ -109,11 +121,10 @@ impl Github {
         self.is_ours(subject)?;
         match self.config.change {
             GithubDo::RemoveMember => membership::act(self, sight, now).await,
-            GithubDo::Block => block::set(self, sight, true, now).await,
-            GithubDo::Unblock => block::set(self, sight, false, now).await,
-            GithubDo::Suspend => suspension::set(self, sight, true, now).await,
-            GithubDo::Unsuspend => suspension::set(self, sight, false, now).await,
             GithubDo::RevokeCredential => credential::act(self, subject, sight, now).await,
+            GithubDo::Block | GithubDo::Unblock | GithubDo::Suspend | GithubDo::Unsuspend => {
+                switch::act(self, sight, now).await
+            }
         }
     }
 
@@ -126,11 +137,12 @@ impl Github {
         self.is_ours(subject)?;
         match self.config.change {
             GithubDo::RemoveMember => membership::undo(self, subject, before, now).await,
-            GithubDo::Block | GithubDo::Unblock => block::undo(self, subject, before, now).await,
-            GithubDo::Suspend | GithubDo::Unsuspend => suspension::undo(self, subject, before, now).await,
             GithubDo::RevokeCredential => Err(DeliveryError::permanent(
                 "a credential's authorisation cannot be brought back: its owner makes a new one and authorises it",
             )),
+            GithubDo::Block | GithubDo::Unblock | GithubDo::Suspend | GithubDo::Unsuspend => {
+                switch::undo(self, subject, before, now).await
+            }
         }
     }
 

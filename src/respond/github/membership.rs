@@ -18,7 +18,7 @@ use super::people::who;
 pub(super) async fn look(github: &Github, subject: &Subject, now: Timestamp) -> Result<Sight, DeliveryError> {
     let own = github.own(now).await?;
     let Some(user) = github.user(subject, now).await? else {
-        return Ok(github.missing(format!("account {}", subject.id), "GitHub has no such account"));
+        return Ok(Sight::missing(format!("account {}", subject.id), "GitHub has no such account"));
     };
     let membership = github.membership(&user, now).await?;
     let mut sight = github.sight(&user, github.obstacles(&user, own));

@@ -7,8 +7,7 @@ mod config;
 mod people;
 mod subject;
 mod membership;
-mod block;
-mod suspension;
+mod switch;
 mod credential;
 #[expect(clippy::module_inception, reason = "what the folder is about; the other files are its parts")]
 mod github;

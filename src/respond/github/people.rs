@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::deliver::{DeliveryError, one_line};
 use crate::respond::client::{Call, another};
-use crate::respond::{Identity, Sight, Standing, Subject};
+use crate::respond::{Identity, Sight, Subject};
 use crate::time::Timestamp;
 
 use super::Github;
@@ -64,17 +64,9 @@ pub(super) fn who(user: &User) -> String {
 }
 
 impl Github {
-    /// The token's own account, asked for once.
+    /// The token's own account.
     pub(super) async fn own(&self, now: Timestamp) -> Result<Own, DeliveryError> {
-        let ask = async || {
-            let found = self.client.find(Call::get("user", "who the token belongs to"), now).await?;
-            found.ok_or_else(|| {
-                DeliveryError::permanent(
-                    "GitHub does not say who the token belongs to: is `url` the API's address?",
-                )
-            })
-        };
-        self.own.get_or_try_init(ask).await.copied()
+        self.own.get(&self.client, now).await
     }
 
     /// The account that a subject names by its number, or by `@` and its login.
@@ -173,26 +165,13 @@ impl Github {
         Identity { forge: self.config.forge.clone(), id: user.id.to_string(), name: Some(user.login.clone()) }
     }
 
-    /// What there is not.
-    pub(super) fn missing(&self, who: String, state: &str) -> Sight {
-        Sight {
-            who,
-            identity: None,
-            state: state.to_owned(),
-            standing: Standing::Missing,
-            obstacles: Vec::new(),
-            before: Value::Null,
-            page: None,
-        }
-    }
-
     /// An account that is known, before it is said what is with it.
     pub(super) fn sight(&self, user: &User, obstacles: Vec<String>) -> Sight {
         Sight {
             identity: Some(self.identity(user)),
             obstacles,
             page: Some(format!("{}/{}", self.site, user.login)),
-            ..self.missing(who(user), "")
+            ..Sight::missing(who(user), "")
         }
     }
 }

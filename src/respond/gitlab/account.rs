@@ -20,7 +20,7 @@ pub(super) async fn look(gitlab: &Gitlab, subject: &Subject, now: Timestamp) -> 
     let id = id_of(subject)?;
     let own = gitlab.own(now).await?;
     let Some(user) = gitlab.user(id, now).await? else {
-        return Ok(gitlab.missing(format!("user {id}"), "GitLab has no such user"));
+        return Ok(Sight::missing(format!("user {id}"), "GitLab has no such user"));
     };
     let mut obstacles = gitlab.obstacles(&user, own, false);
     if user.state == "ldap_blocked" {

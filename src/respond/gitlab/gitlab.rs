@@ -2,11 +2,12 @@
 
 use reqwest::header::HeaderMap;
 use serde_json::Value;
-use tokio::sync::OnceCell;
 
 use crate::deliver::{BuildContext, DeliveryError, header};
 use crate::encode::Notification;
+use crate::enrich::Account;
 use crate::respond::client::{Client, Parts, Reach};
+use crate::respond::holder::{self, Holder};
 use crate::respond::target::number;
 use crate::respond::{Problem, Receipt, Sight, Subject, SubjectKind, Verb};
 use crate::time::Timestamp;
@@ -19,7 +20,7 @@ use super::{GitlabConfig, GitlabDo, account, key, member, subject, token};
 pub(crate) struct Gitlab {
     pub(super) client: Client,
     pub(super) config: GitlabConfig,
-    pub(super) own: OnceCell<Own>,
+    pub(super) own: Holder<Own>,
 }
 
 impl Gitlab {
@@ -52,7 +53,17 @@ impl Gitlab {
                 }
             },
         };
-        Ok(Self { client: Client::new(parts, context)?, config: config.clone(), own: OnceCell::new() })
+        Ok(Self { client: Client::new(parts, context)?, config: config.clone(), own: Holder::default() })
+    }
+
+    /// How often the token was refused.
+    pub(crate) fn refusals(&self) -> u64 {
+        self.client.refusals()
+    }
+
+    /// The token's own account, asked for anew. What events call its author is a name that anybody can give himself.
+    pub(crate) async fn account(&self, now: Timestamp) -> Result<Account, DeliveryError> {
+        holder::account(&self.client, (&self.config.forge, false), now).await
     }
 
     pub(crate) const fn verb(&self) -> Verb {

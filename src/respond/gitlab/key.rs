@@ -90,9 +90,9 @@ async fn absent(gitlab: &Gitlab, subject: &Subject, now: Timestamp) -> Result<Si
     let place = within(subject, &["users", "projects"])?;
     let who = format!("key {} of {place}", subject.id);
     if !gitlab.has_container(place, now).await? {
-        return Ok(gitlab.missing(who, &format!("{place} is not there, or not to be seen with this token")));
+        return Ok(Sight::missing(who, &format!("{place} is not there, or not to be seen with this token")));
     }
-    Ok(Sight { standing: Standing::Already, ..gitlab.missing(who, "not there (any more)") })
+    Ok(Sight { standing: Standing::Already, ..Sight::missing(who, "not there (any more)") })
 }
 
 pub(super) async fn act(

@@ -26,7 +26,7 @@ pub(super) async fn look(gitlab: &Gitlab, subject: &Subject, now: Timestamp) -> 
     let (id, place) = (id_of(subject)?, within(subject, KINDS)?);
     let own = gitlab.own(now).await?;
     let Some(user) = gitlab.user(id, now).await? else {
-        return Ok(gitlab.missing(format!("user {id} in {place}"), "GitLab has no such user"));
+        return Ok(Sight::missing(format!("user {id} in {place}"), "GitLab has no such user"));
     };
     let mut sight = Sight {
         who: format!("{} in {place}", who(&user)),

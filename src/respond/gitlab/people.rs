@@ -1,10 +1,8 @@
 //! Who somebody is, and why GitLab's accounts are not touched whatever anybody configures.
 
-use serde_json::Value;
-
 use crate::deliver::{DeliveryError, one_line};
+use crate::respond::Identity;
 use crate::respond::client::{Call, another};
-use crate::respond::{Identity, Sight, Standing};
 use crate::time::Timestamp;
 
 use super::Gitlab;
@@ -19,18 +17,9 @@ pub(super) fn who(user: &User) -> String {
 }
 
 impl Gitlab {
-    /// The token's own account, asked for once.
+    /// The token's own account.
     pub(super) async fn own(&self, now: Timestamp) -> Result<Own, DeliveryError> {
-        let ask = async || {
-            let call = Call::get("user", "who the token belongs to");
-            let found = self.client.find(call, now).await?;
-            found.ok_or_else(|| {
-                DeliveryError::permanent(
-                    "GitLab does not say who the token belongs to: is `url` GitLab's address?",
-                )
-            })
-        };
-        self.own.get_or_try_init(ask).await.copied()
+        self.own.get(&self.client, now).await
     }
 
     pub(super) async fn user(&self, id: u64, now: Timestamp) -> Result<Option<User>, DeliveryError> {
@@ -85,19 +74,6 @@ impl Gitlab {
             forge: self.config.forge.clone(),
             id: user.id.to_string(),
             name: Some(user.username.clone()),
-        }
-    }
-
-    /// What there is not.
-    pub(super) fn missing(&self, who: String, state: &str) -> Sight {
-        Sight {
-            who,
-            identity: None,
-            state: state.to_owned(),
-            standing: Standing::Missing,
-            obstacles: Vec::new(),
-            before: Value::Null,
-            page: None,
         }
     }
 

@@ -69,13 +69,13 @@ pub(super) async fn look(gitlab: &Gitlab, subject: &Subject, now: Timestamp) -> 
 async fn absent(gitlab: &Gitlab, subject: &Subject, now: Timestamp) -> Result<Sight, DeliveryError> {
     let who = format!("access token {}", subject.id);
     if subject.within.is_none() {
-        return Ok(gitlab.missing(who, "GitLab has no such token"));
+        return Ok(Sight::missing(who, "GitLab has no such token"));
     }
     let place = within(subject, &["projects", "groups"])?;
     if !gitlab.has_container(place, now).await? {
-        return Ok(gitlab.missing(who, &format!("{place} is not there, or not to be seen with this token")));
+        return Ok(Sight::missing(who, &format!("{place} is not there, or not to be seen with this token")));
     }
-    let gone = gitlab.missing(format!("{who} of {place}"), "not there (any more)");
+    let gone = Sight::missing(format!("{who} of {place}"), "not there (any more)");
     Ok(Sight { standing: Standing::Already, ..gone })
 }
 

@@ -11,7 +11,8 @@ impl Linter<'_> {
         if field == "self" {
             if enrichment.own().is_none() {
                 let message = "nobody is known to be Watchfire itself: `self` is what the event says";
-                let help = "name its accounts under `self` in the configuration, or with `--self`";
+                let help = "the daemon asks whose the tokens of its responses are; name others under `self` in the \
+                            configuration, or with `--self`";
                 self.once("no-own-account", (line, field), message, help);
             }
             return true;

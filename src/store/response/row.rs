@@ -53,6 +53,7 @@ impl Approval {
 
 /// One attempt to change something, from being asked for to being undone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "what is known of it, each by itself; kept under these names")]
 pub struct Response {
     /// The id of its delivery.
     pub id: String,
@@ -72,6 +73,9 @@ pub struct Response {
     pub status: ResponseStatus,
     /// Whether it only rehearses.
     pub dry_run: bool,
+    /// Whether it must, since the alert's rule said so when the alert was committed.
+    #[serde(default)]
+    pub rule_rehearses: bool,
     /// `watchfire`, or the person who asked for it.
     pub requested_by: String,
     /// Why that person did.
@@ -172,6 +176,7 @@ impl Response {
             verb: verb.to_owned(),
             status: ResponseStatus::Begun,
             dry_run: false,
+            rule_rehearses: false,
             requested_by: SELF.to_owned(),
             reason: None,
             user: None,

@@ -4,7 +4,8 @@
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
 use super::super::{
-    DeliveryKind, NewNotice, OutboxRow, OutboxState, Outcome, Store, StoreError, notice, outbox,
+    DeliveryKind, NewNotice, OutboxRow, OutboxState, Outcome, Store, StoreError, incident, notice, outbox,
+    scene,
 };
 use super::row::{Response, get, own, put, step, undo_id};
 use super::status::{ResponseStatus, UndoStatus};
@@ -47,6 +48,9 @@ impl Store {
         self.write(|transaction| {
             let tries = begin_try(transaction, &new.id, now)?;
             let mut response = get(transaction, &new.id)?.unwrap_or_else(|| new.clone());
+            if let Some(alert) = &new.alert {
+                response.rule_rehearses |= scene::rehearses(transaction, alert)?;
+            }
             if response.dry_run {
                 // What was counted only rehearsed.
                 response.counted_at = None;
@@ -84,7 +88,6 @@ impl Store {
             }
             put(transaction, &response)?;
             step(transaction, &response, (response.status.name(), why), &own(now, "response"))?;
-            fault::point("store.response_failed_try");
             Ok(())
         })
     }
@@ -114,8 +117,14 @@ impl Store {
                 Some((name, per)) => is_first(transaction, (name, *per), now)?,
                 None => true,
             };
+            let incident = match &parked.limit {
+                Some((name, _)) => gathered(transaction, &response, name, now)?,
+                None => None,
+            };
             for owed in parked.notices.iter().filter(|_| is_told) {
-                notice::owe(transaction, owed)?;
+                let mut owed = owed.clone();
+                owed.notice.lines.extend(incident.iter().map(|id| format!("incident: {id}")));
+                notice::owe(transaction, &owed)?;
             }
             fault::point("store.response_parked");
             Ok(())
@@ -204,6 +213,20 @@ pub(super) fn owe_undo(
 #[must_use]
 pub(super) fn response_name(id: &str) -> String {
     format!("response/{id}")
+}
+
+/// Gathers the alert of what a limit holds back in the limit's incident, of which there is one for each time of the limit.
+fn gathered(
+    transaction: &Transaction<'_>,
+    response: &Response,
+    limit: &str,
+    now: Timestamp,
+) -> Result<Option<String>, StoreError> {
+    // That many wait for approval is no limit of what responses may do.
+    let Some(alert) = response.alert.as_ref().filter(|_| response.beyond.is_some()) else { return Ok(None) };
+    let sql = "SELECT noticed_at FROM response_limit WHERE name = ?1";
+    let began: i64 = transaction.prepare_cached(sql)?.query_row([limit], |row| row.get(0))?;
+    incident::beyond(transaction, alert, (limit, Timestamp(began)), now)
 }
 
 /// Whether nobody was told of this limit within its own time; if so, somebody is now.
