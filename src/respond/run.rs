@@ -84,10 +84,14 @@ async fn begin(job: &Job<'_>, now: Timestamp) -> Result<Response, StoreError> {
     }
     told.verb.clone_into(&mut response.verb);
     response.approvals_needed = u32::from(job.guards.approvals);
-    // Either may say so: the rule as it was when the alert was committed, and as it is now.
-    let rule_says = response.rule_rehearses || job.told.is_some_and(|told| told.rule.dry_run);
-    response.dry_run = rule_says || job.policy.rehearses(response.rule.as_deref(), job.guards);
+    response.dry_run = rehearses(job, &response);
     Ok(response)
+}
+
+/// Whether it is only to rehearse. A rule may say so as it was when the alert was committed, or as it is now.
+pub(super) fn rehearses(job: &Job<'_>, response: &Response) -> bool {
+    let rule_says = response.rule_rehearses || job.told.is_some_and(|told| told.rule.dry_run);
+    rule_says || job.policy.rehearses(response.rule.as_deref(), job.guards)
 }
 
 fn subject(job: &Job<'_>, response: &Response) -> Result<Subject, String> {

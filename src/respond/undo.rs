@@ -9,7 +9,7 @@ use super::act::seen;
 use super::job::{Ended, Job, ask};
 use super::notices;
 use super::policy::Policy;
-use super::run::{job_refuses, may_pass};
+use super::run::{job_refuses, may_pass, rehearses};
 use super::sight::{Sight, Standing, Subject};
 use crate::deliver::DeliveryError;
 use crate::log::fault;
@@ -110,7 +110,7 @@ async fn reserve(
     if is_harm && let Some(why) = job_refuses(job, sight, now) {
         return Ok(refused(&why));
     }
-    if is_harm && job.policy.rehearses(response.rule.as_deref(), job.guards) {
+    if is_harm && rehearses(job, response) {
         return Ok(refused("it only rehearses (`dry_run`)"));
     }
     let limits = is_harm.then(|| job.policy.limits(job.guards));

@@ -47,7 +47,7 @@ fn candidate(number: usize, rule: &str, level: Level) -> Candidate {
     };
     let manner = Manner { group: Some(group), repeat: None };
     let told = vec![(DeliveryKind::Notify, Told { action: "mail".into(), manner })];
-    Candidate { alert, scene, told, escalate: Vec::new() }
+    Candidate { alert, scene, told, escalate: Vec::new(), rehearses: false }
 }
 
 fn commit(store: &Store, candidates: &[Candidate], policy: &Policy, at: Timestamp) {

@@ -4,7 +4,9 @@ use watchfire::alert::Occasion;
 use watchfire::clock::Clock;
 use watchfire::demo::GitlabApi;
 use watchfire::event::Event;
-use watchfire::store::{Decision, Deed, OutboxRow, OutboxState, ResponseQuery, ResponseStatus, Store};
+use watchfire::store::{
+    Decision, Deed, OutboxRow, OutboxState, ResponseQuery, ResponseStatus, Store, UndoStatus,
+};
 
 use crate::harness::{PATIENCE, client, gitlab_with, stored, until_within};
 use crate::hec::{Collector, HEC_TOKEN};
@@ -126,10 +128,17 @@ logging: {{format: json}}
             let deed = Deed::new(Clock::system().now(), "ann", "a test");
             store.response_decide(&response.id, Decision::Approve, None, &deed).unwrap();
         }
+        // Of those whose doing nobody knows, since a kill came between the call and the record of it, the end is a person's.
+        let query = ResponseQuery { action: Some("lock".into()), in_force: true, ..ResponseQuery::default() };
+        let mut open = store.responses(&query).unwrap();
+        open.retain(|response| response.undo == UndoStatus::None);
+        let ids: Vec<String> = open.iter().map(|response| response.id.clone()).collect();
+        let deed = Deed::new(Clock::system().now(), "ann", "a test");
+        store.responses_undo(&ids, "its time is over", &deed).unwrap();
         let control = rusqlite::Connection::open(self.place.data().join("control.db")).unwrap();
         let sql = "UPDATE outbox SET due_at = 0 WHERE occasion = 'undo' AND state = 0 AND due_at > 0";
         let hurried = control.execute(sql, []).unwrap();
-        !waiting.is_empty() || hurried > 0
+        !waiting.is_empty() || !ids.is_empty() || hurried > 0
     }
 
     /// Lets the program finish its work, also what people must allow and what ends by itself, stops it, and looks at what

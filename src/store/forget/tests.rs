@@ -45,7 +45,7 @@ fn candidate(id: &str, rule: &str) -> Candidate {
     let block = (DeliveryKind::Respond, Told { action: "block".into(), manner: Manner::default() });
     let escalate = vec![Escalation { after: Span::days(30), actions: vec!["boss".into()] }];
     let scene = Scene::of_key(&alert.key);
-    Candidate { alert, scene, told: vec![grouped, plain, block], escalate }
+    Candidate { alert, scene, told: vec![grouped, plain, block], escalate, rehearses: false }
 }
 
 fn commit(store: &Store, candidates: &[Candidate], policy: &Policy, at: Timestamp) {

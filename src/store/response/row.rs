@@ -53,6 +53,7 @@ impl Approval {
 
 /// One attempt to change something, from being asked for to being undone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "what is known of it, each by itself; kept under these names")]
 pub struct Response {
     /// The id of its delivery.
     pub id: String,

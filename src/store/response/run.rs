@@ -88,7 +88,6 @@ impl Store {
             }
             put(transaction, &response)?;
             step(transaction, &response, (response.status.name(), why), &own(now, "response"))?;
-            fault::point("store.response_failed_try");
             Ok(())
         })
     }
