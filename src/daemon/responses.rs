@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::decode::{Origin, decode_from};
 use crate::deliver::BuildContext;
 use crate::encode::Notice;
-use crate::engine::OWN_SOURCE;
+use crate::enrich::OWN_SOURCE;
 use crate::event::{Catalogue, Format};
 use crate::log::{NewEvent, fault};
 use crate::query::Query;

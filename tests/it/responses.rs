@@ -76,7 +76,7 @@ async fn a_rule_that_matches_everybody_hits_few_tells_once_and_is_undone_by_one_
     assert_eq!(gitlab.blocked().len(), 3);
     assert_eq!(notices(&daemon), ["blast_radius"]);
     let incident = limit_incident(&daemon, 3, 17);
-    assert_eq!(incident.title, "Responses have reached a limit: at most 3 accounts per 1h, by all responses");
+    assert_eq!(incident.title, "Responses have reached a limit: 3 accounts per 1h");
     let rows = daemon.app.store().outbox_list(None, 0).unwrap();
     let notice = rows.iter().find_map(|row| watchfire::store::notice_named(&row.alert.0)).unwrap();
     let lines = daemon.app.store().notice(notice).unwrap().unwrap().lines;
@@ -176,7 +176,7 @@ async fn each_limit_and_each_time_of_it_is_an_incident() {
     offend(&daemon, [5, 6]).await;
     stands(&daemon, ResponseStatus::Waiting, 2).await;
     let first = limit_incident(&daemon, 1, 2);
-    assert!(first.title.ends_with("block: the limit of this action is reached (1 per 1h)"), "{first:?}");
+    assert!(first.title.ends_with("block: 1 by this action per 1h"), "{first:?}");
     // Somebody has dealt with it, and another one follows within the hour.
     let store = daemon.app.store();
     let deed = Deed::new(START, "ann", "test");
