@@ -62,6 +62,31 @@ fn filled() -> Report {
     sign_in(2, "authenticated_with_two_factor", 7, "alice", "198.51.100.7");
     sign_in(3, "login_failed_with_standard_authentication", -1, "root", "192.0.2.1");
     sign_in(3, "login_failed_with_standard_authentication", -1, "ROOT", "192.0.2.1");
+    alerts(&mut draft);
+    draft.response(ResponseFact {
+        at: at(1),
+        action: "block-author".to_owned(),
+        state: "done",
+        result: "blocked user 7 (alice); read back: blocked".to_owned(),
+        title: "One account clones many projects".to_owned(),
+        about: "author_id = 7".to_owned(),
+        alert: "0123".to_owned(),
+    });
+    draft.coverage(CoverageFact {
+        from: at(4),
+        to: at(5),
+        what: "blind spot".to_owned(),
+        source: "gitlab".to_owned(),
+        detail: "nobody can be asked".to_owned(),
+    });
+    let mut report = draft.finish(at(31));
+    report.name = Some("security".to_owned());
+    report.events = Some((12_345, 998));
+    report
+}
+
+/// One rule, five times today and once the day before.
+fn alerts(draft: &mut Draft) {
     let alert = |hours: i64, author: &str, told: Told, verdict: Option<Verdict>| AlertFact {
         started_at: at(hours),
         last_at: at(hours).plus(Span::minutes(5)),
@@ -83,26 +108,6 @@ fn filled() -> Report {
     ] {
         draft.alert(&fact);
     }
-    draft.response(ResponseFact {
-        at: at(1),
-        action: "block-author".to_owned(),
-        state: "done",
-        result: "blocked user 7 (alice); read back: blocked".to_owned(),
-        title: "One account clones many projects".to_owned(),
-        about: "author_id = 7".to_owned(),
-        alert: "0123".to_owned(),
-    });
-    draft.coverage(CoverageFact {
-        from: at(4),
-        to: at(5),
-        what: "blind spot".to_owned(),
-        source: "gitlab".to_owned(),
-        detail: "nobody can be asked".to_owned(),
-    });
-    let mut report = draft.finish(at(31));
-    report.name = Some("security".to_owned());
-    report.events = Some((12_345, 998));
-    report
 }
 
 fn section(report: &Report, kind: SectionKind) -> &super::Section {
