@@ -79,7 +79,7 @@ pub struct Taken {
     pub kind: String,
     /// The delivery's key.
     pub key: String,
-    /// All that was said.
+    /// All that was said, with where it was said.
     pub text: String,
 }
 
@@ -346,7 +346,9 @@ impl Inner {
 
     /// It is done; the answer may be lost all the same.
     pub(super) fn did(&mut self, call: &Call<'_>, answer: Response<String>) -> Response<String> {
-        let (kind, key, text) = (call.kind.to_owned(), call.key.to_owned(), call.text.to_owned());
+        // Some services are told in the path whom it is about.
+        let text = format!("{} {}", call.path, call.text);
+        let (kind, key) = (call.kind.to_owned(), call.key.to_owned());
         self.taken.push(Taken { kind, key, text });
         self.lose(call, answer)
     }
