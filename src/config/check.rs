@@ -212,14 +212,17 @@ fn keepers(document: &Document, checkpoints: &Node, findings: &mut Findings<'_>)
     }
 }
 
+/// Who asks for approval, and who keeps the record.
 fn askers(document: &Document, responses: &Node, findings: &mut Findings<'_>) {
     let known: Vec<&str> = document.actions.keys().map(String::as_str).collect();
-    let named = responses.get("approval").and_then(|approval| approval.get("actions"));
-    for node in named.map(Node::items).unwrap_or_default() {
-        let Some(name) = node.text().filter(|name| !known.contains(name)) else { continue };
-        let help = suggest::help(name, "actions", &known);
-        let message = format!("there is no action `{name}` that could ask for approval");
-        findings.add("unknown-action", Some(node.place), message, Some(help));
+    let asking = responses.get("approval").and_then(|approval| approval.get("actions"));
+    for (named, what) in [(asking, "ask for approval"), (responses.get("record"), "record what was done")] {
+        for node in named.map(Node::items).unwrap_or_default() {
+            let Some(name) = node.text().filter(|name| !known.contains(name)) else { continue };
+            let help = suggest::help(name, "actions", &known);
+            let message = format!("there is no action `{name}` that could {what}");
+            findings.add("unknown-action", Some(node.place), message, Some(help));
+        }
     }
 }
 

@@ -173,15 +173,16 @@ async fn acted(
     if let Some(at) = undo_at {
         summary.push_str(&format!("; undone by itself at {at}"));
     }
-    let mut notices = Vec::new();
-    if let Some(span) = lasts.filter(|_| is_unsure) {
+    let words = job.words(&response);
+    let notices = if let Some(span) = lasts.filter(|_| is_unsure) {
         summary.push_str(&format!(
             "; so it is not undone after {span} by itself: a person must decide (watchfire responses undo {})",
             response.id
         ));
-        let words = job.words(&response);
-        notices.extend(notices::not_undone(job.policy, (&response, &words), &summary, now));
-    }
+        notices::not_undone(job.policy, (&response, &words), &summary, now)
+    } else {
+        notices::done(job.policy, (&response, &words), &summary, now)
+    };
     let by_hand = by_hand(job, &response, sight);
     response.undo_by_hand.clone_from(&by_hand);
     response.summary.clone_from(&summary);

@@ -1,5 +1,6 @@
-//! What people are told of responses beside the alerts themselves: that their approval is wanted, that a limit is reached,
-//! that something failed. Each goes to the actions of `responses.approval`.
+//! What people are told of responses beside the alerts themselves. That their approval is wanted, that a limit is reached
+//! and that something failed goes to the actions of `responses.approval`; what was done, failed and was undone to those of
+//! `responses.record`.
 
 use super::link::Link;
 use super::policy::Policy;
@@ -12,25 +13,36 @@ use crate::time::Timestamp;
 const NAMED_MAX: usize = 20;
 
 fn notice((kind, title): (&str, String), level: Level, response: &Response, now: Timestamp) -> Notice {
-    let mut lines = vec![format!("response: {}", response.id), format!("action: {}", response.action)];
+    let mut lines = vec![format!("Response: {}", response.id), format!("Action: {}", response.action)];
     if let Some(rule) = &response.rule {
-        lines.push(format!("rule: {rule}"));
+        lines.push(format!("Rule: {rule}"));
     }
     if let Some(page) = &response.page {
-        lines.push(format!("account: {page}"));
+        lines.push(format!("Account: {page}"));
     }
     if response.requested_by != "watchfire" {
-        lines.push(format!("asked for by: {}", response.requested_by));
+        lines.push(format!("Asked for by: {}", response.requested_by));
     }
     if let Some(reason) = &response.reason {
-        lines.push(format!("reason: {reason}"));
+        lines.push(format!("Reason: {reason}"));
     }
     let alert = response.alert.clone();
     Notice { kind: kind.to_owned(), title, level, lines, links: Vec::new(), alert, at: now }
 }
 
 fn to_all(policy: &Policy, unique: String, notice: Notice) -> Vec<NewNotice> {
-    let actions = policy.config.approval.actions.clone();
+    to(policy.config.approval.actions.clone(), unique, notice)
+}
+
+/// To those who decide and those who keep the record, each once.
+fn to_both(policy: &Policy, unique: String, notice: Notice) -> Vec<NewNotice> {
+    let mut actions = policy.config.approval.actions.clone();
+    let more = policy.config.record.iter().filter(|name| !policy.config.approval.actions.contains(name));
+    actions.extend(more.cloned());
+    to(actions, unique, notice)
+}
+
+fn to(actions: Vec<String>, unique: String, notice: Notice) -> Vec<NewNotice> {
     if actions.is_empty() { Vec::new() } else { vec![NewNotice { unique, notice, actions }] }
 }
 
@@ -44,9 +56,8 @@ pub(super) fn wanted(
     let title = format!("Approval wanted: {what}");
     let mut base = notice(("approval", title), Level::High, response, now);
     let needed = response.approvals_needed;
-    let people = if needed > 1 { format!("{needed} people") } else { "one person".to_owned() };
-    base.lines
-        .push(format!("It is done when {people} other than who asked for it approve it until {until}."));
+    let people = if needed > 1 { format!("{needed} people approve") } else { "one person approves".to_owned() };
+    base.lines.push(format!("It is done when {people} it until {until}; not whoever asked for it."));
     base.lines.push(format!("On the command line: watchfire approve {}", response.id));
     let told = |recipient: &String| {
         let mut notice = base.clone();
@@ -87,7 +98,7 @@ pub(super) fn beyond(
 ) -> Vec<NewNotice> {
     let title = "Responses have reached a limit: a person must decide".to_owned();
     let mut notice = notice(("blast_radius", title), Level::Critical, response, now);
-    notice.lines.insert(0, format!("limit: {limit}"));
+    notice.lines.insert(0, format!("Limit: {limit}"));
     notice.lines.insert(
         1,
         format!("The first that was held back: {what}. It and all that follow wait until {until}."),
@@ -110,7 +121,7 @@ pub(super) fn failed(
 ) -> Vec<NewNotice> {
     let mut notice = notice(("response_failed", format!("Failed: {what}")), Level::High, response, now);
     notice.lines.insert(0, why.to_owned());
-    to_all(policy, format!("failed\0{}\0{}", response.id, now.0), notice)
+    to_both(policy, format!("failed\0{}\0{}", response.id, now.0), notice)
 }
 
 /// It was not undone.
@@ -119,10 +130,47 @@ pub(super) fn not_undone(
     (response, what): (&Response, &str),
     why: &str,
     now: Timestamp,
-) -> Option<NewNotice> {
+) -> Vec<NewNotice> {
     let mut notice = notice(("undo_failed", format!("Not undone: {what}")), Level::High, response, now);
     notice.lines.insert(0, why.to_owned());
-    to_all(policy, format!("undo\0{}\0{}", response.id, now.0), notice).pop()
+    to_both(policy, format!("undo\0{}\0{}", response.id, now.0), notice)
+}
+
+/// It was done: for the record.
+pub(super) fn done(
+    policy: &Policy,
+    (response, what): (&Response, &str),
+    how: &str,
+    now: Timestamp,
+) -> Vec<NewNotice> {
+    let mut notice = notice(("response_done", format!("Done: {what}")), Level::Medium, response, now);
+    notice.lines.insert(0, how.to_owned());
+    if let (Some(before), Some(after)) = &response.states {
+        notice.lines.push(format!("Before and after: {before}, {after}"));
+    }
+    let people: Vec<&str> = response.approvals.iter().map(|approval| approval.by.as_str()).collect();
+    if !people.is_empty() {
+        notice.lines.push(format!("Approved by: {}", people.join(", ")));
+    }
+    if response.undoable {
+        notice.lines.push(format!("To undo it: watchfire responses undo {} --reason TEXT", response.id));
+    }
+    to(policy.config.record.clone(), format!("done\0{}\0{}", response.id, now.0), notice)
+}
+
+/// It was undone: for the record.
+pub(super) fn undone(
+    policy: &Policy,
+    (response, what): (&Response, &str),
+    how: &str,
+    now: Timestamp,
+) -> Vec<NewNotice> {
+    let mut notice = notice(("response_undone", format!("Undone: {what}")), Level::Medium, response, now);
+    notice.lines.insert(0, how.to_owned());
+    if let Some((who, reason)) = &response.undo_by {
+        notice.lines.push(format!("Undone for: {who}, {reason}"));
+    }
+    to(policy.config.record.clone(), format!("undone\0{}\0{}", response.id, now.0), notice)
 }
 
 /// Nobody approved these in time.

@@ -25,6 +25,8 @@ pub struct ResponsesConfig {
     pub at_most: Radius,
     /// Who is asked.
     pub approval: ApprovalConfig,
+    /// The names of the actions that record what was done, failed and was undone: a ticket system, a channel.
+    pub record: Vec<String>,
     /// Where people reach this server, for the links in messages: `https://watchfire.example.com`.
     pub url: Option<String>,
     /// Whether each step of a response is put into the event log too, as an event; absent: yes.

@@ -22,6 +22,7 @@ use crate::time::{Span, Timestamp};
 mod harm;
 mod knowledge;
 mod limits;
+mod record;
 mod undoing;
 
 const START: Timestamp = Timestamp(1_769_850_000_000);

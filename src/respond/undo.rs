@@ -227,12 +227,9 @@ async fn record(
 ) -> Result<(), StoreError> {
     let words = format!("{} {}", response.verb, response.who.as_deref().unwrap_or("anybody"));
     tracing::info!(response.id, action = response.action, status = status.name(), "undoing: {summary}");
-    let notice = if status == UndoStatus::Undone {
-        None
-    } else {
-        notices::not_undone(policy, (&response, &words), &summary, now)
-    };
-    let undone = Undone { status, summary, changed, notice };
+    let told = if status == UndoStatus::Undone { notices::undone } else { notices::not_undone };
+    let notices = told(policy, (&response, &words), &summary, now);
+    let undone = Undone { status, summary, changed, notices };
     ask(store, move |store| store.undo_end(&response, &undone, now)).await
 }
 

@@ -8,13 +8,8 @@ impl Linter<'_> {
     /// Looks at a field by its name; whether it is one that is worked out.
     pub(super) fn enriched(&mut self, field: &str, line: u32) -> bool {
         let enrichment = self.catalogue.enrichment();
+        // Whose the tokens of responses are the daemon asks itself: nobody else can know whether there are none.
         if field == "self" {
-            if enrichment.own().is_none() {
-                let message = "nobody is known to be Watchfire itself: `self` is what the event says";
-                let help = "the daemon asks whose the tokens of its responses are; name others under `self` in the \
-                            configuration, or with `--self`";
-                self.once("no-own-account", (line, field), message, help);
-            }
             return true;
         }
         let Some((name, column)) = field.split_once('.') else { return false };

@@ -39,7 +39,7 @@ pub struct Undone {
     /// Whether the world is different now.
     pub changed: bool,
     /// People are told.
-    pub notice: Option<NewNotice>,
+    pub notices: Vec<NewNotice>,
 }
 
 impl Store {
@@ -153,7 +153,7 @@ impl Store {
             put(transaction, &response)?;
             let status = format!("undo_{}", undone.status.name());
             step(transaction, &response, (&status, &undone.summary), &own(now, "undo"))?;
-            if let Some(owed) = &undone.notice {
+            for owed in &undone.notices {
                 notice::owe(transaction, owed)?;
             }
             fault::point("store.undo_ended");
