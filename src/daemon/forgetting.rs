@@ -55,7 +55,10 @@ impl Forgetter {
             let done = tokio::task::spawn_blocking(work).await;
             sweep = done.map_err(|error| StoreError::Database(error.to_string()))??;
             if !sweep.is_over() {
-                self.clock.sleep(PAUSE).await;
+                tokio::select! {
+                    () = self.clock.sleep(PAUSE) => {}
+                    () = stop.cancelled() => {}
+                }
             }
         }
         Ok(sweep.removed)

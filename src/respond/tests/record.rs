@@ -40,8 +40,24 @@ async fn what_is_done_and_undone_is_recorded() {
     let (done, undone) = (&told[1].1, &told[3].1);
     assert_eq!(done.alert.as_ref().map(|alert| alert.0.len()), Some(32), "it belongs to the alert");
     let lines = |notice: &crate::encode::Notice| notice.lines.join("\n").replace(&id, "ID");
-    insta::assert_snapshot!(lines(done), @"");
-    insta::assert_snapshot!(lines(undone), @"");
+    insta::assert_snapshot!(lines(done), @"
+    blocked user 7 (user-7); read back: blocked
+    Response: ID
+    Action: block
+    Rule: gitlab-mass-clone
+    Account: https://gitlab.example.com/admin/users/7
+    Before and after: active, blocked
+    Approved by: ann
+    To undo it: watchfire responses undo ID --reason TEXT
+    ");
+    insta::assert_snapshot!(lines(undone), @"
+    undone (unblock): user 7 (user-7); read back: active
+    Response: ID
+    Action: block
+    Rule: gitlab-mass-clone
+    Account: https://gitlab.example.com/admin/users/7
+    Undone for: bob, r
+    ");
 }
 
 #[tokio::test]
@@ -52,7 +68,7 @@ async fn what_failed_is_told_once_to_each() {
     let mut told: Vec<(String, String)> =
         told(&setup).into_iter().map(|(action, notice)| (action, notice.title)).collect();
     told.sort();
-    let failed = "Failed: block user 7 (user7)".to_owned();
+    let failed = "Failed: block user 7 (user-7)".to_owned();
     assert_eq!(told, [("issues".to_owned(), failed.clone()), ("mail".to_owned(), failed)]);
     let silent = Setup::new(live(), "{approval: {actions: [mail]}}");
     silent.respond(7).await;
