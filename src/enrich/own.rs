@@ -79,21 +79,20 @@ impl Own {
         self.ids.is_empty() && self.names.is_empty() && self.learnt.is_empty()
     }
 
-    /// Whether Watchfire did it itself: it wrote the event, or the author at that forge is one of these.
+    /// Whether Watchfire did it itself: it wrote the event, or the author at that forge is one of these. A configured name
+    /// counts only where the event has no number of its author: at GitLab anybody can call himself so.
     #[must_use]
     pub fn did(&self, (source, forge): (&str, &str), id: Option<&str>, name: Option<&str>) -> bool {
-        source == OWN_SOURCE || self.is(forge, id, name)
+        source == OWN_SOURCE
+            || is_in(&self.ids, id)
+            || (id.is_none() && is_in(&self.names, name))
+            || self.learnt.iter().any(|account| account.is(forge, id, name))
     }
 
-    /// Whether an author at a forge is one of them.
+    /// Whether an account may be one of them, by its number or any of its names: nothing is done to it.
     #[must_use]
     pub fn is(&self, forge: &str, id: Option<&str>, name: Option<&str>) -> bool {
-        let is_in = |set: &FxHashSet<String>, text: Option<&str>| {
-            !set.is_empty() && text.is_some_and(|text| set.contains(&folded(text)))
-        };
-        is_in(&self.ids, id)
-            || is_in(&self.names, name)
-            || self.learnt.iter().any(|account| account.is(forge, id, name))
+        is_in(&self.names, name) || self.did(("", forge), id, name)
     }
 
     /// The same for the same accounts.
@@ -108,6 +107,10 @@ impl Own {
         });
         ids.into_iter().chain(["\u{0}"]).chain(names).chain(learnt).collect()
     }
+}
+
+fn is_in(set: &FxHashSet<String>, text: Option<&str>) -> bool {
+    !set.is_empty() && text.is_some_and(|text| set.contains(&folded(text)))
 }
 
 fn folded(text: &str) -> String {
