@@ -16,7 +16,8 @@ use crate::config::load_without_secrets;
 use crate::daemon::{Rulebook, RulebookConfig, retention_of};
 use crate::event::Catalogue;
 use crate::log::{Deletion, Forecast, forecast, read_deletions};
-use crate::store::Store;
+use crate::retention::Keep;
+use crate::store::{Forgettable, Store, StoreError};
 use crate::time::{Span, Timestamp};
 
 /// Options of `watchfire retention`.
@@ -46,7 +47,7 @@ enum RetentionCommand {
         /// How far to look ahead
         #[arg(long, value_name = "TIME", default_value = "30d", value_parser = parse_span)]
         ahead: Span,
-        /// table: for people. ndjson: one object per rule
+        /// table: for people. ndjson: one object per rule, and one for alerts
         #[arg(long, value_enum, default_value_t = ListFormat::Table)]
         format: ListFormat,
     },
@@ -61,6 +62,42 @@ enum RetentionCommand {
         #[arg(long, value_enum, default_value_t = ListFormat::Table)]
         format: ListFormat,
     },
+}
+
+/// So many alerts are looked at for each count of a plan.
+const ALERTS_MAX: usize = 10_000;
+
+/// The alerts that are due.
+struct DueAlerts {
+    keep: Span,
+    now: Forgettable,
+    later: Forgettable,
+}
+
+impl DueAlerts {
+    fn of(store: &Store, keep: Span, (now, until): (Timestamp, Timestamp)) -> Result<Self, StoreError> {
+        let count = |at: Timestamp| store.forgettable((at.minus(keep), now), ALERTS_MAX);
+        Ok(Self { keep, now: count(now)?, later: count(until)? })
+    }
+
+    /// `alerts (7y): 12 due now, 40 within 30d`.
+    fn words(&self, ahead: Span) -> String {
+        let count =
+            |found: &Forgettable| format!("{}{}", if found.is_cut { "at least " } else { "" }, found.alerts);
+        let held = if self.now.is_held { "; a legal hold keeps them" } else { "" };
+        let (keep, now, later) = (Keep::For(self.keep), count(&self.now), count(&self.later));
+        format!("alerts ({keep}): {now} due now, {later} within {ahead}{held}\n")
+    }
+
+    fn object(&self) -> Value {
+        json!({
+            "alerts_keep": Keep::For(self.keep).to_string(),
+            "alerts_now": self.now.alerts,
+            "alerts_later": self.later.alerts,
+            "alerts_cut": self.later.is_cut,
+            "alerts_held": self.now.is_held,
+        })
+    }
 }
 
 fn parse_span(text: &str) -> Result<Span, String> {
@@ -99,19 +136,21 @@ fn plan(
     if reading.has_errors() {
         super::say("some rules have errors and were left out; `watchfire check` tells more");
     }
-    let holds = Store::open_read_only(&config.data_dir)?.holds()?;
+    let store = Store::open_read_only(&config.data_dir)?;
+    let holds = store.holds()?;
     let terms = retention_of(&config, &reading.rules, &holds, now).map_err(|error| anyhow::anyhow!(error))?;
     let until = Timestamp(now.0.saturating_add(ahead.0));
+    let alerts = DueAlerts::of(&store, config.retention.alerts, (now, until))?;
     let found = forecast(&config.data_dir, &terms, (now, until))
         .with_context(|| format!("{} cannot be read", config.data_dir.display()))?;
     match format {
-        ListFormat::Ndjson => super::print(&ndjson(&objects(&found))?)?,
-        ListFormat::Table => super::print(&shown(&found, ahead))?,
+        ListFormat::Ndjson => super::print(&ndjson(&objects(&found, &alerts))?)?,
+        ListFormat::Table => super::print(&format!("{}{}", shown(&found, ahead), alerts.words(ahead)))?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn objects(found: &Forecast) -> Vec<Value> {
+fn objects(found: &Forecast, alerts: &DueAlerts) -> Vec<Value> {
     let object = |rule: &crate::log::Foreseen| {
         json!({
             "rule": rule.name,
@@ -122,7 +161,7 @@ fn objects(found: &Forecast) -> Vec<Value> {
             "bytes_later": rule.later.1,
         })
     };
-    found.rules.iter().map(object).collect()
+    found.rules.iter().map(object).chain([alerts.object()]).collect()
 }
 
 fn shown(found: &Forecast, ahead: Span) -> String {
@@ -132,7 +171,7 @@ fn shown(found: &Forecast, ahead: Span) -> String {
         held => format!("{held} events would be due and are held\n"),
     };
     if found.rules.is_empty() {
-        return format!("nothing is due now or within {ahead}\n{held}");
+        return format!("no event is due now or within {ahead}\n{held}");
     }
     let row = |rule: &crate::log::Foreseen| {
         let (now, later) = (rule.now, rule.later);
@@ -207,7 +246,16 @@ mod tests {
         for part in ["clones", "90d", "12", "2.5 MB", "WITHIN 30d", "2 events would be due and are held"] {
             assert!(text.contains(part), "{text}");
         }
-        assert_eq!(objects(&found)[0]["bytes_now"], 2_500_000);
-        assert!(shown(&Forecast::default(), Span::days(3)).starts_with("nothing is due now or within 3d"));
+        let later = Forgettable { alerts: 40, is_cut: true, is_held: true };
+        let now = Forgettable { alerts: 12, ..later };
+        let mut alerts = DueAlerts { keep: Span::days(90), now, later };
+        let said = "alerts (90d): at least 12 due now, at least 40 within 30d; a legal hold keeps them\n";
+        assert_eq!(alerts.words(Span::days(30)), said);
+        alerts.now = Forgettable { alerts: 1, ..Forgettable::default() };
+        alerts.later = Forgettable { alerts: 2, ..Forgettable::default() };
+        assert_eq!(alerts.words(Span::days(30)), "alerts (90d): 1 due now, 2 within 30d\n");
+        let objects = objects(&found, &alerts);
+        assert_eq!((&objects[0]["bytes_now"], &objects[1]["alerts_later"]), (&json!(2_500_000), &json!(2)));
+        assert!(shown(&Forecast::default(), Span::days(3)).starts_with("no event is due now or within 3d"));
     }
 }

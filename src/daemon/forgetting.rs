@@ -44,12 +44,13 @@ impl Forgetter {
         }
     }
 
-    /// Removes what is old now; how many alerts.
+    /// Removes what is old now; how many alerts. What is old is asked for each transaction: a policy that a reload brings
+    /// counts for the next one.
     async fn sweep(&self, stop: &CancellationToken) -> Result<u64, StoreError> {
-        let now = self.clock.now();
-        let before = now.minus(self.policy.borrow().alerts);
         let mut sweep = Sweep::default();
         while !sweep.is_over() && !stop.is_cancelled() {
+            let now = self.clock.now();
+            let before = now.minus(self.policy.borrow().alerts);
             let store = self.store.clone();
             let work = move || store.forget(&sweep, (before, now), ROWS_MAX);
             let done = tokio::task::spawn_blocking(work).await;
@@ -71,11 +72,10 @@ mod tests {
     use crate::store::{NewNotice, OutboxQuery};
     use crate::time::Timestamp;
 
-    #[tokio::test]
-    async fn what_is_older_than_the_policy_says_goes() {
+    /// A store with one message that was given up then.
+    fn store(at: Timestamp) -> (tempfile::TempDir, Store) {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
-        let at = Timestamp::parse("2026-01-05T12:00:00Z").unwrap();
         let notice = crate::encode::Notice {
             kind: "test".to_owned(),
             title: "t".to_owned(),
@@ -88,6 +88,41 @@ mod tests {
         store.notice_owe(&NewNotice { unique: "u".into(), notice, actions: vec!["mail".into()] }).unwrap();
         let row = store.outbox(&OutboxQuery::default()).unwrap().remove(0);
         store.outbox_settle(&row.id, &crate::store::Settlement::Dead { error: "x".into() }, at).unwrap();
+        (dir, store)
+    }
+
+    fn at() -> Timestamp {
+        Timestamp::parse("2026-01-05T12:00:00Z").unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_reload_counts_for_a_sweep_that_runs() {
+        let (_dir, store) = store(at());
+        let policy_of = |days| Arc::new(Policy { alerts: Span::days(days), ..Policy::default() });
+        let (sender, policy) = watch::channel(policy_of(30));
+        let clock = Clock::fixed(at().plus(Span::days(35)));
+        let forgetter = Forgetter { store: store.clone(), clock: clock.clone(), policy };
+        let stop = CancellationToken::new();
+        // It looks for alerts first, and for deliveries afterwards: by then they are to be kept longer.
+        let moved = async {
+            loop {
+                sender.send_replace(policy_of(40));
+                clock.set(clock.now().plus(PAUSE));
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            result = forgetter.sweep(&stop) => { result.unwrap(); }
+            () = moved => {}
+        }
+        assert_eq!(store.outbox(&OutboxQuery::default()).unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_older_than_the_policy_says_goes() {
+        let at = at();
+        let (_dir, store) = store(at);
         let left = |days: i64, keep: i64| {
             let clock = Clock::fixed(at.plus(Span::days(days)));
             let policy = Policy { alerts: Span::days(keep), ..Policy::default() };

@@ -10,13 +10,13 @@ use super::error::DeliveryError;
 use super::worker::Worker;
 use crate::action::{Action, GuardInput, Responding};
 use crate::alert::{Alert, Occasion};
-use crate::encode::{Around, Card, CheckpointNote, Notification, Other, Place};
+use crate::encode::{Card, CheckpointNote, Notification, Other, Place};
 use crate::event::{Position, canonical};
 use crate::log::{LogError, fault};
 use crate::report::render::ReportMail;
 use crate::respond::{self, Ended, Job, Policy};
 use crate::store::{
-    DeliveryKind, Incident, OutboxRow, Outcome, Store, StoreError, checkpoint_named, notice_named,
+    DeliveryKind, OutboxRow, Outcome, Store, StoreError, StoredAlert, checkpoint_named, notice_named,
 };
 use crate::time::Timestamp;
 
@@ -178,14 +178,16 @@ async fn keep(
     result
 }
 
-/// Reads what the action is to be told; nothing if the alert is gone.
+/// Reads what the action is to be told; nothing if the alert is gone. Of several that are told together, the first that is
+/// still there stands for those that were removed after their time.
 fn prepare(
     worker: &Worker,
     row: &OutboxRow,
     action: &Action,
     now: Timestamp,
 ) -> Result<Option<(Notification, GuardInput)>, StoreError> {
-    let Some(stored) = worker.store.alert(&row.alert)? else { return Ok(None) };
+    let Some(stored) = first_left(&worker.store, row)? else { return Ok(None) };
+    let row = &OutboxRow { alert: stored.alert.id.clone(), ..row.clone() };
     let siblings = worker.store.outbox_of(&row.alert)?;
     let recent = match action.limit_span() {
         Some(span) => worker.store.responses_since(&row.action, now.minus(span))?,
@@ -196,16 +198,25 @@ fn prepare(
     let standing = worker.store.standing(&row.alert)?;
     let told = Told { alert: stored.alert, triage: standing.triage, rule };
     let mut notification = compose(told, row, &siblings, events);
-    let incident = standing.incident.map(|id| worker.store.incident(&id)).transpose()?.flatten();
-    notification.incident = incident.filter(|incident| incident.alerts > 1).map(around);
+    // Only people are told of it.
+    let incident = standing.incident.filter(|_| row.kind != DeliveryKind::Respond);
+    notification.incident = incident.map(|id| worker.store.around(&id)).transpose()?.flatten();
     let others = worker.store.told_with(row)?.into_iter();
     notification.others = others.map(|alert| other(worker, alert)).collect::<Result<_, StoreError>>()?;
     Ok(Some((notification, GuardInput { recent, now })))
 }
 
-fn around(incident: Incident) -> Around {
-    let Incident { id, about, alerts, level, title, .. } = incident;
-    Around { id, about, alerts, level, title }
+/// The alert that a delivery is about; of several the first that is left.
+fn first_left(store: &Store, row: &OutboxRow) -> Result<Option<StoredAlert>, StoreError> {
+    if let Some(stored) = store.alert(&row.alert)? {
+        return Ok(Some(stored));
+    }
+    for alert in store.told_together(&row.id)? {
+        if let Some(stored) = store.alert(&alert)? {
+            return Ok(Some(stored));
+        }
+    }
+    Ok(None)
 }
 
 /// An alert that is told with others, as it stands now.

@@ -321,3 +321,44 @@ async fn a_receiver_that_is_away_is_only_probed_and_gets_everything_when_it_is_b
     bench.shutdown.cancel();
     worker.await.unwrap();
 }
+
+#[tokio::test]
+async fn a_letter_about_several_tells_of_those_that_are_left() {
+    let bench = Bench::new().await;
+    let mail = ("mail", DeliveryKind::Notify);
+    bench.mail.fail_next(DeliveryError::permanent("no such mailbox"));
+    bench.add_of("a", "g", mail);
+    bench.add_of("b", "b1", mail);
+    bench.add_of("c", "c1", mail);
+    let sql = |sql: &str| {
+        rusqlite::Connection::open(bench.dir.path().join("control.db")).unwrap().execute_batch(sql).unwrap();
+    };
+    sql("INSERT INTO delivery_alert (delivery, number, alert, grouped) \
+         VALUES ('g', 0, 'a', 'x'), ('g', 1, 'b', 'x'), ('g', 2, 'c', 'x')");
+    let worker = bench.start();
+    bench.until(|| bench.store.outbox_counts().unwrap().pending == 0).await;
+    assert_eq!(bench.row("g").state, OutboxState::Dead);
+    sql("DELETE FROM alert WHERE id = 'a'; DELETE FROM delivery_alert WHERE alert = 'a'");
+    assert!(bench.store.redrive("g", &crate::store::Deed::new(NOW, "alice", "test")).unwrap());
+    bench.wake.notify_one();
+    bench.until(|| bench.row("g").state != OutboxState::Pending).await;
+    assert_eq!((bench.row("g").state, bench.row("g").last_error), (OutboxState::Done, None));
+    let told = bench.mail.seen().pop().unwrap();
+    let others: Vec<_> = told.others.iter().map(|other| other.alert.id.0.as_str()).collect();
+    assert_eq!((told.idempotency_key.as_str(), told.alert.id.0.as_str(), others), ("g", "b", vec!["c"]));
+    bench.shutdown.cancel();
+    worker.await.unwrap();
+}
+
+#[tokio::test]
+async fn people_are_told_of_the_incident_and_responses_do_not_ask() {
+    let bench = Bench::new().await;
+    bench.add_of("a", "m", ("mail", DeliveryKind::Notify));
+    bench.add_of("b", "b1", ("block", DeliveryKind::Respond));
+    let worker = bench.start();
+    bench.until(|| bench.store.outbox_counts().unwrap().pending == 0).await;
+    assert_eq!(bench.mail.seen()[0].incident.as_ref().map(|around| around.alerts), Some(2));
+    assert_eq!(bench.block.seen()[0].incident, None);
+    bench.shutdown.cancel();
+    worker.await.unwrap();
+}

@@ -316,6 +316,10 @@ fn facts(notification: &Notification) -> Vec<(String, String)> {
 pub(super) fn what_else(around: &Around) -> String {
     let Around { id, about, alerts, level, title } = around;
     let (level, id) = (level.name().to_uppercase(), id.chars().take(SHORT_CHARS).collect::<String>());
+    let alerts = match *alerts {
+        counted if counted <= Around::ALERTS_MAX => counted.to_string(),
+        _ => format!("more than {}", Around::ALERTS_MAX),
+    };
     format!("{alerts} alerts about {about}, the gravest: {level} {title} (incident {id})")
 }
 
@@ -424,6 +428,8 @@ mod tests {
         let said =
             "3 alerts about author_id = 7 at gitlab, the gravest: CRITICAL A token burst (incident 7c1e09ab)";
         assert!(card.facts.contains(&("What else".to_owned(), said.to_owned())), "{:?}", card.facts);
+        let many = Around { alerts: Around::ALERTS_MAX + 1, ..tests_support::around() };
+        assert!(what_else(&many).starts_with("more than 1000 alerts about"), "{}", what_else(&many));
         let texts = |lines: &mut dyn Iterator<Item = &String>| lines.cloned().collect::<Vec<_>>();
         assert_eq!(texts(&mut card.reasons()), ["22 different entity_id within 10m, at least 20"]);
         assert_eq!(

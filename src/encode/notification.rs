@@ -75,12 +75,17 @@ pub struct Around {
     pub id: String,
     /// What its alerts have in common: `author_id = 7 at gitlab`.
     pub about: String,
-    /// How many alerts are in it, this one among them.
+    /// How many alerts are in it, this one among them; counted up to one more than [`Around::ALERTS_MAX`].
     pub alerts: u64,
     /// The gravest one's level.
     pub level: Level,
-    /// The gravest one's title, and how many rules more.
+    /// The gravest one's title, and how many rules more are among those that were counted.
     pub title: String,
+}
+
+impl Around {
+    /// More alerts of an incident are not counted for a message.
+    pub const ALERTS_MAX: u64 = 1_000;
 }
 
 /// A further alert in the same message.

@@ -1,12 +1,15 @@
 //! Incidents: the alerts about one author or entity that came one after the other. All that is told of an incident is read
 //! off its alerts; stored is only which alerts belong to it, and from when to when they reach in event time.
 
+use std::collections::BTreeSet;
+
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params, params_from_iter};
 
 use super::alerts::{level_of, rank};
 use super::{Changed, Deed, Store, StoreError, change, history};
 use crate::alert::{Alert, AlertId, AlertState, Change, Level};
+use crate::encode::Around;
 use crate::time::{Span, Timestamp};
 
 /// Alerts of one incident that are changed at once at most.
@@ -69,6 +72,15 @@ const COLUMNS: &str = "SELECT i.id, i.about, i.first_at, i.last_at, i.created_at
     FROM incident AS i LEFT JOIN alert AS a ON a.incident = i.id AND a.merged_into IS NULL \
     LEFT JOIN triage AS t ON t.alert = a.id";
 
+/// The rules of the gravest alerts of an incident, so many alerts.
+pub(super) const COUNTED: &str =
+    "SELECT rule FROM alert INDEXED BY alert_gravest WHERE incident = ?1 AND merged_into IS NULL LIMIT ?2";
+
+/// The gravest alert of an incident, the newest of several.
+pub(super) const GRAVEST: &str = "SELECT level, coalesce(json_extract(body, '$.title'), '') \
+    FROM alert INDEXED BY alert_gravest WHERE incident = ?1 AND merged_into IS NULL \
+    ORDER BY level DESC, last_at DESC, id LIMIT 1";
+
 impl Store {
     /// Incidents, those whose last finding is newest first; without those that went up in another.
     pub fn incidents(&self, query: &IncidentQuery) -> Result<Vec<Incident>, StoreError> {
@@ -107,6 +119,32 @@ impl Store {
         self.read(|connection| {
             let sql = format!("{COLUMNS} WHERE i.id = ?1 GROUP BY i.id");
             Ok(connection.prepare_cached(&sql)?.query_row([id], columns).optional()?)
+        })
+    }
+
+    /// What a message about one of its alerts says of an incident; none if there is no other alert in it. That costs no more
+    /// than [`Around::ALERTS_MAX`] steps of an index, however many alerts it has.
+    pub fn around(&self, id: &str) -> Result<Option<Around>, StoreError> {
+        self.read(|connection| {
+            let sql = "SELECT about, title FROM incident WHERE id = ?1";
+            let of = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?));
+            let Some((about, own)) = connection.prepare_cached(sql)?.query_row([id], of).optional()? else {
+                return Ok(None);
+            };
+            let limit = Around::ALERTS_MAX.cast_signed() + 1;
+            let mut counted = connection.prepare_cached(COUNTED)?;
+            let (mut alerts, mut rules) = (0, BTreeSet::new());
+            for rule in counted.query_map(params![id, limit], |row| row.get::<_, String>(0))? {
+                rules.insert(rule?);
+                alerts += 1;
+            }
+            if alerts < 2 {
+                return Ok(None);
+            }
+            let of = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?));
+            let (level, title) = connection.prepare_cached(GRAVEST)?.query_row([id], of)?;
+            let title = own.unwrap_or_else(|| entitled(title, rules.len() as u64));
+            Ok(Some(Around { id: id.to_owned(), about, alerts, level: level_of(level), title }))
         })
     }
 
@@ -164,17 +202,21 @@ fn alerts_of(connection: &Connection, id: &str, meant: &str) -> Result<Vec<Alert
     Ok(found)
 }
 
+/// What an incident is called by its gravest alert, and how many rules it has.
+fn entitled(title: String, rules: u64) -> String {
+    match rules {
+        0 | 1 => title,
+        2 => format!("{title}, and one rule more"),
+        more => format!("{title}, and {} rules more", more - 1),
+    }
+}
+
 fn columns(row: &Row<'_>) -> rusqlite::Result<Incident> {
     let count = |index| row.get::<_, i64>(index).map(i64::cast_unsigned);
     let (alerts, open, acknowledged, rules) = (count(7)?, count(8)?, count(9)?, count(10)?);
     let title: String = row.get::<_, Option<String>>(11)?.unwrap_or_default();
     let own: Option<String> = row.get(12)?;
-    let title = match (own, rules) {
-        (Some(own), _) => own,
-        (None, 0 | 1) => title,
-        (None, 2) => format!("{title}, and one rule more"),
-        (None, more) => format!("{title}, and {} rules more", more - 1),
-    };
+    let title = own.unwrap_or_else(|| entitled(title, rules));
     let state = match (open, acknowledged) {
         (1.., _) => AlertState::Open,
         (0, 1..) => AlertState::Acknowledged,
@@ -225,6 +267,12 @@ pub(super) fn gather(
     extend(transaction, alert)
 }
 
+/// An incident's id is derived, and one of that id may be there: the alert was forgotten and what it began with others is
+/// not, or all that it had went elsewhere. It is the same incident then, and goes on.
+const TAKEN_UP: &str = "ON CONFLICT (id) DO UPDATE SET merged_into = NULL, \
+    first_at = CASE WHEN merged_into IS NULL THEN min(first_at, excluded.first_at) ELSE excluded.first_at END, \
+    last_at = CASE WHEN merged_into IS NULL THEN max(last_at, excluded.last_at) ELSE excluded.last_at END";
+
 fn begin(
     transaction: &Transaction<'_>,
     alert: &Alert,
@@ -233,9 +281,11 @@ fn begin(
 ) -> Result<String, StoreError> {
     let id: String =
         blake3::hash(format!("incident\0{}", alert.id).as_bytes()).to_hex().chars().take(32).collect();
-    let sql = "INSERT INTO incident (id, about, first_at, last_at, created_at) VALUES (?1, ?2, ?3, ?4, ?5)";
+    let sql = format!(
+        "INSERT INTO incident (id, about, first_at, last_at, created_at) VALUES (?1, ?2, ?3, ?4, ?5) {TAKEN_UP}"
+    );
     let values = params![id, about, alert.started_at.0, alert.last_at.0, at.0];
-    transaction.prepare_cached(sql)?.execute(values)?;
+    transaction.prepare_cached(&sql)?.execute(values)?;
     Ok(id)
 }
 
@@ -254,11 +304,13 @@ pub(super) fn beyond(
     let Some(alert) = found.map(AlertId) else { return Ok(None) };
     let unique = format!("incident\0limit\0{limit}\0{}", began.0);
     let id: String = blake3::hash(unique.as_bytes()).to_hex().chars().take(32).collect();
-    let sql = "INSERT INTO incident (id, about, first_at, last_at, created_at, title) \
-               SELECT ?1, ?2, started_at, last_at, ?3, ?4 FROM alert WHERE id = ?5 ON CONFLICT (id) DO NOTHING";
+    let sql = format!(
+        "INSERT INTO incident (id, about, first_at, last_at, created_at, title) \
+         SELECT ?1, ?2, started_at, last_at, ?3, ?4 FROM alert WHERE id = ?5 {TAKEN_UP}"
+    );
     let (about, title) =
         (format!("limit of responses = {limit}"), format!("Responses have reached a limit: {limit}"));
-    transaction.prepare_cached(sql)?.execute(params![id, about, at.0, title, alert.0])?;
+    transaction.prepare_cached(&sql)?.execute(params![id, about, at.0, title, alert.0])?;
     move_to(transaction, &alert, &id)?;
     let sql = "UPDATE incident SET first_at = min(i.first_at, a.started_at), last_at = max(i.last_at, a.last_at) \
                FROM incident AS i, alert AS a WHERE incident.id = ?1 AND i.id = ?1 AND a.id = ?2";

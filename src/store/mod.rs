@@ -51,7 +51,7 @@ pub use change::Changed;
 pub use database::{Store, copy};
 pub use error::StoreError;
 pub use followup::{Followup, Kind as FollowupKind, REMINDERS_MAX};
-pub use forget::Sweep;
+pub use forget::{Forgettable, Sweep};
 pub use gap::{Gap, GapState, NewGap};
 pub use history::HISTORY_MAX;
 pub use hold::{HOLDS_MAX, Hold, NewHold};

@@ -7,7 +7,8 @@ use super::*;
 use crate::alert::{Alert, AlertId, Change, Key, Level, Verdict};
 use crate::route::{Escalation, Field, Group, HeldBy, Manner, Matchers, Policy, Scene, Storm, Told};
 use crate::store::{
-    Candidate, Commit, Deed, DeliveryKind, NewHold, NewSilence, OutboxQuery, Routing, Settlement,
+    AuditQuery, Candidate, Commit, Deed, DeliveryKind, NewHold, NewSilence, OutboxQuery, OutboxRow, Routing,
+    Settlement,
 };
 use crate::time::Span;
 
@@ -91,8 +92,12 @@ fn store() -> (tempfile::TempDir, Store) {
     let change = Change::Resolve { verdict: Verdict::Benign, of: None, note: Some("known".into()) };
     store.change(&AlertId("a1".into()), &change, None, &Deed::new(NOW, "ann", "test")).unwrap();
     settle(&store);
+    let report = (DeliveryKind::Report, AlertId("report/weekly".into()));
+    let row = OutboxRow::owed(report.0, (report.1, "mail"), "report", NOW);
+    assert!(store.report_owe(&row, b"mail", ("reports", b"x")).unwrap());
     store.followups_take(NOW.plus(Span::hours(5)), &policy, 100).unwrap();
     settle(&store);
+    resolve(&store, &["a3", "a4", "a5", "q1"]);
     sql(
         dir.path(),
         "INSERT INTO response (id, alert, action, status, dry_run, undo, undoing, created_at, body) \
@@ -148,7 +153,9 @@ fn after_its_time_nothing_is_left_of_an_alert() {
         "group_alert",
         "held",
         "incident",
+        "notice",
         "outbox",
+        "report_mail",
         "response",
         "response_step",
         "scene",
@@ -175,8 +182,8 @@ fn after_its_time_nothing_is_left_of_an_alert() {
         "alert_terms",
         "audit",
         "audit_head",
+        "checkpoint",
         "held_total",
-        "notice",
         "progress",
         "rejected_total",
     ];
@@ -210,6 +217,26 @@ fn what_still_matters_stays() {
         sql(dir, "UPDATE outbox SET state = 0 WHERE action = 'mail' AND grouped IS NOT NULL");
     };
     assert_eq!(left(&told), [true; 3], "it is still told with others");
+    let unresolved = |store: &Store| reopen(store, "a3");
+    assert_eq!(left(&|_, store| unresolved(store)), [false, false, true], "it is told again");
+    let reminded = |what: &'static str| {
+        move |dir: &Path, store: &Store| {
+            unresolved(store);
+            sql(dir, &format!("DELETE FROM followup WHERE kind NOT LIKE '{what}'"));
+        }
+    };
+    assert_eq!(left(&reminded("reminder")), [false, false, true]);
+    assert_eq!(left(&reminded("escalation")), [false, false, true]);
+    assert_eq!(left(&reminded("group%")), [false, false, true]);
+    assert_eq!(left(&reminded("storm")), [false; 3], "open or not");
+    let late = |column: &'static str, which: &'static str| {
+        move |dir: &Path, _: &Store| {
+            sql(dir, &format!("UPDATE outbox SET {column} = {} WHERE {which}", LATER.0));
+        }
+    };
+    assert_eq!(left(&late("created_at", "alert = 'a3' AND grouped IS NULL")), [false, false, true]);
+    assert_eq!(left(&late("settled_at", "alert = 'a3' AND grouped IS NULL")), [false, false, true]);
+    assert_eq!(left(&late("settled_at", "grouped IS NOT NULL")), [true; 3], "with others");
     let hold = |_: &Path, store: &Store| {
         let (query, reason, owner) = ("author:x".into(), "r".into(), "o".into());
         store.hold_add(&NewHold { query, reason, owner, until: None }, &deed).unwrap();
@@ -230,6 +257,181 @@ fn a_message_stays_while_one_of_its_alerts_does() {
     forget(&store, NOW.plus(Span::days(1)));
     let told = store.outbox_of(&AlertId("a3".into())).unwrap();
     assert!(told.iter().any(|row| row.action == "mail" && row.alert.0 == "a1"), "{told:?}");
+}
+
+/// Resolves what of these is there: nothing is told of it any more.
+fn resolve(store: &Store, alerts: &[&str]) {
+    let change = Change::Resolve { verdict: Verdict::Benign, of: None, note: None };
+    for id in alerts {
+        store.change(&AlertId((*id).into()), &change, None, &Deed::new(NOW, "ann", "test")).unwrap();
+    }
+}
+
+fn reopen(store: &Store, id: &str) {
+    let again = Change::Reopen { note: None };
+    store.change(&AlertId(id.into()), &again, None, &Deed::new(NOW, "ann", "test")).unwrap();
+}
+
+fn incident_of(store: &Store, id: &str) -> Option<String> {
+    store.standing(&AlertId(id.into())).unwrap().incident
+}
+
+fn listed(store: &Store) -> Vec<(String, u64)> {
+    let found = store.incidents(&crate::store::IncidentQuery::default()).unwrap();
+    found.into_iter().map(|incident| (incident.id, incident.alerts)).collect()
+}
+
+/// Two alerts of one incident, the second of which is spoken of later.
+fn pair() -> (tempfile::TempDir, Store, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    for id in ["a", "b"] {
+        let candidate = Candidate { told: Vec::new(), escalate: Vec::new(), ..candidate(id, "r") };
+        commit(&store, &[candidate], &Policy::default(), NOW);
+    }
+    let incident = incident_of(&store, "a").unwrap();
+    assert_eq!(incident_of(&store, "b").as_ref(), Some(&incident));
+    resolve(&store, &["a", "b"]);
+    (dir, store, incident)
+}
+
+fn comment(store: &Store, id: &str) {
+    let comment = Change::Comment { text: "look".into() };
+    store.change(&AlertId(id.into()), &comment, None, &Deed::new(LATER, "ann", "test")).unwrap();
+}
+
+#[test]
+fn an_alert_that_goes_on_after_it_was_removed_is_in_its_incident_again() {
+    let (_dir, store, incident) = pair();
+    comment(&store, "b");
+    assert_eq!(forget(&store, NOW.plus(Span::days(1))), 1);
+    assert_eq!(listed(&store), [(incident.clone(), 1)]);
+    let mut again = Candidate { told: Vec::new(), escalate: Vec::new(), ..candidate("a", "r") };
+    again.alert.last_at = LATER;
+    commit(&store, &[again], &Policy::default(), LATER);
+    assert_eq!(incident_of(&store, "a").as_ref(), Some(&incident));
+    let found = store.incident(&incident).unwrap().unwrap();
+    assert_eq!((found.alerts, found.first_at, found.last_at), (2, NOW, LATER));
+}
+
+/// Puts an alert into the incident of a limit; its id.
+fn reach(store: &Store, alert: &str, limit: &str) -> String {
+    let id = AlertId(alert.into());
+    let beyond =
+        |transaction: &Transaction<'_>| crate::store::incident::beyond(transaction, &id, (limit, NOW), NOW);
+    store.write(beyond).unwrap().unwrap()
+}
+
+#[test]
+fn an_incident_that_went_up_in_another_comes_back_with_an_alert() {
+    let (_dir, store, incident) = pair();
+    let limit = reach(&store, "a", "block per hour");
+    assert_eq!(reach(&store, "b", "block per hour"), limit);
+    assert_eq!(listed(&store), [(limit.clone(), 2)], "nothing is left of the first");
+    comment(&store, "b");
+    assert_eq!(forget(&store, NOW.plus(Span::days(1))), 1);
+    let again = Candidate { told: Vec::new(), escalate: Vec::new(), ..candidate("a", "r") };
+    commit(&store, &[again], &Policy::default(), LATER);
+    assert_eq!(incident_of(&store, "a").as_ref(), Some(&incident));
+    let mut seen = listed(&store);
+    seen.sort_by_key(|(id, _)| *id != incident);
+    assert_eq!(seen, [(incident, 1), (limit, 1)]);
+}
+
+#[test]
+fn an_incident_of_a_limit_that_all_left_is_seen_when_another_comes() {
+    let (_dir, store, _) = pair();
+    let first = reach(&store, "a", "first");
+    let second = reach(&store, "a", "second");
+    assert_eq!(reach(&store, "b", "first"), first);
+    let mut seen = listed(&store);
+    seen.sort_by_key(|(id, _)| *id != first);
+    assert_eq!(seen, [(first.clone(), 1), (second.clone(), 1)]);
+    // And back again: neither went up in the other.
+    assert_eq!(reach(&store, "a", "first"), first);
+    assert_eq!(listed(&store), [(first.clone(), 2)]);
+    reach(&store, "a", "second");
+    comment(&store, "b");
+    assert_eq!(forget(&store, NOW.plus(Span::days(1))), 1);
+    assert_eq!(listed(&store), [(first, 1)], "what has an alert stays, whatever went with the other");
+}
+
+#[test]
+fn an_incident_with_alerts_never_goes() {
+    let (dir, store, incident) = pair();
+    let limit = reach(&store, "a", "first");
+    // As earlier versions left it.
+    sql(dir.path(), &format!("UPDATE incident SET merged_into = '{limit}' WHERE id = '{incident}'"));
+    comment(&store, "b");
+    assert_eq!(forget(&store, NOW.plus(Span::days(1))), 1);
+    assert!(store.incident(&incident).unwrap().is_some());
+    assert!(store.incident(&limit).unwrap().is_none());
+}
+
+#[test]
+fn what_was_removed_stands_in_the_audit_log() {
+    let (_dir, store) = store();
+    let of = || {
+        let author = Some("watchfire".to_owned());
+        store.audit(&AuditQuery { author, ..AuditQuery::default() }).unwrap()
+    };
+    assert_eq!((forget(&store, NOW.minus(Span::days(1))), of().len()), (0, 0), "nothing went");
+    let before = NOW.plus(Span::days(1));
+    let removed = forget(&store, before);
+    let counts = of().into_iter().map(|row| {
+        let asked = format!("alerts to which nothing has happened since {before}");
+        assert_eq!((row.deed.at, row.deed.request), (LATER, asked));
+        row.outcome.split_once(" alert").unwrap().0.parse::<u64>().unwrap()
+    });
+    assert_eq!((removed, counts.sum::<u64>()), (6, 6));
+    assert_eq!(store.audit_verify().unwrap().wrong, None);
+}
+
+#[test]
+fn what_would_be_removed_is_counted_beforehand() {
+    let (_dir, store) = store();
+    let all = rows(&store);
+    let count = |before, max| {
+        let found = store.forgettable((before, LATER), max).unwrap();
+        (found.alerts, found.is_cut, found.is_held)
+    };
+    let before = NOW.plus(Span::days(1));
+    assert_eq!(count(NOW.minus(Span::days(1)), 9), (0, false, false));
+    assert_eq!(count(before, 6), (6, false, false));
+    assert!(matches!(count(before, 3), (1..6, true, false)));
+    comment(&store, "a1");
+    assert_eq!(count(before, 9), (4, false, false), "with what went up in it");
+    let (query, reason, owner) = ("author:x".into(), "r".into(), "o".into());
+    let hold = NewHold { query, reason, owner, until: None };
+    let id = store.hold_add(&hold, &Deed::new(LATER, "ann", "test")).unwrap();
+    assert!(count(before, 9).2);
+    store.hold_end(id, "over", &Deed::new(LATER, "ann", "test")).unwrap();
+    assert_eq!(rows(&store)["alert"], all["alert"], "nothing was removed");
+    assert_eq!(forget(&store, before), 4);
+}
+
+#[test]
+fn a_message_tells_of_an_incident_at_a_bounded_cost() {
+    let (_dir, store, incident) = pair();
+    let mut graver = Candidate { told: Vec::new(), escalate: Vec::new(), ..candidate("c", "other") };
+    graver.alert.level = Level::Critical;
+    graver.alert.title = "Graver".into();
+    reopen(&store, "a");
+    commit(&store, &[graver], &Policy::default(), NOW);
+    let found = store.incident(&incident).unwrap().unwrap();
+    let around = store.around(&incident).unwrap().unwrap();
+    assert_eq!(around.title, "Graver, and one rule more");
+    assert_eq!((around.alerts, around.level), (3, Level::Critical));
+    assert_eq!((around.about, around.alerts, around.title), (found.about, found.alerts, found.title));
+    let mut rows = Vec::new();
+    for number in 0..crate::encode::Around::ALERTS_MAX + 9 {
+        let name = format!("n{number}");
+        rows.push(Candidate { told: Vec::new(), escalate: Vec::new(), ..candidate(&name, "r") });
+    }
+    commit(&store, &rows, &Policy::default(), NOW);
+    let around = store.around(&incident).unwrap().unwrap();
+    assert_eq!((around.alerts, around.level), (crate::encode::Around::ALERTS_MAX + 1, Level::Critical));
+    assert_eq!(store.around("none").unwrap(), None);
 }
 
 /// The steps of a query's plan.
@@ -260,6 +462,9 @@ fn what_is_asked_often_is_found_by_indexes() {
         crate::store::group::PENDING.to_owned(),
         crate::store::scene::OPEN.to_owned(),
         crate::store::incident::GATHERS.to_owned(),
+        crate::store::incident::COUNTED.to_owned(),
+        crate::store::incident::GRAVEST.to_owned(),
+        EMPTY.to_owned(),
     ];
     asked.extend(OF_ALERT.map(str::to_owned));
     asked.extend(REST.map(str::to_owned));
