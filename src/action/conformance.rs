@@ -116,7 +116,7 @@ async fn statuses_mean_the_same_everywhere() {
                 Err(DeliveryError::Retryable { reason, .. }) if may_pass => {
                     assert!(reason.contains(&status.to_string()))
                 }
-                Err(DeliveryError::Permanent { reason }) if !may_pass => {
+                Err(DeliveryError::Permanent { reason, .. }) if !may_pass => {
                     assert!(reason.contains(&status.to_string()) && reason.contains("no "), "{reason}")
                 }
                 other => panic!("{status} {action:?}: {other:?}"),
@@ -157,7 +157,7 @@ async fn trouble_on_the_way_may_pass() {
             let result = run(&action).await;
             assert_silent(&action, secrets, &result);
             match result {
-                Err(DeliveryError::Retryable { reason, after: None }) => {
+                Err(DeliveryError::Retryable { reason, after: None, .. }) => {
                     assert!(reason.contains(&address.to_string()), "{reason}");
                 }
                 other => panic!("{action:?}: {other:?}"),
@@ -774,7 +774,9 @@ async fn a_host_that_an_event_steers_must_be_out_on_the_internet() {
     for host in ["127.0.0.1", "localhost", "169.254.169.254", "2130706433", "127.1"] {
         told.events[0].insert("ip_address".into(), host.into());
         match steered.run(&told, &GUARD).await {
-            Err(DeliveryError::Permanent { reason }) => assert!(reason.contains("is refused"), "{reason}"),
+            Err(DeliveryError::Permanent { reason, .. }) => {
+                assert!(reason.contains("is refused"), "{reason}")
+            }
             other => panic!("{host}: {other:?}"),
         }
     }

@@ -464,11 +464,14 @@ mod tests {
         let ca = ca(&server);
         let run = async |action: Action| action.run(&notification(), &GUARD).await.unwrap_err();
         let wrong = run(action(&server, "starttls", &ca, ("a@example.com", "wrong horse"))).await;
-        assert!(matches!(&wrong, DeliveryError::Permanent { reason } if reason.contains("535")), "{wrong:?}");
+        assert!(
+            matches!(&wrong, DeliveryError::Permanent { reason, .. } if reason.contains("535")),
+            "{wrong:?}"
+        );
         assert!(!format!("{wrong:?}").contains("wrong horse"));
         let nobody = run(action(&server, "starttls", &ca, ("nobody@example.com", "correct horse"))).await;
         assert!(
-            matches!(&nobody, DeliveryError::Permanent { reason } if reason.contains("no such mailbox")),
+            matches!(&nobody, DeliveryError::Permanent { reason, .. } if reason.contains("no such mailbox")),
             "{nobody:?}"
         );
         let busy = run(action(&server, "starttls", &ca, ("busy@example.com", "correct horse"))).await;
