@@ -111,6 +111,7 @@ async fn statuses_mean_the_same_everywhere() {
         for (action, secrets) in &all {
             let result = run(action).await;
             assert_silent(action, secrets, &result);
+            assert_eq!(result.as_ref().unwrap_err().answered(), Some(status), "{action:?}");
             let may_pass = matches!(status, 408 | 425 | 429 | 500..);
             match &result {
                 Err(DeliveryError::Retryable { reason, .. }) if may_pass => {
@@ -156,6 +157,7 @@ async fn trouble_on_the_way_may_pass() {
         for (action, secrets) in all(&format!("http://{address}"), "300ms") {
             let result = run(&action).await;
             assert_silent(&action, secrets, &result);
+            assert_eq!(result.as_ref().unwrap_err().answered(), None);
             match result {
                 Err(DeliveryError::Retryable { reason, after: None, .. }) => {
                     assert!(reason.contains(&address.to_string()), "{reason}");
