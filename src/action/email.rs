@@ -1,8 +1,6 @@
 //! `type: email`: a mail over SMTP.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use lettre::address::Envelope;
@@ -24,6 +22,7 @@ use crate::store::Outcome;
 use crate::time::{Span, Timestamp};
 
 use super::GuardInput;
+use super::begun::{Begun, Told};
 use super::config::Problem;
 
 /// The settings of an email action.
@@ -92,36 +91,6 @@ struct Refused {
 
 /// Of what is said of one mail.
 const SUMMARY_BYTES_MAX: usize = 2_000;
-
-/// Mails of which it is remembered who has them. Of one that is forgotten, those who have it get it once more.
-const BEGUN_MAX: usize = 1_000;
-
-/// What the server said, by address, of those who have a mail that others are still to get.
-type Told = BTreeMap<String, String>;
-
-/// Mails that some people have and others are still to get, by their keys; the oldest first. A restart forgets them.
-#[derive(Default)]
-struct Begun(Mutex<VecDeque<(String, Told)>>);
-
-impl Begun {
-    /// Who has it; it is forgotten with that.
-    fn take(&self, key: &str) -> Option<Told> {
-        let mut begun = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = begun.iter().position(|(known, _)| known == key)?;
-        begun.remove(at).map(|(_, told)| told)
-    }
-
-    fn keep(&self, key: &str, told: Told) {
-        if told.is_empty() {
-            return;
-        }
-        let mut begun = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if begun.len() >= BEGUN_MAX {
-            begun.pop_front();
-        }
-        begun.push_back((key.to_owned(), told));
-    }
-}
 
 const fn timeout() -> Span {
     TIMEOUT
