@@ -111,12 +111,13 @@ async fn statuses_mean_the_same_everywhere() {
         for (action, secrets) in &all {
             let result = run(action).await;
             assert_silent(action, secrets, &result);
+            assert_eq!(result.as_ref().unwrap_err().answered(), Some(status), "{action:?}");
             let may_pass = matches!(status, 408 | 425 | 429 | 500..);
             match &result {
                 Err(DeliveryError::Retryable { reason, .. }) if may_pass => {
                     assert!(reason.contains(&status.to_string()))
                 }
-                Err(DeliveryError::Permanent { reason }) if !may_pass => {
+                Err(DeliveryError::Permanent { reason, .. }) if !may_pass => {
                     assert!(reason.contains(&status.to_string()) && reason.contains("no "), "{reason}")
                 }
                 other => panic!("{status} {action:?}: {other:?}"),
@@ -156,8 +157,9 @@ async fn trouble_on_the_way_may_pass() {
         for (action, secrets) in all(&format!("http://{address}"), "300ms") {
             let result = run(&action).await;
             assert_silent(&action, secrets, &result);
+            assert_eq!(result.as_ref().unwrap_err().answered(), None);
             match result {
-                Err(DeliveryError::Retryable { reason, after: None }) => {
+                Err(DeliveryError::Retryable { reason, after: None, .. }) => {
                     assert!(reason.contains(&address.to_string()), "{reason}");
                 }
                 other => panic!("{action:?}: {other:?}"),
@@ -175,10 +177,12 @@ async fn huge_answers_are_not_swallowed() {
     }
 }
 
-/// What a target was sent of a message that it took.
+/// What a target was sent of a message that it took. `{origin}` in what was said earlier is where the target is today.
 async fn sent(kind: &str, settings: &str, answers: Vec<Say>, told: &Notification) -> Vec<Asked> {
     let server = StandIn::start(answers).await;
     let action = target(kind, settings, &server.url(), "30s");
+    let earlier = told.earlier.as_ref().map(|said| said.replace("{origin}", &server.url()));
+    let told = &Notification { earlier, ..told.clone() };
     let outcome = action.run(told, &GUARD).await.unwrap_or_else(|error| panic!("{kind}: {error}"));
     assert_silent(&action, secrets_of(settings), &Ok(outcome));
     server.asked()
@@ -459,8 +463,10 @@ async fn an_issue_is_made_once_and_then_commented() {
     let again = sent("jira", settings, vec![there()], &notification()).await;
     assert_eq!(again.len(), 1, "it is there, so it is not made again");
     let none = || text(200, r#"{"comments": []}"#);
+    let open = text(200, r#"{"transitions": [{"id": "31"}]}"#);
     let closed =
-        sent("jira", settings, vec![there(), none(), text(201, "{}"), text(204, "")], &resolved()).await;
+        sent("jira", settings, vec![there(), none(), text(201, "{}"), open, text(204, "")], &resolved())
+            .await;
     let paths: Vec<&str> = closed.iter().map(|asked| asked.path.split('?').next().unwrap()).collect();
     assert_eq!(
         paths.iter().map(|path| path.trim_start_matches(PATH)).collect::<Vec<_>>(),
@@ -468,10 +474,18 @@ async fn an_issue_is_made_once_and_then_commented() {
             "/rest/api/2/search",
             "/rest/api/2/issue/SEC-7/comment",
             "/rest/api/2/issue/SEC-7/comment",
+            "/rest/api/2/issue/SEC-7/transitions",
             "/rest/api/2/issue/SEC-7/transitions"
         ]
     );
-    let found = || text(200, r#"[{"iid": 7}]"#);
+    let found = || {
+        let id = "0123456789abcdef0123456789abcdef";
+        text(
+            200,
+            &serde_json::json!([{"iid": 7, "description": format!("Watchfire alert {id} (opened)")}])
+                .to_string(),
+        )
+    };
     let settings = "token: {env: SECRET}, project: soc/alerts";
     assert_eq!(sent("gitlab_issue", settings, vec![found()], &notification()).await.len(), 1);
     let closed = sent(
@@ -507,41 +521,140 @@ async fn what_comes_of_an_alert_finds_its_issue_without_a_search() {
     let server = StandIn::start(vec![text(200, r#"{"issues": []}"#), text(201, r#"{"key": "SEC-7"}"#)]).await;
     let made = target("jira", jira, &server.url(), "30s").run(&notification(), &GUARD).await.unwrap().summary;
     assert!(made.ends_with("answered 201: made SEC-7"), "{made}");
-    let told = Notification { earlier: Some(made), ..resolved() };
+    let told = Notification { earlier: Some(made.replace(&server.url(), "{origin}")), ..resolved() };
     let (none, done) = (text(200, r#"{"comments": []}"#), text(204, ""));
-    let asked = sent("jira", jira, vec![none.clone(), text(201, "{}"), done.clone()], &told).await;
+    let open = text(200, r#"{"transitions": [{"id": "31"}]}"#);
+    let over = text(200, r#"{"transitions": [{"id": "41"}]}"#);
+    let answers = vec![none.clone(), text(201, "{}"), open.clone(), done.clone()];
+    let asked = sent("jira", jira, answers, &told).await;
     assert_eq!(
         calls(&asked, "/issue/"),
-        ["GET SEC-7/comment", "POST SEC-7/comment", "POST SEC-7/transitions"]
+        ["GET SEC-7/comment", "POST SEC-7/comment", "GET SEC-7/transitions", "POST SEC-7/transitions"]
     );
     assert!(asked[0].path.contains("orderBy=-created"), "{}", asked[0].path);
 
     // The same message once more: the comment is there, and so is perhaps the transition.
     let body: Value = serde_json::from_slice(&asked[1].body).unwrap();
     let there = text(200, &serde_json::json!({"comments": [body]}).to_string());
-    let open = text(200, r#"{"transitions": [{"id": "31"}]}"#);
-    let again = sent("jira", jira, vec![there.clone(), open, done], &told).await;
+    let again = sent("jira", jira, vec![there.clone(), open.clone(), done.clone()], &told).await;
     assert_eq!(
         calls(&again, "/issue/"),
         ["GET SEC-7/comment", "GET SEC-7/transitions", "POST SEC-7/transitions"]
     );
-    let over = text(200, r#"{"transitions": [{"id": "41"}]}"#);
-    let again = sent("jira", jira, vec![there.clone(), over], &told).await;
+    let again = sent("jira", jira, vec![there.clone(), over.clone()], &told).await;
     assert_eq!(again.len(), 2, "it has made its transition");
+    // Somebody has made it before the alert was resolved: Jira would refuse it.
+    let by_hand = sent("jira", jira, vec![none.clone(), text(201, "{}"), over], &told).await;
+    assert_eq!(
+        calls(&by_hand, "/issue/"),
+        ["GET SEC-7/comment", "POST SEC-7/comment", "GET SEC-7/transitions"]
+    );
     let other = Notification { idempotency_key: "0011223344".into(), ..told.clone() };
-    assert_eq!(sent("jira", jira, vec![there, text(201, "{}"), text(204, "")], &other).await.len(), 3);
+    let answers = vec![there, text(201, "{}"), open.clone(), done.clone()];
+    assert_eq!(sent("jira", jira, answers, &other).await.len(), 4);
 
     // An issue that was deleted is looked for and made anew.
     let gone = vec![text(404, "{}"), text(200, r#"{"issues": []}"#), text(201, r#"{"key": "SEC-8"}"#)];
     let asked = sent("jira", jira, gone, &told).await;
     assert_eq!(calls(&asked, "/rest/api/3/"), ["GET issue/SEC-7/comment", "POST search/jql", "POST issue"]);
+
+    // The longest way: another one was made in its place, and is told of and moved.
+    let found = text(200, r#"{"issues": [{"key": "SEC-8"}]}"#);
+    let longest = vec![text(404, "{}"), found, none, text(201, "{}"), open, done];
+    assert_eq!(sent("jira", jira, longest, &told).await.len(), 6);
+}
+
+/// Keys and numbers mean something only where they were given.
+#[tokio::test]
+async fn an_issue_of_another_project_or_instance_is_never_written_to() {
+    let text = |status, body: &str| Say { status, body: body.to_owned(), ..Say::default() };
+    let (jira, gitlab) = ("token: {env: SECRET}, project: SEC", "token: {env: SECRET}, project: soc/alerts");
+    for (earlier, is_known) in [
+        ("{origin} answered 201: made SEC-7", true),
+        ("a comment on SEC-7 at {origin}", true),
+        ("the issue SEC-7 at {origin} is there already", true),
+        ("https://old.example.com answered 201: made SEC-7", false),
+        ("a comment on SEC-7 at https://old.example.com", false),
+        ("a comment on OPS-7 at {origin}", false),
+        ("{origin}.evil.example answered 201: made SEC-7", false),
+        ("a comment on SEC-7", false),
+    ] {
+        let told = Notification { earlier: Some(earlier.into()), ..resolved() };
+        let answers = match is_known {
+            true => vec![text(200, r#"{"comments": []}"#), text(201, "{}")],
+            false => vec![text(200, r#"{"issues": []}"#), text(201, r#"{"key": "SEC-1"}"#)],
+        };
+        let asked = sent("jira", jira, answers, &told).await;
+        let expected = match is_known {
+            true => ["GET issue/SEC-7/comment", "POST issue/SEC-7/comment"],
+            false => ["POST search/jql", "POST issue"],
+        };
+        assert_eq!(calls(&asked, "/rest/api/3/"), expected, "{earlier}");
+    }
+    for (earlier, is_known) in [
+        ("{origin} answered 201: made soc/alerts#12", true),
+        ("a note on soc/alerts#12 at {origin}", true),
+        ("{origin} answered 200: reopen soc/alerts#12", true),
+        ("{origin} answered 201: made soc/old#12", false),
+        ("{origin} answered 201: made other/soc/alerts#12", false),
+        ("{origin} answered 201: made 42#12", false),
+        ("https://old.example.com answered 201: made soc/alerts#12", false),
+        ("{origin} answered 201: made #12", false),
+    ] {
+        let told = Notification { earlier: Some(earlier.into()), ..resolved() };
+        let answers = match is_known {
+            true => vec![text(200, "[]"), text(201, "{}"), text(200, "{}")],
+            false => vec![text(200, "[]"), text(201, r#"{"iid": 1}"#)],
+        };
+        let asked = sent("gitlab_issue", gitlab, answers, &told).await;
+        let expected: &[&str] =
+            if is_known { &["GET /12/notes", "POST /12/notes", "PUT /12"] } else { &["GET ", "POST "] };
+        assert_eq!(calls(&asked, "/issues"), expected, "{earlier}");
+    }
+}
+
+/// GitLab's search finds parts of words, too.
+#[tokio::test]
+async fn a_checkpoint_finds_its_own_issue_only() {
+    let at = |at| crate::encode::CheckpointNote {
+        line: "{}".into(),
+        position: 12,
+        at: Timestamp(at),
+        idempotency_key: "k".into(),
+    };
+    let text = |status, body: &str| Say { status, body: body.to_owned(), ..Say::default() };
+    let settings = "token: {env: SECRET}, project: soc/alerts";
+    let keep = async |answers, note: &crate::encode::CheckpointNote| {
+        let server = StandIn::start(answers).await;
+        target("gitlab_issue", settings, &server.url(), "30s").keep(note, GUARD.now).await.unwrap();
+        server.asked()
+    };
+    let made = || text(201, r#"{"iid": 1}"#);
+    let asked = keep(vec![text(200, "[]"), made()], &at(50)).await;
+    assert!(asked[0].path.contains("search=checkpoint-12-50&"), "{}", asked[0].path);
+    let description = |asked: &Asked| {
+        let body: Value = serde_json::from_slice(&asked.body).unwrap();
+        body["description"].as_str().unwrap().to_owned()
+    };
+    let longer = description(&asked[1]);
+    assert!(longer.contains("checkpoint-12-50"), "what is searched for stands there: {longer}");
+    let list = |texts: &[&String]| {
+        let all =
+            texts.iter().enumerate().map(|(n, text)| serde_json::json!({"iid": n, "description": text}));
+        Say { status: 200, body: Value::from_iter(all).to_string(), ..Say::default() }
+    };
+    let asked = keep(vec![list(&[&longer]), made()], &at(5)).await;
+    let own = description(&asked[1]);
+    assert_eq!(keep(vec![list(&[&longer, &own]), made()], &at(5)).await.len(), 1, "it is there already");
+    assert_eq!(keep(vec![list(&[&longer]), made()], &at(50)).await.len(), 1);
 }
 
 #[tokio::test]
 async fn a_note_on_an_issue_is_made_once() {
     let text = |status, body: &str| Say { status, body: body.to_owned(), ..Say::default() };
     let gitlab = "token: {env: SECRET}, project: soc/alerts";
-    let told = Notification { earlier: Some("https://x answered 201: made #7".into()), ..resolved() };
+    let told =
+        Notification { earlier: Some("{origin} answered 201: made soc/alerts#7".into()), ..resolved() };
     let asked =
         sent("gitlab_issue", gitlab, vec![text(200, "[]"), text(201, "{}"), text(200, "{}")], &told).await;
     assert_eq!(calls(&asked, "/issues"), ["GET /7/notes", "POST /7/notes", "PUT /7"]);
@@ -663,7 +776,9 @@ async fn a_host_that_an_event_steers_must_be_out_on_the_internet() {
     for host in ["127.0.0.1", "localhost", "169.254.169.254", "2130706433", "127.1"] {
         told.events[0].insert("ip_address".into(), host.into());
         match steered.run(&told, &GUARD).await {
-            Err(DeliveryError::Permanent { reason }) => assert!(reason.contains("is refused"), "{reason}"),
+            Err(DeliveryError::Permanent { reason, .. }) => {
+                assert!(reason.contains("is refused"), "{reason}")
+            }
             other => panic!("{host}: {other:?}"),
         }
     }

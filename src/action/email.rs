@@ -22,6 +22,7 @@ use crate::store::Outcome;
 use crate::time::{Span, Timestamp};
 
 use super::GuardInput;
+use super::begun::{Begun, Told};
 use super::config::Problem;
 
 /// The settings of an email action.
@@ -78,8 +79,8 @@ pub enum Security {
     None,
 }
 
-/// What a server says of a mailbox that it will not have (RFC 5321, 4.2.3), but also of a whole mail.
-const MAILBOX: [u16; 5] = [501, 550, 551, 553, 554];
+/// What a server says of a mailbox that it will not have, or not now (RFC 5321, 4.2.3), but also of a whole mail.
+const MAILBOX: [u16; 8] = [450, 451, 452, 501, 550, 551, 553, 554];
 
 /// Why a mail was not taken.
 struct Refused {
@@ -104,6 +105,7 @@ pub(super) struct Email {
     timeout: Span,
     secrets: Vec<Secret>,
     occasions: Option<Vec<Occasion>>,
+    begun: Begun,
 }
 
 impl Email {
@@ -145,6 +147,7 @@ impl Email {
             timeout: smtp.timeout,
             secrets,
             occasions: config.occasions.clone(),
+            begun: Begun::default(),
         })
     }
 
@@ -172,7 +175,7 @@ impl Email {
         notification: &Notification,
         guard: &GuardInput,
     ) -> Result<Outcome, DeliveryError> {
-        self.send(self.message(notification, guard.now)?).await
+        self.send(self.message(notification, guard.now)?, &notification.idempotency_key).await
     }
 
     /// Sends a report, with its tables attached.
@@ -181,7 +184,7 @@ impl Email {
         mail: &ReportMail,
         (key, now): (&str, Timestamp),
     ) -> Result<Outcome, DeliveryError> {
-        self.send(self.report_message(mail, key, now)?).await
+        self.send(self.report_message(mail, key, now)?, key).await
     }
 
     /// The same for a checkpoint; all of them form one thread.
@@ -189,7 +192,7 @@ impl Email {
         let (subject, text) = note.mail();
         let builder = self.head("checkpoints", &note.idempotency_key, now).subject(subject);
         let message = builder.singlepart(SinglePart::plain(text)).map_err(|error| broken(&error))?;
-        self.send(message).await
+        self.send(message, &note.idempotency_key).await
     }
 
     /// The same for what is no alert.
@@ -202,48 +205,63 @@ impl Email {
         let thread = notice.alert.as_ref().map_or_else(|| "notices".to_owned(), |id| format!("alert.{id}"));
         let builder = self.head(&thread, key, now).subject(written.subject);
         let parts = MultiPart::alternative_plain_html(written.text, written.html);
-        self.send(builder.multipart(parts).map_err(|error| broken(&error))?).await
+        self.send(builder.multipart(parts).map_err(|error| broken(&error))?, key).await
     }
 
-    /// To all in one conversation; if somebody is refused there for good, to each in one of their own, so that a mailbox
-    /// that is gone keeps no alert from the others.
-    async fn send(&self, message: Message) -> Result<Outcome, DeliveryError> {
+    /// To all in one conversation; if somebody is refused there, to each in one of their own, so that a mailbox that is
+    /// gone or full keeps no alert from the others. Who is refused for now is tried again, and who has it is left alone.
+    async fn send(&self, message: Message, key: &str) -> Result<Outcome, DeliveryError> {
         let mail = message.formatted();
-        let mut said = match self.hand_over(message.envelope(), &mail).await {
-            Err(Refused { is_mailbox: true, .. }) if self.to.len() > 1 => self.one_by_one(&mail).await?,
-            together => together.map_err(|refused| refused.error).map(|answer| {
-                let people = if self.to.len() == 1 { "person" } else { "people" };
-                format!("mail to {} {people} accepted by {answer}", self.to.len())
-            })?,
+        let mut said = match self.begun.take(key) {
+            Some(told) => self.one_by_one(&mail, key, told).await?,
+            None => match self.hand_over(message.envelope(), &mail).await {
+                Err(Refused { is_mailbox: true, .. }) if self.to.len() > 1 => {
+                    self.one_by_one(&mail, key, Told::new()).await?
+                }
+                together => together.map_err(|refused| refused.error).map(|answer| {
+                    let people = if self.to.len() == 1 { "person" } else { "people" };
+                    format!("mail to {} {people} accepted by {answer}", self.to.len())
+                })?,
+            },
         };
-        said.truncate(said.floor_char_boundary(SUMMARY_BYTES_MAX));
+        shorten(&mut said);
         Ok(Outcome { changed: false, dry_run: false, summary: said, undo: None, needs_human: false })
     }
 
-    async fn one_by_one(&self, mail: &[u8]) -> Result<String, DeliveryError> {
-        let (mut accepted, mut refused) = (Vec::new(), Vec::new());
+    /// To all who do not have it.
+    async fn one_by_one(&self, mail: &[u8], key: &str, mut told: Told) -> Result<String, DeliveryError> {
+        let (mut waiting, mut refused) = (String::new(), String::new());
         for person in &self.to {
+            let address = person.email.to_string();
+            if told.contains_key(&address) {
+                continue;
+            }
             let envelope = Envelope::new(Some(self.from.email.clone()), vec![person.email.clone()]);
             let envelope = envelope.map_err(|error| broken(&error))?;
-            match self.hand_over(&envelope, mail).await {
-                Ok(answer) => accepted.push(answer),
-                Err(Refused { error, .. }) => refused.push((&person.email, error)),
+            match self.hand_over(&envelope, mail).await.map_err(|refused| refused.error) {
+                Ok(answer) => drop(told.insert(address, answer)),
+                Err(DeliveryError::Retryable { reason, .. }) => {
+                    waiting.push_str(&format!("; not yet to {address}: {reason}"));
+                }
+                Err(DeliveryError::Permanent { reason, .. }) => {
+                    tracing::warn!(%address, error = reason, "a recipient of an alert's mail is refused");
+                    refused.push_str(&format!("; not to {address}: {reason}"));
+                }
             }
         }
-        let (Some(answer), count) = (accepted.first(), accepted.len()) else {
-            // Nobody has it, so the next try harms nobody either.
-            let passing =
-                refused.iter().position(|(_, error)| matches!(error, DeliveryError::Retryable { .. }));
-            let first = refused.into_iter().nth(passing.unwrap_or_default());
-            return Err(first.map_or_else(|| DeliveryError::permanent("no recipients"), |(_, error)| error));
-        };
-        let all = self.to.len();
-        let mut said = format!("mail to {count} of {all} people accepted by {answer}");
-        for (address, error) in refused {
-            tracing::warn!(%address, error = error.reason(), "a recipient of an alert's mail is refused");
-            said.push_str(&format!("; not to {address}: {}", error.reason()));
+        let count = self.to.iter().filter(|person| told.contains_key(person.email.as_ref() as &str)).count();
+        let by = told.values().next().map_or_else(|| self.server.clone(), Clone::clone);
+        let mut said =
+            format!("mail to {count} of {} people accepted by {by}{waiting}{refused}", self.to.len());
+        if waiting.is_empty() && count > 0 {
+            return Ok(said);
         }
-        Ok(said)
+        shorten(&mut said);
+        if waiting.is_empty() {
+            return Err(DeliveryError::permanent(said));
+        }
+        self.begun.keep(key, told);
+        Err(DeliveryError::retryable(said))
     }
 
     /// One conversation; the server and what it answered.
@@ -315,6 +333,10 @@ impl Email {
         let reason = quoted(&format!("{}: {}", self.server, chain(error)), &self.secrets);
         if error.is_permanent() { DeliveryError::permanent(reason) } else { DeliveryError::retryable(reason) }
     }
+}
+
+fn shorten(said: &mut String) {
+    said.truncate(said.floor_char_boundary(SUMMARY_BYTES_MAX));
 }
 
 fn broken(error: &dyn std::error::Error) -> DeliveryError {
@@ -464,11 +486,14 @@ mod tests {
         let ca = ca(&server);
         let run = async |action: Action| action.run(&notification(), &GUARD).await.unwrap_err();
         let wrong = run(action(&server, "starttls", &ca, ("a@example.com", "wrong horse"))).await;
-        assert!(matches!(&wrong, DeliveryError::Permanent { reason } if reason.contains("535")), "{wrong:?}");
+        assert!(
+            matches!(&wrong, DeliveryError::Permanent { reason, .. } if reason.contains("535")),
+            "{wrong:?}"
+        );
         assert!(!format!("{wrong:?}").contains("wrong horse"));
         let nobody = run(action(&server, "starttls", &ca, ("nobody@example.com", "correct horse"))).await;
         assert!(
-            matches!(&nobody, DeliveryError::Permanent { reason } if reason.contains("no such mailbox")),
+            matches!(&nobody, DeliveryError::Permanent { reason, .. } if reason.contains("no such mailbox")),
             "{nobody:?}"
         );
         let busy = run(action(&server, "starttls", &ca, ("busy@example.com", "correct horse"))).await;
@@ -489,12 +514,28 @@ mod tests {
         let server = SmtpServer::start();
         let ca = ca(&server);
         let to = "nobody@example.com, a@example.com, busy@example.com, b@example.com";
-        let told = action(&server, "starttls", &ca, (to, "correct horse")).run(&notification(), &GUARD).await;
-        let summary = told.unwrap().summary;
-        assert!(summary.starts_with("mail to 2 of 4 people accepted"), "{summary}");
-        for part in ["; not to nobody@example.com: ", "no such mailbox", "; not to busy@example.com: "] {
-            assert!(summary.contains(part), "{summary}");
+        let all = action(&server, "starttls", &ca, (to, "correct horse"));
+        // Twice: who is refused for now is tried again, and nobody gets it twice.
+        for _ in 0..2 {
+            let reason = match all.run(&notification(), &GUARD).await {
+                Err(DeliveryError::Retryable { reason, .. }) => reason,
+                other => panic!("{other:?}"),
+            };
+            assert!(reason.starts_with("mail to 2 of 4 people accepted"), "{reason}");
+            for part in
+                ["; not to nobody@example.com: ", "no such mailbox", "; not yet to busy@example.com: "]
+            {
+                assert!(reason.contains(part), "{reason}");
+            }
         }
+        let to = "nobody@example.com, c@example.com";
+        let done = action(&server, "starttls", &ca, (to, "correct horse")).run(&notification(), &GUARD).await;
+        let summary = done.unwrap().summary;
+        assert!(summary.starts_with("mail to 1 of 2 people accepted"), "{summary}");
+        assert!(summary.contains("; not to nobody@example.com: "), "{summary}");
+        let full = action(&server, "starttls", &ca, ("busy@example.com, d@example.com", "correct horse"));
+        let told = full.run(&notification(), &GUARD).await;
+        assert!(matches!(told, Err(DeliveryError::Retryable { .. })), "{told:?}");
         let gone = "nobody@example.com, nobody@example.com";
         let told =
             action(&server, "starttls", &ca, (gone, "correct horse")).run(&notification(), &GUARD).await;
@@ -505,7 +546,7 @@ mod tests {
         assert!(matches!(told, Err(DeliveryError::Retryable { .. })), "{told:?}");
         let mails = server.stop();
         let taken: Vec<&Value> = mails.iter().map(|mail| &mail["to"][0]).collect();
-        assert_eq!(taken, ["a@example.com", "b@example.com"]);
+        assert_eq!(taken, ["a@example.com", "b@example.com", "c@example.com", "d@example.com"]);
         let id = "Message-ID: <fedcba9876543210@example.com>\r\n";
         assert!(mails.iter().all(|mail| mail["data"].as_str().unwrap().contains(id)), "one mail by its id");
     }

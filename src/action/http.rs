@@ -186,8 +186,8 @@ impl Http {
 
     fn failure(&self, answer: &Answer) -> DeliveryError {
         match answer.failure() {
-            DeliveryError::Permanent { reason } if !self.expect.is_empty() => {
-                DeliveryError::permanent(format!("{reason} (expected {:?})", self.expect))
+            permanent @ DeliveryError::Permanent { .. } if !self.expect.is_empty() => {
+                permanent.reworded(|reason| format!("{reason} (expected {:?})", self.expect))
             }
             other => other,
         }
@@ -237,7 +237,7 @@ mod tests {
     #[tokio::test]
     async fn only_the_expected_answer_is_success() {
         match run("expect: [204]", Say::status(200), GUARD).await.0 {
-            Err(DeliveryError::Permanent { reason }) => {
+            Err(DeliveryError::Permanent { reason, .. }) => {
                 assert!(reason.contains("answered 200") && reason.contains("[204]"))
             }
             other => panic!("{other:?}"),
@@ -267,7 +267,7 @@ mod tests {
         let server = StandIn::start(vec![]).await;
         let yaml = format!("{{type: http, url: '{}/{{{{ alert.key.nobody }}}}'}}", server.url());
         match action(&yaml).run(&notification(), &GUARD).await {
-            Err(DeliveryError::Permanent { reason }) => {
+            Err(DeliveryError::Permanent { reason, .. }) => {
                 assert!(reason.starts_with("url: template line 1"), "{reason}")
             }
             other => panic!("{other:?}"),

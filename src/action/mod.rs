@@ -9,6 +9,7 @@ mod set;
 mod guard;
 mod target;
 mod occasions;
+mod begun;
 mod email;
 mod webhook;
 mod response;

@@ -75,6 +75,16 @@ pub(super) struct Report {
     responses_stopped: Option<StopReport>,
 }
 
+/// What everybody is told, without a token: whether responses are stopped, but not who stopped them and why.
+#[derive(Debug, Serialize)]
+struct Open {
+    #[serde(flatten)]
+    report: Report,
+    /// Missing when the store does not say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    responses_stopped: Option<bool>,
+}
+
 /// That all responses are stopped.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = HealthOfResponses)]
@@ -103,7 +113,8 @@ struct LogReport {
 }
 
 impl Health {
-    async fn report(&self) -> Report {
+    /// How it is, all but the responses.
+    fn report(&self) -> Report {
         let detection = self.detection.borrow().clone();
         let error = self.sink.trouble();
         let last = self.sink.position();
@@ -115,25 +126,27 @@ impl Health {
         };
         let ready = error.is_none() && matches!(detection, Detection::Running { .. });
         let log = LogReport { writable: error.is_none(), position: last, error };
+        Report { ready, log, detection, lag, polls: self.polls.reports(), responses_stopped: None }
+    }
+
+    /// Who stopped all responses; the outer none: the store does not answer, which shows elsewhere.
+    async fn stopped(&self) -> Option<Option<Stop>> {
         let store = self.store.clone();
-        // A store that does not answer shows elsewhere.
-        let stopped = tokio::task::spawn_blocking(move || store.responses_stopped().ok().flatten()).await;
-        let stopped = stopped.ok().flatten();
-        let responses_stopped = stopped.map(|stop| {
-            let Stop { at, by, reason } = stop;
-            StopReport { by, since: at.to_string(), reason }
-        });
-        Report { ready, log, detection, lag, polls: self.polls.reports(), responses_stopped }
+        tokio::task::spawn_blocking(move || store.responses_stopped().ok()).await.ok().flatten()
     }
 }
 
 /// Show how the daemon is
 ///
-/// The same as `/readyz`, which needs no token; here the status is 200 as long as it can be told.
+/// As `/readyz`, which needs no token and only says whether all responses are stopped; here it is told by whom, since when
+/// and why. The status is 200 as long as it can be told.
 #[utoipa::path(get, path = "/api/v1/health", tag = "health",
     responses((status = 200, description = "How it is", body = Report)))]
 pub(super) async fn health(State(control): State<Arc<Control>>) -> Json<Report> {
-    Json(control.health.report().await)
+    let stopped = control.health.stopped().await.flatten();
+    let responses_stopped =
+        stopped.map(|Stop { at, by, reason }| StopReport { by, since: at.to_string(), reason });
+    Json(Report { responses_stopped, ..control.health.report() })
 }
 
 /// 200 as long as anything is answered at all.
@@ -143,7 +156,8 @@ pub(super) async fn healthz() -> Response {
 
 /// 200 if events are taken and judged, 503 if not; the body says which.
 pub(super) async fn readyz(State(health): State<Arc<Health>>) -> Response {
-    let report = health.report().await;
+    let responses_stopped = health.stopped().await.map(|stop| stop.is_some());
+    let report = health.report();
     let status = if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    json(status, &report)
+    json(status, &Open { report, responses_stopped })
 }

@@ -99,8 +99,8 @@ pub(super) fn settle(
 ) -> (Settlement, Option<Timestamp>) {
     match result {
         Ok(outcome) => (Settlement::Done(outcome), None),
-        Err(DeliveryError::Permanent { reason }) => (Settlement::Dead { error: reason }, None),
-        Err(DeliveryError::Retryable { reason, after }) => {
+        Err(DeliveryError::Permanent { reason, .. }) => (Settlement::Dead { error: reason }, None),
+        Err(DeliveryError::Retryable { reason, after, .. }) => {
             let rest =
                 after.filter(|after| after.0 > 0).map(|after| now.plus(with_wish(Span(0), Some(after))));
             match delay(attempt, unit_random) {
@@ -216,7 +216,8 @@ mod tests {
 
     #[test]
     fn failures_are_retried_or_given_up() {
-        let retryable = |after| Err(DeliveryError::Retryable { reason: "away".into(), after });
+        let retryable =
+            |after| Err(DeliveryError::Retryable { reason: "away".into(), after, answered: None });
         let at = |seconds| NOW.plus(Span::seconds(seconds));
         let error = || "away".to_owned();
         assert_eq!(

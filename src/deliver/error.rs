@@ -14,31 +14,52 @@ pub enum DeliveryError {
         reason: String,
         /// How long the receiver asked us to wait.
         after: Option<Span>,
+        /// The status that it answered with; none: no answer came, or nothing was asked.
+        answered: Option<u16>,
     },
     /// Trying the same again cannot help.
     #[error("{reason}")]
     Permanent {
         /// What happened, and what to do.
         reason: String,
+        /// The status that the receiver answered with; none: no answer came, or nothing was asked.
+        answered: Option<u16>,
     },
 }
 
 impl DeliveryError {
     /// A failure that may pass.
     pub fn retryable(reason: impl Into<String>) -> Self {
-        Self::Retryable { reason: reason.into(), after: None }
+        Self::Retryable { reason: reason.into(), after: None, answered: None }
     }
 
     /// A failure that stays.
     pub fn permanent(reason: impl Into<String>) -> Self {
-        Self::Permanent { reason: reason.into() }
+        Self::Permanent { reason: reason.into(), answered: None }
+    }
+
+    /// The status that the receiver answered with; none: no answer came, or nothing was asked. Texts say it too, but
+    /// may quote names that anybody chooses.
+    #[must_use]
+    pub const fn answered(&self) -> Option<u16> {
+        match self {
+            Self::Retryable { answered, .. } | Self::Permanent { answered, .. } => *answered,
+        }
+    }
+
+    /// The same failure in other words.
+    #[must_use]
+    pub fn reworded(mut self, words: impl FnOnce(&str) -> String) -> Self {
+        let (Self::Retryable { reason, .. } | Self::Permanent { reason, .. }) = &mut self;
+        *reason = words(reason);
+        self
     }
 
     /// The sentence for people.
     #[must_use]
     pub fn reason(&self) -> &str {
         match self {
-            Self::Retryable { reason, .. } | Self::Permanent { reason } => reason,
+            Self::Retryable { reason, .. } | Self::Permanent { reason, .. } => reason,
         }
     }
 }

@@ -186,9 +186,10 @@ impl Answer {
         };
         let quote = if self.quote.is_empty() { String::new() } else { format!(": {}", self.quote) };
         let reason = format!("{} answered {}{hint}{quote}", self.place, self.status);
+        let answered = Some(self.status);
         match self.status {
-            408 | 425 | 429 | 500..=599 => DeliveryError::Retryable { reason, after: self.after },
-            _ => DeliveryError::Permanent { reason },
+            408 | 425 | 429 | 500..=599 => DeliveryError::Retryable { reason, after: self.after, answered },
+            _ => DeliveryError::Permanent { reason, answered },
         }
     }
 
@@ -197,7 +198,7 @@ impl Answer {
     pub fn unlike(&self, expected: &str) -> DeliveryError {
         let said = if self.quote.is_empty() { "nothing" } else { &self.quote };
         let reason = format!("{} answered {}, but not {expected}: {said}", self.place, self.status);
-        DeliveryError::Permanent { reason }
+        DeliveryError::Permanent { reason, answered: Some(self.status) }
     }
 
     /// `https://chat.example.com answered 200`.
@@ -218,13 +219,13 @@ impl Answer {
     /// # Errors
     /// Retryable: a body that is cut off or no JSON comes from something between us and the receiver.
     pub fn json(&self) -> Result<serde_json::Value, DeliveryError> {
+        let (place, status) = (&self.place, self.status);
+        let retryable = |reason| DeliveryError::Retryable { reason, after: None, answered: Some(status) };
         if !self.is_whole {
-            return Err(DeliveryError::retryable(format!("{}: the answer was cut off", self.place)));
+            return Err(retryable(format!("{place}: the answer was cut off")));
         }
-        serde_json::from_slice(&self.body).map_err(|_| {
-            let (place, status) = (&self.place, self.status);
-            DeliveryError::retryable(format!("{place} answered {status} without JSON: {}", self.quote))
-        })
+        serde_json::from_slice(&self.body)
+            .map_err(|_| retryable(format!("{place} answered {status} without JSON: {}", self.quote)))
     }
 }
 

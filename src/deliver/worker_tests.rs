@@ -179,7 +179,7 @@ async fn responses_go_first_and_the_notification_tells_of_them() {
 async fn a_failure_that_may_pass_is_tried_again_when_it_is_time() {
     let bench = Bench::new().await;
     let after = Some(Span::seconds(30));
-    bench.mail.fail_next(DeliveryError::Retryable { reason: "away".into(), after });
+    bench.mail.fail_next(DeliveryError::Retryable { reason: "away".into(), after, answered: None });
     bench.add("m", "mail", DeliveryKind::Notify);
     let worker = bench.start();
     bench.until(|| bench.row("m").attempts == 1).await;

@@ -76,7 +76,8 @@ impl CheckpointNote {
             command: Some(line.clone()),
             rule: None,
             key: Vec::new(),
-            id: format!("checkpoint-{position}"),
+            // The audit log grows while the event log does not: then several stand at one position.
+            id: format!("checkpoint-{position}-{}", at.0),
             idempotency_key: idempotency_key.clone(),
             earlier: None,
             at: *at,
@@ -119,6 +120,8 @@ mod tests {
             at: Timestamp(1_000),
             idempotency_key: "k".to_owned(),
         };
+        let later = CheckpointNote { at: Timestamp(1_001), ..note.clone() };
+        assert_eq!([note.card().id, later.card().id], ["checkpoint-7-1000", "checkpoint-7-1001"]);
         let (subject, text) = note.mail();
         assert!(subject.is_ascii() && text.is_ascii() && subject.ends_with("entry 7"), "{subject}");
         assert!(text.replace('\n', "").contains(line), "{text}");

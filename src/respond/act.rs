@@ -118,10 +118,9 @@ async fn failed_try(
     Ok(Ended::Again(error))
 }
 
-/// The status that the other side answered with; none: it did not answer. [`crate::deliver::Answer::failure`] writes it so.
-fn answered(error: &DeliveryError) -> Option<u16> {
-    let (_, status) = error.reason().split_once(" answered ")?;
-    status.get(..3)?.parse().ok()
+/// The status that the other side answered with; none: it did not answer.
+const fn answered(error: &DeliveryError) -> Option<u16> {
+    error.answered()
 }
 
 /// Whether an answer says that it was not done. One of success that its documentation does not know, or a redirect, does

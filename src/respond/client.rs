@@ -200,10 +200,11 @@ impl Client {
         let value = answer.json().map_err(|error| prefixed(call.what, error))?;
         serde_json::from_value(value).map_err(|error| {
             let (product, what, status) = (self.product, call.what, answer.status);
-            DeliveryError::retryable(format!(
+            let reason = format!(
                 "{what}: {product} answered {status} without the fields that its documentation names ({error}): is \
                  something between Watchfire and {product} answering?"
-            ))
+            );
+            DeliveryError::Retryable { reason, after: None, answered: Some(status) }
         })
     }
 
@@ -215,7 +216,8 @@ impl Client {
             && (answer.after.is_some() || answer.quote().to_ascii_lowercase().contains("rate limit"));
         if wants_patience {
             let reason = format!("{}; a rate limit: it is tried again later", failure.reason());
-            return DeliveryError::Retryable { reason, after: answer.after.or(Some(PATIENCE)) };
+            let (after, answered) = (answer.after.or(Some(PATIENCE)), Some(answer.status));
+            return DeliveryError::Retryable { reason, after, answered };
         }
         let advice = match answer.status {
             200..=299 => format!("{product}'s documentation says {expected}: a person must look what it did"),
@@ -233,19 +235,16 @@ impl Client {
             _ => return failure,
         };
         match failure {
-            DeliveryError::Permanent { reason } => DeliveryError::permanent(format!("{reason}; {advice}")),
+            permanent @ DeliveryError::Permanent { .. } => {
+                permanent.reworded(|reason| format!("{reason}; {advice}"))
+            }
             other => other,
         }
     }
 }
 
 fn prefixed(what: &str, error: DeliveryError) -> DeliveryError {
-    match error {
-        DeliveryError::Retryable { reason, after } => {
-            DeliveryError::Retryable { reason: format!("{what}: {reason}"), after }
-        }
-        DeliveryError::Permanent { reason } => DeliveryError::permanent(format!("{what}: {reason}")),
-    }
+    error.reworded(|reason| format!("{what}: {reason}"))
 }
 
 /// An answer about something else than was asked for.

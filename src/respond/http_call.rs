@@ -165,14 +165,15 @@ impl HttpCall {
     pub(super) fn failure(&self, answer: &Answer) -> DeliveryError {
         match answer.failure() {
             // Whoever refuses and says when to come again does not refuse for good.
-            DeliveryError::Permanent { reason } if answer.status == 403 && answer.after.is_some() => {
-                DeliveryError::Retryable { reason, after: answer.after }
+            DeliveryError::Permanent { reason, answered }
+                if answer.status == 403 && answer.after.is_some() =>
+            {
+                DeliveryError::Retryable { reason, after: answer.after, answered }
             }
-            DeliveryError::Permanent { reason } if !self.expect.is_empty() => DeliveryError::permanent(
-                format!("{reason} (expected {:?}); a person must decide", self.expect),
-            ),
-            DeliveryError::Permanent { reason } => {
-                DeliveryError::permanent(format!("{reason}; a person must decide"))
+            permanent @ DeliveryError::Permanent { .. } if !self.expect.is_empty() => permanent
+                .reworded(|reason| format!("{reason} (expected {:?}); a person must decide", self.expect)),
+            permanent @ DeliveryError::Permanent { .. } => {
+                permanent.reworded(|reason| format!("{reason}; a person must decide"))
             }
             retryable @ DeliveryError::Retryable { .. } => retryable,
         }

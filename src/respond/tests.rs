@@ -476,11 +476,14 @@ async fn what_may_have_been_done_can_be_undone() {
 
 #[tokio::test]
 async fn only_a_refusal_is_known_to_have_changed_nothing() {
-    let away = "POST https://gitlab.example.com answered";
+    let refused = |status: u16, more: &str| DeliveryError::Permanent {
+        reason: format!("POST https://gitlab.example.com answered {status}{more}"),
+        answered: Some(status),
+    };
     for (error, is_known) in [
-        (DeliveryError::permanent(format!("{away} 403")), true),
-        (DeliveryError::permanent(format!("{away} 202; the documentation says 201")), false),
-        (DeliveryError::permanent(format!("{away} 302")), false),
+        (refused(403, ""), true),
+        (refused(202, "; the documentation says 201"), false),
+        (refused(302, ""), false),
     ] {
         let setup = Setup::new(live(), ASKED);
         setup.memory.script([Script::Fail(error.clone())]);

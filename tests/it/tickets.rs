@@ -75,7 +75,8 @@ impl Inner {
                 let wanted = alert_in(call.query);
                 let issues = self.issues.get("gitlab_issue").into_iter().flatten();
                 let found = issues.filter(|issue| issue.about.contains(&wanted));
-                let found: Vec<Value> = found.map(|issue| json!({"iid": issue.number})).collect();
+                let found: Vec<Value> =
+                    found.map(|issue| json!({"iid": issue.number, "description": issue.about})).collect();
                 say(200, Value::from(found).to_string())
             }
             ("POST", []) => {

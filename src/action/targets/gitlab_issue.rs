@@ -1,7 +1,8 @@
 //! `type: gitlab_issue`: an issue for each alert in one project; what comes of the alert is a note, and closes or reopens it.
 //!
-//! The issue is known again by a search for the alert's id in descriptions, and once it was told of by its number; a note by
-//! the message's key in a comment of HTML. What comes from events stands in code, where
+//! The issue is known again by a search for the alert's id in descriptions, of which the id must be a whole word, since the
+//! search takes parts of words too; and once it was told of by its number, as long as GitLab and project are the same. A note
+//! is known by the message's key in a comment of HTML. What comes from events stands in code, where
 //! GitLab knows no mentions and no quick actions. Limits: docs.gitlab.com/api/issues (a title of 255 characters, a description
 //! of 1,048,576). Answers: 201 for an issue and a note, 200 for a search, a list of
 //! notes (docs.gitlab.com/api/notes) and a change.
@@ -14,7 +15,9 @@ use super::super::notifier::{
     Described, Habits, Step, Target, below, is_one_of, post, secret_header, settings,
 };
 use crate::alert::Occasion;
-use crate::deliver::{Answer, BuildContext, DeliveryError, Method, Request, SecretRef, TextOrSecret, Url};
+use crate::deliver::{
+    Answer, BuildContext, DeliveryError, Method, Request, SecretRef, TextOrSecret, Url, origin,
+};
 use crate::encode::{Card, Dialect, Room, Status};
 use crate::time::Timestamp;
 
@@ -22,6 +25,8 @@ const TITLE_CHARS_MAX: usize = 250;
 const ROOM: Room = Room { rows: 20, chars: 20_000 };
 /// The status for an issue that was deleted, or is hidden from this token.
 const GONE: u16 = 404;
+/// Issues that are looked at for an id: those that only have it as a part of another one are few.
+const FOUND_MAX: &str = "20";
 
 settings! {
     /// The settings of a GitLab issue action.
@@ -61,14 +66,22 @@ impl GitlabIssueConfig {
         };
         let issues = below(&url, &["api", "v4", "projects", &project, "issues"]);
         let issues = issues.map_err(|error| Problem::Setting(error.to_string()))?;
-        let target =
-            GitlabIssue { issues, headers, labels: self.labels.join(","), confidential: self.confidential };
+        let target = GitlabIssue {
+            issues,
+            origin: origin(&url),
+            project,
+            headers,
+            labels: self.labels.join(","),
+            confidential: self.confidential,
+        };
         Ok(Described { target: Box::new(target), secrets: vec![token] })
     }
 }
 
 struct GitlabIssue {
     issues: Url,
+    origin: String,
+    project: String,
     headers: HeaderMap,
     labels: String,
     confidential: bool,
@@ -81,8 +94,8 @@ impl Target for GitlabIssue {
 
     fn step(&self, card: &Card, answers: &[Answer], _: Timestamp) -> Result<Step, DeliveryError> {
         let is_first = card.occasion.is_none_or(|occasion| occasion == Occasion::Opened);
-        let there = |number: &str| Ok(Step::Done(format!("the issue #{number} is there already")));
-        let answers = match (named(card), answers) {
+        let there = |number: &str| Ok(Step::Done(format!("the issue {} is there already", self.at(number))));
+        let answers = match (self.named(card), answers) {
             (Some(number), _) if is_first => return there(&number),
             (Some(number), []) => return self.notes(&number),
             (Some(number), [notes, rest @ ..]) if notes.status != GONE => {
@@ -93,9 +106,9 @@ impl Target for GitlabIssue {
             (None, answers) => answers,
         };
         let [search, rest @ ..] = answers else { return Ok(self.search(card)) };
-        match (found(search)?, rest) {
+        match (found(search, &card.id)?, rest) {
             (None, []) => Ok(self.create(card)),
-            (None, [made, ..]) => Ok(Step::Done(said_of(made)?)),
+            (None, [made, ..]) => Ok(Step::Done(self.said_of(made)?)),
             (Some(number), _) if is_first => there(&number),
             (Some(number), []) => self.notes(&number),
             (Some(number), [notes, rest @ ..]) => self.follow(card, &number, (notes, rest)),
@@ -115,29 +128,29 @@ fn change(card: &Card) -> Option<&'static str> {
     }
 }
 
-/// The issue's number in its project, if there is one.
-fn found(answer: &Answer) -> Result<Option<String>, DeliveryError> {
+/// The number of the issue about this, if there is one among those that the search found.
+fn found(answer: &Answer, id: &str) -> Result<Option<String>, DeliveryError> {
     is_one_of(answer, &[200])?;
     let body = answer.json()?;
     let Some(issues) = body.as_array() else { return Err(answer.unlike("with a list of issues")) };
-    Ok(issues.first().and_then(|issue| issue.get("iid")?.as_u64()).map(|number| number.to_string()))
-}
-
-/// What is said of an issue that was made: its number, by which it is found when more is to be told.
-fn said_of(made: &Answer) -> Result<String, DeliveryError> {
-    let said = is_one_of(made, &[201])?;
-    let body = made.json().ok();
-    let number = body.as_ref().and_then(|body| body.get("iid")?.as_u64());
-    Ok(number.map_or_else(|| said.clone(), |number| format!("{said}: made #{number}")))
-}
-
-/// The number that GitLab told of when the issue was made or last written to.
-fn named(card: &Card) -> Option<String> {
-    let number = |word: &str| {
-        let number = word.strip_prefix('#')?;
-        (!number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())).then(|| number.to_owned())
+    let is_it = |issue: &&Value| {
+        issue.get("description").and_then(Value::as_str).is_some_and(|description| has(description, id))
     };
-    card.earlier.as_deref()?.split_whitespace().find_map(number)
+    Ok(issues
+        .iter()
+        .find(is_it)
+        .and_then(|issue| issue.get("iid")?.as_u64())
+        .map(|number| number.to_string()))
+}
+
+/// Whether an id stands in a text, not as a part of a longer one.
+fn has(text: &str, id: &str) -> bool {
+    let is_of_id = |c: char| c.is_alphanumeric() || c == '-';
+    text.match_indices(id).any(|(at, _)| {
+        let (before, after) = (text.get(..at), text.get(at + id.len()..));
+        !before.is_some_and(|before| before.ends_with(is_of_id))
+            && !after.is_some_and(|after| after.starts_with(is_of_id))
+    })
 }
 
 /// Whether a note of this message is there already. The newest come first, and a second try is among them.
@@ -155,6 +168,31 @@ fn mark(card: &Card) -> String {
 }
 
 impl GitlabIssue {
+    /// An issue, as outcomes write it: numbers mean something only within their project.
+    fn at(&self, number: &str) -> String {
+        format!("{}#{number} at {}", self.project, self.origin)
+    }
+
+    /// What is said of an issue that was made: where it is, by which it is found when more is to be told.
+    fn said_of(&self, made: &Answer) -> Result<String, DeliveryError> {
+        let said = is_one_of(made, &[201])?;
+        let body = made.json().ok();
+        let number = body.as_ref().and_then(|body| body.get("iid")?.as_u64());
+        Ok(number.map_or_else(|| said.clone(), |number| format!("{said}: made {}#{number}", self.project)))
+    }
+
+    /// The number that was told of when the issue was made or last written to, if that was in this project of this GitLab.
+    fn named(&self, card: &Card) -> Option<String> {
+        let number = |word: &str| {
+            let number = word.strip_prefix(self.project.as_str())?.strip_prefix('#')?;
+            (!number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+                .then(|| number.to_owned())
+        };
+        let mut words = card.earlier.as_deref()?.split_whitespace();
+        words.clone().find(|word| *word == self.origin)?;
+        words.find_map(number)
+    }
+
     /// What comes after the look at an issue's notes: the note, unless it is there, and the change.
     fn follow(
         &self,
@@ -172,7 +210,7 @@ impl GitlabIssue {
             (false, [note, rest @ ..]) => is_one_of(note, &[201]).map(|_| rest)?,
         };
         match (change(card), rest) {
-            (None, _) => Ok(Step::Done(format!("a note on #{number}"))),
+            (None, _) => Ok(Step::Done(format!("a note on {}", self.at(number)))),
             // Closing what is closed changes nothing.
             (Some(state), []) => {
                 let url = below(&self.issues, &[number])?;
@@ -180,7 +218,8 @@ impl GitlabIssue {
                 Ok(ask(Request { method: Method::PUT, ..request }))
             }
             (Some(state), [changed, ..]) => {
-                is_one_of(changed, &[200]).map(|said| Step::Done(format!("{said}: {state} #{number}")))
+                let place = format!("{}#{number}", self.project);
+                is_one_of(changed, &[200]).map(|said| Step::Done(format!("{said}: {state} {place}")))
             }
         }
     }
@@ -202,20 +241,26 @@ impl GitlabIssue {
             .append_pair("in", "description")
             .append_pair("order_by", "created_at")
             .append_pair("sort", "asc")
-            .append_pair("per_page", "1");
+            .append_pair("per_page", FOUND_MAX);
         ask(Request { method: Method::GET, url, headers: self.headers.clone(), body: None })
     }
 
     fn create(&self, card: &Card) -> Step {
         let body: Value = json!({
             "title": card.headline(TITLE_CHARS_MAX),
-            "description": text(card),
+            "description": described(card),
             "labels": self.labels,
             "confidential": self.confidential,
             "issue_type": "incident",
         });
         ask(post(self.issues.clone(), self.headers.clone(), &body))
     }
+}
+
+/// The description; the id stands in it at its letter, since it is searched for.
+fn described(card: &Card) -> String {
+    let text = text(card);
+    if has(&text, &card.id) { text } else { format!("{text}\n\n`{}`", card.id) }
 }
 
 fn text(card: &Card) -> String {

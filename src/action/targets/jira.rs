@@ -1,8 +1,8 @@
 //! `type: jira`: an issue for each alert; what comes of the alert is a comment, and a transition where one is configured.
 //!
 //! The issue is known again by a label with the alert's id, so that a second try finds it. Jira's search may lag a few
-//! seconds behind; what comes of the alert therefore goes to the issue by the key that Jira told when it was made. A comment
-//! is known again by the message's key at its end. Cloud is written to in its document format, whose texts are taken at their letter
+//! seconds behind; what comes of the alert therefore goes to the issue by the key that this Jira told when it was made. A
+//! comment is known again by the message's key at its end. A transition is asked for only where Jira offers it. Cloud is written to in its document format, whose texts are taken at their letter
 //! (developer.atlassian.com/cloud/jira/platform/rest/v3, the search at /search/jql); Server and Data Center in a `noformat`
 //! block (REST API 2). Limits: a summary of 255 characters, a description and a comment of 32,767. Answers: 201 for an issue
 //! and a comment, 204 for a transition, 200 for a search and a look.
@@ -18,7 +18,7 @@ use super::super::notifier::{
 };
 use crate::alert::Occasion;
 use crate::deliver::{
-    Answer, BuildContext, DeliveryError, Method, Request, Secret, SecretRef, TextOrSecret, Url,
+    Answer, BuildContext, DeliveryError, Method, Request, Secret, SecretRef, TextOrSecret, Url, origin,
 };
 use crate::encode::{Card, Room, Status};
 use crate::time::Timestamp;
@@ -103,7 +103,7 @@ impl Target for Jira {
 
     fn step(&self, card: &Card, answers: &[Answer], _: Timestamp) -> Result<Step, DeliveryError> {
         let is_first = card.occasion.is_none_or(|occasion| occasion == Occasion::Opened);
-        let there = |key: &str| Ok(Step::Done(format!("the issue {key} is there already")));
+        let there = |key: &str| Ok(Step::Done(format!("the issue {} is there already", self.at(key))));
         let answers = match (self.named(card), answers) {
             (Some(key), _) if is_first => return there(&key),
             (Some(key), []) => return self.comments(&key),
@@ -161,14 +161,22 @@ fn mark(card: &Card) -> String {
 }
 
 impl Jira {
-    /// The key that the service told of when the issue was made or last written to.
+    /// An issue, as outcomes write it: another Jira may have another one of the same key.
+    fn at(&self, key: &str) -> String {
+        format!("{key} at {}", origin(&self.url))
+    }
+
+    /// The key that was told of when the issue was made or last written to, if that was in this project of this Jira.
     fn named(&self, card: &Card) -> Option<String> {
         let is_key = |word: &&str| {
             let rest =
                 word.strip_prefix(self.config.project.as_str()).and_then(|rest| rest.strip_prefix('-'));
             rest.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
         };
-        card.earlier.as_deref()?.split_whitespace().find(is_key).map(str::to_owned)
+        let mut words = card.earlier.as_deref()?.split_whitespace();
+        let origin = origin(&self.url);
+        words.clone().find(|word| *word == origin)?;
+        words.find(is_key).map(str::to_owned)
     }
 
     /// What comes after the look at an issue's comments: the comment, unless it is there, and the transition.
@@ -178,8 +186,7 @@ impl Jira {
         key: &str,
         (comments, rest): (&Answer, &[Answer]),
     ) -> Result<Step, DeliveryError> {
-        let is_told = is_told(comments, card)?;
-        let rest = match (is_told, rest) {
+        let rest = match (is_told(comments, card)?, rest) {
             (true, rest) => rest,
             (false, []) => {
                 return self.ask(&["issue", key, "comment"], &json!({"body": self.body(&commented(card))}));
@@ -187,16 +194,18 @@ impl Jira {
             (false, [comment, rest @ ..]) => is_one_of(comment, &[201]).map(|_| rest)?,
         };
         let Some(id) = self.config.resolve.filter(|_| card.status == Status::Resolved) else {
-            return Ok(Step::Done(format!("a comment on {key}")));
+            return Ok(Step::Done(format!("a comment on {}", self.at(key))));
         };
         let id = id.to_string();
-        let go = || self.ask(&["issue", key, "transitions"], &json!({"transition": {"id": id}}));
-        match (is_told, rest) {
-            // A first try may have made the transition, and an issue makes it only once.
-            (true, []) => self.look(&["issue", key, "transitions"], &[]),
-            (true, [open]) if !can_go(open, &id)? => Ok(Step::Done(format!("{key} has made its transition"))),
-            (false, []) | (true, [_]) => go(),
-            (false, [moved, ..]) | (true, [_, moved, ..]) => {
+        match rest {
+            // An earlier try or a person may have made it, and an issue makes it only once.
+            [] => self.look(&["issue", key, "transitions"], &[]),
+            [open] if !can_go(open, &id)? => {
+                let at = self.at(key);
+                Ok(Step::Done(format!("a comment on {at}, which does not offer the transition {id}")))
+            }
+            [_] => self.ask(&["issue", key, "transitions"], &json!({"transition": {"id": id}})),
+            [_, moved, ..] => {
                 is_one_of(moved, &[204]).map(|said| Step::Done(format!("{said}: {key} made its transition")))
             }
         }

@@ -85,8 +85,8 @@ fn judge(answer: &Answer) -> Result<String, DeliveryError> {
     }
     let asked = body.pointer("/parameters/retry_after").and_then(Value::as_i64).map(Span::seconds);
     match answer.failure() {
-        DeliveryError::Retryable { reason, after } => {
-            Err(DeliveryError::Retryable { reason, after: after.max(asked) })
+        DeliveryError::Retryable { reason, after, answered } => {
+            Err(DeliveryError::Retryable { reason, after: after.max(asked), answered })
         }
         permanent @ DeliveryError::Permanent { .. } => Err(permanent),
     }

@@ -206,7 +206,9 @@ impl Daemon {
                 Ok(answer) => answer.failure(),
                 Err(error) => error,
             };
-            let crate::deliver::DeliveryError::Retryable { reason, after } = failure else { bail!(failure) };
+            let crate::deliver::DeliveryError::Retryable { reason, after, .. } = failure else {
+                bail!(failure)
+            };
             if attempt >= TRIES {
                 bail!("{reason}; what was stored is known when you import again");
             }

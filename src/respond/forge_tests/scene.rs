@@ -306,8 +306,8 @@ impl fmt::Display for Ended {
 pub(super) async fn attempt(responder: &Responder, subject: &Subject) -> Ended {
     match tried(responder, subject).await {
         Ok(ended) => ended,
-        Err(DeliveryError::Retryable { reason, after }) => Ended::Later(reason, after),
-        Err(DeliveryError::Permanent { reason }) => Ended::Failed(reason),
+        Err(DeliveryError::Retryable { reason, after, .. }) => Ended::Later(reason, after),
+        Err(DeliveryError::Permanent { reason, .. }) => Ended::Failed(reason),
     }
 }
 

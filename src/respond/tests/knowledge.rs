@@ -10,7 +10,8 @@ fn lasting() -> Setup {
 }
 
 fn answered(status: u16) -> DeliveryError {
-    DeliveryError::retryable(format!("{CALL} answered {status}"))
+    let reason = format!("{CALL} answered {status}");
+    DeliveryError::Retryable { reason, after: None, answered: Some(status) }
 }
 
 #[tokio::test]
@@ -97,9 +98,32 @@ async fn what_was_answered_before_nobody_could_look_is_ours() {
     assert_eq!(response.undo_at, Some(setup.clock.now().plus(Span::hours(1))));
 }
 
+/// Texts quote the names of tokens and keys, which whoever is to be locked out has chosen.
+#[tokio::test]
+async fn a_name_that_looks_like_an_answer_is_none() {
+    let setup = lasting();
+    let unheard = DeliveryError::retryable("revoke the token x answered 404: the connection was cut");
+    setup.memory.script([Script::Meanwhile("blocked".into(), unheard)]);
+    let response = setup.respond(7).await;
+    assert_eq!(response.status, ResponseStatus::Acted, "{}", response.summary);
+    assert_eq!(response.undo_at, Some(START.plus(Span::hours(1))));
+
+    let setup = lasting();
+    let reason = format!("revoke the token x answered 404: {CALL} answered 504");
+    setup.memory.script([Script::Fail(DeliveryError::Retryable {
+        reason,
+        after: None,
+        answered: Some(504),
+    })]);
+    let id = setup.owe(7, "x");
+    assert!(matches!(setup.run_row(&id, 7).await.unwrap(), Ended::Again(_)));
+    assert_eq!(setup.response(&id).status, ResponseStatus::Acting, "nobody knows what came of it");
+}
+
 #[tokio::test]
 async fn who_was_refused_since_another_came_first_did_nothing() {
-    let refused = DeliveryError::permanent(format!("{CALL} answered 403"));
+    let reason = format!("{CALL} answered 403");
+    let refused = DeliveryError::Permanent { reason, answered: Some(403) };
     let setup = lasting();
     setup.memory.script([Script::Meanwhile("blocked".into(), refused.clone())]);
     let response = setup.respond(7).await;

@@ -38,8 +38,8 @@ impl Trouble {
     /// From a request that got no answer.
     pub(super) fn unanswered(error: DeliveryError) -> Self {
         match error {
-            DeliveryError::Retryable { reason, after } => Self::Failing { reason, after },
-            DeliveryError::Permanent { reason } => Self::Refused { reason },
+            DeliveryError::Retryable { reason, after, .. } => Self::Failing { reason, after },
+            DeliveryError::Permanent { reason, .. } => Self::Refused { reason },
         }
     }
 
