@@ -24,6 +24,8 @@ const WAITING_MAX: u64 = 20;
 /// # Errors
 /// When the store fails; the response is then tried again.
 pub async fn run(job: &Job<'_>) -> Result<Ended, StoreError> {
+    // Until then it is not known of everybody whether it is Watchfire itself.
+    job.policy.wait_for_accounts().await;
     let now = job.clock.now();
     let mut response = begin(job, now).await?;
     // One that is counted may have been done by an earlier try of which nobody heard how it ended.
@@ -41,8 +43,6 @@ pub async fn run(job: &Job<'_>) -> Result<Ended, StoreError> {
     if !is_resumed && let Some(stop) = job.ask(crate::store::Store::responses_stopped).await? {
         return stopped(job, response, &stop).await;
     }
-    // Until then it is not known of all whether they are Watchfire's own.
-    job.policy.wait_for_accounts().await;
     let subject = match subject(job, &response) {
         Ok(subject) => subject,
         Err(why) => return held(job, response, &why).await,

@@ -110,13 +110,13 @@ async fn reserve(
     response: &mut Response,
     sight: &Sight,
 ) -> Result<Option<String>, StoreError> {
-    let now = job.clock.now();
-    let word = job.responder.verb().undo.unwrap_or("undo");
-    let refused = |why: &str| Some(format!("it was not to {word} {} again: {why}", sight.who));
     let is_harm = job.responder.verb().undo_harms();
     if is_harm {
         job.policy.wait_for_accounts().await;
     }
+    let now = job.clock.now();
+    let word = job.responder.verb().undo.unwrap_or("undo");
+    let refused = |why: &str| Some(format!("it was not to {word} {} again: {why}", sight.who));
     if is_harm && let Some(why) = job_refuses(job, sight, now) {
         return Ok(refused(&why));
     }

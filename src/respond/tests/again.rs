@@ -311,17 +311,13 @@ async fn nobody_is_touched_before_it_is_known_whose_the_tokens_are() {
     let known = Arc::clone(&learnt);
     let is_own: IsOwn = Arc::new(move |who: &Identity| who.id == known.load(Ordering::Relaxed).to_string());
     setup.policy = Arc::new(Policy::clone(&setup.policy).sparing(is_own));
-    let run = setup.respond(7);
-    let answer = async {
-        tokio::task::yield_now().await;
-        while setup.all().is_empty() {
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(setup.memory.calls(), [""; 0], "it waits");
-        learnt.store(7, Ordering::Relaxed);
-        setup.policy.accounts_asked();
-    };
-    let (response, ()) = tokio::join!(run, answer);
+    let id = setup.owe(7, "x");
+    let waits = tokio::time::timeout(std::time::Duration::from_millis(300), setup.run_row(&id, 7)).await;
+    assert!(waits.is_err() && setup.memory.calls().is_empty(), "nobody has answered yet");
+    learnt.store(7, Ordering::Relaxed);
+    setup.policy.accounts_asked();
+    setup.run_row(&id, 7).await.unwrap();
+    let response = setup.response(&id);
     assert_eq!(response.status, ResponseStatus::Held);
     assert!(response.summary.contains("Watchfire itself uses"), "{}", response.summary);
 }
