@@ -112,10 +112,10 @@ pub(super) struct UndoWanted {
     /// Those to alerts of this rule.
     #[serde(default)]
     rule: Option<String>,
-    /// Those that began at this time or later.
+    /// Those that were done at this time or later.
     #[serde(default)]
     since: Option<String>,
-    /// All that are in force.
+    /// All that are in force, and all of which nobody knows whether they changed anything.
     #[serde(default)]
     all: bool,
     /// Why.
@@ -175,13 +175,8 @@ pub(super) async fn undo(
     let asked = control
         .ask(move |store| {
             let ids = if ids.is_empty() {
-                let query = ResponseQuery {
-                    rule,
-                    since,
-                    in_force: true,
-                    limit: UNDO_MAX,
-                    ..ResponseQuery::default()
-                };
+                let query =
+                    ResponseQuery { rule, since, to_undo: true, limit: UNDO_MAX, ..ResponseQuery::default() };
                 store.responses(&query)?.into_iter().map(|response| response.id).collect()
             } else {
                 ids

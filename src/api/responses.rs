@@ -195,7 +195,8 @@ pub(super) async fn list(
     });
     let ResponsesAsked { status, action, rule, alert, since, in_force, limit, .. } = asked;
     let (since, after, wanted) = (since.map(|since| since.0), after.transpose()?, limit.and_one());
-    let query = ResponseQuery { status, action, rule, alert, since, in_force, after, limit: wanted };
+    let query =
+        ResponseQuery { status, action, rule, alert, since, in_force, after, to_undo: false, limit: wanted };
     let rows = control.ask(move |store| store.responses(&query)).await?;
     let place = |row: &Response| Cursor::new(LIST, &[&row.created_at.0, &row.id]);
     Ok(Json(Page::new(rows, limit, place, Shown::from)))

@@ -64,10 +64,10 @@ enum ResponsesCommand {
         /// Those to alerts of this rule
         #[arg(long, value_name = "ID", conflicts_with = "ids")]
         rule: Option<String>,
-        /// Those that began within this time
+        /// Those that were done within this time
         #[arg(long, value_name = "TIME", conflicts_with = "ids")]
         since: Option<Span>,
-        /// All that are in force
+        /// All that are in force, and all of which nobody knows whether they changed anything
         #[arg(long, conflicts_with = "ids")]
         all: bool,
         /// Why
@@ -143,7 +143,7 @@ type Which<'a> = (&'a [String], Option<String>, Option<Timestamp>);
 
 fn undo(store: &Store, (ids, rule, since): Which<'_>, reason: &str) -> anyhow::Result<ExitCode> {
     let ids: Vec<String> = if ids.is_empty() {
-        let query = ResponseQuery { rule, since, in_force: true, ..ResponseQuery::default() };
+        let query = ResponseQuery { rule, since, to_undo: true, ..ResponseQuery::default() };
         store.responses(&query)?.into_iter().map(|response| response.id).collect()
     } else {
         let found: Result<Vec<Response>, _> = ids.iter().map(|id| find(store, id)).collect();

@@ -84,6 +84,7 @@ impl Learner {
                 () = stop.cancelled() => return,
             };
             self.asked.send_replace(true);
+            actions.policy().accounts_asked();
             let wait = if is_known { ANEW } else { AGAIN[failures] };
             failures = if is_known { 0 } else { (failures + 1).min(AGAIN.len() - 1) };
             if !self.wait(&actions, wait, &stop).await {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::compose::{Told, compose};
 use super::error::DeliveryError;
+use super::retry::ATTEMPTS_MAX;
 use super::worker::Worker;
 use crate::action::{Action, GuardInput, Responding};
 use crate::alert::{Alert, Occasion};
@@ -44,13 +45,34 @@ pub(super) async fn attempt(
             let is_there = action.is_some();
             respond::stranded(&worker.store, actions.policy(), (row, is_there), now).await.map(|()| None)
         }
-        Some(action) if action.kind() != DeliveryKind::Respond => {
-            let reason =
-                format!("the action `{}` does not respond: let it, or let this be given up", row.action);
-            Ok(Some(Err(DeliveryError::retryable(reason))))
+        Some(action) if action.kind() == DeliveryKind::Respond => {
+            tell(worker, row, (Some(Arc::clone(action)), now)).await.map(Some)
         }
-        _ => tell(worker, row, (action, now)).await.map(Some),
+        _ => nobody(worker, row, (actions.policy(), action.is_some()), now).await,
     }
+}
+
+/// There is no action that responds: it may come back, until the last try ends the response.
+async fn nobody(
+    worker: &Worker,
+    row: &OutboxRow,
+    (policy, is_there): (&Policy, bool),
+    now: Timestamp,
+) -> Result<Option<Result<Outcome, DeliveryError>>, StoreError> {
+    let name = &row.action;
+    let reason = if is_there {
+        format!("the action `{name}` does not respond: let it, or let this be given up")
+    } else {
+        format!("no action `{name}` is configured: configure it, or let this be given up")
+    };
+    let tries = row.attempts.saturating_add(1);
+    if tries >= ATTEMPTS_MAX {
+        let why = format!("gave up after {tries} tries: {reason}");
+        if respond::abandoned(&worker.store, policy, (row, &why), now).await? {
+            return Ok(None);
+        }
+    }
+    Ok(Some(Err(DeliveryError::retryable(reason))))
 }
 
 /// Runs a response, which records by itself what it decided and did.

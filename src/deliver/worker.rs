@@ -16,6 +16,7 @@ use crate::clock::{Clock, Steps};
 use crate::encode::RuleText;
 use crate::event::Catalogue;
 use crate::log::{LogError, Reader, fault};
+use crate::respond::abandoned;
 use crate::store::{DeliveryKind, OpenBreaker, OutboxRow, Outcome, Settlement, Store, StoreError};
 use crate::time::{Span, Timestamp};
 
@@ -159,10 +160,27 @@ async fn finish(
             let now = worker.clock.now();
             let failure = DeliveryError::retryable("the action ended abnormally; the log says more");
             let (settlement, _) = settle(Err(failure), row.attempts.saturating_add(1), now, rand::random());
-            let is_recorded = record(worker, &row, settlement).await.is_ok();
+            let is_recorded = record_panic(worker, &row, settlement, now).await.is_ok();
             table.desk.finish(&row.action, &row.alert, (!is_recorded).then(|| now.plus(STORE_REST)));
         }
     }
+}
+
+/// The last try of a response ends the response, too.
+async fn record_panic(
+    worker: &Worker,
+    row: &OutboxRow,
+    settlement: Settlement,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let actions = Arc::clone(&worker.actions.borrow());
+    if let Settlement::Dead { error } = &settlement
+        && row.kind == DeliveryKind::Respond
+        && abandoned(&worker.store, actions.policy(), (row, error), now).await?
+    {
+        return Ok(());
+    }
+    record(worker, row, settlement).await
 }
 
 /// What a delivery's end says about its receiver.

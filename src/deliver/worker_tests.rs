@@ -362,3 +362,31 @@ async fn people_are_told_of_the_incident_and_responses_do_not_ask() {
     bench.shutdown.cancel();
     worker.await.unwrap();
 }
+
+#[tokio::test]
+async fn a_response_whose_action_is_gone_ends_with_its_last_try() {
+    use crate::store::{Deed, Response, ResponseStatus};
+    for is_there in [false, true] {
+        let bench = Bench::new().await;
+        let action = if is_there { "mail" } else { "gone" };
+        let mut wanted = Response::new("r", action, "do", NOW);
+        (wanted.user, wanted.reason) = (Some("7".into()), Some("case".into()));
+        bench.store.response_ask(&wanted, &Deed::new(NOW, "ann", "test")).unwrap();
+        let worker = bench.start();
+        bench
+            .until(|| {
+                bench.clock.set(bench.clock.now().plus(Span::hours(1)));
+                bench.row("r").state == OutboxState::Dead
+            })
+            .await;
+        let ended = bench.store.response("r").unwrap().unwrap();
+        assert_eq!(ended.status, ResponseStatus::Failed);
+        let why = if is_there { "does not respond" } else { "is configured" };
+        assert!(
+            ended.summary.starts_with("gave up after 11 tries") && ended.summary.contains(why),
+            "{ended:?}"
+        );
+        bench.shutdown.cancel();
+        worker.await.unwrap();
+    }
+}

@@ -193,6 +193,11 @@ impl Http {
         Verb { plain: "change", past: "changed", undo }
     }
 
+    /// A hash of its address.
+    pub(crate) fn aim(&self) -> String {
+        self.act.aim().to_owned()
+    }
+
     /// Whether its effect can be seen.
     pub(crate) const fn reads_back(&self) -> bool {
         self.look.is_some()

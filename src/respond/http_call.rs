@@ -56,6 +56,9 @@ pub(super) struct HttpCall {
     url: Template,
     /// Method and origin, for people: a path may hold a token.
     place: String,
+    /// Of the method and the address as configured, 16 characters of BLAKE3. Of an address that is a secret, which is
+    /// renewed now and then, the origin alone.
+    aim: String,
     /// Secrets, sent as they are.
     fixed: HeaderMap,
     headers: Vec<(HeaderName, Template)>,
@@ -70,6 +73,11 @@ impl fmt::Display for HttpCall {
 }
 
 impl HttpCall {
+    /// Another text where it goes elsewhere.
+    pub(super) fn aim(&self) -> &str {
+        &self.aim
+    }
+
     /// `key` stands before the names of keys in errors: `undo.`.
     pub(super) fn build(
         (key, config, default_method): (&str, &RequestConfig, &str),
@@ -114,10 +122,16 @@ impl HttpCall {
         }
         let escape = Escape::of(&config.content_type);
         let body = config.body.as_ref().map(|body| template("body", body, escape)).transpose()?;
+        let place = format!("{method} {}", origin(&host));
+        let address = match &config.url {
+            TextOrSecret::Secret(_) => place.clone(),
+            TextOrSecret::Text(text) => format!("{method} {text}"),
+        };
         Ok(Self {
             http: Reach { url: url.expose(), timeout, ca }.http(secrets, context)?,
             url: template("url", url.expose(), Escape::Url)?,
-            place: format!("{method} {}", origin(&host)),
+            aim: blake3::hash(address.as_bytes()).to_hex().chars().take(16).collect(),
+            place,
             method,
             fixed,
             headers,

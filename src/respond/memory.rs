@@ -49,6 +49,8 @@ pub struct Memory {
     inside: Arc<Mutex<Inside>>,
     /// Unblocks, and blocks as the way back.
     lifts: bool,
+    /// Another system, as far as anybody can tell from outside.
+    aim: String,
 }
 
 const FORGE: &str = "gitlab";
@@ -70,6 +72,16 @@ impl Memory {
     #[must_use]
     pub fn lifting(&self) -> Self {
         Self { lifts: true, ..self.clone() }
+    }
+
+    /// The same accounts, for a response that is aimed at another system.
+    #[must_use]
+    pub fn elsewhere(&self) -> Self {
+        Self { aim: "elsewhere".to_owned(), ..self.clone() }
+    }
+
+    pub(super) fn aim(&self) -> &str {
+        &self.aim
     }
 
     /// Puts an account there as it is.

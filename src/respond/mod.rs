@@ -24,12 +24,14 @@ mod job;
 mod run;
 mod act;
 mod undo;
+mod abandoned;
 mod foresee;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod forge_tests;
 
+pub use abandoned::abandoned;
 pub use github::{GithubConfig, GithubDo};
 pub use gitlab::{GitlabConfig, GitlabDo, Role};
 pub use guarded::Guarded;

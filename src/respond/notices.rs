@@ -6,7 +6,7 @@ use super::link::Link;
 use super::policy::Policy;
 use crate::alert::Level;
 use crate::encode::{Link as NoticeLink, Notice};
-use crate::store::{Decision, NewNotice, Response};
+use crate::store::{Decision, NewNotice, Response, UNKNOWN};
 use crate::time::Timestamp;
 
 /// Of many that expired at once, so many are named.
@@ -56,7 +56,8 @@ pub(super) fn wanted(
     let title = format!("Approval wanted: {what}");
     let mut base = notice(("approval", title), Level::High, response, now);
     let needed = response.approvals_needed;
-    let people = if needed > 1 { format!("{needed} people approve") } else { "one person approves".to_owned() };
+    let people =
+        if needed > 1 { format!("{needed} people approve") } else { "one person approves".to_owned() };
     base.lines.push(format!("It is done when {people} it until {until}; not whoever asked for it."));
     base.lines.push(format!("On the command line: watchfire approve {}", response.id));
     let told = |recipient: &String| {
@@ -177,12 +178,19 @@ pub(super) fn undone(
 #[must_use]
 pub fn expired(policy: &Policy, late: &[Response], now: Timestamp) -> Option<NewNotice> {
     let first = late.first()?;
-    let title = match late.len() {
-        1 => "A response was not approved in time, and is not done".to_owned(),
-        many => format!("{many} responses were not approved in time, and are not done"),
+    let is_in_doubt = late.iter().any(Response::may_have_acted);
+    let title = match (late.len(), is_in_doubt) {
+        (1, false) => "A response was not approved in time, and is not done".to_owned(),
+        (1, true) => format!("A response was not approved in time; of an earlier try {UNKNOWN}"),
+        (many, false) => format!("{many} responses were not approved in time, and are not done"),
+        (many, true) => {
+            format!("{many} responses were not approved in time; a person must look at some of them")
+        }
     };
     let line = |response: &Response| {
-        format!("{}: {} {}", response.id, response.verb, response.who.as_deref().unwrap_or("?"))
+        let doubt =
+            if response.may_have_acted() { format!("; of an earlier try {UNKNOWN}") } else { String::new() };
+        format!("{}: {} {}{doubt}", response.id, response.verb, response.who.as_deref().unwrap_or("?"))
     };
     let mut lines: Vec<String> = late.iter().take(NAMED_MAX).map(line).collect();
     if late.len() > NAMED_MAX {

@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer};
+use tokio::sync::watch;
 
 use super::guards::{Guards, Name};
 use super::link::Signer;
@@ -12,6 +14,9 @@ use super::sight::Identity;
 use crate::deliver::{parse_url, span};
 use crate::store::{Limit, LimitOf};
 use crate::time::{Span, Timestamp};
+
+/// No response waits longer for the first answer to whose Watchfire's tokens are.
+const ASKED_WITHIN: Duration = Duration::from_secs(60);
 
 /// The settings that hold for all responses together.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -242,6 +247,8 @@ pub struct Policy {
     known: Option<Known>,
     signer: Option<Signer>,
     is_own: Option<IsOwn>,
+    /// Whether each token was asked once whose it is; none: nobody asks.
+    asked: Option<watch::Sender<bool>>,
 }
 
 impl fmt::Debug for Policy {
@@ -254,7 +261,7 @@ impl Policy {
     /// As configured; nobody is counted, and no links are signed.
     #[must_use]
     pub const fn new(config: ResponsesConfig) -> Self {
-        Self { config, known: None, signer: None, is_own: None }
+        Self { config, known: None, signer: None, is_own: None, asked: None }
     }
 
     /// With somebody who knows how many identities there are, and a key for links.
@@ -263,10 +270,26 @@ impl Policy {
         Self { known: Some(known), signer, ..self }
     }
 
-    /// With somebody who knows which accounts are Watchfire's own, which nothing touches.
+    /// With somebody who knows which accounts are Watchfire's own, which nothing touches. Who builds it says with
+    /// [`Policy::accounts_asked`] when each token was asked once; until then no response acts.
     #[must_use]
     pub fn sparing(self, is_own: IsOwn) -> Self {
-        Self { is_own: Some(is_own), ..self }
+        Self { is_own: Some(is_own), asked: Some(watch::Sender::new(false)), ..self }
+    }
+
+    /// Each token was asked once whose it is, whether it was answered or not.
+    pub fn accounts_asked(&self) {
+        if let Some(asked) = &self.asked {
+            asked.send_replace(true);
+        }
+    }
+
+    /// Waits until then; not for ever, since a forge may leave a question open.
+    pub(super) async fn wait_for_accounts(&self) {
+        if let Some(asked) = &self.asked {
+            let mut told = asked.subscribe();
+            tokio::time::timeout(ASKED_WITHIN, told.wait_for(|asked| *asked)).await.ok();
+        }
     }
 
     /// What signs links; none where there is no key or no `url`.

@@ -103,6 +103,18 @@ impl Responder {
         }
     }
 
+    /// What it is aimed at beyond its verb, in a short text without secrets: the forge and the role or the organisation, or
+    /// of a call its address. Where the text is another one, so is what it does.
+    #[must_use]
+    pub fn aim(&self) -> String {
+        match &self.0 {
+            Kind::Gitlab(gitlab) => gitlab.aim(),
+            Kind::Github(github) => github.aim(),
+            Kind::Http(http) => http.aim(),
+            Kind::Memory(memory) => memory.aim().to_owned(),
+        }
+    }
+
     /// Whether its effect can be seen. Where it cannot, looking again after [`Responder::act`] finds nothing new, and it must
     /// be said that it was not read back.
     #[must_use]

@@ -12,7 +12,7 @@ use crate::deliver::DeliveryError;
 use crate::log::fault;
 use crate::store::{
     Ending, Hit, Limit, LimitOf, Outcome, Parked, Reservation, Reserved, Response, ResponseStatus, Stop,
-    StoreError,
+    StoreError, UNKNOWN,
 };
 use crate::time::{Span, Timestamp};
 
@@ -24,10 +24,19 @@ const WAITING_MAX: u64 = 20;
 /// # Errors
 /// When the store fails; the response is then tried again.
 pub async fn run(job: &Job<'_>) -> Result<Ended, StoreError> {
+    // Until then it is not known of everybody whether it is Watchfire itself.
+    job.policy.wait_for_accounts().await;
     let now = job.clock.now();
     let mut response = begin(job, now).await?;
     // One that is counted may have been done by an earlier try of which nobody heard how it ended.
     let is_resumed = response.status == ResponseStatus::Acting || response.counted_at.is_some();
+    if response.is_taken_back() {
+        return taken_back(job, response).await;
+    }
+    if is_resumed && !is_same_action(job, &response) {
+        let why = "its action does something else by now, or does it to another system";
+        return held(job, response, why).await;
+    }
     if is_resumed {
         know_way_back(job, &mut response);
     }
@@ -48,6 +57,9 @@ pub async fn run(job: &Job<'_>) -> Result<Ended, StoreError> {
     see(&mut response, &subject, &sight);
     if is_resumed && let Some(stop) = job.ask(crate::store::Store::responses_stopped).await? {
         return stopped(job, response, &stop).await;
+    }
+    if is_resumed && rehearses(job, &response) && !response.dry_run {
+        return held(job, response, "it is to rehearse by now (`dry_run`)").await;
     }
     if let Some(why) = job_refuses(job, &sight, now) {
         return held(job, response, &why).await;
@@ -79,13 +91,24 @@ async fn begin(job: &Job<'_>, now: Timestamp) -> Result<Response, StoreError> {
         (response.rule, response.rule_version, response.evidence) =
             (told.rule, told.rule_version, told.evidence);
     }
-    if response.verb != told.verb {
+    let aim = job.responder.aim();
+    if !response.is_of(&told.verb, &aim) && !response.may_have_acted() {
+        // Who approved something else did not approve this.
         forget_approvals(&mut response);
+        response.verb.clone_from(&told.verb);
+        response.aim = Some(aim);
+    } else if response.aim.is_none() {
+        response.aim = Some(aim);
     }
-    told.verb.clone_into(&mut response.verb);
     response.approvals_needed = u32::from(job.guards.approvals);
-    response.dry_run = rehearses(job, &response);
+    // What may have been done in earnest is no rehearsal, whatever is said of it later.
+    response.dry_run = rehearses(job, &response) && !response.may_have_acted();
     Ok(response)
+}
+
+/// Whether the action is still the one that this was for: then it knows whether that was done, and the way back.
+pub(super) fn is_same_action(job: &Job<'_>, response: &Response) -> bool {
+    response.is_of(job.responder.verb().plain, &job.responder.aim())
 }
 
 /// Whether it is only to rehearse. A rule may say so as it was when the alert was committed, or as it is now.
@@ -164,6 +187,10 @@ async fn wait_or_go(
     let limits = job.policy.limits(job.guards);
     let reservation = Reservation { limits, cool_down: job.guards.cool_down };
     let needs_people = !response.dry_run && !response.is_allowed(None);
+    if !response.dry_run {
+        // From the moment it counts it may be undone, also by somebody who no longer has this action.
+        know_way_back(job, response);
+    }
     response.summary = format!("is to {}", job.words(response));
     let (mut asked, wanted) = (response.clone(), reservation.clone());
     let reserved = if needs_people {
@@ -242,6 +269,16 @@ async fn stopped(job: &Job<'_>, response: Response, stop: &Stop) -> Result<Ended
     end(job, response, (ResponseStatus::Stopped, summary, true)).await
 }
 
+/// Somebody had undone what an earlier run had done, or may have done.
+async fn taken_back(job: &Job<'_>, response: Response) -> Result<Ended, StoreError> {
+    let by = response.undo_by.as_ref().map_or("somebody", |(by, _)| by.as_str());
+    let summary = format!(
+        "did not {}: {by} had it undone; if it is wanted all the same, ask for it anew",
+        job.words(&response)
+    );
+    settle(job, response, (ResponseStatus::Held, summary, true)).await
+}
+
 async fn held(job: &Job<'_>, response: Response, why: &str) -> Result<Ended, StoreError> {
     let summary = format!("did not {}: {why}; a person must decide", job.words(&response));
     let at = response.page.as_ref().map(|page| format!(" at {page}")).unwrap_or_default();
@@ -286,6 +323,15 @@ async fn end(
 ) -> Result<Ended, StoreError> {
     let summary =
         unknown(job, &mut response).map_or(summary.clone(), |unknown| format!("{summary}; {unknown}"));
+    settle(job, response, (status, summary, needs_human)).await
+}
+
+/// Puts down that it ends so.
+async fn settle(
+    job: &Job<'_>,
+    mut response: Response,
+    (status, summary, needs_human): (ResponseStatus, String, bool),
+) -> Result<Ended, StoreError> {
     tracing::info!(response.id, action = response.action, status = status.name(), "{summary}");
     response.status = status;
     response.summary.clone_from(&summary);
@@ -325,9 +371,11 @@ fn unknown(job: &Job<'_>, response: &mut Response) -> Option<&'static str> {
     if response.dry_run || response.counted_at.is_none() {
         return None;
     }
-    know_way_back(job, response);
+    if is_same_action(job, response) {
+        know_way_back(job, response);
+    }
     response.after = None;
-    Some("it is not known whether it changed anything")
+    Some(UNKNOWN)
 }
 
 /// It could not be done, and people are told.

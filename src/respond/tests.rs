@@ -19,6 +19,7 @@ use crate::store::{
 };
 use crate::time::{Span, Timestamp};
 
+mod again;
 mod harm;
 mod knowledge;
 mod limits;

@@ -9,7 +9,7 @@ use super::act::seen;
 use super::job::{Ended, Job, ask};
 use super::notices;
 use super::policy::Policy;
-use super::run::{job_refuses, may_pass, rehearses};
+use super::run::{is_same_action, job_refuses, may_pass, rehearses};
 use super::sight::{Sight, Standing, Subject};
 use crate::deliver::DeliveryError;
 use crate::log::fault;
@@ -27,9 +27,16 @@ pub async fn undo(job: &Job<'_>) -> Result<Ended, StoreError> {
     if response.undo == UndoStatus::Undone {
         return end(job, response, (UndoStatus::Undone, "it was undone already".to_owned(), false)).await;
     }
+    if let Some(why) = not_asked_for(&response) {
+        return end(job, response, (UndoStatus::Refused, why, false)).await;
+    }
     if job.responder.verb().plain != response.verb {
         let does = format!("is to `{}` now", job.responder.verb().plain);
         let why = in_force(&response, &does);
+        return end(job, response, (UndoStatus::Failed, why, false)).await;
+    }
+    if !is_same_action(job, &response) {
+        let why = in_force(&response, "is aimed at something else now");
         return end(job, response, (UndoStatus::Failed, why, false)).await;
     }
     let subject: Option<Subject> =
@@ -103,10 +110,13 @@ async fn reserve(
     response: &mut Response,
     sight: &Sight,
 ) -> Result<Option<String>, StoreError> {
+    let is_harm = job.responder.verb().undo_harms();
+    if is_harm {
+        job.policy.wait_for_accounts().await;
+    }
     let now = job.clock.now();
     let word = job.responder.verb().undo.unwrap_or("undo");
     let refused = |why: &str| Some(format!("it was not to {word} {} again: {why}", sight.who));
-    let is_harm = job.responder.verb().undo_harms();
     if is_harm && let Some(why) = job_refuses(job, sight, now) {
         return Ok(refused(&why));
     }
@@ -153,11 +163,34 @@ pub async fn stranded(
     record(store, policy, response, (UndoStatus::Failed, why, false), now).await
 }
 
+/// Ends an undoing whose delivery is given up for this reason.
+pub(super) async fn abandoned(
+    store: &Store,
+    policy: &Policy,
+    (row, why): (&OutboxRow, &str),
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let delivery = row.id.clone();
+    let response = ask(store, move |store| store.undo_begin(&delivery, now)).await?;
+    record(store, policy, response, (UndoStatus::Failed, why.to_owned(), false), now).await
+}
+
+/// Why a delivery that was given up is not to go on. What keeps somebody out takes as many people as the response: one who
+/// drives its delivery again is no more than one.
+fn not_asked_for(response: &Response) -> Option<String> {
+    (response.undo_harms && response.undo != UndoStatus::Due).then(|| {
+        format!(
+            "it keeps somebody out again, so it must be asked for anew: watchfire responses undo {} --reason TEXT",
+            response.id
+        )
+    })
+}
+
 /// That it stays, and how it is undone once its action is what it was.
 fn in_force(response: &Response, does: &str) -> String {
     let Response { id, action, verb, .. } = response;
     format!(
-        "the action `{action}` {does}, so this response stays in force: let it `{verb}` again in the configuration, then: \
+        "the action `{action}` {does}, so this response stays in force: let it `{verb}` as before in the configuration, then: \
          watchfire responses undo {id} --reason TEXT"
     )
 }

@@ -62,8 +62,8 @@ pub use outbox::{checkpoint_name, checkpoint_named};
 pub use own_account::OwnAccount;
 pub use response::{
     Approval, Decided, Decision, Ending, Hit, Limit, LimitOf, Parked, Reservation, Reserved, Response,
-    ResponseCounts, ResponsePlace, ResponseQuery, ResponseStatus, Step, Stop, UndoAsked, UndoStatus, Undone,
-    asked_id,
+    ResponseCounts, ResponsePlace, ResponseQuery, ResponseStatus, Step, Stop, UNKNOWN, UndoAsked, UndoStatus,
+    Undone, asked_id,
 };
 pub use routing::{Candidate, Routing};
 pub use row::{

@@ -26,7 +26,8 @@ impl Store {
     }
 
     /// Takes over what the tokens of these actions told. Of the other actions that are `asked` nothing new is known, so what
-    /// was known of them stays; of all that are not, it is forgotten. Whether anything is otherwise now.
+    /// was known of them stays. Of all that are not asked any more it is forgotten once each that is asked has told: until
+    /// then it may be the account of one that only has another name by now. Whether anything is otherwise now.
     pub fn own_accounts_learn(
         &self,
         told: &[(String, Account)],
@@ -36,7 +37,8 @@ impl Store {
         self.write(|transaction| {
             let known = all(transaction)?;
             let mut is_changed = false;
-            for gone in known.iter().filter(|known| !asked.contains(&known.action)) {
+            let all_told = asked.iter().all(|action| told.iter().any(|(name, _)| name == action));
+            for gone in known.iter().filter(|known| all_told && !asked.contains(&known.action)) {
                 forget(transaction, gone, deed)?;
                 is_changed = true;
             }
@@ -120,11 +122,14 @@ mod tests {
         assert!(!learn(&[told("block", "3")], &both, 2), "the same, and one that did not answer");
         assert_eq!(ids(), [("block".into(), "3".into(), 1), ("lower".into(), "4".into(), 1)]);
         assert!(learn(&[told("block", "5")], &both, 3), "another token");
-        assert!(learn(&[], &actions(&["block"]), 4), "the action is gone");
+        assert!(!learn(&[], &actions(&["ban", "lower"]), 4), "`block` may be called `ban` now");
+        assert!(learn(&[told("ban", "5")], &actions(&["ban", "lower"]), 4));
+        assert_eq!(ids().len(), 3, "and `lower` has not told yet");
+        assert!(learn(&[told("block", "5")], &actions(&["block"]), 4), "the others are gone");
         assert_eq!(ids(), [("block".into(), "5".into(), 3)]);
         let rows = store.audit(&AuditQuery::default()).unwrap();
         let told: Vec<&str> = rows.iter().map(|row| row.deed.request.as_str()).collect();
-        assert_eq!(rows.len(), 4, "{told:?}");
+        assert_eq!(rows.len(), 6, "{told:?}");
         assert!(told[0].contains("lower no longer uses account 4") && told[1].contains("account 5 (bot-5)"));
         assert_eq!(store.audit_verify().unwrap().wrong, None);
     }

@@ -3,7 +3,7 @@
 use rusqlite::{Transaction, params};
 
 use super::outbox::state_code;
-use super::{Deed, OutboxState, Outcome, Settlement, Store, StoreError, audit, group};
+use super::{Deed, OutboxState, Outcome, Settlement, Store, StoreError, audit, group, response};
 use crate::log::fault;
 use crate::time::{Span, Timestamp};
 
@@ -68,6 +68,7 @@ impl Store {
     /// recorded in the same transaction, if it was anything.
     pub fn redrive_action(&self, action: &str, deed: &Deed) -> Result<usize, StoreError> {
         self.write(|transaction| {
+            response::asked_again(transaction, ("action", action), deed)?;
             let sql = "UPDATE outbox SET state = ?2, due_at = ?3, attempts = 0, settled_at = NULL \
                        WHERE action = ?1 AND state = ?4";
             let values =
@@ -84,6 +85,7 @@ impl Store {
     /// if there is none that was given up under this id. Who did it is recorded in the same transaction.
     pub fn redrive(&self, id: &str, deed: &Deed) -> Result<bool, StoreError> {
         self.write(|transaction| {
+            response::asked_again(transaction, ("id", id), deed)?;
             let sql = "UPDATE outbox SET state = ?2, due_at = ?3, attempts = 0, settled_at = NULL \
                        WHERE id = ?1 AND state = ?4";
             let values =

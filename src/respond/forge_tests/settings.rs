@@ -47,6 +47,27 @@ fn settings_that_make_no_sense_are_refused() {
     }
 }
 
+#[test]
+fn another_system_role_or_organization_is_another_aim() {
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let token = "token: {env: SECRET}";
+    let aim = |name: &str, yaml: &str| build(name, yaml).unwrap().aim();
+    let lower =
+        |more: &str| aim("gitlab", &format!("{{url: 'https://x', {token}, do: lower_member, {more}}}"));
+    assert_eq!(lower("to: guest"), lower("to: guest, timeout: 3s, user: user_id"));
+    assert_ne!(lower("to: guest"), lower("to: reporter"));
+    assert_ne!(lower("to: guest"), lower("to: guest, forge: other"));
+    let block =
+        |organization: &str| aim("github", &format!("{{{token}, do: block, organization: {organization}}}"));
+    assert_ne!(block("acme"), block("other"));
+    let call = |yaml: &str| aim("http", yaml);
+    let one = call("{url: 'https://x/{{ subject.id }}'}");
+    assert_eq!(one, call("{url: 'https://x/{{ subject.id }}', body: '{}', undo: {url: 'https://x/'}}"));
+    assert_ne!(one, call("{url: 'https://y/{{ subject.id }}'}"));
+    assert_ne!(one, call("{url: 'https://x/{{ subject.id }}', method: DELETE}"));
+    assert_eq!(one.len(), 16);
+}
+
 #[tokio::test]
 async fn without_look_nothing_is_claimed() {
     drop(rustls::crypto::ring::default_provider().install_default());

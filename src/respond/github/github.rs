@@ -11,6 +11,7 @@ use crate::respond::holder::{self, Holder};
 use crate::respond::target::number;
 use crate::respond::{Problem, Receipt, Sight, Subject, SubjectKind, Verb};
 use crate::time::Timestamp;
+use crate::tuple;
 
 use super::people::Own;
 use super::subject::{self, is_login};
@@ -61,6 +62,11 @@ impl Github {
             config: config.clone(),
             own: Holder::default(),
         })
+    }
+
+    /// The forge and the organisation.
+    pub(crate) fn aim(&self) -> String {
+        tuple::value([self.config.forge.as_str(), &self.organization])
     }
 
     /// How often the token was refused.

@@ -11,6 +11,7 @@ use crate::respond::holder::{self, Holder};
 use crate::respond::target::number;
 use crate::respond::{Problem, Receipt, Sight, Subject, SubjectKind, Verb};
 use crate::time::Timestamp;
+use crate::tuple;
 
 use super::api::Own;
 use super::config::Family;
@@ -54,6 +55,12 @@ impl Gitlab {
             },
         };
         Ok(Self { client: Client::new(parts, context)?, config: config.clone(), own: Holder::default() })
+    }
+
+    /// The forge, and the role that members are lowered to.
+    pub(crate) fn aim(&self) -> String {
+        let to = self.config.to.map(|role| role.level().to_string()).unwrap_or_default();
+        tuple::value([self.config.forge.as_str(), &to])
     }
 
     /// How often the token was refused.

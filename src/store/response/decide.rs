@@ -2,8 +2,8 @@
 
 use rusqlite::{Transaction, params};
 
-use super::super::{Deed, NewNotice, Outcome, Store, StoreError, notice};
-use super::row::{Approval, Response, SELF, body_of, must_get, own, parse, put, step};
+use super::super::{Deed, NewNotice, OutboxState, Outcome, Store, StoreError, notice, outbox};
+use super::row::{Approval, Response, SELF, UNKNOWN, body_of, must_get, own, parse, put, step};
 use super::run::settle;
 use super::status::ResponseStatus;
 use super::stop::stopped;
@@ -80,7 +80,8 @@ impl Store {
             let late = late(transaction, now)?;
             let mut expired = Vec::new();
             for mut response in late {
-                let summary = format!("did not {}: nobody approved it in time", words(&response));
+                let why = format!("did not {}: nobody approved it in time", words(&response));
+                let summary = with_doubt(&mut response, why);
                 (response.status, response.updated_at) = (ResponseStatus::Expired, now);
                 response.summary.clone_from(&summary);
                 settle(transaction, &response.id, (&outcome(summary.clone(), response.dry_run), None), now)?;
@@ -120,6 +121,36 @@ fn approve(response: &mut Response, deed: &Deed) -> String {
         Some(limit) => format!("approved by {}, beyond the limit `{limit}`", deed.author),
         None => format!("approved by {}", deed.author),
     }
+}
+
+/// Deliveries that were given up are driven again: those whose `column` of the outbox has this value. Who approved their
+/// responses did so for the run that has ended.
+pub(in crate::store) fn asked_again(
+    transaction: &Transaction<'_>,
+    (column, value): (&'static str, &str),
+    deed: &Deed,
+) -> Result<(), StoreError> {
+    let sql = format!(
+        "SELECT response.id, response.body FROM outbox JOIN response ON response.id = outbox.id \
+         WHERE outbox.{column} = ?1 AND outbox.state = ?2 AND response.status IN ('begun', 'acting')"
+    );
+    let found: Vec<(String, String)> = {
+        let mut statement = transaction.prepare_cached(&sql)?;
+        let rows = statement.query_map(params![value, outbox::state_code(OutboxState::Dead)], body_of)?;
+        rows.collect::<rusqlite::Result<_>>()?
+    };
+    for (id, body) in found {
+        let mut response = parse(&id, &body)?;
+        if response.approvals.is_empty() {
+            continue;
+        }
+        response.approvals.clear();
+        (response.beyond, response.limit, response.updated_at) = (None, None, deed.at);
+        put(transaction, &response)?;
+        let status = response.status.name();
+        step(transaction, &response, (status, "driven again: who approved it is asked again"), deed)?;
+    }
+    Ok(())
 }
 
 fn late(transaction: &Transaction<'_>, now: Timestamp) -> Result<Vec<Response>, StoreError> {
@@ -191,15 +222,25 @@ fn decline(
     mut response: Response,
     deed: &Deed,
 ) -> Result<Decided, StoreError> {
-    let summary = format!("did not {}: refused by {}", words(&response), deed.author);
+    let why = format!("did not {}: refused by {}", words(&response), deed.author);
+    let (summary, is_in_doubt) = (with_doubt(&mut response, why), response.may_have_acted());
     response.status = ResponseStatus::Declined;
     response.expires_at = None;
     response.summary.clone_from(&summary);
-    let outcome = Outcome { needs_human: false, ..outcome(summary.clone(), response.dry_run) };
+    let outcome = Outcome { needs_human: is_in_doubt, ..outcome(summary.clone(), response.dry_run) };
     settle(transaction, &response.id, (&outcome, None), deed.at)?;
     put(transaction, &response)?;
     step(transaction, &response, (ResponseStatus::Declined.name(), &summary), deed)?;
     Ok(Decided::Declined)
+}
+
+/// Of one that an earlier try may have done nobody can say that it is not done. It can be undone.
+fn with_doubt(response: &mut Response, why: String) -> String {
+    if !response.may_have_acted() {
+        return why;
+    }
+    response.after = None;
+    format!("{why}; of an earlier try {UNKNOWN}")
 }
 
 fn words(response: &Response) -> String {

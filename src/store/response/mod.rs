@@ -15,10 +15,11 @@ mod stop;
 mod read;
 
 pub use ask::asked_id;
+pub(super) use decide::asked_again;
 pub use decide::{Decided, Decision};
 pub use read::{ResponseCounts, ResponsePlace, ResponseQuery};
 pub use reserve::{Limit, LimitOf, Reservation, Reserved};
-pub use row::{Approval, Hit, Response, Step};
+pub use row::{Approval, Hit, Response, Step, UNKNOWN};
 pub use run::{Ending, Parked};
 pub use status::{ResponseStatus, UndoStatus};
 pub use stop::Stop;

@@ -19,10 +19,13 @@ pub struct ResponseQuery {
     pub rule: Option<String>,
     /// Only this alert's.
     pub alert: Option<String>,
-    /// Only those that began at or after this; with `in_force`: that were done then.
+    /// Only those that began at or after this; with `in_force` or `to_undo`: that were done, or last tried, then.
     pub since: Option<Timestamp>,
     /// Only those that were done and are not undone.
     pub in_force: bool,
+    /// Only those that there is something to undo of: that are in force, and that ended without anybody knowing whether they
+    /// changed anything and can be undone.
+    pub to_undo: bool,
     /// Only those that come after this place in the list.
     pub after: Option<ResponsePlace>,
     /// At most so many; 0: all.
@@ -60,10 +63,17 @@ impl Store {
         filter.when("action = ?", query.action.clone());
         filter.when("rule = ?", query.rule.clone());
         filter.when("alert = ?", query.alert.clone());
-        let since = if query.in_force { "coalesce(acted_at, created_at) >= ?" } else { "created_at >= ?" };
+        let since = if query.in_force || query.to_undo {
+            "coalesce(acted_at, counted_at, created_at) >= ?"
+        } else {
+            "created_at >= ?"
+        };
         filter.when(since, query.since.map(|since| since.0));
         if query.in_force {
             filter.all("status = 'acted' AND undo <> 'undone'", []);
+        }
+        if query.to_undo {
+            filter.all(TO_UNDO, []);
         }
         if let Some(ResponsePlace { created_at, id }) = &query.after {
             filter.all("(created_at, id) < (?, ?)", [created_at.0.into(), id.clone().into()]);
@@ -142,6 +152,10 @@ impl Store {
         })
     }
 }
+
+/// As [`Response::may_have_acted`] says it, of those that have ended.
+const TO_UNDO: &str = "undo <> 'undone' AND (status = 'acted' OR (counted_at IS NOT NULL AND dry_run = 0 \
+                       AND status NOT IN ('begun', 'waiting', 'acting') AND json_extract(body, '$.undoable')))";
 
 const STEPS: &str = "SELECT number, response, at, status, author, summary FROM response_step";
 

@@ -11,6 +11,9 @@ use crate::event::Position;
 use crate::time::Timestamp;
 use crate::tuple;
 
+/// What is said of one that was tried where nobody knows what came of it.
+pub const UNKNOWN: &str = "it is not known whether it changed anything";
+
 /// Whom a response hits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hit {
@@ -53,7 +56,10 @@ impl Approval {
 
 /// One attempt to change something, from being asked for to being undone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "what is known of it, each by itself; kept under these names")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what is known of it, each by itself; kept under these names"
+)]
 pub struct Response {
     /// The id of its delivery.
     pub id: String,
@@ -69,6 +75,9 @@ pub struct Response {
     pub action: String,
     /// What it does, in a word: `block`.
     pub verb: String,
+    /// What its action is aimed at, as its responder says it: another text is another aim. None: it was not kept.
+    #[serde(default)]
+    pub aim: Option<String>,
     /// Where it stands.
     pub status: ResponseStatus,
     /// Whether it only rehearses.
@@ -175,6 +184,7 @@ impl Response {
             action: action.into(),
             verb: verb.to_owned(),
             status: ResponseStatus::Begun,
+            aim: None,
             dry_run: false,
             rule_rehearses: false,
             requested_by: SELF.to_owned(),
@@ -229,6 +239,18 @@ impl Response {
     #[must_use]
     pub fn may_have_acted(&self) -> bool {
         self.counted_at.is_some() && !self.dry_run && self.status != ResponseStatus::Acted
+    }
+
+    /// Whether somebody had it undone, or it is about to be: then it is not done once more.
+    #[must_use]
+    pub const fn is_taken_back(&self) -> bool {
+        matches!(self.undo, UndoStatus::Undone | UndoStatus::Due)
+    }
+
+    /// Whether an action that does `verb` to this aim is the one that this response was for.
+    #[must_use]
+    pub fn is_of(&self, verb: &str, aim: &str) -> bool {
+        self.verb == verb && self.aim.as_deref().is_none_or(|own| own == aim)
     }
 
     /// Whether it stands in the world now, as far as Watchfire knows.

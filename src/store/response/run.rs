@@ -40,7 +40,7 @@ pub struct Parked {
 impl Store {
     /// A try of a response begins: counts it, puts it down, and gives what is known of the response; `new` where it is the
     /// first one. One that had failed or ended begins anew: who approved it approved the run that has ended. It still counts
-    /// for the limits unless it is known that it changed nothing.
+    /// for the limits unless it is known that it changed nothing. One that somebody had undone stays as it is.
     ///
     /// # Errors
     /// [`StoreError::Unknown`] when its delivery is not pending.
@@ -55,14 +55,13 @@ impl Store {
                 // What was counted only rehearsed.
                 response.counted_at = None;
             }
-            let told = if matches!(response.status, ResponseStatus::Begun | ResponseStatus::Acting) {
+            let told = if response.is_taken_back() {
+                "begins, though somebody had it undone".to_owned()
+            } else if matches!(response.status, ResponseStatus::Begun | ResponseStatus::Acting) {
                 if tries > 1 { format!("try {tries} begins") } else { "begins".to_owned() }
             } else {
                 let was = response.status;
-                response.status = ResponseStatus::Begun;
-                response.approvals.clear();
-                response.receipt = None;
-                (response.beyond, response.limit, response.expires_at) = (None, None, None);
+                begin_anew(&mut response);
                 format!("begins anew, after it was {}", was.name())
             };
             response.updated_at = now;
@@ -158,6 +157,17 @@ impl Store {
             Ok(())
         })
     }
+}
+
+/// Nothing of the run that has ended holds for this one, but that it counts.
+fn begin_anew(response: &mut Response) {
+    response.status = ResponseStatus::Begun;
+    response.approvals.clear();
+    response.receipt = None;
+    (response.beyond, response.limit, response.expires_at) = (None, None, None);
+    (response.undo, response.undo_at, response.undo_by) = (UndoStatus::None, None, None);
+    response.undo_wishes.clear();
+    (response.undo_begun, response.undo_summary) = (false, None);
 }
 
 /// A try of a delivery begins: which one it is, from 1.
