@@ -56,9 +56,13 @@ pub(super) fn wanted(
     let title = format!("Approval wanted: {what}");
     let mut base = notice(("approval", title), Level::High, response, now);
     let needed = response.approvals_needed;
-    let people =
-        if needed > 1 { format!("{needed} people approve") } else { "one person approves".to_owned() };
-    base.lines.push(format!("It is done when {people} it until {until}; not whoever asked for it."));
+    let (people, approve) = if needed > 1 {
+        (format!("{needed} people"), "approve")
+    } else {
+        ("one person".to_owned(), "approves")
+    };
+    base.lines
+        .push(format!("It is done once {people}, other than whoever asked for it, {approve} it by {until}."));
     base.lines.push(format!("On the command line: watchfire approve {}", response.id));
     let told = |recipient: &String| {
         let mut notice = base.clone();
