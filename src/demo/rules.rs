@@ -26,6 +26,7 @@ pub(super) const RULES: &[(&str, &str)] = shipped![
     "new-admin-acts.yml",
     "new-deploy-key-pushes.yml",
     "new-instance-author.yml",
+    "own-account-misused.yml",
     "password-spraying.yml",
     "project-deletion-spree.yml",
     "protected-branch-left-open.yml",

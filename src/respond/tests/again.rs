@@ -285,7 +285,9 @@ async fn one_command_undoes_also_what_nobody_knows_of() {
     let doubt = setup.failed_in_doubt(7).await;
     let done = setup.respond(8).await.id;
     let under_way = setup.in_doubt(9).await;
-    setup.memory.script([Script::Fail(DeliveryError::permanent("POST https://x answered 403"))]);
+    let forbidden =
+        DeliveryError::Permanent { reason: "POST https://x answered 403".to_owned(), answered: Some(403) };
+    setup.memory.script([Script::Fail(forbidden)]);
     let refused = setup.respond(10).await;
     assert_eq!((refused.status, refused.counted_at), (ResponseStatus::Failed, None));
     let rule = Some("gitlab-mass-clone".to_owned());
