@@ -72,7 +72,7 @@ async fn not_done(
     aim: Aim<'_>,
     error: DeliveryError,
 ) -> Result<Ended, StoreError> {
-    let status = answered(&error);
+    let status = error.answered();
     // What an earlier try asked for may come at any time: then nothing is certain.
     let is_refused = status.is_some_and(is_refusal);
     let has_ended = aim.is_first && status.is_some_and(is_end);
@@ -116,11 +116,6 @@ async fn failed_try(
     let (why, now) = (format!("{error}; {known}; it is tried again"), job.clock.now());
     job.ask(move |store| store.response_failed_try(&response, (&why, changed_nothing), now)).await?;
     Ok(Ended::Again(error))
-}
-
-/// The status that the other side answered with; none: it did not answer.
-const fn answered(error: &DeliveryError) -> Option<u16> {
-    error.answered()
 }
 
 /// Whether an answer says that it was not done. One of success that its documentation does not know, or a redirect, does
