@@ -1,7 +1,7 @@
 //! The end of a response whose delivery is given up without its own run: its action is gone or tells by now, or its last try
 //! broke off.
 
-use super::job::ask;
+use super::job::{ask, words};
 use super::notices;
 use super::policy::Policy;
 use super::undo;
@@ -37,8 +37,7 @@ pub async fn abandoned(
 }
 
 fn ending(policy: &Policy, response: &Response, why: String, now: Timestamp) -> Ending {
-    let words = format!("{} {}", response.verb, response.who.as_deref().unwrap_or("anybody"));
-    let notices = notices::failed(policy, (response, &words), &why, now);
+    let notices = notices::failed(policy, (response, &words(response)), &why, now);
     let dry_run = response.dry_run;
     let outcome = Outcome { changed: false, dry_run, summary: why.clone(), undo: None, needs_human: true };
     Ending { outcome, dead: Some(why), undo_at: None, notices }

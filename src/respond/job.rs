@@ -60,6 +60,11 @@ impl Job<'_> {
     }
 }
 
+/// What a response does to whom, by what is kept of it alone: its action may be gone.
+pub(super) fn words(response: &Response) -> String {
+    format!("{} {}", response.verb, response.who.as_deref().unwrap_or("anybody"))
+}
+
 /// Asks the store beside the async threads.
 pub(super) async fn ask<T: Send + 'static>(
     store: &Store,

@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::act::seen;
-use super::job::{Ended, Job, ask};
+use super::job::{Ended, Job, ask, words};
 use super::notices;
 use super::policy::Policy;
 use super::run::{is_same_action, job_refuses, may_pass, rehearses};
@@ -258,7 +258,7 @@ async fn record(
     (status, summary, changed): (UndoStatus, String, bool),
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let words = format!("{} {}", response.verb, response.who.as_deref().unwrap_or("anybody"));
+    let words = words(&response);
     tracing::info!(response.id, action = response.action, status = status.name(), "undoing: {summary}");
     let told = if status == UndoStatus::Undone { notices::undone } else { notices::not_undone };
     let notices = told(policy, (&response, &words), &summary, now);
